@@ -1,0 +1,218 @@
+//! Artifacts as Parquet: the header that every file carries, and the tables (in [`rows`]).
+//!
+//! A file is written and read whole as bytes; where it lies and whether it is intact is the
+//! store's business.
+
+pub mod rows;
+pub mod shards;
+pub mod vectors;
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result, ensure};
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::concat_batches;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use serde_json::Value;
+
+use crate::store::{Digest, Key, canonical_json};
+
+/// Rows in a row group: enough for DuckDB to work in parallel, few enough to hold.
+pub const ROW_GROUP: usize = 8192;
+
+/// What every artifact says of itself in its key-value metadata (`tsne_grid.*`).
+/// It holds no time, no host name and no absolute path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// What determined the artifact.
+    pub key: Key,
+    /// blake3 of the rows alone: what the next stage's key takes as its input, so that a stage
+    /// which ran again and came to the same rows leaves the next one fresh.
+    pub content: Digest,
+    /// What the stage found out on its way (`kl`, `cost`, `grid`, …).
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Header {
+    /// One fact as a number, if it is there.
+    pub fn number(&self, fact: &str) -> Option<f64> {
+        self.facts.get(fact)?.parse().ok()
+    }
+}
+
+/// A table with its header.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// What it says of itself.
+    pub header: Header,
+    /// All its rows.
+    pub batch: RecordBatch,
+}
+
+impl Artifact {
+    /// An artifact of these rows; its content digest is that of the rows.
+    pub fn new(key: Key, batch: RecordBatch, facts: BTreeMap<String, String>) -> Self {
+        let content = content_digest(&batch);
+        Self { header: Header { key, content, facts }, batch }
+    }
+
+    /// The file's bytes. Equal artifacts give equal bytes.
+    ///
+    /// # Errors
+    /// Only if the Parquet writer fails.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let properties = properties(&self.header).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), self.batch.schema(), Some(properties))?;
+        writer.write(&self.batch)?;
+        Ok(writer.into_inner()?)
+    }
+
+    /// Reads what [`Artifact::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are not Parquet, or not an artifact of this program.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+        let header = header(&builder).context("not an artifact of tsne-grid")?;
+        let batch = read_all(builder)?;
+        Ok(Self { header, batch })
+    }
+}
+
+/// Reads any Parquet file into one batch.
+///
+/// # Errors
+/// When the bytes are not Parquet.
+pub fn read_table(bytes: Vec<u8>) -> Result<RecordBatch> {
+    read_all(ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?)
+}
+
+fn read_all(builder: ParquetRecordBatchReaderBuilder<Bytes>) -> Result<RecordBatch> {
+    let schema = builder.schema().clone();
+    let batches: Vec<RecordBatch> = builder.with_batch_size(ROW_GROUP).build()?.collect::<Result<_, _>>()?;
+    // The reader's schema carries the header as metadata; a table compares by its columns alone.
+    let schema = schema.as_ref().clone().with_metadata(HashMap::<String, String>::new());
+    let batches = batches.into_iter().map(|b| b.with_schema(schema.clone().into()));
+    let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
+    Ok(concat_batches(&schema.into(), &batches)?)
+}
+
+/// The writer's properties: zstd, moderate row groups, and the header.
+fn properties(header: &Header) -> WriterPropertiesBuilder {
+    let key = &header.key;
+    let entry = |name: &str, value: String| KeyValue::new(format!("tsne_grid.{name}"), value);
+    let mut metadata = vec![
+        entry("stage", key.stage.clone()),
+        entry("key", key.digest().to_string()),
+        entry("format", key.version.to_string()),
+        entry("params", canonical_json(&key.params)),
+        entry("inputs", canonical_json(&key.inputs)),
+        entry("content", header.content.to_string()),
+    ];
+    // Model facts are part of the parameters; they are repeated under names of their own so
+    // that a reader need not parse JSON to find them.
+    for fact in ["model", "repo", "revision", "weights"] {
+        if let Some(Value::String(text)) = key.params.get(fact) {
+            metadata.push(entry(fact, text.clone()));
+        }
+    }
+    metadata.extend(header.facts.iter().map(|(name, value)| entry(&format!("fact.{name}"), value.clone())));
+    WriterProperties::builder()
+        .set_created_by("tsne-grid".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("a level that zstd has")))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_key_value_metadata(Some(metadata))
+}
+
+fn header(builder: &ParquetRecordBatchReaderBuilder<Bytes>) -> Result<Header> {
+    let pairs = builder.metadata().file_metadata().key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+    let values: BTreeMap<&str, &str> =
+        pairs.iter().filter_map(|pair| Some((pair.key.strip_prefix("tsne_grid.")?, pair.value.as_deref()?))).collect();
+    let get = |name: &str| values.get(name).copied().with_context(|| format!("tsne_grid.{name} is missing"));
+    let key = Key {
+        stage: get("stage")?.to_owned(),
+        version: get("format")?.parse()?,
+        params: serde_json::from_str(get("params")?)?,
+        inputs: serde_json::from_str(get("inputs")?)?,
+    };
+    ensure!(get("key")? == key.digest().to_string(), "its key is not that of its parameters and inputs");
+    let content = Digest::from_hex(get("content")?).context("tsne_grid.content is not a digest")?;
+    let facts = values.iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("fact.")?;
+        Some((name.to_owned(), (*value).to_owned()))
+    });
+    Ok(Header { key, content, facts: facts.collect() })
+}
+
+/// blake3 of a batch's names and values, the same however it was encoded or cut into pieces.
+pub fn content_digest(batch: &RecordBatch) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        part(field.name().as_bytes());
+        part(field.data_type().to_string().as_bytes());
+        let data = column.to_data();
+        debug_assert_eq!(data.offset(), 0, "built whole, never a slice");
+        let valid: Vec<u8> = (0..data.len()).map(|row| u8::from(data.is_valid(row))).collect();
+        part(&valid);
+        for buffer in data.buffers() {
+            part(buffer.as_slice());
+        }
+    }
+    Digest::from_hasher(&hasher)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows::{ProjectRow, Row};
+    use super::*;
+    use serde_json::json;
+
+    fn artifact() -> Artifact {
+        let key = Key {
+            stage: "project".into(),
+            version: 1,
+            params: json!({"seed": 1, "model": "vgg16"}),
+            inputs: BTreeMap::from([("embed".into(), Digest::of(b"e"))]),
+        };
+        let rows =
+            [ProjectRow { image: "a".into(), x: 1.0, y: -2.0 }, ProjectRow { image: "b".into(), x: 0.5, y: 0.0 }];
+        Artifact::new(key, ProjectRow::to_batch(&rows), BTreeMap::from([("kl".into(), "0.25".into())]))
+    }
+
+    #[test]
+    fn an_artifact_survives_its_file() {
+        let one = artifact();
+        let two = Artifact::decode(one.encode().unwrap()).unwrap();
+        assert_eq!(two.header, one.header);
+        assert_eq!(two.batch, one.batch);
+        assert_eq!(two.header.number("kl"), Some(0.25));
+        assert_eq!(content_digest(&two.batch), one.header.content);
+        assert_eq!(two.encode().unwrap(), one.encode().unwrap());
+    }
+
+    #[test]
+    fn content_depends_on_rows_alone() {
+        let one = artifact();
+        let mut key = one.header.key.clone();
+        key.params = json!({"seed": 2});
+        assert_eq!(Artifact::new(key, one.batch.clone(), BTreeMap::new()).header.content, one.header.content);
+        let fewer = content_digest(&ProjectRow::to_batch(&[ProjectRow { image: "a".into(), x: 1.0, y: -2.0 }]));
+        assert_ne!(fewer, one.header.content);
+    }
+
+    #[test]
+    fn strangers_are_refused() {
+        let error = Artifact::decode(b"not parquet".to_vec());
+        assert!(error.is_err());
+    }
+}

@@ -1,0 +1,358 @@
+//! The tables, one struct a row: places and columns are a contract with everyone's notebooks.
+//! Adding a column is a new [`Row::FORMAT`].
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+};
+use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
+
+/// A row of one of the tables.
+pub trait Row: Sized {
+    /// The stage whose table it is; also its folder in the cache.
+    const STAGE: &'static str;
+    /// Raised when columns change their names, types or meaning.
+    const FORMAT: u32;
+
+    /// The rows as columns.
+    fn to_batch(rows: &[Self]) -> RecordBatch;
+
+    /// The columns as rows.
+    ///
+    /// # Errors
+    /// When a column is missing or of another type.
+    fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>>;
+}
+
+/// Defines a row struct and its two conversions from one list of columns.
+macro_rules! row {
+    ($(#[$meta:meta])* $name:ident, $stage:literal, $format:literal {
+        $( $(#[$doc:meta])* $field:ident: $type:ty, )*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name { $( $(#[$doc])* pub $field: $type, )* }
+
+        impl Row for $name {
+            const STAGE: &'static str = $stage;
+            const FORMAT: u32 = $format;
+
+            fn to_batch(rows: &[Self]) -> RecordBatch {
+                let columns: Vec<(&str, ArrayRef, bool)> = vec![ $( {
+                    let values = rows.iter().map(|row| row.$field.clone());
+                    (stringify!($field), <$type as Cell>::column(values), <$type as Cell>::NULLABLE)
+                }, )* ];
+                RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
+            }
+
+            fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>> {
+                let schema = batch.schema();
+                $( let $field = column(batch, &schema, stringify!($field))?; )*
+                (0..batch.num_rows())
+                    .map(|row| Ok(Self { $( $field: <$type as Cell>::get($field, row)
+                        .with_context(|| format!("column {} is of another type", stringify!($field)))?, )* }))
+                    .collect()
+            }
+        }
+    };
+}
+
+row! {
+    /// One input picture that is in the grid, or a duplicate of one that is.
+    ImageRow, "images", 1 {
+        /// blake3 of the file's bytes, lower-case hexadecimal: the picture's name everywhere.
+        image: String,
+        /// Path inside its source, with `/`; in a zip the entry's name.
+        path: String,
+        /// Name of the source it was first met in.
+        source: String,
+        /// post, story, reel, archived, profile, other or file.
+        kind: String,
+        /// Size of the file.
+        bytes: u64,
+        /// Width in pixels, upright.
+        width: u32,
+        /// Height in pixels, upright.
+        height: u32,
+        /// jpeg, png, webp, gif, bmp or tiff, by content.
+        format: String,
+        /// When it was taken or posted, microseconds since 1970 (UTC).
+        taken_at: Option<Micros>,
+        /// What its owner wrote.
+        caption: Option<String>,
+        /// The post it belongs to (the path of the post's first picture).
+        post: Option<String>,
+        /// Its place in the post, from 0.
+        carousel_index: Option<u32>,
+        /// The path of the first file with the same bytes, if this is not it.
+        duplicate_of: Option<String>,
+        /// What is wrong with a picture that could still be read.
+        damage: Option<String>,
+    }
+}
+
+row! {
+    /// One input that is not in the grid.
+    SkippedRow, "skipped", 1 {
+        /// Path inside its source.
+        path: String,
+        /// Name of the source.
+        source: String,
+        /// A word to group by.
+        reason: String,
+        /// A sentence for a person.
+        detail: String,
+    }
+}
+
+row! {
+    /// Where a picture's vector is; one row per picture, in the order of `image`.
+    EmbedRow, "embed", 1 {
+        /// The picture.
+        image: String,
+        /// File name of the shard, in the model's folder.
+        shard: String,
+        /// Row in the shard, from 0.
+        row: u32,
+    }
+}
+
+row! {
+    /// A picture's place in the plane.
+    ProjectRow, "project", 1 {
+        /// The picture (or, of an `--input` table, its identifier).
+        image: String,
+        /// t-SNE's first coordinate.
+        x: f64,
+        /// t-SNE's second coordinate.
+        y: f64,
+    }
+}
+
+row! {
+    /// A picture's cell.
+    AssignRow, "assign", 1 {
+        /// The picture.
+        image: String,
+        /// Row of the grid, from 0 at the top.
+        row: u32,
+        /// Column of the grid, from 0 at the left.
+        col: u32,
+        /// Its place in the plane, as it came in.
+        x: f64,
+        /// Its place in the plane, as it came in.
+        y: f64,
+        /// Squared distance from its place to its cell, both axes scaled to [0, 1].
+        cost: f64,
+    }
+}
+
+row! {
+    /// What was drawn.
+    RenderRow, "render", 1 {
+        /// Name of the file (without its folder) that it was first written to.
+        output: String,
+        /// jpeg, png or webp.
+        format: String,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// blake3 of the picture's bytes.
+        digest: String,
+        /// The picture itself, unless it is very large.
+        picture: Option<Blob>,
+    }
+}
+
+row! {
+    /// What reading one input taught (see `source::Seen`); not for others to rely on.
+    SeenRow, "seen", 1 {
+        /// blake3 of where the input is.
+        place: String,
+        /// blake3 of its bytes.
+        image: String,
+        /// Its size.
+        bytes: u64,
+        /// Size of the file it is in.
+        size: u64,
+        /// Number of that file.
+        inode: u64,
+        /// Its times; none if they were too recent to prove anything.
+        modified_ns: Option<i64>,
+        /// Its times; none if they were too recent to prove anything.
+        changed_ns: Option<i64>,
+        /// As in [`ImageRow`].
+        format: String,
+        /// As in [`ImageRow`].
+        width: u32,
+        /// As in [`ImageRow`].
+        height: u32,
+        /// As in [`ImageRow`].
+        damage: Option<String>,
+        /// As in [`SkippedRow`], for a picture that does not decode.
+        reason: Option<String>,
+        /// As in [`SkippedRow`].
+        detail: Option<String>,
+    }
+}
+
+/// A point in time: microseconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Micros(pub i64);
+
+/// Bytes that are not text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob(pub Vec<u8>);
+
+/// A column's type, as a row has it.
+trait Cell: Sized {
+    const NULLABLE: bool = false;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef;
+    fn get(column: &ArrayRef, row: usize) -> Option<Self>;
+}
+
+impl Cell for String {
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        Some(column.as_string_opt::<i32>()?.value(row).to_owned())
+    }
+}
+
+impl Cell for Option<String> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(StringArray::from_iter(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_string_opt::<i32>()?;
+        Some(column.is_valid(row).then(|| column.value(row).to_owned()))
+    }
+}
+
+impl Cell for u64 {
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        Some(column.as_primitive_opt::<UInt64Type>()?.value(row))
+    }
+}
+
+impl Cell for u32 {
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        Some(column.as_primitive_opt::<UInt32Type>()?.value(row))
+    }
+}
+
+impl Cell for Option<u32> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(UInt32Array::from_iter(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_primitive_opt::<UInt32Type>()?;
+        Some(column.is_valid(row).then(|| column.value(row)))
+    }
+}
+
+impl Cell for Option<i64> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(Int64Array::from_iter(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_primitive_opt::<Int64Type>()?;
+        Some(column.is_valid(row).then(|| column.value(row)))
+    }
+}
+
+impl Cell for f64 {
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        Some(column.as_primitive_opt::<Float64Type>()?.value(row))
+    }
+}
+
+impl Cell for Option<Micros> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        let values = values.map(|time| time.map(|Micros(micros)| micros));
+        Arc::new(TimestampMicrosecondArray::from_iter(values).with_timezone("UTC"))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_primitive_opt::<TimestampMicrosecondType>()?;
+        Some(column.is_valid(row).then(|| Micros(column.value(row))))
+    }
+}
+
+impl Cell for Option<Blob> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(BinaryArray::from_iter(values.map(|blob| blob.map(|Blob(bytes)| bytes))))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_binary_opt::<i32>()?;
+        Some(column.is_valid(row).then(|| Blob(column.value(row).to_owned())))
+    }
+}
+
+fn column<'a>(batch: &'a RecordBatch, schema: &Schema, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).with_context(|| {
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        format!("no column `{name}`; there are: {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_survive_their_columns() {
+        let rows = [ImageRow {
+            image: "00".into(),
+            path: "a/b.jpg".into(),
+            source: "a".into(),
+            kind: "post".into(),
+            bytes: 7,
+            width: 3,
+            height: 2,
+            format: "jpeg".into(),
+            taken_at: Some(Micros(1_700_000_000_000_000)),
+            caption: Some("schöner 🌅".into()),
+            post: None,
+            carousel_index: Some(1),
+            duplicate_of: None,
+            damage: None,
+        }];
+        assert_eq!(ImageRow::from_batch(&ImageRow::to_batch(&rows)).unwrap(), rows);
+        let empty: [ImageRow; 0] = [];
+        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 14);
+        let drawn = [RenderRow {
+            output: "grid.jpg".into(),
+            format: "jpeg".into(),
+            width: 1,
+            height: 1,
+            digest: "d".into(),
+            picture: Some(Blob(vec![1, 2])),
+        }];
+        assert_eq!(RenderRow::from_batch(&RenderRow::to_batch(&drawn)).unwrap(), drawn);
+    }
+
+    #[test]
+    fn a_missing_column_is_named() {
+        let error = AssignRow::from_batch(&ProjectRow::to_batch(&[])).unwrap_err().to_string();
+        assert_eq!(error, "no column `row`; there are: image, x, y");
+    }
+}

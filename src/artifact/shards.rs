@@ -1,0 +1,332 @@
+//! The embeddings of one model: every picture of the world is embedded once and stays here.
+//!
+//! While a run embeds it commits what it has every few seconds, as numbered *parts*. When it is
+//! done the parts are sealed into shards of [`SHARD_ROWS`] rows and removed. A killed run leaves
+//! its parts, the next one goes on after them, and the sealed shards come out the same.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::rows::{EmbedRow, Row};
+use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_names, write_shard};
+use super::{Artifact, Header};
+use crate::store::{Digest, Durability, Key, Store};
+
+/// Raised when the columns of shards change.
+const FORMAT: u32 = 1;
+
+/// The folder of a model's shards, relative to the cache.
+pub fn folder(params: &Value) -> String {
+    let key = Key { stage: "model".into(), version: FORMAT, params: params.clone(), inputs: BTreeMap::new() };
+    format!("embed/{}", key.digest().short(20))
+}
+
+/// All embeddings of one model.
+pub struct Library {
+    store: Store,
+    folder: String,
+    params: Value,
+    dim: usize,
+    /// Where each picture's vector is: file name and row.
+    places: HashMap<String, (String, u32)>,
+    /// Unsealed parts by their number.
+    parts: BTreeMap<u32, String>,
+}
+
+impl Library {
+    /// Reads and checks every shard; damaged ones are put aside and reported to `damaged`, and
+    /// their pictures count as never embedded.
+    ///
+    /// # Errors
+    /// When a file cannot be read for other reasons.
+    pub fn open(store: &Store, params: &Value, dim: usize, mut damaged: impl FnMut(String)) -> Result<Self> {
+        let folder = folder(params);
+        let mut library = Self {
+            store: store.clone(),
+            params: params.clone(),
+            dim,
+            places: HashMap::new(),
+            parts: BTreeMap::new(),
+            folder,
+        };
+        for name in store.names(&library.folder) {
+            let names = store.read(&library.path(&name)).map_err(anyhow::Error::from).and_then(shard_names);
+            match names {
+                Ok(names) => library.add(&name, &names),
+                Err(error) => damaged(format!("{error:#}; its pictures are embedded again")),
+            }
+        }
+        Ok(library)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.store.root().join(&self.folder).join(name)
+    }
+
+    fn add(&mut self, file: &str, names: &[String]) {
+        let part = part_number(file);
+        for (row, image) in names.iter().enumerate() {
+            let place = (file.to_owned(), row as u32);
+            // A picture may stand in a part and in the shard it was sealed into, if sealing was
+            // interrupted: the shard stays.
+            match part {
+                Some(_) => drop(self.places.entry(image.clone()).or_insert(place)),
+                None => drop(self.places.insert(image.clone(), place)),
+            }
+        }
+        if let Some(number) = part {
+            self.parts.insert(number, file.to_owned());
+        }
+    }
+
+    /// Whether a picture has its vector.
+    pub fn contains(&self, image: &str) -> bool {
+        self.places.contains_key(image)
+    }
+
+    /// Pictures that have their vectors.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.places.keys().cloned().collect()
+    }
+
+    /// Commits vectors: after this a kill cannot lose them.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub fn commit(&mut self, vectors: Vectors) -> Result<()> {
+        let number = self.parts.last_key_value().map_or(0, |(&last, _)| last + 1);
+        let names = vectors.names.clone();
+        let file = self.write("part", &format!("part{number:06}.parquet"), &names, std::iter::once(Ok(vectors)))?;
+        self.add(&file, &names);
+        Ok(())
+    }
+
+    /// Turns the parts into shards.
+    ///
+    /// # Errors
+    /// When a part is damaged (run again: it is put aside) or the cache cannot be written.
+    pub fn seal(&mut self) -> Result<()> {
+        // In the order in which they were committed; what an interrupted sealing has already put
+        // into a shard has its place there and is left out.
+        let mut rows: Vec<(u32, u32, String)> = self
+            .places
+            .iter()
+            .filter_map(|(image, (file, row))| Some((part_number(file)?, *row, image.clone())))
+            .collect();
+        rows.sort_unstable();
+        for rows in rows.chunks(SHARD_ROWS) {
+            let names: Vec<String> = rows.iter().map(|(_, _, image)| image.clone()).collect();
+            let blocks = rows.chunk_by(|a, b| a.0 == b.0).map(|rows| self.rows_of_part(rows));
+            let file = self.write("shard", "parquet", &names, blocks)?;
+            for (row, image) in names.into_iter().enumerate() {
+                self.places.insert(image, (file.clone(), row as u32));
+            }
+        }
+        for part in self.parts.values() {
+            fs_err::remove_file(self.path(part))?;
+        }
+        self.parts.clear();
+        Ok(())
+    }
+
+    /// Some rows of one part, one part in memory at a time.
+    fn rows_of_part(&self, rows: &[(u32, u32, String)]) -> Result<Vectors> {
+        let file = &self.parts[&rows[0].0];
+        let part = read_shard(self.store.read(&self.path(file))?).context("a part of the embeddings")?;
+        let mut picked = Vectors { names: Vec::new(), dim: self.dim, values: Vec::new() };
+        for (_, row, image) in rows {
+            picked.names.push(image.clone());
+            picked.values.extend_from_slice(part.row(*row as usize));
+        }
+        Ok(picked)
+    }
+
+    fn write(
+        &self,
+        stage: &str,
+        suffix: &str,
+        names: &[String],
+        blocks: impl Iterator<Item = Result<Vectors>>,
+    ) -> Result<String> {
+        let images = Digest::of(names.join("\n").as_bytes());
+        let inputs = BTreeMap::from([("images".to_owned(), images)]);
+        let key = Key { stage: stage.into(), version: FORMAT, params: self.params.clone(), inputs };
+        let name = key.digest();
+        let header = Header { key, content: images, facts: BTreeMap::new() };
+        let path = self.store.publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
+            write_shard(out, &header, self.dim, blocks).map_err(io::Error::other)
+        })?;
+        Ok(path.file_name().and_then(|name| name.to_str()).context("published names are text")?.to_owned())
+    }
+
+    /// The index of `images`: one row each, sorted, and the digest of their names and vectors,
+    /// which does not depend on how the shards came about.
+    ///
+    /// # Errors
+    /// When a picture has no vector, or a shard is damaged since it was opened.
+    pub fn index(&self, images: &BTreeSet<String>) -> Result<(Vec<EmbedRow>, Digest)> {
+        let place = |image: &String| self.places.get(image).with_context(|| format!("{image} has no vector"));
+        let rows: Vec<EmbedRow> = images
+            .iter()
+            .map(|image| {
+                place(image).map(|(shard, row)| EmbedRow { image: image.clone(), shard: shard.clone(), row: *row })
+            })
+            .collect::<Result<_>>()?;
+        let mut digests = vec![None; rows.len()];
+        visit(&self.store, &self.folder, &rows, |i, vector| {
+            let mut hasher = blake3::Hasher::new();
+            for x in vector {
+                hasher.update(&x.to_le_bytes());
+            }
+            digests[i] = Some(hasher.finalize());
+            Ok(())
+        })?;
+        let mut hasher = blake3::Hasher::new();
+        for (row, digest) in rows.iter().zip(digests) {
+            hasher.update(row.image.as_bytes());
+            hasher.update(digest.context("every row was visited")?.as_bytes());
+        }
+        Ok((rows, Digest::from_hasher(&hasher)))
+    }
+}
+
+/// The vectors that an index artifact points at, in its order.
+///
+/// # Errors
+/// When a shard is missing or damaged.
+pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
+    let rows = EmbedRow::from_batch(&index.batch)?;
+    let dim = index.header.number("dim").context("the index does not say how long its vectors are")? as usize;
+    let mut values = vec![0.0; rows.len() * dim];
+    visit(store, &folder(&index.header.key.params), &rows, |i, vector| {
+        anyhow::ensure!(vector.len() == dim, "a vector has {} numbers where {dim} were expected", vector.len());
+        values[i * dim..][..dim].copy_from_slice(vector);
+        Ok(())
+    })?;
+    Ok(Vectors { names: rows.into_iter().map(|row| row.image).collect(), dim, values })
+}
+
+/// Whether every shard that an index points at is there (by name: bytes are checked when read).
+pub fn complete(store: &Store, index: &Artifact) -> Result<bool> {
+    let present: BTreeSet<String> = store.names(&folder(&index.header.key.params)).into_iter().collect();
+    Ok(EmbedRow::from_batch(&index.batch)?.iter().all(|row| present.contains(&row.shard)))
+}
+
+/// Calls `each` with the position in `rows` and the vector of every row, one shard in memory at a
+/// time.
+fn visit(
+    store: &Store,
+    folder: &str,
+    rows: &[EmbedRow],
+    mut each: impl FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    let mut by_shard: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, row) in rows.iter().enumerate() {
+        by_shard.entry(&row.shard).or_default().push(i);
+    }
+    for (shard, wanted) in by_shard {
+        let bytes = store
+            .read(&store.root().join(folder).join(shard))
+            .context("a shard of the embeddings; run again to make it anew")?;
+        let vectors = read_shard(bytes)?;
+        for i in wanted {
+            let row = rows[i].row as usize;
+            anyhow::ensure!(vectors.names.get(row) == Some(&rows[i].image), "the index does not fit the shard {shard}");
+            each(i, vectors.row(row))?;
+        }
+    }
+    Ok(())
+}
+
+/// The number in `….part000012.parquet`.
+fn part_number(file: &str) -> Option<u32> {
+    file.split('.').find_map(|piece| piece.strip_prefix("part")?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn vectors(from: usize, to: usize) -> Vectors {
+        let names = (from..to).map(|i| format!("{i:05}")).collect();
+        Vectors { names, dim: 2, values: (2 * from..2 * to).map(|x| x as f32).collect() }
+    }
+
+    fn open(store: &Store) -> Library {
+        Library::open(store, &json!({"model": "m"}), 2, |warning| panic!("{warning}")).unwrap()
+    }
+
+    fn index_of(library: &Library, count: usize) -> (Vec<EmbedRow>, Digest) {
+        library.index(&(0..count).map(|i| format!("{i:05}")).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_killed_run_and_an_uninterrupted_one_leave_the_same_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let (once, killed) = (Store::new(dir.path().join("a")), Store::new(dir.path().join("b")));
+        let mut library = open(&once);
+        library.commit(vectors(0, 3000)).unwrap();
+        library.seal().unwrap();
+        let expected = index_of(&library, 3000);
+        for (from, to) in [(0, 10), (10, 2500), (2500, 3000)] {
+            open(&killed).commit(vectors(from, to)).unwrap();
+        }
+        let mut library = open(&killed);
+        assert!(library.contains("02999") && !library.contains("03000"));
+        library.seal().unwrap();
+        assert_eq!(index_of(&library, 3000), expected);
+        let folder = folder(&json!({"model": "m"}));
+        assert_eq!(once.names(&folder), killed.names(&folder));
+        assert_eq!(once.names(&folder).len(), 2, "2,048 rows and the rest");
+        assert_eq!(index_of(&open(&killed), 3000), expected, "also when opened again");
+    }
+
+    #[test]
+    fn an_interrupted_sealing_is_finished_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        open(&store).commit(vectors(0, 5)).unwrap();
+        let folder = folder(&json!({"model": "m"}));
+        let part = store.root().join(&folder).join(&store.names(&folder)[0]);
+        let bytes = std::fs::read(&part).unwrap();
+        open(&store).seal().unwrap();
+        crate::store::replace_file(&part, |f| f.write_all(&bytes)).unwrap(); // as if it had not been removed
+        let mut library = open(&store);
+        let before = index_of(&library, 5);
+        library.seal().unwrap();
+        assert_eq!(index_of(&library, 5), before);
+        assert_eq!(store.names(&folder).len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_shard_loses_its_pictures_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let mut library = open(&store);
+        for (from, to) in [(0, 5), (5, 9)] {
+            library.commit(vectors(from, to)).unwrap();
+        }
+        let folder = folder(&json!({"model": "m"}));
+        let file = library.places["00002"].0.clone();
+        crate::store::replace_file(&store.root().join(&folder).join(file), |f| f.write_all(b"x")).unwrap();
+        let mut warnings = Vec::new();
+        let library = Library::open(&store, &json!({"model": "m"}), 2, |warning| warnings.push(warning)).unwrap();
+        assert_eq!(warnings.len(), 1);
+        assert!(!library.contains("00002") && library.contains("00007"));
+    }
+}

@@ -1,0 +1,283 @@
+//! Tables with a vector column: the embedding shards, and any table that a user brings.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, SchemaRef};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::EnabledStatistics;
+
+use super::{Header, read_table};
+
+/// Rows of a full shard; also its one row group.
+pub const SHARD_ROWS: usize = 2048;
+/// Rows handed to the Parquet writer at a time, so that a shard is never held twice.
+const WRITE_ROWS: usize = 64;
+
+/// Vectors with the names of what they stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vectors {
+    /// One name a vector.
+    pub names: Vec<String>,
+    /// Length of a vector.
+    pub dim: usize,
+    /// `names.len()` x `dim` numbers, row after row.
+    pub values: Vec<f32>,
+}
+
+impl Vectors {
+    /// Row `i`.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.dim..][..self.dim]
+    }
+
+    /// Cuts off and returns everything from row `at` on.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        Self { names: self.names.split_off(at), dim: self.dim, values: self.values.split_off(at * self.dim) }
+    }
+}
+
+fn schema(dim: usize) -> SchemaRef {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    Arc::new(Schema::new(vec![
+        Field::new("image", DataType::Utf8, false),
+        Field::new("embedding", DataType::FixedSizeList(item, dim as i32), false),
+    ]))
+}
+
+/// Writes a shard (`image`, `embedding`): no dictionary and no statistics, which would only cost.
+/// The bytes depend on the rows alone, not on how `blocks` cuts them.
+///
+/// # Errors
+/// What `blocks` yields, or what the writer says.
+pub fn write_shard(
+    out: &mut (dyn Write + Send),
+    header: &Header,
+    dim: usize,
+    blocks: impl Iterator<Item = Result<Vectors>>,
+) -> Result<()> {
+    let properties =
+        super::properties(header).set_dictionary_enabled(false).set_statistics_enabled(EnabledStatistics::None).build();
+    let schema = schema(dim);
+    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties))?;
+    let mut pending = Vectors { names: Vec::new(), dim, values: Vec::new() };
+    let mut write = |rows: Vectors| -> Result<()> {
+        let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(rows.names)), list_column(dim, rows.values)?];
+        Ok(writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?)
+    };
+    for block in blocks {
+        let block = block?;
+        pending.names.extend(block.names);
+        pending.values.extend(block.values);
+        while pending.names.len() >= WRITE_ROWS {
+            let rest = pending.split_off(WRITE_ROWS);
+            write(std::mem::replace(&mut pending, rest))?;
+        }
+    }
+    if !pending.names.is_empty() {
+        write(pending)?;
+    }
+    writer.close()?;
+    Ok(())
+}
+
+/// A column of vectors of one length.
+///
+/// # Errors
+/// When `values` is not a multiple of `dim` long.
+pub fn list_column(dim: usize, values: Vec<f32>) -> Result<ArrayRef> {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    Ok(Arc::new(FixedSizeListArray::try_new(item, dim as i32, Arc::new(Float32Array::from(values)), None)?))
+}
+
+/// The names in a shard, in order, without decoding the vectors.
+///
+/// # Errors
+/// When the bytes are not a shard.
+pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<String>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    let only_names = ProjectionMask::leaves(builder.parquet_schema(), [0]);
+    let mut names = Vec::new();
+    for batch in builder.with_projection(only_names).build()? {
+        let batch = batch?;
+        let column = batch.column(0).as_string_opt::<i32>().context("column image is not text")?;
+        names.extend(column.iter().map(|name| name.unwrap_or_default().to_owned()));
+    }
+    Ok(names)
+}
+
+/// A whole shard.
+///
+/// # Errors
+/// When the bytes are not a shard.
+pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
+    from_batch(&read_table(bytes)?)
+}
+
+/// The vectors of a user's table: names from `image` or the first text column, vectors from
+/// `embedding` or the only column of lists of numbers.
+///
+/// # Errors
+/// When there are no such columns, a vector is missing, or their lengths differ.
+pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
+    let names = names(batch)?;
+    let column = vector_column(batch)?;
+    ensure!(
+        column.null_count() == 0,
+        "row {} has no vector",
+        (0..column.len()).position(|i| column.is_null(i)).unwrap_or(0)
+    );
+    let floats = DataType::LargeList(Arc::new(Field::new("item", DataType::Float32, true)));
+    let lists = cast(column, &floats).context("the vector column does not hold numbers")?;
+    let lists = lists.as_list::<i64>();
+    let dim = if lists.is_empty() { 0 } else { lists.value_length(0) as usize };
+    if let Some(row) = (0..lists.len()).find(|&row| lists.value_length(row) as usize != dim) {
+        bail!("vectors have different lengths: {dim} in row 0, {} in row {row}", lists.value_length(row));
+    }
+    let first = lists.value_offsets()[0] as usize;
+    let numbers = lists.values().as_primitive::<Float32Type>();
+    let mut values = Vec::with_capacity(names.len() * dim);
+    for i in 0..names.len() * dim {
+        ensure!(numbers.is_valid(first + i), "row {} has an empty place in its vector", i / dim);
+        values.push(numbers.value(first + i));
+    }
+    if let Some(i) = values.iter().position(|x| !x.is_finite()) {
+        bail!("row {} (`{}`) holds {}, which is no finite number", i / dim, names[i / dim], values[i]);
+    }
+    Ok(Vectors { names, dim, values })
+}
+
+/// The identifiers of a user's table: `image`, or the first text column.
+///
+/// # Errors
+/// When there is no text column, a value is missing, or one appears twice.
+pub fn names(batch: &RecordBatch) -> Result<Vec<String>> {
+    let is_text =
+        |column: &ArrayRef| matches!(column.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let column = batch
+        .column_by_name("image")
+        .or_else(|| batch.columns().iter().find(|column| is_text(column)))
+        .context("no id column: neither `image` nor any text column")?;
+    let column = cast(column, &DataType::Utf8)?;
+    ensure!(column.null_count() == 0, "the id column has empty places");
+    let names: Vec<String> = column.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+        bail!("the id `{twice}` appears twice");
+    }
+    Ok(names)
+}
+
+/// A column of a user's table as finite numbers.
+///
+/// # Errors
+/// When there is no such column, it holds something else, or a value is missing or not finite.
+pub fn numbers(batch: &RecordBatch, name: &str) -> Result<Vec<f64>> {
+    let values = optional_numbers(batch, name)?.with_context(|| format!("no column `{name}`"))?;
+    let finite = |(row, value): (usize, Option<f64>)| {
+        value.filter(|v| v.is_finite()).with_context(|| format!("column `{name}` has no finite number in row {row}"))
+    };
+    values.into_iter().enumerate().map(finite).collect()
+}
+
+/// A column that need not be there, and may have empty places.
+///
+/// # Errors
+/// When the column holds something else.
+pub fn optional_numbers(batch: &RecordBatch, name: &str) -> Result<Option<Vec<Option<f64>>>> {
+    let Some(column) = batch.column_by_name(name) else { return Ok(None) };
+    ensure!(column.data_type().is_numeric(), "column `{name}` does not hold numbers");
+    let column = cast(column, &DataType::Float64)?;
+    Ok(Some(column.as_primitive::<Float64Type>().iter().collect()))
+}
+
+fn vector_column(batch: &RecordBatch) -> Result<&ArrayRef> {
+    if let Some(column) = batch.column_by_name("embedding") {
+        return Ok(column);
+    }
+    let is_list = |column: &&ArrayRef| {
+        matches!(column.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
+    };
+    let lists: Vec<&ArrayRef> = batch.columns().iter().filter(is_list).collect();
+    match lists[..] {
+        [column] => Ok(column),
+        [] => bail!("no vector column: neither `embedding` nor any column of lists"),
+        _ => bail!("several columns of lists; name the one to use `embedding`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Digest, Key};
+    use arrow::array::{Float64Builder, ListBuilder};
+
+    fn shard(rows: usize, dim: usize) -> (Vectors, Vec<u8>) {
+        let names: Vec<String> = (0..rows).map(|i| format!("image-{i}")).collect();
+        let values: Vec<f32> = (0..rows * dim).map(|i| i as f32 * 0.5).collect();
+        let vectors = Vectors { names, dim, values };
+        let key = Key { stage: "embed".into(), version: 1, params: serde_json::json!({}), inputs: Default::default() };
+        let header = Header { key, content: Digest::of(b""), facts: Default::default() };
+        let write = |blocks: Vec<Vectors>| {
+            let mut bytes = Vec::new();
+            write_shard(&mut bytes, &header, dim, blocks.into_iter().map(Ok)).unwrap();
+            bytes
+        };
+        let bytes = write(vec![vectors.clone()]);
+        let mut first = vectors.clone();
+        let second = first.split_off(rows / 3);
+        assert_eq!(write(vec![first, second]), bytes, "however the rows come");
+        (vectors, bytes)
+    }
+
+    #[test]
+    fn a_shard_survives_its_file() {
+        for (rows, dim) in [(0, 3), (1, 1), (200, 5)] {
+            let (mut vectors, bytes) = shard(rows, dim);
+            if rows == 0 {
+                vectors.dim = 0;
+            }
+            assert_eq!(shard_names(bytes.clone()).unwrap(), vectors.names);
+            assert_eq!(read_shard(bytes).unwrap(), vectors);
+        }
+    }
+
+    fn table(vectors: &[&[f64]]) -> RecordBatch {
+        let mut lists = ListBuilder::new(Float64Builder::new());
+        for vector in vectors {
+            lists.append_value(vector.iter().map(|&x| Some(x)));
+        }
+        let names: Vec<String> = (0..vectors.len()).map(|i| format!("w{i}")).collect();
+        RecordBatch::try_from_iter([
+            ("word", Arc::new(StringArray::from(names)) as ArrayRef),
+            ("v", Arc::new(lists.finish())),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn any_text_column_and_the_only_list_will_do() {
+        let vectors = from_batch(&table(&[&[1.0, 2.0], &[3.0, 4.0]])).unwrap();
+        assert_eq!((vectors.names.join(" "), vectors.dim), ("w0 w1".into(), 2));
+        assert_eq!(vectors.values, [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let error = |batch| from_batch(&batch).unwrap_err().to_string();
+        assert!(error(table(&[&[1.0], &[1.0, 2.0]])).contains("1 in row 0, 2 in row 1"));
+        assert!(error(table(&[&[1.0], &[f64::NAN]])).contains("row 1 (`w1`) holds NaN"));
+        let (vectors, _) = shard(2, 1);
+        let twice = StringArray::from(vec!["a", "a"]);
+        let batch = RecordBatch::try_from_iter([("id", Arc::new(twice) as ArrayRef)]).unwrap();
+        assert!(names(&batch).unwrap_err().to_string().contains("`a` appears twice"));
+        assert!(error(batch.clone()).contains("twice"));
+        assert_eq!(vectors.row(1), [0.5]);
+    }
+}

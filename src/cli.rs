@@ -1,0 +1,311 @@
+//! The command line, as plain data. What a flag means is decided in [`crate::commands`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{AssignFlags, EmbedFlags, ProjectFlags, RenderFlags, SourceFlags};
+
+/// Lay pictures out by likeness: VGG16, t-SNE, optimal assignment to a grid.
+#[derive(Debug, Parser)]
+#[command(name = "tsne-grid", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Settings [default: ./pipeline.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where artifacts are kept
+    #[arg(long, global = true, value_name = "DIR", env = "TSNE_GRID_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// Where weights are kept
+    #[arg(long, global = true, value_name = "DIR", env = "TSNE_GRID_MODELS", default_value = "models")]
+    pub models: PathBuf,
+    /// Print one JSON object on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what goes wrong
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Threads to use [default: one per core]; the results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Make no network request
+    #[arg(long, global = true)]
+    pub offline: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring everything up to date, from sources to the picture
+    Run(RunArgs),
+    /// Turn pictures into vectors
+    Embed(EmbedArgs),
+    /// Turn vectors into places in the plane
+    Project(ProjectArgs),
+    /// Turn places into cells of a grid
+    Assign(AssignArgs),
+    /// Draw the picture
+    Render(RenderArgs),
+    /// Say for each stage whether it is fresh, or why it is stale
+    Status(StatusArgs),
+    /// Re-hash every artifact
+    Verify,
+    /// Drop what nothing current refers to
+    Gc(GcArgs),
+    /// Write one flat table: path, caption, time, x, y, row, col
+    Export(ExportArgs),
+    /// Write a synthetic Instagram export
+    Sample(SampleArgs),
+    /// Make a sample and lay it out with the built-in model; needs no network
+    Demo(DemoArgs),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// What every stage has.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Folders, zips (read in place), Instagram exports, or single pictures [default: those of the last run]
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What enters.
+    #[command(flatten)]
+    pub source: SourceFlags,
+}
+
+/// Where a stage's table comes from and goes to.
+#[derive(Clone, Debug, Args)]
+pub struct Tables {
+    /// Start from this Parquet table instead
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Copy the artifact here too, unless it is there unchanged
+    #[arg(long, value_name = "FILE")]
+    pub artifact: Option<PathBuf>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is the flags of one stage")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub embed: EmbedFlags,
+    #[command(flatten)]
+    pub project: ProjectFlags,
+    #[command(flatten)]
+    pub assign: AssignFlags,
+    #[command(flatten)]
+    pub render: RenderFlags,
+}
+
+/// Arguments of `embed`.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is the flags of one stage")]
+pub struct EmbedArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Copy the index here too, unless it is there unchanged
+    #[arg(long, value_name = "FILE")]
+    pub artifact: Option<PathBuf>,
+    #[command(flatten)]
+    pub embed: EmbedFlags,
+}
+
+/// Arguments of `project`: its own flags, and those of the stage before it.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is the flags of one stage")]
+pub struct ProjectArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub tables: Tables,
+    #[command(flatten)]
+    pub embed: EmbedFlags,
+    #[command(flatten)]
+    pub project: ProjectFlags,
+}
+
+/// Arguments of `assign`: its own flags, and those of the stages before it.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is the flags of one stage")]
+pub struct AssignArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub tables: Tables,
+    #[command(flatten)]
+    pub embed: EmbedFlags,
+    #[command(flatten)]
+    pub project: ProjectFlags,
+    #[command(flatten)]
+    pub assign: AssignFlags,
+}
+
+/// Arguments of `render`: its own flags, and those of the stages before it.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is the flags of one stage")]
+pub struct RenderArgs {
+    #[command(flatten)]
+    pub tables: Tables,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is documented by its flag")]
+pub struct StatusArgs {
+    /// Exit with 4 if anything is stale
+    #[arg(long)]
+    pub check: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Only say what would be dropped
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep this many of the newest artifacts of every kind
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub keep_last: usize,
+    /// Drop only until the cache is no larger than this, oldest first (e.g. 500MB, 2GB)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
+    /// Drop only what is at least this old (e.g. 12h, 30d)
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Option<Duration>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The table to write: .parquet, .csv or .npy (numbers alone: x, y, row, col)
+    pub file: PathBuf,
+    /// With each picture's vector (of an .npy: the vectors alone)
+    #[arg(long)]
+    pub vector: bool,
+}
+
+/// Arguments of `sample`.
+#[derive(Debug, Args)]
+pub struct SampleArgs {
+    /// Folder to write the export to
+    pub dir: PathBuf,
+    /// Pictures in it
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub images: u32,
+    /// Of what is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder for the sample, its cache and the picture
+    #[arg(default_value = "tsne-grid-demo")]
+    pub dir: PathBuf,
+    /// Pictures in the sample
+    #[arg(long, value_name = "N", default_value_t = 240, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub images: u32,
+}
+
+/// The command line with what derive cannot say: on `embed`, where no other fit is near,
+/// `--embed-fit` is also `--fit`.
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommand("embed", |embed| embed.mut_arg("embed_fit", |arg| arg.alias("fit")))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [
+        ("GB", 1 << 30),
+        ("MB", 1 << 20),
+        ("kB", 1 << 10),
+        ("KB", 1 << 10),
+        ("G", 1 << 30),
+        ("M", 1 << 20),
+        ("B", 1),
+        ("", 1),
+    ];
+    let parsed = units.into_iter().find_map(|(unit, factor)| {
+        let number: f64 = text.trim().strip_suffix(unit)?.trim().parse().ok()?;
+        (number.is_finite() && number >= 0.0).then_some((number * f64::from(factor)) as u64)
+    });
+    parsed.ok_or_else(|| "not a size like 500MB or 2GB".into())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let parsed = units.into_iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.trim().strip_suffix(unit)?.parse().ok()?;
+        Some(Duration::from_secs(number.saturating_mul(seconds)))
+    });
+    parsed.ok_or_else(|| "not an age like 12h or 30d".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_ages_are_read() {
+        assert_eq!((size("2GB"), size("1.5 MB"), size("7")), (Ok(2 << 30), Ok(3 << 19), Ok(7)));
+        assert!(size("many").is_err() && size("-1GB").is_err());
+        assert_eq!(age("2d"), Ok(Duration::from_secs(172_800)));
+        assert!(age("soon").is_err());
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_of_its_stage() {
+        let settings = serde_json::to_value(Settings::default()).unwrap();
+        for (table, stage) in
+            [("source", "run"), ("embed", "embed"), ("project", "project"), ("assign", "assign"), ("render", "render")]
+        {
+            let command = command();
+            let stage = command.find_subcommand(stage).unwrap();
+            for key in settings[table].as_object().unwrap().keys() {
+                let flag = key.replace('_', "-");
+                let known = stage.get_arguments().any(|arg| {
+                    arg.get_long() == Some(&flag) || arg.get_all_aliases().unwrap_or_default().contains(&flag.as_str())
+                });
+                assert!(known, "--{flag} of {table}");
+            }
+        }
+    }
+}

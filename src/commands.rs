@@ -1,0 +1,359 @@
+//! What each command does: flags become settings, settings become calls, results become text for
+//! standard output.
+
+use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::cli::{
+    self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
+    StatusArgs, Tables,
+};
+use crate::config::Settings;
+use crate::error::Halt;
+use crate::model::Hub;
+use crate::photo::Budget;
+use crate::pipeline::{self, Outcome, Request, Stage, Standing};
+use crate::report::{Event, Reporter};
+use crate::stage::{Context, Made, assign, copy_if_changed, project};
+use crate::store::{GcOptions, Store};
+use crate::{export, sample};
+
+/// Exit code of `--strict` when an input was skipped for a defect.
+const SKIPPED: u8 = 3;
+/// Exit code of `status --check` when anything is stale.
+const STALE: u8 = 4;
+
+/// What goes to standard output, and the exit code.
+pub struct Answer {
+    /// Whole lines, or nothing.
+    pub text: String,
+    /// 0 unless something was asked to be checked and did not hold.
+    pub code: u8,
+}
+
+impl Answer {
+    fn line(text: impl std::fmt::Display) -> Self {
+        Self { text: format!("{text}\n"), code: 0 }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`Halt`] for what has an exit code of its own; anything else failed.
+pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
+    let Cli { global, command } = cli;
+    if let Some(threads) = global.threads {
+        if threads == 0 {
+            bail!(Halt::Usage("--threads has to be at least 1".into()));
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+    }
+    let app = App { global, reporter };
+    match command {
+        Command::Run(args) => app.run(args, Stage::Render),
+        Command::Embed(args) => app.embed(args),
+        Command::Project(args) => app.project(args),
+        Command::Assign(args) => app.assign(args),
+        Command::Render(args) => app.render(args),
+        Command::Status(args) => app.status(args),
+        Command::Verify => app.verify(),
+        Command::Gc(args) => app.gc(&args),
+        Command::Export(args) => {
+            let rows = export::export(&app.store(), &args.file, args.vector)?;
+            app.note(format!("{} rows", pipeline::thousands(rows)));
+            Ok(app.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
+        }
+        Command::Sample(args) => {
+            sample::write(&args.dir, args.images, args.seed)?;
+            Ok(app.answer(args.dir.display().to_string(), json!({"output": args.dir, "images": args.images})))
+        }
+        Command::Demo(args) => app.demo(&args),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut cli::command(), "tsne-grid", &mut text);
+            Ok(Answer { text: String::from_utf8(text)?, code: 0 })
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(cli::command()).render(&mut text)?;
+            Ok(Answer { text: String::from_utf8(text)?, code: 0 })
+        }
+    }
+}
+
+struct App {
+    global: Global,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl App {
+    fn store(&self) -> Store {
+        Store::new(self.global.cache.clone().unwrap_or_else(|| "cache".into()))
+    }
+
+    fn context(&self, store: Store, keep_latest: bool) -> Context {
+        Context { store, reporter: self.reporter.clone(), budget: Budget::new(decoding_memory()), keep_latest }
+    }
+
+    fn hub(&self) -> Hub {
+        Hub { models: Store::new(&self.global.models), offline: self.global.offline, reporter: self.reporter.clone() }
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        Ok(Settings::load(self.global.config.as_deref())?)
+    }
+
+    fn request(&self, common: Common, settings: Settings) -> Result<Request> {
+        let mut settings = settings;
+        common.source.apply(&mut settings.source);
+        settings.check()?;
+        Ok(Request { sources: common.sources, settings, hub: self.hub() })
+    }
+
+    fn note(&self, text: String) {
+        self.reporter.event(&Event::Note(text));
+    }
+
+    /// One line, or with `--json` one object.
+    fn answer(&self, line: String, object: Value) -> Answer {
+        if self.global.json { Answer::line(object) } else { Answer::line(line) }
+    }
+
+    fn run_request(&self, args: RunArgs) -> Result<(Request, bool)> {
+        let mut settings = self.settings()?;
+        args.embed.apply(&mut settings.embed);
+        args.project.apply(&mut settings.project);
+        args.assign.apply(&mut settings.assign);
+        args.render.apply(&mut settings.render);
+        let dry_run = args.common.dry_run;
+        Ok((self.request(args.common, settings)?, dry_run))
+    }
+
+    fn run(&self, args: RunArgs, last: Stage) -> Result<Answer> {
+        let (request, dry_run) = self.run_request(args)?;
+        self.bring(&self.context(self.store(), true), &request, last, dry_run, None)
+    }
+
+    /// Brings stages up to date, or says what that would do.
+    fn bring(
+        &self,
+        ctx: &Context,
+        request: &Request,
+        last: Stage,
+        dry_run: bool,
+        copy: Option<&Path>,
+    ) -> Result<Answer> {
+        if dry_run {
+            let standings = pipeline::status(ctx, request)?;
+            let names = ["images", "embed", "project", "assign", "render"];
+            let upto = &names[..2 + last as usize];
+            let todo: Vec<Standing> = standings.into_iter().filter(|s| upto.contains(&s.stage)).collect();
+            return Ok(self.answer(table(&todo), json!({"stages": todo})));
+        }
+        let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
+        let outcome = pipeline::run(ctx, request, last)?;
+        let made = match last {
+            Stage::Embed => Some(&outcome.embedded.embed),
+            Stage::Project => outcome.project.as_ref(),
+            Stage::Assign => outcome.assign.as_ref(),
+            Stage::Render => outcome.render.as_ref(),
+        };
+        if let (Some(copy), Some(made)) = (copy, made) {
+            copy_if_changed(&made.path, copy)?;
+        }
+        let line = match (last, made) {
+            (Stage::Render, _) => request.settings.render.output.display().to_string(),
+            (_, Some(made)) => made.path.display().to_string(),
+            _ => String::new(),
+        };
+        let mut answer = self.answer(line, outcome_json(&outcome, request));
+        if request.settings.source.strict && outcome.embedded.counts.defective > 0 {
+            answer.code = SKIPPED;
+        }
+        Ok(answer)
+    }
+
+    fn embed(&self, args: EmbedArgs) -> Result<Answer> {
+        let mut settings = self.settings()?;
+        args.embed.apply(&mut settings.embed);
+        let dry_run = args.common.dry_run;
+        let request = self.request(args.common, settings)?;
+        self.bring(&self.context(self.store(), true), &request, Stage::Embed, dry_run, args.artifact.as_deref())
+    }
+
+    fn project(&self, args: ProjectArgs) -> Result<Answer> {
+        let mut settings = self.settings()?;
+        args.embed.apply(&mut settings.embed);
+        args.project.apply(&mut settings.project);
+        let dry_run = args.common.dry_run;
+        let request = self.request(args.common, settings)?;
+        let Tables { input, artifact } = args.tables;
+        let Some(input) = input else {
+            return self.bring(
+                &self.context(self.store(), true),
+                &request,
+                Stage::Project,
+                dry_run,
+                artifact.as_deref(),
+            );
+        };
+        self.from_table(artifact.as_deref(), |ctx| {
+            project::run(ctx, &request.settings.project, project::Input::table(&input)?)
+        })
+    }
+
+    fn assign(&self, args: AssignArgs) -> Result<Answer> {
+        let mut settings = self.settings()?;
+        args.embed.apply(&mut settings.embed);
+        args.project.apply(&mut settings.project);
+        args.assign.apply(&mut settings.assign);
+        let dry_run = args.common.dry_run;
+        let request = self.request(args.common, settings)?;
+        let Tables { input, artifact } = args.tables;
+        let Some(input) = input else {
+            return self.bring(
+                &self.context(self.store(), true),
+                &request,
+                Stage::Assign,
+                dry_run,
+                artifact.as_deref(),
+            );
+        };
+        self.from_table(artifact.as_deref(), |ctx| {
+            assign::run(ctx, &request.settings.assign, &assign::Input::table(&input)?)
+        })
+    }
+
+    fn render(&self, args: RenderArgs) -> Result<Answer> {
+        let Tables { input, artifact } = args.tables;
+        let (request, dry_run) = self.run_request(args.run)?;
+        match input {
+            None => {
+                self.bring(&self.context(self.store(), true), &request, Stage::Render, dry_run, artifact.as_deref())
+            }
+            Some(input) => self.from_table(artifact.as_deref(), |ctx| pipeline::render_table(ctx, &request, &input)),
+        }
+    }
+
+    /// A stage that starts from a user's table; `latest/` keeps following the sources.
+    fn from_table(&self, copy: Option<&Path>, stage: impl FnOnce(&Context) -> Result<Made>) -> Result<Answer> {
+        let store = self.store();
+        let _lock = pipeline::lock(&store, &*self.reporter)?;
+        let made = stage(&self.context(store, false))?;
+        if let Some(copy) = copy {
+            copy_if_changed(&made.path, copy)?;
+        }
+        Ok(self.answer(made.path.display().to_string(), made_json(&made)))
+    }
+
+    fn status(&self, args: StatusArgs) -> Result<Answer> {
+        let (request, _) = self.run_request(args.run)?;
+        let standings = pipeline::status(&self.context(self.store(), true), &request)?;
+        let stale = standings.iter().any(|standing| !standing.fresh);
+        let mut answer = self.answer(table(&standings), json!({"stages": standings, "fresh": !stale}));
+        if args.check && stale {
+            answer.code = STALE;
+        }
+        Ok(answer)
+    }
+
+    fn verify(&self) -> Result<Answer> {
+        let mut report = self.store().verify()?;
+        let models = self.hub().models;
+        if models.root().is_dir() {
+            let weights = models.verify()?;
+            report.intact += weights.intact;
+            report.bytes += weights.bytes;
+            report.damaged.extend(weights.damaged);
+        }
+        for line in &report.damaged {
+            self.reporter.event(&Event::Warning(line.clone()));
+        }
+        let summary = format!("{} files intact, {} damaged", pipeline::thousands(report.intact), report.damaged.len());
+        let object = json!({"intact": report.intact, "bytes": report.bytes, "damaged": report.damaged});
+        let mut answer = self.answer(summary, object);
+        answer.code = u8::from(!report.damaged.is_empty());
+        Ok(answer)
+    }
+
+    fn gc(&self, args: &GcArgs) -> Result<Answer> {
+        let store = self.store();
+        let _lock = pipeline::lock(&store, &*self.reporter)?;
+        let options = GcOptions {
+            dry_run: args.dry_run,
+            keep_last: args.keep_last,
+            max_size: args.max_size,
+            older_than: args.older_than,
+        };
+        let report = store.gc(&pipeline::live_files(&store)?, &options)?;
+        let verb = if args.dry_run { "would drop" } else { "dropped" };
+        let (dropped, mb) = (pipeline::thousands(report.dropped.len()), |bytes: u64| bytes as f64 / 1e6);
+        let summary =
+            format!("{verb} {dropped} files, {:.1} MB; {:.1} MB stay", mb(report.dropped_bytes), mb(report.kept_bytes));
+        let object = json!({
+            "dropped": report.dropped, "dropped_bytes": report.dropped_bytes,
+            "kept_bytes": report.kept_bytes, "dry_run": args.dry_run,
+        });
+        Ok(self.answer(summary, object))
+    }
+
+    /// The sample, laid out with the model that needs no download; everything in one folder.
+    fn demo(&self, args: &DemoArgs) -> Result<Answer> {
+        let export = args.dir.join("export");
+        sample::write(&export, args.images, 0)?;
+        let mut settings = Settings::default();
+        settings.embed.model = crate::config::ModelName::Scattering;
+        settings.render.output = args.dir.join("grid.jpg");
+        let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
+        let request = Request { sources: vec![export], settings, hub: self.hub() };
+        self.bring(&self.context(Store::new(cache), true), &request, Stage::Render, false, None)
+    }
+}
+
+/// Two columns: the stage, and fresh or why not.
+fn table(standings: &[Standing]) -> String {
+    let line = |s: &Standing| {
+        let state = if s.fresh { "fresh".to_owned() } else { format!("stale: {}", s.reasons.join(", ")) };
+        format!("{:8} {state}", s.stage)
+    };
+    standings.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn made_json(made: &Made) -> Value {
+    json!({"path": made.path, "fresh": made.fresh, "facts": made.artifact.header.facts})
+}
+
+fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
+    let embedded = &outcome.embedded;
+    let mut object = json!({
+        "counts": embedded.counts,
+        "images": made_json(&embedded.images),
+        "skipped": made_json(&embedded.skipped),
+        "embed": made_json(&embedded.embed),
+    });
+    for (name, made) in [("project", &outcome.project), ("assign", &outcome.assign), ("render", &outcome.render)] {
+        if let Some(made) = made {
+            object[name] = made_json(made);
+        }
+    }
+    if outcome.render.is_some() {
+        object["output"] = json!(request.settings.render.output);
+    }
+    object
+}
+
+/// What decoding may take: a quarter of the machine's memory, at most 4 GiB.
+fn decoding_memory() -> u64 {
+    const MOST: u64 = 4 << 30;
+    const UNKNOWN: u64 = 1 << 30;
+    let total_kb = read_to_string(PathBuf::from("/proc/meminfo")).ok().and_then(|text| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+    });
+    total_kb.map_or(UNKNOWN, |kb| (kb * 1024 / 4).min(MOST))
+}

@@ -1,0 +1,119 @@
+//! One flat table of everything: for notebooks, spreadsheets and other programs.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ArrowWriter;
+
+use crate::artifact::rows::{AssignRow, ImageRow, Row};
+use crate::artifact::vectors::{Vectors, list_column};
+use crate::artifact::{Artifact, shards};
+use crate::error::Halt;
+use crate::store::{Store, replace_file};
+
+/// Writes the last run's pictures, a row for each input in the grid, to `file`, in the format of
+/// its suffix: `.parquet`, `.csv`, or `.npy` (numbers alone, in the same order).
+///
+/// # Errors
+/// When nothing has been run, an artifact is damaged, or the file cannot be written.
+pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
+    let suffix = file.extension().and_then(|s| s.to_str()).unwrap_or_default();
+    if !["parquet", "csv", "npy"].contains(&suffix) {
+        bail!(Halt::Usage(format!("{} has to end in .parquet, .csv or .npy", file.display())));
+    }
+    if vector && suffix == "csv" {
+        bail!(Halt::Usage("a CSV has no room for vectors; export to .parquet or .npy".into()));
+    }
+    let images = ImageRow::from_batch(&last(store, "images")?.batch)?;
+    let assigned = AssignRow::from_batch(&last(store, "assign")?.batch)?;
+    let by_image: HashMap<&str, &AssignRow> = assigned.iter().map(|row| (row.image.as_str(), row)).collect();
+    let cells: Vec<&AssignRow> = images
+        .iter()
+        .map(|row| by_image.get(row.image.as_str()).copied())
+        .collect::<Option<_>>()
+        .context("the last assignment is not of the last images; run again")?;
+    let vectors = if vector { Some(vectors_of(store, &images)?) } else { None };
+    replace_file(file, |out| {
+        let written = match suffix {
+            "npy" => npy(out, &cells, vectors),
+            "csv" => table(&images, &cells, None).and_then(|batch| Ok(arrow::csv::Writer::new(out).write(&batch)?)),
+            _ => table(&images, &cells, vectors).and_then(|batch| {
+                let mut writer = ArrowWriter::try_new(out, batch.schema(), None)?;
+                writer.write(&batch)?;
+                writer.close()?;
+                Ok(())
+            }),
+        };
+        written.map_err(io::Error::other)
+    })?;
+    Ok(images.len())
+}
+
+fn last(store: &Store, stage: &str) -> Result<Artifact> {
+    let path = store.latest(&format!("{stage}.parquet"));
+    let path = path.with_context(|| format!("the cache {} has no {stage}; run first", store.root().display()))?;
+    Artifact::decode(store.read(&path)?)
+}
+
+fn vectors_of(store: &Store, images: &[ImageRow]) -> Result<Vectors> {
+    let known = shards::load(store, &last(store, "embed")?)?;
+    let index: HashMap<&str, usize> = known.names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    let mut values = Vec::with_capacity(images.len() * known.dim);
+    for row in images {
+        let at = index.get(row.image.as_str()).context("the last embedding is not of the last images; run again")?;
+        values.extend_from_slice(known.row(*at));
+    }
+    Ok(Vectors { names: Vec::new(), dim: known.dim, values })
+}
+
+fn table(images: &[ImageRow], cells: &[&AssignRow], vectors: Option<Vectors>) -> Result<RecordBatch> {
+    let known = ImageRow::to_batch(images);
+    let of_images = |name: &str| known.column_by_name(name).cloned().context("a column of images");
+    let numbers = |of: fn(&AssignRow) -> f64| -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(cells.iter().map(|c| of(c))))
+    };
+    let whole = |of: fn(&AssignRow) -> u32| -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(cells.iter().map(|c| of(c))))
+    };
+    let mut columns = vec![
+        ("path", of_images("path")?),
+        ("source", of_images("source")?),
+        ("image", Arc::new(StringArray::from_iter_values(images.iter().map(|row| &row.image))) as ArrayRef),
+        ("kind", of_images("kind")?),
+        ("taken_at", of_images("taken_at")?),
+        ("caption", of_images("caption")?),
+        ("x", numbers(|cell| cell.x)),
+        ("y", numbers(|cell| cell.y)),
+        ("row", whole(|cell| cell.row)),
+        ("col", whole(|cell| cell.col)),
+    ];
+    if let Some(Vectors { dim, values, .. }) = vectors {
+        columns.push(("embedding", list_column(dim, values)?));
+    }
+    Ok(RecordBatch::try_from_iter(columns)?)
+}
+
+/// NumPy's format, version 1.0: a header of text, padded to 64 bytes, and the numbers.
+fn npy(out: &mut dyn Write, cells: &[&AssignRow], vectors: Option<Vectors>) -> Result<()> {
+    let (kind, columns) = vectors.as_ref().map_or(("<f8", 4), |vectors| ("<f4", vectors.dim));
+    let rows = cells.len();
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    let padding = 63 - (10 + header.len()) % 64;
+    header.push_str(&" ".repeat(padding));
+    header.push('\n');
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    out.write_all(&u16::try_from(header.len())?.to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    match vectors {
+        Some(vectors) => vectors.values.iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))?,
+        None => {
+            let numbers = cells.iter().flat_map(|c| [c.x, c.y, f64::from(c.row), f64::from(c.col)]);
+            numbers.into_iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! tsne-grid lays pictures out by likeness: each becomes a vector (VGG16 or a wavelet scattering),
+//! t-SNE puts the vectors into the plane, an optimal assignment moves them onto a grid, and the
+//! grid is drawn.
+//!
+//! The data goes one way, through content-addressed Parquet files in a cache:
+//!
+//! ```text
+//! source -> embed -> project -> assign -> render
+//! ```
+//!
+//! In reading order:
+//!
+//! * [`cli`] and [`config`]: what can be asked for; [`commands`]: what each command does.
+//! * [`pipeline`]: the four stages in a row, and the reasons why one would run.
+//! * [`store`]: files found by key and checked by digest; [`artifact`]: the tables in them.
+//! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
+//!   upright picture within a memory budget.
+//! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
+//!   files: [`model`] (the networks), [`tsne`], [`lap`] (the assignment), [`mod@render`] (the drawing).
+//! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
+//! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod pipeline;
+
+pub mod artifact;
+pub mod store;
+
+pub mod photo;
+pub mod source;
+
+pub mod lap;
+pub mod model;
+pub mod render;
+pub mod stage;
+pub mod tsne;
+
+pub mod export;
+pub mod report;
+pub mod sample;
+pub mod ui;

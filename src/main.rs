@@ -1,0 +1,56 @@
+//! The program: parse, wire the terminal and Ctrl-C, call the library, print an error once.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::FromArgMatches;
+use tsne_grid::cli::{self, Cli};
+use tsne_grid::commands;
+use tsne_grid::error::Halt;
+use tsne_grid::photo::in_decoder;
+use tsne_grid::ui::Terminal;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let terminal = Arc::new(Terminal::new(cli.global.quiet, cli.global.verbose));
+
+    // The first signal asks to stop at the next safe point; a second one does not wait for it.
+    let asked = terminal.clone();
+    let watched = ctrlc::set_handler(move || {
+        if asked.interrupt() {
+            std::process::exit(130);
+        }
+    });
+    if let Err(error) = watched {
+        terminal.error(&format!("Ctrl-C will not be noticed: {error}"));
+    }
+    // Panics inside picture decoders are caught and reported as bad files.
+    let print_panic = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !in_decoder() {
+            print_panic(info);
+        }
+    }));
+
+    match commands::execute(cli, terminal.clone()) {
+        Ok(answer) => match std::io::stdout().lock().write_all(answer.text.as_bytes()) {
+            Ok(()) => ExitCode::from(answer.code),
+            // Whoever reads our output has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(answer.code),
+            Err(error) => {
+                terminal.error(&format!("cannot write to standard output: {error}"));
+                ExitCode::from(1)
+            }
+        },
+        Err(error) => {
+            terminal.error(&format!("{error:#}"));
+            ExitCode::from(match error.downcast_ref() {
+                Some(Halt::Usage(_)) => 2,
+                Some(Halt::Interrupted) => 130,
+                None => 1,
+            })
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Edges and texture: a pyramid of lightness, a bank of Morlet wavelets on each of its levels, and the moduli,
+//! through candle.
+//!
+//! One small kernel serves all octaves: each level of the pyramid halves the one before, so that the same 7×7 pixels
+//! span twice the picture. Borders reflect. Resizing and pooling are products with small matrices (rows, then
+//! columns), wavelets are `conv2d`.
+
+use std::f64::consts::PI;
+
+use candle_core::{Device, Result, Tensor};
+
+use super::Scattering;
+use super::moduli::moduli;
+
+/// Levels of the pyramid; wavelengths are 4, 8, 16 and 32 pixels of the picture.
+pub(super) const OCTAVES: usize = 4;
+/// Directions of the waves, evenly over half a turn; 0 is a wave that runs along a row (vertical bars).
+pub(super) const ORIENTATIONS: usize = 8;
+/// First-order moduli are averaged in PLACES × PLACES overlapping windows.
+pub(super) const PLACES: usize = 4;
+
+/// Half a kernel, in pixels; also the border that every level carries.
+const REACH: usize = 3;
+const KERNEL: usize = 2 * REACH + 1;
+/// Radians per pixel of the wave.
+const FREQUENCY: f64 = PI / 2.0;
+/// Standard deviation of the window along the wave, in pixels.
+const WIDTH: f64 = 1.2;
+/// WIDTH over the standard deviation across the wave.
+const SLANT: f64 = 0.8;
+/// Low-pass before halving.
+const BINOMIAL: [f64; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
+/// Standard deviation of a pooling window, in windows.
+const POOL_WIDTH: f64 = 0.5;
+
+/// The filter bank on a device.
+#[derive(Debug)]
+pub(super) struct Wavelets {
+    /// (2·ORIENTATIONS, 1, KERNEL, KERNEL): the real parts, then the imaginary parts.
+    bank: Tensor,
+    /// By level: from the level, with border, to the next one, with border.
+    halve: Vec<Plane>,
+    /// By level: adds the border to a map of that level's size.
+    border: Vec<Tensor>,
+    /// By level: averages a map of that level's size in PLACES × PLACES windows.
+    pool: Vec<Plane>,
+    device: Device,
+}
+
+/// What a picture's lightness scatters to.
+pub(super) struct Scattered {
+    /// Mean moduli: octave, orientation, row, column.
+    pub(super) first: Vec<f32>,
+    /// Mean moduli: pair of octaves, fine orientation, coarse orientation.
+    pub(super) second: Vec<f32>,
+}
+
+/// A linear map of rows and the same of columns: `m · picture · mᵀ`.
+#[derive(Debug)]
+struct Plane {
+    left: Tensor,
+    right: Tensor,
+}
+
+impl Plane {
+    /// `rows` rows of `columns` numbers, one after the other.
+    fn new(rows: usize, columns: usize, numbers: &[f64], device: &Device) -> Result<Self> {
+        let numbers: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
+        let left = Tensor::from_vec(numbers, (rows, columns), device)?;
+        let right = left.t()?.contiguous()?;
+        Ok(Self { left, right })
+    }
+
+    /// (n, c, columns, columns) to (n, c, rows, rows).
+    fn apply(&self, maps: &Tensor) -> Result<Tensor> {
+        self.left.broadcast_matmul(&maps.broadcast_matmul(&self.right)?)
+    }
+}
+
+/// Pixels per side of a level, without border.
+fn side(level: usize) -> usize {
+    Scattering::SIDE >> level
+}
+
+/// The pixel that stands at `at` when a row of `size` pixels is reflected at its first and last one.
+fn reflect(at: isize, size: usize) -> usize {
+    let last = size as isize - 1;
+    let at = at.abs();
+    (if at > last { 2 * last - at } else { at }) as usize
+}
+
+/// For each pixel of a bordered row, the pixel of the bare row that it repeats.
+fn bordered(size: usize) -> impl Iterator<Item = usize> {
+    let reach = REACH as isize;
+    (-reach..size as isize + reach).map(move |at| reflect(at, size))
+}
+
+/// The Morlet wavelet of one orientation, (real, imaginary) by row and column: a wave in a Gaussian window, less the
+/// multiple of that window that makes the sum zero, scaled to absolute sum 1 (so that a modulus is a contrast in
+/// units of the input).
+fn morlet(orientation: usize) -> Vec<(f64, f64)> {
+    let (sin, cos) = (PI * orientation as f64 / ORIENTATIONS as f64).sin_cos();
+    let reach = REACH as isize;
+    let samples: Vec<(f64, f64, f64)> = (-reach..=reach)
+        .flat_map(|y| (-reach..=reach).map(move |x| (x as f64, y as f64)))
+        .map(|(x, y)| {
+            let (along, across) = (x * cos + y * sin, y * cos - x * sin);
+            let window = (-(along * along + (SLANT * across).powi(2)) / (2.0 * WIDTH * WIDTH)).exp();
+            let (im, re) = (FREQUENCY * along).sin_cos();
+            (window, re, im)
+        })
+        .collect();
+    let total: f64 = samples.iter().map(|s| s.0).sum();
+    // The imaginary part is odd: its sum is zero already.
+    let level = samples.iter().map(|(window, re, _)| window * re).sum::<f64>() / total;
+    let wave: Vec<(f64, f64)> = samples.iter().map(|(window, re, im)| (window * (re - level), window * im)).collect();
+    let size: f64 = wave.iter().map(|(re, im)| re.hypot(*im)).sum();
+    wave.into_iter().map(|(re, im)| (re / size, im / size)).collect()
+}
+
+impl Wavelets {
+    pub(super) fn new(device: &Device) -> Result<Self> {
+        let waves: Vec<Vec<(f64, f64)>> = (0..ORIENTATIONS).map(morlet).collect();
+        let real = waves.iter().flatten().map(|w| w.0 as f32);
+        let imaginary = waves.iter().flatten().map(|w| w.1 as f32);
+        let bank = Tensor::from_vec(real.chain(imaginary).collect(), (2 * ORIENTATIONS, 1, KERNEL, KERNEL), device)?;
+
+        let halve = (1..OCTAVES).map(|level| {
+            let (from, to) = (side(level - 1), side(level));
+            let columns = from + 2 * REACH;
+            let mut numbers = Vec::new();
+            for at in bordered(to) {
+                let mut row = vec![0.0; columns];
+                for (k, share) in BINOMIAL.iter().enumerate() {
+                    row[REACH + reflect((2 * at + k) as isize - 2, from)] += share;
+                }
+                numbers.extend(row);
+            }
+            Plane::new(to + 2 * REACH, columns, &numbers, device)
+        });
+        let pool = (0..OCTAVES).map(|level| {
+            let size = side(level);
+            let mut numbers = Vec::new();
+            for place in 0..PLACES {
+                let row: Vec<f64> = (0..size)
+                    .map(|at| {
+                        let windows = (at as f64 + 0.5) / size as f64 * PLACES as f64;
+                        (-((windows - place as f64 - 0.5) / POOL_WIDTH).powi(2) / 2.0).exp()
+                    })
+                    .collect();
+                let total: f64 = row.iter().sum();
+                numbers.extend(row.iter().map(|v| v / total));
+            }
+            Plane::new(PLACES, size, &numbers, device)
+        });
+        let border = (0..OCTAVES).map(|level| {
+            let pixels: Vec<u32> = bordered(side(level)).map(|at| at as u32).collect();
+            Tensor::new(pixels, device)
+        });
+        Ok(Self {
+            bank,
+            halve: halve.collect::<Result<_>>()?,
+            border: border.collect::<Result<_>>()?,
+            pool: pool.collect::<Result<_>>()?,
+            device: device.clone(),
+        })
+    }
+
+    /// The first and second order of each picture, given as SIDE × SIDE lightnesses: black 0, white 1.
+    ///
+    /// Every step treats each map by itself, so a picture's numbers do not depend on its company.
+    pub(super) fn scatter(&self, pictures: &[&[f32]]) -> Result<Vec<Scattered>> {
+        let n = pictures.len();
+        let bare = (n, 1, Scattering::SIDE, Scattering::SIDE);
+        let bare = Tensor::from_vec(pictures.concat(), bare, &self.device)?;
+        let mut level = self.with_border(&bare, 0)?;
+        let mut first = Vec::new();
+        let mut second = Vec::new();
+        for fine in 0..OCTAVES {
+            if fine > 0 {
+                level = self.halve[fine - 1].apply(&level)?;
+            }
+            // Moduli vary half as fast as the wave: every second pixel will do, as long as there are enough.
+            let (moduli, size) = self.moduli(&level, fine)?;
+            first.push(self.pool[size].apply(&moduli)?.flatten_from(1)?);
+            if fine + 1 == OCTAVES {
+                break;
+            }
+            // Each orientation is a picture of its own from here on.
+            let each = moduli.reshape((n * ORIENTATIONS, 1, side(size), side(size)))?;
+            let mut coarser = self.with_border(&each, size)?;
+            for coarse in fine + 1..OCTAVES {
+                if coarse > size {
+                    coarser = self.halve[coarse - 1].apply(&coarser)?;
+                }
+                let means = self.moduli(&coarser, coarse)?.0.mean((2, 3))?;
+                second.push(means.reshape((n, ORIENTATIONS * ORIENTATIONS))?);
+            }
+        }
+        let first = Tensor::cat(&first, 1)?.to_vec2()?;
+        let second = Tensor::cat(&second, 1)?.to_vec2()?;
+        Ok(first.into_iter().zip(second).map(|(first, second)| Scattered { first, second }).collect())
+    }
+
+    /// The moduli of the wavelets at a level (n, 1, height, width with border), and the level whose size they have:
+    /// (n, ORIENTATIONS, side, side).
+    fn moduli(&self, maps: &Tensor, level: usize) -> Result<(Tensor, usize)> {
+        let size = (level + 1).min(OCTAVES - 1);
+        Ok((moduli(maps, &self.bank, 1 << (size - level))?, size))
+    }
+
+    fn with_border(&self, maps: &Tensor, level: usize) -> Result<Tensor> {
+        maps.index_select(&self.border[level], 2)?.index_select(&self.border[level], 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition: at each pixel the sum over the kernel, with reflected borders.
+    fn direct(map: &[f64], size: usize, orientation: usize, step: usize) -> Vec<f64> {
+        let wave = morlet(orientation);
+        let mut moduli = Vec::new();
+        for row in (0..size).step_by(step) {
+            for column in (0..size).step_by(step) {
+                let (mut re, mut im) = (0.0, 0.0);
+                for (k, (wre, wim)) in wave.iter().enumerate() {
+                    let y = reflect((row + k / KERNEL) as isize - REACH as isize, size);
+                    let x = reflect((column + k % KERNEL) as isize - REACH as isize, size);
+                    re += wre * map[y * size + x];
+                    im += wim * map[y * size + x];
+                }
+                moduli.push(re.hypot(im));
+            }
+        }
+        moduli
+    }
+
+    fn halved(map: &[f64], size: usize) -> Vec<f64> {
+        let half = size / 2;
+        let mut out = vec![0.0; half * half];
+        for (i, pixel) in out.iter_mut().enumerate() {
+            for (a, p) in BINOMIAL.iter().enumerate() {
+                for (b, q) in BINOMIAL.iter().enumerate() {
+                    let y = reflect((2 * (i / half) + a) as isize - 2, size);
+                    let x = reflect((2 * (i % half) + b) as isize - 2, size);
+                    *pixel += p * q * map[y * size + x];
+                }
+            }
+        }
+        out
+    }
+
+    fn pooled(map: &[f64], size: usize) -> Vec<f64> {
+        let mut out = Vec::new();
+        for place in 0..PLACES * PLACES {
+            let (mut sum, mut total) = (0.0, 0.0);
+            for (i, v) in map.iter().enumerate() {
+                let to =
+                    |at: usize, centre: usize| (at as f64 + 0.5) * PLACES as f64 / size as f64 - centre as f64 - 0.5;
+                let (dy, dx) = (to(i / size, place / PLACES), to(i % size, place % PLACES));
+                let w = (-(dy * dy + dx * dx) / (2.0 * POOL_WIDTH * POOL_WIDTH)).exp();
+                sum += w * v;
+                total += w;
+            }
+            out.push(sum / total);
+        }
+        out
+    }
+
+    fn picture() -> Vec<f32> {
+        let mut state = 1_u32;
+        (0..Scattering::SIDE * Scattering::SIDE)
+            .map(|i| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let (y, x) = ((i / Scattering::SIDE) as f32, (i % Scattering::SIDE) as f32);
+                0.5 + 0.2 * (0.3 * x + 0.002 * y * y).sin() + 0.2 * (state >> 8) as f32 / (1 << 24) as f32
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_bank_equals_the_definition() {
+        let lightness = picture();
+        let fast = &Wavelets::new(&Device::Cpu).unwrap().scatter(&[&lightness]).unwrap()[0];
+
+        let mut first = Vec::new();
+        let mut second = Vec::new();
+        let mut level: Vec<f64> = lightness.iter().map(|&v| f64::from(v)).collect();
+        for fine in 0..OCTAVES {
+            let mut size = side(fine);
+            if fine > 0 {
+                level = halved(&level, 2 * size);
+            }
+            let step = if size > 16 { 2 } else { 1 };
+            let orientations: Vec<Vec<f64>> = (0..ORIENTATIONS).map(|o| direct(&level, size, o, step)).collect();
+            size /= step;
+            for moduli in &orientations {
+                first.extend(pooled(moduli, size));
+            }
+            for coarse in fine + 1..OCTAVES {
+                for moduli in &orientations {
+                    let (mut map, mut size) = (moduli.clone(), size);
+                    while size > side(coarse) {
+                        map = halved(&map, size);
+                        size /= 2;
+                    }
+                    for o in 0..ORIENTATIONS {
+                        let moduli = direct(&map, size, o, if size > 16 { 2 } else { 1 });
+                        second.push(moduli.iter().sum::<f64>() / moduli.len() as f64);
+                    }
+                }
+            }
+        }
+        for (fast, slow) in [(&fast.first, &first), (&fast.second, &second)] {
+            assert_eq!(fast.len(), slow.len());
+            for (f, s) in fast.iter().zip(slow) {
+                assert!((f64::from(*f) - s).abs() < 2e-6 + 1e-4 * s, "{f} is not {s}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wavelet_sums_to_nothing_and_has_size_one() {
+        for orientation in 0..ORIENTATIONS {
+            let wave = morlet(orientation);
+            let (re, im) = wave.iter().fold((0.0, 0.0), |(a, b), w| (a + w.0, b + w.1));
+            assert!(re.abs() < 1e-12 && im.abs() < 1e-12);
+            assert!((wave.iter().map(|w| w.0.hypot(w.1)).sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_grating_answers_in_its_octave_and_orientation() {
+        let bank = Wavelets::new(&Device::Cpu).unwrap();
+        for octave in 0..OCTAVES {
+            for orientation in 0..ORIENTATIONS {
+                let (sin, cos) = (PI * orientation as f64 / ORIENTATIONS as f64).sin_cos();
+                let rate = FREQUENCY / f64::from(1 << octave);
+                let grating: Vec<f32> = (0..Scattering::SIDE * Scattering::SIDE)
+                    .map(|i| {
+                        let (y, x) = ((i / Scattering::SIDE) as f64, (i % Scattering::SIDE) as f64);
+                        (0.5 + 0.3 * (rate * (x * cos + y * sin)).sin()) as f32
+                    })
+                    .collect();
+                let first = &bank.scatter(&[&grating]).unwrap()[0].first;
+                let energy: Vec<f32> = first.chunks_exact(PLACES * PLACES).map(|c| c.iter().sum()).collect();
+                let best = (0..energy.len()).max_by(|&a, &b| energy[a].total_cmp(&energy[b])).unwrap();
+                assert_eq!(best, octave * ORIENTATIONS + orientation);
+            }
+        }
+    }
+
+    #[test]
+    fn borders_reflect_without_repeating_the_edge() {
+        assert_eq!(bordered(5).collect::<Vec<_>>(), [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1]);
+    }
+}

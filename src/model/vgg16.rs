@@ -1,0 +1,123 @@
+//! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
+use image::RgbImage;
+
+use super::Model;
+use crate::config::{EmbedSettings, Layer, Pooling};
+
+/// Raised when the same weights and settings give other vectors.
+pub(super) const VERSION: u32 = 1;
+/// Pictures that go through the network together.
+pub(super) const BATCH: usize = 8;
+/// Side of the input.
+const SIDE: usize = 224;
+/// The five blocks: names (timm's numbers) and channels of their convolutions; a 2x2 maximum
+/// pooling ends each.
+pub(super) const BLOCKS: [&[(usize, usize, usize)]; 5] = [
+    &[(0, 3, 64), (2, 64, 64)],
+    &[(5, 64, 128), (7, 128, 128)],
+    &[(10, 128, 256), (12, 256, 256), (14, 256, 256)],
+    &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
+    &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
+];
+/// ImageNet's mean and standard deviation, of RGB in 0..1.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Length of the vectors that these settings give.
+pub(super) fn dim(settings: &EmbedSettings) -> usize {
+    match (settings.layer, settings.pooling) {
+        (Layer::Block5Pool, Pooling::Flatten) => 512 * 7 * 7,
+        (Layer::Block5Pool, _) => 512,
+        (Layer::Fc1 | Layer::Fc2, _) => 4096,
+        (Layer::Predictions, _) => 1000,
+    }
+}
+
+/// The network up to the layer that is read.
+pub(super) struct Vgg16 {
+    blocks: Vec<Vec<Conv2d>>,
+    /// fc1, fc2, predictions, as far as they are needed.
+    dense: Vec<Linear>,
+    pooling: Pooling,
+    device: Device,
+}
+
+impl Vgg16 {
+    /// Builds the network from tensors under timm's names.
+    pub(super) fn new(tensors: &HashMap<String, Tensor>, settings: &EmbedSettings, device: &Device) -> Result<Self> {
+        let get = |name: &str, part: &str| {
+            tensors.get(&format!("{name}.{part}")).cloned().with_context(|| format!("the weights lack {name}.{part}"))
+        };
+        let config = Conv2dConfig { padding: 1, ..Default::default() };
+        let conv = |&(number, ..): &(usize, usize, usize)| -> Result<Conv2d> {
+            let name = format!("features.{number}");
+            Ok(Conv2d::new(get(&name, "weight")?, Some(get(&name, "bias")?), config))
+        };
+        let blocks = BLOCKS.iter().map(|block| block.iter().map(conv).collect()).collect::<Result<_>>()?;
+        let dense = dense_names(settings.layer).iter().map(|name| {
+            // timm keeps the dense layers as convolutions over the 7x7 places: the same numbers.
+            Ok(Linear::new(get(name, "weight")?.flatten_from(1)?, Some(get(name, "bias")?)))
+        });
+        Ok(Self { blocks, dense: dense.collect::<Result<_>>()?, pooling: settings.pooling, device: device.clone() })
+    }
+
+    /// (n, 3, 224, 224), normalised.
+    fn input(&self, pictures: &[RgbImage]) -> Result<Tensor> {
+        let plane = SIDE * SIDE;
+        let mut values = vec![0_f32; pictures.len() * 3 * plane];
+        for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(3 * plane)) {
+            for (i, pixel) in picture.pixels().enumerate() {
+                for c in 0..3 {
+                    out[c * plane + i] = (f32::from(pixel.0[c]) / 255.0 - MEAN[c]) / STD[c];
+                }
+            }
+        }
+        Ok(Tensor::from_vec(values, (pictures.len(), 3, SIDE, SIDE), &self.device)?)
+    }
+}
+
+/// The dense layers up to `layer`, by timm's names.
+pub(super) fn dense_names(layer: Layer) -> &'static [&'static str] {
+    const NAMES: [&str; 3] = ["pre_logits.fc1", "pre_logits.fc2", "head.fc"];
+    match layer {
+        Layer::Block5Pool => &NAMES[..0],
+        Layer::Fc1 => &NAMES[..1],
+        Layer::Fc2 => &NAMES[..2],
+        Layer::Predictions => &NAMES,
+    }
+}
+
+impl Model for Vgg16 {
+    fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
+        debug_assert!(pictures.len() <= BATCH);
+        let mut x = self.input(pictures)?;
+        for block in &self.blocks {
+            for conv in block {
+                x = conv.forward(&x)?.relu()?;
+            }
+            x = x.max_pool2d(2)?;
+        }
+        let mut x = match self.pooling {
+            _ if !self.dense.is_empty() => x.flatten_from(1)?,
+            Pooling::Flatten => x.flatten_from(1)?,
+            Pooling::Avg => x.flatten_from(2)?.mean(2)?,
+            Pooling::Max => x.flatten_from(2)?.max(2)?,
+        };
+        if !self.dense.is_empty() {
+            // A product of another shape may add in another order: always the same shape, so that
+            // a picture's vector does not depend on its batch.
+            x = x.pad_with_zeros(0, 0, BATCH.saturating_sub(pictures.len()))?;
+        }
+        for (i, layer) in self.dense.iter().enumerate() {
+            x = layer.forward(&x)?;
+            x = if i < 2 { x.relu()? } else { ops::softmax_last_dim(&x)? };
+        }
+        Ok(x.narrow(0, 0, pictures.len())?.flatten_all()?.to_vec1()?)
+    }
+}

@@ -1,0 +1,199 @@
+//! VGG16's weights: the tensors that a layer needs, out of a safetensors file of any origin, in
+//! one canonical form whose blake3 is their identity.
+//!
+//! The canonical file holds exactly the tensors needed, as little-endian f32, in safetensors' own
+//! order. It is kept in `models/` under the store's rules, so its digest is in its name and is
+//! checked on every load; and weights from the hub, from the hub's local cache and from a file
+//! are the same model if they are the same numbers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, Metadata, TensorView};
+
+use super::hub::{Hub, Pin};
+use super::vgg16::{BLOCKS, dense_names};
+use crate::config::EmbedSettings;
+use crate::store::{Digest, Durability, Key};
+
+/// A safetensors header larger than this is no header.
+const MAX_HEADER_BYTES: u64 = 100 << 20;
+/// Where canonical files are kept under `models/`.
+const FOLDER: &str = "vgg16";
+
+/// The tensors of a layer, found but not loaded.
+pub(super) struct Weights {
+    /// blake3 of the canonical file.
+    pub(super) digest: Digest,
+    /// Where they came from, for an artifact's metadata.
+    pub(super) origin: Vec<(String, String)>,
+    place: Place,
+}
+
+enum Place {
+    /// A canonical file in `models/`.
+    Kept(Hub, PathBuf),
+    /// A canonical file in memory.
+    Held(Vec<u8>),
+}
+
+impl Weights {
+    /// Looks in `embed.weights`, in `models/`, in the hub's local cache, and at the hub.
+    pub(super) fn find(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
+        let wanted = wanted(settings);
+        if !settings.weights.as_os_str().is_empty() {
+            let path = &settings.weights;
+            let bytes = from_file(path, &wanted).with_context(|| format!("the weights file {}", path.display()))?;
+            return Ok(Self { digest: Digest::of(&bytes), origin: Vec::new(), place: Place::Held(bytes) });
+        }
+        let pin = Pin::of(settings)?;
+        let key = Key {
+            stage: "weights".into(),
+            version: 1,
+            params: serde_json::json!({"pin": pin, "layer": settings.layer}),
+            inputs: BTreeMap::new(),
+        };
+        let key = key.digest();
+        // A kept file is read and checked here, so that the digest that enters the model's key is
+        // that of bytes which are really there.
+        let kept = hub.models.find(FOLDER, &key).and_then(|path| match hub.models.read(&path) {
+            Ok(bytes) => Some((path, Digest::of(&bytes))),
+            Err(error) => {
+                hub.remark(&format!("{error}; fetching the weights again"));
+                None
+            }
+        });
+        let (path, digest) = match kept {
+            Some(found) => found,
+            None => {
+                let bytes = hub.obtain(&pin, settings.fetch, &wanted)?;
+                let published = hub.models.publish(FOLDER, &key, "safetensors", Durability::Synced, &bytes);
+                (published.context("cannot keep the weights under models/")?, Digest::of(&bytes))
+            }
+        };
+        let origin = vec![("repo".into(), pin.repo.clone()), ("revision".into(), pin.revision.clone())];
+        Ok(Self { digest, origin, place: Place::Kept(hub.clone(), path) })
+    }
+
+    /// The tensors by timm's names, checked against their digest once more.
+    pub(super) fn load(&self) -> Result<HashMap<String, Tensor>> {
+        let read;
+        let bytes = match &self.place {
+            Place::Held(bytes) => bytes,
+            Place::Kept(hub, path) => {
+                read = hub.models.read(path)?;
+                &read
+            }
+        };
+        ensure!(Digest::of(bytes) == self.digest, "the weights changed while the program ran");
+        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+        for (name, tensor) in &tensors {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            ensure!(values.iter().all(|x| x.is_finite()), "the weights hold a number that is not finite, in {name}");
+        }
+        Ok(tensors)
+    }
+}
+
+/// A tensor that the network needs.
+pub(super) struct Wanted {
+    /// timm's name, and torchvision's.
+    pub(super) names: [String; 2],
+    /// Its shape, or any other of the same number of elements with the same first side.
+    pub(super) shape: Vec<usize>,
+}
+
+/// What the layer needs, in the order of the network.
+pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    let mut add = |timm: String, torchvision: String, shape: Vec<usize>| {
+        let of = |part: &str| [format!("{timm}.{part}"), format!("{torchvision}.{part}")];
+        wanted.push(Wanted { names: of("bias"), shape: vec![shape[0]] });
+        wanted.push(Wanted { names: of("weight"), shape });
+    };
+    for &(number, from, to) in BLOCKS.iter().copied().flatten() {
+        let name = format!("features.{number}");
+        add(name.clone(), name, vec![to, from, 3, 3]);
+    }
+    let dense = [("classifier.0", [4096, 512 * 7 * 7]), ("classifier.3", [4096, 4096]), ("classifier.6", [1000, 4096])];
+    for (name, (torchvision, shape)) in dense_names(settings.layer).iter().zip(dense) {
+        add((*name).to_owned(), torchvision.to_owned(), shape.to_vec());
+    }
+    wanted
+}
+
+/// Where tensors are in a safetensors file.
+pub(super) struct Layout {
+    /// Position of the first tensor's bytes.
+    start: u64,
+    metadata: Metadata,
+}
+
+impl Layout {
+    /// Reads the header: its length, then itself. `read(from, length)` gives a range of the file.
+    pub(super) fn read(mut read: impl FnMut(u64, u64) -> Result<Vec<u8>>) -> Result<Self> {
+        let first = read(0, 8)?;
+        let length = u64::from_le_bytes(first.as_slice().try_into().context("the file is shorter than 8 bytes")?);
+        if length > MAX_HEADER_BYTES {
+            let text = String::from_utf8_lossy(&first);
+            bail!("this is not a safetensors file (it begins with {text:?})");
+        }
+        let header = read(8, length)?;
+        let metadata = serde_json::from_slice(&header).context("its safetensors header is malformed")?;
+        Ok(Self { start: 8 + length, metadata })
+    }
+
+    /// The range of a tensor's bytes in the file.
+    pub(super) fn range(&self, wanted: &Wanted) -> Result<(u64, u64)> {
+        let info = wanted.names.iter().find_map(|name| self.metadata.info(name));
+        let name = &wanted.names[0];
+        let info = info.with_context(|| format!("there is no tensor {name}"))?;
+        let same = info.shape.first() == wanted.shape.first()
+            && info.shape.iter().product::<usize>() == wanted.shape.iter().product::<usize>();
+        ensure!(same, "{name} has shape {:?}; it should have {:?}", info.shape, wanted.shape);
+        ensure!(info.dtype == Dtype::F32, "{name} is {:?}; only F32 is read", info.dtype);
+        let (from, to) = info.data_offsets;
+        let size = 4 * wanted.shape.iter().product::<usize>();
+        ensure!(
+            to.checked_sub(from) == Some(size),
+            "{name} has {from}..{to} for its bytes; it should have {size} bytes"
+        );
+        Ok((self.start + from as u64, size as u64))
+    }
+}
+
+/// The canonical file of tensors whose bytes are given in the order of `wanted`.
+pub(super) fn canonical(wanted: &[Wanted], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let views = wanted
+        .iter()
+        .zip(bytes)
+        .map(|(w, bytes)| Ok((w.names[0].clone(), TensorView::new(Dtype::F32, w.shape.clone(), bytes)?)));
+    let views: Vec<(String, TensorView<'_>)> = views.collect::<Result<_>>()?;
+    Ok(safetensors::serialize(views, None)?)
+}
+
+/// The canonical file out of any safetensors file on the disk.
+pub(super) fn from_file(path: &Path, wanted: &[Wanted]) -> Result<Vec<u8>> {
+    let mut file = fs_err::File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut read = |from: u64, count: u64| -> Result<Vec<u8>> {
+        let end = from.checked_add(count).filter(|&end| end <= length);
+        ensure!(end.is_some(), "it ends after {length} bytes, but more are needed: it was cut, or is not safetensors");
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = vec![0; count as usize];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    };
+    let layout = Layout::read(&mut read)?;
+    let tensors: Vec<Vec<u8>> = wanted
+        .iter()
+        .map(|tensor| {
+            let (from, count) = layout.range(tensor)?;
+            read(from, count)
+        })
+        .collect::<Result<_>>()?;
+    canonical(wanted, &tensors)
+}

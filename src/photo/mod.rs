@@ -1,0 +1,354 @@
+//! Bytes of any origin become an upright RGB picture, within a memory budget that all decoding
+//! threads share. Everything in here expects to be lied to.
+
+mod budget;
+mod jpeg;
+mod resize;
+
+pub use budget::Budget;
+pub use resize::{TileFit, crop_middle, stretch, tile};
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+
+/// Larger files are not read.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Larger pictures are not decoded.
+pub const MAX_PIXELS: u64 = 256_000_000;
+/// Bytes at the beginning of a file that [`sniff`] wants to see.
+pub const SNIFF_BYTES: usize = 64;
+
+/// What a picture's header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// jpeg, png, webp, gif, bmp or tiff.
+    pub format: &'static str,
+    /// Width in pixels, upright.
+    pub width: u32,
+    /// Height in pixels, upright.
+    pub height: u32,
+}
+
+/// A decoded picture.
+#[derive(Clone, Debug)]
+pub struct Photo {
+    /// What its header says.
+    pub facts: Facts,
+    /// Upright, transparency laid over white, 8 bits a channel; the first frame of an animation.
+    pub pixels: RgbImage,
+    /// What is wrong with a picture that could be read all the same.
+    pub damage: Option<&'static str>,
+}
+
+/// Why an input is not a picture for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// A word to group by.
+    pub reason: Reason,
+    /// A sentence for a person.
+    pub detail: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+/// The kinds of [`Unreadable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Some other kind of file.
+    NotAnImage,
+    /// A film.
+    Video,
+    /// A kind of picture that this program does not decode.
+    Unsupported,
+    /// Broken.
+    Undecodable,
+    /// Beyond a size limit.
+    TooLarge,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAnImage => "not-an-image",
+            Self::Video => "video",
+            Self::Unsupported => "unsupported",
+            Self::Undecodable => "undecodable",
+            Self::TooLarge => "too-large",
+        })
+    }
+}
+
+fn unreadable(reason: Reason, detail: impl Into<String>) -> Unreadable {
+    Unreadable { reason, detail: detail.into() }
+}
+
+/// Tells from the first bytes (at least [`SNIFF_BYTES`], if the file has them) what a file is.
+///
+/// # Errors
+/// The reason why it is not for us, in words.
+pub fn sniff(head: &[u8]) -> Result<ImageFormat, Unreadable> {
+    use ImageFormat::{Avif, Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12).unwrap_or_default());
+    match (image::guess_format(head), brand) {
+        (Ok(format @ (Jpeg | Png | WebP | Gif | Bmp | Tiff)), _) => Ok(format),
+        (_, Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1" | b"heim" | b"heis")) => {
+            Err(unreadable(Reason::Unsupported, "a HEIC picture; convert it to JPEG first"))
+        }
+        (Ok(Avif), _) | (_, Some(b"avif" | b"avis")) => {
+            Err(unreadable(Reason::Unsupported, "an AVIF picture; convert it to JPEG first"))
+        }
+        (_, Some(_)) => Err(unreadable(Reason::Video, "a video")),
+        (Ok(other), _) => {
+            Err(unreadable(Reason::Unsupported, format!("a picture of type {other:?}, which is not read")))
+        }
+        _ if head.starts_with(b"\x1a\x45\xdf\xa3") => Err(unreadable(Reason::Video, "a video")),
+        _ if head.is_empty() => Err(unreadable(Reason::Undecodable, "an empty file")),
+        _ if looks_like_svg(head) => Err(unreadable(Reason::Unsupported, "an SVG drawing; convert it to PNG first")),
+        _ => Err(unreadable(Reason::NotAnImage, "not a picture")),
+    }
+}
+
+fn looks_like_svg(head: &[u8]) -> bool {
+    head.windows(4).any(|w| w == b"<svg")
+}
+
+/// Reads the header alone, and whether the file is cut short.
+///
+/// # Errors
+/// As [`decode`], for what can be seen without decoding.
+pub fn probe(bytes: &[u8]) -> Result<(Facts, Option<&'static str>), Unreadable> {
+    guarded(|| open(bytes).map(|opened| (opened.facts, damage(opened.format, bytes))))
+}
+
+fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
+    (format == ImageFormat::Jpeg && !jpeg::has_end(bytes))
+        .then_some("the file ends before the picture does; the rest is grey")
+}
+
+/// Decodes a picture, upright, over white. Waits while other threads hold too much of `budget`.
+///
+/// # Errors
+/// A specific reason for every file that is no picture, is broken, or is beyond a limit.
+/// A panic inside a decoder is an error like any other.
+pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Photo, Unreadable> {
+    guarded(|| {
+        let Opened { mut decoder, format, facts, orientation } = open(bytes)?;
+        let pixels = u64::from(facts.width) * u64::from(facts.height);
+        let raw = decoder.total_bytes();
+        // Decoder output, its working copy (coefficients of a progressive JPEG, frames of an
+        // animation), and the RGB picture before and after it is turned upright.
+        let working = if format == ImageFormat::Jpeg { 6 * pixels } else { raw };
+        let need = raw + working + 6 * pixels + bytes.len() as u64;
+        let _share = budget.take(need).ok_or_else(|| {
+            let (need, most) = (need >> 20, budget.total() >> 20);
+            unreadable(Reason::TooLarge, format!("decoding takes about {need} MB; the budget is {most} MB"))
+        })?;
+        // Limits are set here because a decoder that is opened by hand has none.
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(raw + working + (16 << 20));
+        decoder.set_limits(limits).map_err(describe)?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(describe)?;
+        picture.apply_orientation(orientation);
+        Ok(Photo { facts, pixels: over_white(picture), damage: damage(format, bytes) })
+    })
+}
+
+struct Opened<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
+    format: ImageFormat,
+    facts: Facts,
+    orientation: Orientation,
+}
+
+fn open(bytes: &[u8]) -> Result<Opened<'_>, Unreadable> {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(unreadable(Reason::TooLarge, format!("a file of {} MB; the limit is 256 MB", bytes.len() >> 20)));
+    }
+    let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
+    if format == ImageFormat::Jpeg {
+        jpeg::check_kind(bytes).map_err(|detail| unreadable(Reason::Unsupported, detail))?;
+    }
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(describe)?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(unreadable(Reason::Undecodable, format!("a picture of {width}x{height} pixels")));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        let detail =
+            format!("a picture of {width}x{height} pixels; the limit is {} megapixels", MAX_PIXELS / 1_000_000);
+        return Err(unreadable(Reason::TooLarge, detail));
+    }
+    // A broken EXIF block is no reason to lose a picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let (width, height) = if turns(orientation) { (height, width) } else { (width, height) };
+    let facts = Facts { format: name(format), width, height };
+    Ok(Opened { decoder: Box::new(decoder), format, facts, orientation })
+}
+
+fn turns(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Jpeg => "jpeg",
+        ImageFormat::Png => "png",
+        ImageFormat::WebP => "webp",
+        ImageFormat::Gif => "gif",
+        ImageFormat::Bmp => "bmp",
+        _ => "tiff",
+    }
+}
+
+/// One line of at most 200 characters out of a decoder's error.
+fn describe(error: image::ImageError) -> Unreadable {
+    let reason = match &error {
+        image::ImageError::Unsupported(_) => Reason::Unsupported,
+        image::ImageError::Limits(_) => Reason::TooLarge,
+        _ => Reason::Undecodable,
+    };
+    let line: String = error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    unreadable(reason, line)
+}
+
+/// Lays transparency over white and drops to 8 bits.
+fn over_white(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let rgba = picture.into_rgba8();
+    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
+    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
+        let [colour @ .., alpha] = from.0;
+        to.0 = colour.map(|c| {
+            let blended = u32::from(c) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
+            ((blended + 127) / 255) as u8
+        });
+    }
+    rgb
+}
+
+thread_local! {
+    static IN_DECODER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a decoder, whose panics are caught and reported as bad files:
+/// a panic hook should then keep silent.
+pub fn in_decoder() -> bool {
+    IN_DECODER.get()
+}
+
+/// Runs a decoder; a panic in it becomes an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Unreadable>) -> Result<T, Unreadable> {
+    let outer = IN_DECODER.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    IN_DECODER.set(outer);
+    result.unwrap_or_else(|_| Err(unreadable(Reason::Undecodable, "the decoder gave up on it (an internal error)")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ExtendedColorType, ImageEncoder, Rgba, RgbaImage};
+
+    fn budget() -> Budget {
+        Budget::new(1 << 30)
+    }
+
+    fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn gradient(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 9) as u8, (y * 7) as u8, 128]))
+    }
+
+    #[test]
+    fn every_format_is_told_by_content_and_decoded() {
+        let picture = gradient(20, 12);
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
+            let photo = decode(&encoded(&picture, format), &budget()).unwrap();
+            assert_eq!((photo.facts.width, photo.facts.height), (20, 12));
+            assert_eq!(photo.pixels, picture, "{format:?} is lossless");
+        }
+        for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
+            assert_eq!(decode(&encoded(&picture, format), &budget()).unwrap().pixels.dimensions(), (20, 12));
+        }
+    }
+
+    #[test]
+    fn transparency_is_laid_over_white() {
+        let mut picture = RgbaImage::from_pixel(2, 1, Rgba([0, 0, 0, 0]));
+        picture.put_pixel(1, 0, Rgba([100, 0, 0, 128]));
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        let photo = decode(bytes.get_ref(), &budget()).unwrap();
+        assert_eq!(photo.pixels.get_pixel(0, 0).0, [255, 255, 255]);
+        assert_eq!(photo.pixels.get_pixel(1, 0).0, [177, 127, 127]);
+    }
+
+    #[test]
+    fn exif_orientation_is_applied() {
+        let picture = gradient(8, 4);
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        // A TIFF block with the one tag 0x0112 (orientation) = 6: turn right by 90 degrees.
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.write_image(picture.as_raw(), 8, 4, ExtendedColorType::Rgb8).unwrap();
+        let photo = decode(&bytes, &budget()).unwrap();
+        assert_eq!((photo.facts.width, photo.facts.height), (4, 8));
+        assert_eq!(photo.pixels.get_pixel(3, 0), picture.get_pixel(0, 0));
+        assert_eq!(probe(&bytes).unwrap(), (photo.facts, None));
+    }
+
+    #[test]
+    fn a_cut_jpeg_is_kept_and_called_damaged() {
+        let bytes = encoded(&gradient(64, 64), ImageFormat::Jpeg);
+        assert_eq!(decode(&bytes, &budget()).unwrap().damage, None);
+        let cut = &bytes[..bytes.len() * 2 / 3];
+        assert!(decode(cut, &budget()).unwrap().damage.is_some());
+    }
+
+    #[test]
+    fn other_files_have_their_reasons() {
+        let reason = |bytes: &[u8]| decode(bytes, &budget()).unwrap_err().reason;
+        assert_eq!(reason(b""), Reason::Undecodable);
+        assert_eq!(reason(b"plain text, no picture"), Reason::NotAnImage);
+        assert_eq!(reason(b"\0\0\0\x18ftypisom\0\0\0\0"), Reason::Video);
+        assert_eq!(reason(b"\0\0\0\x18ftypheic\0\0\0\0"), Reason::Unsupported);
+        assert_eq!(reason(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), Reason::Unsupported);
+        assert_eq!(reason(b"\x89PNG\r\n\x1a\n and no more"), Reason::Undecodable);
+    }
+
+    #[test]
+    fn bombs_are_refused_before_they_go_off() {
+        // A GIF header that claims 65,535 x 65,535 pixels.
+        let gif = b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\0;";
+        assert_eq!(decode(gif, &budget()).unwrap_err().reason, Reason::TooLarge);
+        let bytes = encoded(&gradient(100, 100), ImageFormat::Png);
+        let error = decode(&bytes, &Budget::new(1000)).unwrap_err();
+        assert_eq!(error.reason, Reason::TooLarge);
+        assert!(error.detail.contains("budget"), "{error}");
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        std::panic::set_hook(Box::new(|_| {}));
+        let result: Result<(), _> = guarded(|| panic!("inside"));
+        assert_eq!(result.unwrap_err().reason, Reason::Undecodable);
+        assert!(!in_decoder());
+    }
+}

@@ -1,0 +1,100 @@
+//! Antialiased resizing: the filter is widened by the scale, as Pillow does it.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use image::imageops::crop_imm;
+
+/// How a picture fills a square tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum TileFit {
+    /// Fill the tile, cut what sticks out
+    Cover,
+    /// Show all of it
+    Contain,
+    /// Distort it
+    Stretch,
+}
+
+/// The whole picture in `width` x `height`, bilinear.
+pub fn stretch(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
+    resize(picture, width, height, &ResizeOptions::new(), FilterType::Bilinear)
+}
+
+/// The picture with its short side scaled to `short`, and of that the middle `side` x `side`.
+pub fn crop_middle(picture: &RgbImage, short: u32, side: u32) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let scaled = |long: u32, other: u32| (u64::from(short) * u64::from(long) / u64::from(other)).max(1) as u32;
+    let (width, height) = if width <= height { (short, scaled(height, width)) } else { (scaled(width, height), short) };
+    let scaled = stretch(picture, width, height);
+    let middle = |length: u32| (f64::from(length - side) / 2.0).round_ties_even() as u32;
+    crop_imm(&scaled, middle(width), middle(height), side, side).to_image()
+}
+
+/// A thumbnail for a square of `cell` pixels. With `Contain` one side is shorter than `cell`;
+/// the caller lays it on its background.
+pub fn tile(picture: &RgbImage, cell: u32, fit: TileFit) -> RgbImage {
+    let filter = FilterType::CatmullRom;
+    match fit {
+        TileFit::Stretch => resize(picture, cell, cell, &ResizeOptions::new(), filter),
+        TileFit::Cover => {
+            let middle = ResizeOptions::new().fit_into_destination(None);
+            resize(picture, cell, cell, &middle, filter)
+        }
+        TileFit::Contain => {
+            let (width, height) = picture.dimensions();
+            let long = width.max(height);
+            let side = |length: u32| (f64::from(length) * f64::from(cell) / f64::from(long)).round().max(1.0) as u32;
+            resize(picture, side(width), side(height), &ResizeOptions::new(), filter)
+        }
+    }
+}
+
+fn resize(picture: &RgbImage, width: u32, height: u32, options: &ResizeOptions, filter: FilterType) -> RgbImage {
+    if picture.dimensions() == (width, height) {
+        return picture.clone();
+    }
+    let from = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+        .expect("an RgbImage's buffer has its size");
+    let mut to = Image::new(width, height, PixelType::U8x3);
+    let options = options.resize_alg(ResizeAlg::Convolution(filter));
+    Resizer::new().resize(&from, &mut to, &options).expect("both are U8x3 and not empty");
+    RgbImage::from_raw(width, height, to.into_vec()).expect("the size it was made with")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    /// Left half black, right half white.
+    fn halves(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, _| Rgb([if x < width / 2 { 0 } else { 255 }; 3]))
+    }
+
+    #[test]
+    fn stretching_averages_over_the_area() {
+        let stripes = RgbImage::from_fn(64, 64, |x, _| Rgb([if x % 2 == 0 { 0 } else { 200 }; 3]));
+        let small = stretch(&stripes, 4, 4);
+        assert!(small.pixels().all(|p| (95..=105).contains(&p.0[0])), "no aliasing: {small:?}");
+    }
+
+    #[test]
+    fn tiles_cover_contain_or_stretch() {
+        let wide = halves(100, 50);
+        assert_eq!(tile(&wide, 20, TileFit::Cover).dimensions(), (20, 20));
+        assert_eq!(tile(&wide, 20, TileFit::Contain).dimensions(), (20, 10));
+        assert_eq!(tile(&wide, 20, TileFit::Stretch).dimensions(), (20, 20));
+        assert_eq!(tile(&halves(1000, 1), 20, TileFit::Contain).dimensions(), (20, 1));
+    }
+
+    #[test]
+    fn the_middle_is_kept() {
+        let picture = crop_middle(&halves(300, 100), 256, 224);
+        assert_eq!(picture.dimensions(), (224, 224));
+        assert_eq!(picture.get_pixel(10, 100).0, [0; 3]);
+        assert_eq!(picture.get_pixel(214, 100).0, [255; 3]);
+        assert_eq!(crop_middle(&halves(1, 1), 256, 224).dimensions(), (224, 224));
+    }
+}

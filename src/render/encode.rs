@@ -1,0 +1,278 @@
+//! JPEG, PNG and WebP, written from bands: memory does not grow with the canvas. Only lossless
+//! WebP has to be held whole, which its own limit of 16,383 pixels a side bounds at 805 MB.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+
+use anyhow::{Result, anyhow, bail};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, GenericImageView, ImageEncoder, Rgb, RgbImage};
+
+use super::Canvas;
+
+/// A picture's file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Lossy, up to 65,535 pixels a side.
+    Jpeg,
+    /// Lossless, of any size.
+    Png,
+    /// Lossless here, up to 16,383 pixels a side.
+    Webp,
+}
+
+impl Format {
+    /// The format that a file name's suffix asks for.
+    pub fn of(path: &std::path::Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "jpg" | "jpeg" => Some(Self::Jpeg),
+            "png" => Some(Self::Png),
+            "webp" => Some(Self::Webp),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// The largest side it can have, in pixels.
+    pub fn largest_side(self) -> u64 {
+        match self {
+            Self::Jpeg => 65_535,
+            Self::Png => i32::MAX as u64,
+            Self::Webp => 16_383,
+        }
+    }
+
+    /// Checks a size before any work is done for it.
+    ///
+    /// # Errors
+    /// When the format cannot hold it; says what can.
+    pub fn check(self, width: u64, height: u64) -> Result<()> {
+        let most = self.largest_side();
+        if width.max(height) > most {
+            bail!(
+                "a picture of {width}x{height} pixels does not fit into a {}, which has at most {most} a side; \
+                 make cells smaller (--cell){}",
+                self.name(),
+                if self == Self::Png { "" } else { " or write a .png" },
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Draws `canvas` into a file of this format. `quality` (1 to 100) is JPEG's.
+///
+/// # Errors
+/// When drawing or writing fails.
+pub fn encode(canvas: &mut dyn Canvas, format: Format, quality: u8, out: &mut dyn Write) -> Result<()> {
+    match format {
+        Format::Jpeg => jpeg(canvas, quality, out),
+        Format::Png => png(canvas, out),
+        Format::Webp => webp(canvas, out),
+    }
+}
+
+fn png(canvas: &mut dyn Canvas, out: &mut dyn Write) -> Result<()> {
+    let mut encoder = png::Encoder::new(out, canvas.width(), canvas.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    let mut stream = writer.stream_writer()?;
+    each_band(canvas, |band| Ok(stream.write_all(band.as_raw())?))?;
+    stream.finish()?;
+    Ok(writer.finish()?)
+}
+
+fn webp(canvas: &mut dyn Canvas, out: &mut dyn Write) -> Result<()> {
+    let mut whole = RgbImage::new(canvas.width(), canvas.height());
+    canvas.draw(0, &mut whole)?;
+    let (width, height) = whole.dimensions();
+    Ok(WebPEncoder::new_lossless(out).write_image(whole.as_raw(), width, height, ExtendedColorType::Rgb8)?)
+}
+
+fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(&RgbImage) -> Result<()>) -> Result<()> {
+    let (height, band) = (canvas.height(), canvas.band().max(1));
+    let mut top = 0;
+    while top < height {
+        let mut rows = RgbImage::new(canvas.width(), band.min(height - top));
+        canvas.draw(top, &mut rows)?;
+        each(&rows)?;
+        top += rows.height();
+    }
+    Ok(())
+}
+
+fn jpeg(canvas: &mut dyn Canvas, quality: u8, out: &mut dyn Write) -> Result<()> {
+    let bands = Bands {
+        size: (canvas.width(), canvas.height()),
+        state: RefCell::new(BandState { canvas, rows: RgbImage::new(0, 0), top: 0, failure: None }),
+    };
+    let mut out = io::BufWriter::new(out);
+    JpegEncoder::new_with_quality(&mut out, quality).encode_image(&bands)?;
+    out.flush()?;
+    match bands.state.into_inner().failure {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// A canvas as the picture that the JPEG encoder asks for its pixels. It asks block row by block
+/// row from top to bottom, so the two bands that a block row can touch are enough.
+struct Bands<'a> {
+    size: (u32, u32),
+    state: RefCell<BandState<'a>>,
+}
+
+struct BandState<'a> {
+    canvas: &'a mut dyn Canvas,
+    /// Drawn rows, the first of them at `top`.
+    rows: RgbImage,
+    top: u32,
+    /// The encoder cannot be stopped from here: after a failure the rest is black and discarded.
+    failure: Option<anyhow::Error>,
+}
+
+/// Rows of a JPEG block, with subsampled colours.
+const BLOCK_ROWS: u32 = 16;
+
+impl BandState<'_> {
+    /// Makes row `y` available.
+    fn reach(&mut self, y: u32, width: u32, height: u32) {
+        while self.failure.is_none() && !(self.top..self.top + self.rows.height()).contains(&y) {
+            if y < self.top {
+                self.failure = Some(anyhow!("the JPEG encoder went back to row {y}"));
+                return;
+            }
+            // Keep what the block row of `y` still needs, and draw the next band under it.
+            let drawn = self.top + self.rows.height();
+            let keep_from = (y / BLOCK_ROWS * BLOCK_ROWS).clamp(self.top, drawn);
+            let kept = drawn - keep_from;
+            let mut band = RgbImage::new(width, self.canvas.band().max(1).min(height - drawn));
+            if let Err(error) = self.canvas.draw(drawn, &mut band) {
+                self.failure = Some(error);
+                return;
+            }
+            let row = 3 * width as usize;
+            let mut rows = self.rows.as_raw()[(keep_from - self.top) as usize * row..].to_vec();
+            rows.extend_from_slice(band.as_raw());
+            self.rows = RgbImage::from_raw(width, kept + band.height(), rows).expect("whole rows");
+            self.top = keep_from;
+        }
+    }
+}
+
+impl GenericImageView for Bands<'_> {
+    type Pixel = Rgb<u8>;
+
+    fn dimensions(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn get_pixel(&self, x: u32, y: u32) -> Rgb<u8> {
+        let mut state = self.state.borrow_mut();
+        state.reach(y, self.size.0, self.size.1);
+        if state.failure.is_some() { Rgb([0; 3]) } else { *state.rows.get_pixel(x, y - state.top) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gradient that notes how it is drawn.
+    struct Gradient {
+        width: u32,
+        height: u32,
+        band: u32,
+        drawn: u32,
+        fail_at: Option<u32>,
+    }
+
+    impl Gradient {
+        fn colour(x: u32, y: u32) -> Rgb<u8> {
+            Rgb([(x * 3) as u8, (y * 2) as u8, ((x + y) / 2) as u8])
+        }
+
+        fn new(width: u32, height: u32, band: u32) -> Self {
+            Self { width, height, band, drawn: 0, fail_at: None }
+        }
+    }
+
+    impl Canvas for Gradient {
+        fn width(&self) -> u32 {
+            self.width
+        }
+        fn height(&self) -> u32 {
+            self.height
+        }
+        fn band(&self) -> u32 {
+            self.band
+        }
+        fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
+            assert_eq!(top, self.drawn, "every row is drawn once, in order");
+            if self.fail_at.is_some_and(|at| top >= at) {
+                bail!("no more");
+            }
+            self.drawn += band.height();
+            for (x, y, pixel) in band.enumerate_pixels_mut() {
+                *pixel = Self::colour(x, top + y);
+            }
+            Ok(())
+        }
+    }
+
+    fn encoded(gradient: &mut Gradient, format: Format) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        encode(gradient, format, 90, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn bands_make_the_same_file_as_a_whole_picture() {
+        for (width, height) in [(1, 1), (37, 50), (64, 48), (17, 33)] {
+            let whole = RgbImage::from_fn(width, height, Gradient::colour);
+            let mut jpeg = Vec::new();
+            JpegEncoder::new_with_quality(&mut jpeg, 90).encode_image(&whole).unwrap();
+            for band in [1, 5, 7, 16, 24, 100] {
+                let lossless = encoded(&mut Gradient::new(width, height, band), Format::Png).unwrap();
+                assert_eq!(image::load_from_memory(&lossless).unwrap().into_rgb8(), whole);
+                assert_eq!(
+                    encoded(&mut Gradient::new(width, height, band), Format::Jpeg).unwrap(),
+                    jpeg,
+                    "{width}x{height}/{band}"
+                );
+            }
+            let webp = encoded(&mut Gradient::new(width, height, height), Format::Webp).unwrap();
+            assert_eq!(image::load_from_memory(&webp).unwrap().into_rgb8(), whole);
+        }
+    }
+
+    #[test]
+    fn a_failure_while_drawing_is_the_callers_error() {
+        for format in [Format::Jpeg, Format::Png] {
+            let mut gradient = Gradient { fail_at: Some(8), ..Gradient::new(20, 40, 8) };
+            assert_eq!(encoded(&mut gradient, format).unwrap_err().to_string(), "no more");
+        }
+    }
+
+    #[test]
+    fn limits_are_known_beforehand() {
+        assert!(Format::Jpeg.check(65_535, 1).is_ok());
+        let error = Format::Jpeg.check(65_536, 1).unwrap_err().to_string();
+        assert!(error.contains("65536x1") && error.contains("65535") && error.contains(".png"), "{error}");
+        assert!(Format::Webp.check(16_384, 1).is_err());
+        assert!(Format::Png.check(1 << 20, 1 << 20).is_ok());
+        assert_eq!(Format::of("a/b.JPeG".as_ref()), Some(Format::Jpeg));
+        assert_eq!(Format::of("a/b.tiff".as_ref()), None);
+    }
+}

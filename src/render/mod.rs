@@ -1,0 +1,74 @@
+//! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`]), and files written row by
+//! row ([`encode`]).
+
+pub mod colours;
+pub mod encode;
+pub mod mosaic;
+pub mod scatter;
+pub mod tiles;
+
+use anyhow::Result;
+use image::RgbImage;
+
+/// Something that can be drawn from top to bottom, a band at a time, so that no more than a band
+/// of it is ever in memory.
+pub trait Canvas {
+    /// Width in pixels.
+    fn width(&self) -> u32;
+
+    /// Height in pixels.
+    fn height(&self) -> u32;
+
+    /// Rows that are best drawn together.
+    fn band(&self) -> u32;
+
+    /// Draws the rows from `top` on into `band`, whose width is the canvas's.
+    ///
+    /// # Errors
+    /// When a tile cannot be had, or the user interrupts.
+    fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()>;
+}
+
+/// Copies `tile` into `band` so that its upper left corner is at (x, y); what sticks out is cut.
+fn paste(band: &mut RgbImage, tile: &RgbImage, x: i64, y: i64) {
+    let (width, height) = (i64::from(band.width()), i64::from(band.height()));
+    let (tile_width, tile_height) = (i64::from(tile.width()), i64::from(tile.height()));
+    let (left, right) = (x.max(0), (x + tile_width).min(width));
+    if left >= right {
+        return;
+    }
+    let length = 3 * (right - left) as usize;
+    let (tile_width, width) = (tile_width as usize, width as usize);
+    for row in y.max(0)..(y + tile_height).min(height) {
+        let from = 3 * ((row - y) as usize * tile_width + (left - x) as usize);
+        let to = 3 * (row as usize * width + left as usize);
+        let row: &mut [u8] = band;
+        row[to..to + length].copy_from_slice(&tile.as_raw()[from..from + length]);
+    }
+}
+
+/// Fills a band with one colour.
+fn fill(band: &mut RgbImage, colour: [u8; 3]) {
+    band.pixels_mut().for_each(|pixel| pixel.0 = colour);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn what_sticks_out_is_cut() {
+        let tile = RgbImage::from_fn(3, 3, |x, y| Rgb([x as u8 + 1, y as u8 + 1, 9]));
+        for (x, y) in [(-2, -2), (0, 0), (3, 3), (-1, 2), (5, 0), (0, -3), (-9, 9)] {
+            let mut band = RgbImage::new(5, 4);
+            paste(&mut band, &tile, x, y);
+            for (at_x, at_y, pixel) in band.enumerate_pixels() {
+                let (tx, ty) = (i64::from(at_x) - x, i64::from(at_y) - y);
+                let inside = (0..3).contains(&tx) && (0..3).contains(&ty);
+                let expected = if inside { *tile.get_pixel(tx as u32, ty as u32) } else { Rgb([0; 3]) };
+                assert_eq!(*pixel, expected);
+            }
+        }
+    }
+}

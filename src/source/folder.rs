@@ -1,0 +1,101 @@
+//! Folders: recursive, sorted, links followed, hidden files left out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use walkdir::{DirEntry, WalkDir};
+
+use super::{Entry, Listing, Place, Stamp};
+
+/// Adds every regular file under `root`; whatever is neither file nor folder, or cannot be
+/// looked at, is listed as skipped.
+pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut Listing) -> Result<()> {
+    let root = root.canonicalize()?;
+    let ours = |entry: &DirEntry| own.iter().any(|path| path == entry.path());
+    let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !(hidden(entry) || ours(entry))) {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => {
+                let path = relative(&root, entry.path());
+                match entry.metadata() {
+                    Ok(meta) if meta.is_file() => {
+                        let place = Place::File(entry.path().to_owned());
+                        listing.entries.push(Entry::plain(path, name.clone(), place, Stamp::of(&meta)));
+                    }
+                    Ok(_) => listing.skip(path, name, "not-a-file", "a pipe, socket or device"),
+                    Err(error) => listing.skip(path, name, "unreadable", error.to_string()),
+                }
+            }
+            Err(error) => {
+                let path = error.path().map(|path| relative(&root, path)).unwrap_or_default();
+                let why = match error.loop_ancestor() {
+                    Some(_) => "a link to a folder above it".to_owned(),
+                    None => error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
+                };
+                listing.skip(path, name, "unreadable", why);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn hidden(entry: &DirEntry) -> bool {
+    is_hidden_name(&entry.file_name().to_string_lossy())
+}
+
+/// Names that systems hide: dot files, and the copies that macOS puts into zips.
+pub(super) fn is_hidden_name(name: &str) -> bool {
+    name.starts_with('.') || name == "__MACOSX"
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    let inside = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<String> = inside.components().map(|part| readable(part.as_os_str().as_encoded_bytes())).collect();
+    parts.join("/")
+}
+
+/// A name as text, nothing lost: bytes that are not UTF-8 become `\xHH`.
+pub(super) fn readable(name: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_bytes_are_readable() {
+        assert_eq!(readable("grün".as_bytes()), "grün");
+        assert_eq!(readable(b"a\xFFb"), "a\\xFFb");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_walk_is_sorted_and_survives_loops_and_pipes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for path in ["b/2.jpg", "b/1.jpg", "a.png", ".hidden/x.jpg", "cache/y.jpg"] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::copy("/dev/null", path).unwrap();
+        }
+        std::os::unix::fs::symlink("..", root.join("b/up")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("dangling")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        let mut listing = Listing::default();
+        list(&root, &"s".into(), &[root.join("cache")], &mut listing).unwrap();
+        let paths: Vec<&str> = listing.entries.iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(paths, ["a.png", "b/1.jpg", "b/2.jpg"]);
+        let skipped: Vec<(&str, &str)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
+        assert_eq!(skipped, [("b/up", "unreadable"), ("dangling", "unreadable"), ("socket", "not-a-file")]);
+    }
+}

@@ -1,0 +1,161 @@
+//! What earlier runs learned of inputs, so that a file which has not changed is not read again:
+//! its stamp gives its blake3, and the blake3 gives what its header said or what was wrong.
+//!
+//! One table a source, under `cache/seen/`. It only saves work: without it everything is read
+//! and hashed again, and nothing else changes.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::Result;
+
+use super::{Entry, Stamp};
+use crate::artifact::Artifact;
+use crate::artifact::rows::{Row, SeenRow};
+use crate::photo::Facts;
+use crate::store::{Digest, Key, Store};
+
+const FOLDER: &str = "seen";
+/// A file whose times are this near to the listing may change again without its stamp changing.
+const RACY_NS: i64 = 2_000_000_000;
+
+/// What became of a picture when it was last read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It decodes; with what is wrong with it, if anything is.
+    Good(Facts, Option<String>),
+    /// It never will: reason and detail.
+    Bad(String, String),
+}
+
+/// The tables of all sources of a run.
+#[derive(Debug, Default)]
+pub struct Seen {
+    sources: Vec<(String, Digest)>,
+    stamps: HashMap<Digest, (Stamp, String)>,
+    fates: HashMap<String, (u64, Fate)>,
+    listed_ns: i64,
+}
+
+impl Seen {
+    /// Loads what is known of `sources`; a damaged table is an empty one, and a remark.
+    pub fn load(store: &Store, sources: &[PathBuf], notes: &mut Vec<String>) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "stamps are compared with the time of listing; it enters no artifact"
+        )]
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut seen = Self { listed_ns: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX), ..Default::default() };
+        for source in sources {
+            let key = source_key(source);
+            seen.sources.push((super::source_name(source), key));
+            let Some(path) = store.find(FOLDER, &key) else { continue };
+            let rows = store
+                .read(&path)
+                .map_err(anyhow::Error::from)
+                .and_then(|bytes| SeenRow::from_batch(&Artifact::decode(bytes)?.batch));
+            match rows {
+                Ok(rows) => rows.into_iter().for_each(|row| seen.insert(row)),
+                Err(error) => notes.push(format!("{error:#}; the source is read again")),
+            }
+        }
+        seen
+    }
+
+    fn insert(&mut self, row: SeenRow) {
+        let fate = match (row.reason, row.detail) {
+            (Some(reason), detail) => Fate::Bad(reason, detail.unwrap_or_default()),
+            (None, _) => {
+                let Some(format) = ["jpeg", "png", "webp", "gif", "bmp", "tiff"].into_iter().find(|f| *f == row.format)
+                else {
+                    return;
+                };
+                Fate::Good(Facts { format, width: row.width, height: row.height }, row.damage)
+            }
+        };
+        if let (Some(place), Some(modified_ns), Some(changed_ns)) =
+            (Digest::from_hex(&row.place), row.modified_ns, row.changed_ns)
+        {
+            let stamp = Stamp { size: row.size, modified_ns, changed_ns, inode: row.inode };
+            self.stamps.insert(place, (stamp, row.image.clone()));
+        }
+        self.fates.insert(row.image, (row.bytes, fate));
+    }
+
+    /// The blake3 of an input that still has the stamp it had when it was read.
+    pub fn image(&self, entry: &Entry) -> Option<&str> {
+        let (stamp, image) = self.stamps.get(&self.place(entry)?)?;
+        (Some(*stamp) == entry.stamp).then_some(image)
+    }
+
+    /// A picture's size in bytes, and what became of it.
+    pub fn fate(&self, image: &str) -> Option<&(u64, Fate)> {
+        self.fates.get(image)
+    }
+
+    fn place(&self, entry: &Entry) -> Option<Digest> {
+        let (_, source) = self.sources.iter().find(|(name, _)| **name == *entry.source)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(source.as_bytes()).update(entry.path.as_bytes());
+        Some(Digest::from_hasher(&hasher))
+    }
+
+    /// Remembers this run's findings: every input with its image, size and fate.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub fn save<'a>(
+        &self,
+        store: &Store,
+        findings: impl Iterator<Item = (&'a Entry, &'a str, u64, &'a Fate)>,
+    ) -> Result<()> {
+        let mut tables: HashMap<&str, Vec<SeenRow>> = HashMap::new();
+        for (entry, image, bytes, fate) in findings {
+            let Some(place) = self.place(entry) else { continue };
+            let settled = |stamp: &Stamp| stamp.modified_ns.max(stamp.changed_ns) < self.listed_ns - RACY_NS;
+            let stamp = entry.stamp.filter(settled);
+            let (format, width, height) = match fate {
+                Fate::Good(facts, _) => (facts.format, facts.width, facts.height),
+                Fate::Bad(..) => ("", 0, 0),
+            };
+            let (reason, detail, damage) = match fate {
+                Fate::Good(_, damage) => (None, None, damage.clone()),
+                Fate::Bad(reason, detail) => (Some(reason.clone()), Some(detail.clone()), None),
+            };
+            tables.entry(&entry.source).or_default().push(SeenRow {
+                place: place.to_string(),
+                image: image.to_owned(),
+                bytes,
+                size: stamp.map_or(0, |s| s.size),
+                inode: stamp.map_or(0, |s| s.inode),
+                modified_ns: stamp.map(|s| s.modified_ns),
+                changed_ns: stamp.map(|s| s.changed_ns),
+                format: format.to_owned(),
+                width,
+                height,
+                damage,
+                reason,
+                detail,
+            });
+        }
+        for (name, source) in &self.sources {
+            let Some(rows) = tables.get(name.as_str()) else { continue };
+            let key = Key {
+                stage: FOLDER.into(),
+                version: SeenRow::FORMAT,
+                params: serde_json::json!({}),
+                inputs: [("source".to_owned(), *source)].into(),
+            };
+            let bytes = Artifact::new(key, SeenRow::to_batch(rows), Default::default()).encode()?;
+            store.supersede(FOLDER, source, "parquet", &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// A source is known by the hash of where it lies; the place itself is not written down.
+fn source_key(source: &Path) -> Digest {
+    let resolved = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    Digest::of(resolved.as_os_str().as_encoded_bytes())
+}

@@ -1,0 +1,138 @@
+//! The four stages. Each reads and writes tables of [`crate::artifact`]; none imports another.
+
+pub mod assign;
+pub mod embed;
+pub mod project;
+pub mod render;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use arrow::array::RecordBatch;
+
+use crate::artifact::Artifact;
+use crate::error::Halt;
+use crate::photo::Budget;
+use crate::report::{Event, Reporter};
+use crate::store::{Durability, Key, Store};
+
+/// What every stage works with.
+pub struct Context {
+    /// The cache.
+    pub store: Store,
+    /// Told of everything.
+    pub reporter: Arc<dyn Reporter>,
+    /// Memory that decoding may take.
+    pub budget: Budget,
+    /// `latest/` follows what is made: true of runs over sources, false of `--input` tables.
+    pub keep_latest: bool,
+}
+
+/// An artifact that a stage brought up to date.
+#[derive(Debug)]
+pub struct Made {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds.
+    pub artifact: Artifact,
+    /// Whether it was there already.
+    pub fresh: bool,
+}
+
+/// What a stage found out on its way.
+pub type Facts = BTreeMap<String, String>;
+
+impl Context {
+    /// Says that something is wrong but work goes on.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.reporter.event(&Event::Warning(text.into()));
+    }
+
+    /// Says a line of the summary.
+    pub fn note(&self, text: impl Into<String>) {
+        self.reporter.event(&Event::Note(text.into()));
+    }
+
+    /// # Errors
+    /// [`Halt::Interrupted`] once the user asked to stop.
+    pub fn go_on(&self) -> Result<()> {
+        if self.reporter.interrupted() { bail!(Halt::Interrupted) } else { Ok(()) }
+    }
+
+    /// The artifact with this key, if it is there and intact; a damaged one is a loud miss.
+    pub fn look_up(&self, key: &Key) -> Option<Made> {
+        let path = self.store.find(&key.stage, &key.digest())?;
+        let read = self.store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode);
+        match read {
+            Ok(artifact) => Some(Made { path, artifact, fresh: true }),
+            Err(error) => {
+                self.warn(format!("{error:#}; making it again"));
+                None
+            }
+        }
+    }
+
+    /// The artifact with this key: the one that is there, or what `make` makes.
+    ///
+    /// # Errors
+    /// What `make` returns, or when the cache cannot be written.
+    pub fn bring(&self, key: Key, make: impl FnOnce() -> Result<(RecordBatch, Facts)>) -> Result<Made> {
+        let made = match self.look_up(&key) {
+            Some(made) => made,
+            None => {
+                let (batch, facts) = make()?;
+                self.publish(Artifact::new(key, batch, facts))?
+            }
+        };
+        self.latest(&made)?;
+        Ok(made)
+    }
+
+    /// Publishes an artifact under its key.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub fn publish(&self, artifact: Artifact) -> Result<Made> {
+        let key = &artifact.header.key;
+        let path = self
+            .store
+            .publish(&key.stage, &key.digest(), "parquet", Durability::Synced, &artifact.encode()?)
+            .with_context(|| format!("cannot write to the cache {}", self.store.root().display()))?;
+        Ok(Made { path, artifact, fresh: false })
+    }
+
+    /// Lets `latest/<stage>.parquet` follow. A cache that cannot be written still serves.
+    ///
+    /// # Errors
+    /// When the link cannot be made in a cache that can be written.
+    pub fn latest(&self, made: &Made) -> Result<()> {
+        if !self.keep_latest {
+            return Ok(());
+        }
+        let name = format!("{}.parquet", made.artifact.header.key.stage);
+        match self.store.point_latest(&name, &made.path) {
+            Err(error) if made.fresh && read_only(&error) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Whether an error says that the place may be read but not written.
+pub fn read_only(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Copies an artifact to a place the user named, unless the same bytes are there already, so that
+/// `make` sees no change where there is none.
+///
+/// # Errors
+/// When either file cannot be read or written.
+pub fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs_err::read(from)?;
+    if std::fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    Ok(crate::store::replace_file(to, |file| file.write_all(&bytes))?)
+}

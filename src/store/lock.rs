@@ -1,0 +1,74 @@
+//! One run at a time per cache, as a courtesy: correctness never depends on it.
+
+use std::io;
+use std::time::Duration;
+
+use fs_err as fs;
+
+use super::Store;
+
+/// Held for the length of a run; released when dropped, also by the death of the process.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Option<std::fs::File>,
+}
+
+impl Store {
+    /// Waits until no other process works on this store.
+    ///
+    /// `waiting` is called about ten times a second while another holds the lock;
+    /// it returns `false` to give up, and then there is no lock (`None`).
+    /// A cache that cannot be written, or a file system without locks, is no reason to stop:
+    /// the lock is then a formality.
+    ///
+    /// # Errors
+    /// Only what opening the lock file says for reasons other than permission.
+    pub fn lock(&self, mut waiting: impl FnMut() -> bool) -> io::Result<Option<Lock>> {
+        let path = self.root.join("lock");
+        let opened = fs::create_dir_all(&self.root)
+            .and_then(|()| fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path));
+        let file = match opened {
+            Ok(file) => file.into_parts().0,
+            Err(error) if read_only(&error) => return Ok(Some(Lock { _file: None })),
+            Err(error) => return Err(error),
+        };
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Lock { _file: Some(file) })),
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    if !waiting() {
+                        return Ok(None);
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(std::fs::TryLockError::Error(_)) => return Ok(Some(Lock { _file: None })),
+            }
+        }
+    }
+}
+
+/// Whether an error says that the place may be read but not written.
+fn read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_waits_and_may_give_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let held = store.lock(|| unreachable!("free")).unwrap().unwrap();
+        let mut asked = 0;
+        let second = store.lock(|| {
+            asked += 1;
+            asked < 3
+        });
+        assert!(second.unwrap().is_none());
+        assert_eq!(asked, 3);
+        drop(held);
+        assert!(store.lock(|| false).unwrap().is_some());
+    }
+}

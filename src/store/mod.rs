@@ -1,0 +1,407 @@
+//! The content-addressed store under `cache/` (and `models/`): it knows bytes and keys, not stages.
+//!
+//! A file's name is `<key>-<digest>.<suffix>`: it is *found* by its key, a blake3 hash of everything
+//! that determines it ([`Key`]), and *checked* by its digest, the blake3 hash of its bytes, on every
+//! read. A file appears under its name in one rename, after it is complete and on the disk, so
+//! whatever has a final name is whole. The first writer of a key wins.
+//!
+//! Nothing here trusts a lock: [`Store::lock`] only saves two processes from doing the same work.
+
+mod gc;
+mod key;
+mod lock;
+mod verify;
+
+pub use gc::{GcOptions, GcReport};
+pub use key::{Digest, Key, canonical_json};
+pub use lock::Lock;
+pub use verify::VerifyReport;
+
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fs_err as fs;
+
+/// Hexadecimal digits of the key in a file name (80 bits).
+const KEY_DIGITS: usize = 20;
+/// Hexadecimal digits of the digest in a file name (128 bits).
+const DIGEST_DIGITS: usize = 32;
+/// How names of unfinished files begin; no reader looks at them.
+const TEMP_PREFIX: &str = ".tmp-";
+/// Where damaged files are put aside, under the root.
+const CORRUPT: &str = "corrupt";
+
+/// A content-addressed folder. Cheap to clone; creates nothing until something is written.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// How hard a write tries to outlive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// fsync of the file before the rename and of its folder after it.
+    Synced,
+    /// No fsync: for files that are cheap to make again; a torn one is noticed by its digest.
+    Relaxed,
+}
+
+/// Why a stored file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The bytes are not those that the name promises; the file was put aside.
+    #[error("{path} was damaged (its bytes do not match its name); it was put aside under {aside}")]
+    Damaged {
+        /// The file that was read.
+        path: PathBuf,
+        /// Where it was moved, relative to the store, or why it could not be.
+        aside: String,
+    },
+    /// The file could not be read at all.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Store {
+    /// The store at `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder everything is kept under.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of `folder` with this key, by name alone: its bytes are checked when it is read.
+    /// Should two writers have left two, the same one is chosen every time.
+    pub fn find(&self, folder: &str, key: &Digest) -> Option<PathBuf> {
+        let prefix = format!("{}-", key.short(KEY_DIGITS));
+        let name = self.names(folder).into_iter().find(|name| name.starts_with(&prefix))?;
+        Some(self.root.join(folder).join(name))
+    }
+
+    /// Names of the published files of `folder`, sorted. A folder that is not there is empty.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.root.join(folder)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| digest_in_name(OsStr::new(name)).is_some())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Reads a published file whole and checks it against its name.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when it does not match (it is then moved to `corrupt/`),
+    /// [`ReadError::Io`] when it cannot be read.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        let bytes = fs::read(path)?;
+        let promised = path.file_name().and_then(digest_in_name).unwrap_or_default();
+        if Digest::of(&bytes).short(DIGEST_DIGITS) == promised {
+            return Ok(bytes);
+        }
+        Err(ReadError::Damaged { path: path.to_owned(), aside: self.put_aside(path) })
+    }
+
+    /// Moves a damaged file out of the way, so that its key misses from now on.
+    pub fn put_aside(&self, path: &Path) -> String {
+        let name = path.file_name().unwrap_or_default();
+        let moved = fs::create_dir_all(self.root.join(CORRUPT))
+            .and_then(|()| fs::rename(path, self.root.join(CORRUPT).join(name)));
+        match moved {
+            Ok(()) => format!("{CORRUPT}/"),
+            Err(error) => format!("nothing: {error}"),
+        }
+    }
+
+    /// Publishes `bytes` in `folder` under `key`, and returns the path.
+    ///
+    /// # Errors
+    /// Whatever the disk says, with the path; nothing half-written keeps a final name.
+    pub fn publish(
+        &self,
+        folder: &str,
+        key: &Digest,
+        suffix: &str,
+        durability: Durability,
+        bytes: &[u8],
+    ) -> io::Result<PathBuf> {
+        self.publish_with(folder, key, suffix, durability, |file| file.write_all(bytes))
+    }
+
+    /// Like [`Store::publish`], for content that is written as a stream and never held whole.
+    ///
+    /// # Errors
+    /// What `write` returns, or whatever the disk says.
+    pub fn publish_with(
+        &self,
+        folder: &str,
+        key: &Digest,
+        suffix: &str,
+        durability: Durability,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> io::Result<PathBuf> {
+        match self.find(folder, key) {
+            Some(first) => Ok(first),
+            None => self.write(folder, key, suffix, durability, write),
+        }
+    }
+
+    /// Publishes the newest version of something that changes under one key (a cache of the
+    /// outside world), and removes the versions before it.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let newest = self.write(folder, key, suffix, Durability::Synced, |file| file.write_all(bytes))?;
+        let prefix = format!("{}-", key.short(KEY_DIGITS));
+        for name in self.names(folder).iter().filter(|name| name.starts_with(&prefix)) {
+            let path = self.root.join(folder).join(name);
+            if path != newest {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(newest)
+    }
+
+    fn write(
+        &self,
+        folder: &str,
+        key: &Digest,
+        suffix: &str,
+        durability: Durability,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> io::Result<PathBuf> {
+        let folder = self.root.join(folder);
+        fs::create_dir_all(&folder)?;
+        let temp = TempFile::create(&folder)?;
+        let mut out = HashingWriter { file: BufWriter::new(&temp.file), hasher: blake3::Hasher::new() };
+        write(&mut out)?;
+        out.file.flush()?;
+        let digest = Digest::from_hasher(&out.hasher);
+        drop(out);
+        if durability == Durability::Synced {
+            temp.file.sync_all()?;
+        }
+        let name = format!("{}-{}.{suffix}", key.short(KEY_DIGITS), digest.short(DIGEST_DIGITS));
+        let path = folder.join(name);
+        temp.rename(&path)?;
+        if durability == Durability::Synced {
+            sync_folder(&folder)?;
+        }
+        Ok(path)
+    }
+
+    /// Replaces a file with a fixed name (relative to the root) in one rename.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        replace_file(&self.root.join(name), |file| file.write_all(bytes))
+    }
+
+    /// Makes `latest/<name>` stand for `target`, a published file of this store:
+    /// a relative link where the system has them, a copy elsewhere.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn point_latest(&self, name: &str, target: &Path) -> io::Result<()> {
+        let folder = self.root.join("latest");
+        let link = folder.join(name);
+        fs::create_dir_all(&folder)?;
+        #[cfg(unix)]
+        {
+            let inside = target.strip_prefix(&self.root).unwrap_or(target);
+            let wanted = Path::new("..").join(inside);
+            if std::fs::read_link(&link).is_ok_and(|now| now == wanted) {
+                return Ok(());
+            }
+            let temp = folder.join(temp_name());
+            fs_err::os::unix::fs::symlink(&wanted, &temp)?;
+            fs::rename(&temp, &link)
+        }
+        #[cfg(not(unix))]
+        {
+            let bytes = fs::read(target)?;
+            replace_file(&link, |file| file.write_all(&bytes))
+        }
+    }
+
+    /// The published file that `latest/<name>` stands for, if there is one.
+    pub fn latest(&self, name: &str) -> Option<PathBuf> {
+        let link = self.root.join("latest").join(name);
+        if let Ok(target) = std::fs::read_link(&link) {
+            let inside = target.strip_prefix("..").ok()?;
+            let path = self.root.join(inside);
+            return path.is_file().then_some(path);
+        }
+        // A copy: its published original has the same digest in its name.
+        let digest = Digest::of(&std::fs::read(&link).ok()?).short(DIGEST_DIGITS);
+        let folder = Path::new(name).file_stem()?.to_str()?;
+        let original = self.names(folder).into_iter().find(|n| n.contains(&digest))?;
+        Some(self.root.join(folder).join(original))
+    }
+}
+
+/// Puts `write`'s bytes at `path` in one rename, synced; used for the few files outside the
+/// store that the user named (pictures, exports, `--artifact`).
+///
+/// # Errors
+/// What `write` returns, or whatever the disk says.
+pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let temp = TempFile::create(folder)?;
+    let mut out = BufWriter::new(&temp.file);
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    temp.file.sync_all()?;
+    temp.rename(path)?;
+    sync_folder(folder)
+}
+
+/// The digest digits in a published file's name, or `None` for any other name.
+fn digest_in_name(name: &OsStr) -> Option<&str> {
+    let (stem, _suffix) = name.to_str()?.split_once('.')?;
+    let (key, digest) = stem.split_once('-')?;
+    let hex = |s: &str, len| s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (hex(key, KEY_DIGITS) && hex(digest, DIGEST_DIGITS)).then_some(digest)
+}
+
+/// A file under a name of its own, removed unless it is renamed.
+struct TempFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl TempFile {
+    fn create(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(temp_name());
+        #[expect(clippy::disallowed_methods, reason = "the one place where artifacts come into being")]
+        let file = fs::File::create(&path)?;
+        Ok(Self { file, path })
+    }
+
+    fn rename(self, to: &Path) -> io::Result<()> {
+        fs::rename(&self.path, to)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // After a rename there is nothing here to remove; after a failure this is best effort.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Unique among processes (pid) and within this one (counter); no clock, no randomness.
+fn temp_name() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{TEMP_PREFIX}{}-{count}", std::process::id())
+}
+
+/// A rename is only safe from a power cut once its folder is on the disk too.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+struct HashingWriter<'a> {
+    file: BufWriter<&'a fs::File>,
+    hasher: blake3::Hasher,
+}
+
+impl Write for HashingWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("cache"));
+        (dir, store)
+    }
+
+    #[test]
+    fn what_is_published_is_found_by_key_and_read_back() {
+        let (_dir, store) = store();
+        let key = Digest::of(b"key");
+        assert_eq!(store.find("a", &key), None);
+        let path = store.publish("a", &key, "parquet", Durability::Synced, b"bytes").unwrap();
+        assert_eq!(store.find("a", &key), Some(path.clone()));
+        assert_eq!(store.read(&path).unwrap(), b"bytes");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temp file stays");
+    }
+
+    #[test]
+    fn the_first_writer_of_a_key_wins() {
+        let (_dir, store) = store();
+        let key = Digest::of(b"key");
+        let first = store.publish("a", &key, "parquet", Durability::Synced, b"one").unwrap();
+        let second = store.publish("a", &key, "parquet", Durability::Synced, b"two").unwrap();
+        assert_eq!(first, second);
+        assert_eq!(store.read(&first).unwrap(), b"one");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_no_name_behind() {
+        let (_dir, store) = store();
+        let failed = store.publish_with("a", &Digest::of(b"k"), "parquet", Durability::Synced, |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("disk full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_dir(store.root().join("a")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn every_damaged_byte_is_noticed_and_the_file_put_aside() {
+        let (_dir, store) = store();
+        let key = Digest::of(b"key");
+        for at in 0..5 {
+            let path = store.publish("a", &key, "parquet", Durability::Synced, b"bytes").unwrap();
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[at] ^= 1;
+            std::fs::remove_file(&path).unwrap();
+            replace_file(&path, |f| f.write_all(&bytes)).unwrap();
+            assert!(matches!(store.read(&path), Err(ReadError::Damaged { .. })));
+            assert_eq!(store.find("a", &key), None);
+        }
+    }
+
+    #[test]
+    fn latest_follows_and_survives_a_missing_target() {
+        let (_dir, store) = store();
+        let one = store.publish("p", &Digest::of(b"1"), "parquet", Durability::Synced, b"one").unwrap();
+        let two = store.publish("p", &Digest::of(b"2"), "parquet", Durability::Synced, b"two").unwrap();
+        store.point_latest("p.parquet", &one).unwrap();
+        assert_eq!(store.latest("p.parquet"), Some(one));
+        store.point_latest("p.parquet", &two).unwrap();
+        assert_eq!(store.latest("p.parquet"), Some(two.clone()));
+        assert_eq!(std::fs::read(store.root().join("latest/p.parquet")).unwrap(), b"two");
+        std::fs::remove_file(two).unwrap();
+        assert_eq!(store.latest("p.parquet"), None);
+    }
+}

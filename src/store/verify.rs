@@ -1,0 +1,105 @@
+//! Re-hashing everything that is stored.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{CORRUPT, ReadError, Store, TEMP_PREFIX, digest_in_name};
+
+/// What [`Store::verify`] found.
+#[derive(Debug, Default)]
+pub struct VerifyReport {
+    /// Published files whose bytes match their names.
+    pub intact: usize,
+    /// Their bytes together.
+    pub bytes: u64,
+    /// One line for each file that is damaged or unreadable.
+    pub damaged: Vec<String>,
+}
+
+impl Store {
+    /// Reads every published file and compares it with its name; damaged ones are put aside,
+    /// so that the next run makes them again.
+    ///
+    /// # Errors
+    /// When the root cannot be listed.
+    pub fn verify(&self) -> io::Result<VerifyReport> {
+        let results: Vec<Result<usize, ReadError>> =
+            self.files()?.par_iter().filter(|f| f.published).map(|f| Ok(self.read(&f.path)?.len())).collect();
+        let mut report = VerifyReport::default();
+        for result in results {
+            match result {
+                Ok(length) => {
+                    report.intact += 1;
+                    report.bytes += length as u64;
+                }
+                Err(error) => report.damaged.push(error.to_string()),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Every file under the root that the store made, sorted by path: published ones, and
+    /// leftovers (unfinished temporary files, damaged files put aside).
+    pub(super) fn files(&self) -> io::Result<Vec<StoredFile>> {
+        let mut files = Vec::new();
+        for entry in walkdir::WalkDir::new(&self.root).min_depth(1).sort_by_file_name() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // A file that another process has just removed is no concern of ours.
+                Err(error) if gone(&error) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let in_corrupt = entry.path().starts_with(self.root.join(CORRUPT));
+            let temporary = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
+            let published = !in_corrupt && digest_in_name(entry.file_name()).is_some();
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_file() && (published || temporary || in_corrupt) {
+                let modified = meta.modified()?;
+                files.push(StoredFile { path: entry.into_path(), bytes: meta.len(), modified, published, temporary });
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn gone(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|io| io.kind() == io::ErrorKind::NotFound)
+}
+
+pub(super) struct StoredFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) modified: std::time::SystemTime,
+    pub(super) published: bool,
+    pub(super) temporary: bool,
+}
+
+impl StoredFile {
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Digest, Durability};
+    use super::*;
+
+    #[test]
+    fn damage_is_reported_once_and_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        for name in [b"a", b"b", b"c"] {
+            store.publish("x/y", &Digest::of(name), "parquet", Durability::Relaxed, name).unwrap();
+        }
+        let victim = store.find("x/y", &Digest::of(b"b")).unwrap();
+        super::super::replace_file(&victim, |f| f.write_all(b"")).unwrap();
+        let report = store.verify().unwrap();
+        assert_eq!((report.intact, report.damaged.len()), (2, 1));
+        assert!(report.damaged[0].contains("damaged"), "{:?}", report.damaged);
+        let again = store.verify().unwrap();
+        assert_eq!((again.intact, again.damaged.len()), (2, 0));
+    }
+}

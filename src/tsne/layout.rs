@@ -1,0 +1,81 @@
+//! The whole way from rows to places.
+
+use std::ops::ControlFlow;
+
+use super::affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
+use super::error::Error;
+use super::initial::places;
+use super::matrix::{Matrix, Rows};
+use super::neighbours::neighbours;
+use super::optimiser::{Pull, optimise};
+use super::options::{Init, Options, Progress};
+
+/// Points in the plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// The place of each row; always finite. The unit is that of the Cauchy kernel: points nearer
+    /// than 1 are neighbours.
+    pub xy: Vec<[f32; 2]>,
+    /// KL(P‖Q) of these places, in nats; 0 for fewer than two points.
+    pub kl: f64,
+    /// The asked perplexity, or what the number of points allows of it.
+    pub perplexity_used: f64,
+    /// Iterations done: fewer than asked when stopped, by the caller or early.
+    pub iterations_done: usize,
+}
+
+/// Lays out the rows of `points`.
+///
+/// `progress` is called after each iteration; [`ControlFlow::Break`] ends the layout there. Zero
+/// and one points, identical rows and too large a perplexity are no errors.
+///
+/// # Errors
+/// [`Error::NotFinite`], [`Error::Setting`], [`Error::Shape`] (of a given start) and
+/// [`Error::TooManyRows`].
+pub fn layout(
+    points: &Matrix,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Layout, Error> {
+    options.check(points.len())?;
+    let perplexity = allowed_perplexity(options.perplexity, points.len());
+    let k = neighbours_needed(perplexity, points.len());
+    let near = neighbours(points, k, options.metric)?;
+    let p = affinities(&near, perplexity)?;
+    drop(near);
+    layout_of(&p, points, options, progress)
+}
+
+/// Lays out points whose affinities are known; `points` serve only as the start of
+/// [`Init::Pca`].
+///
+/// # Errors
+/// As [`layout`].
+pub fn layout_of(
+    p: &Affinities,
+    points: &Matrix,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Layout, Error> {
+    options.check(points.len())?;
+    if p.len != points.len() {
+        return Err(Error::Shape { what: "affinities", expected: points.len(), found: p.len });
+    }
+    let mut xy = places(points, options)?;
+    let pull = match &options.init {
+        Init::Given(start) if start.anchors.iter().any(Option::is_some) => {
+            Some(Pull { anchors: &start.anchors, strength: start.pull })
+        }
+        _ => None,
+    };
+    if p.len < 2 {
+        let xy = if pull.is_some() { xy } else { vec![[0.0; 2]; p.len] };
+        return Ok(Layout { xy, kl: 0.0, perplexity_used: p.perplexity, iterations_done: 0 });
+    }
+    let (kl, iterations_done) = optimise(p, &mut xy, pull.as_ref(), options, progress);
+    Ok(Layout { xy, kl, perplexity_used: p.perplexity, iterations_done })
+}
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;

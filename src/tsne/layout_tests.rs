@@ -1,0 +1,150 @@
+use super::super::definition;
+use super::super::matrix::Matrix;
+use super::super::options::{LearningRate, Start};
+use super::super::testing::{blobs, same_on_any_threads};
+use super::*;
+
+fn quiet(points: &Matrix, options: &Options) -> Layout {
+    layout(points, options, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn finite(layout: &Layout) -> bool {
+    layout.kl.is_finite() && layout.xy.iter().flatten().all(|x| x.is_finite())
+}
+
+#[test]
+fn clusters_stay_together_and_apart() {
+    let placed = quiet(&blobs(300, 20, 3, 1), &Options::default());
+    let square = |a: usize, b: usize| {
+        let (a, b) = (placed.xy[a], placed.xy[b]);
+        (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
+    };
+    for i in 0..300 {
+        let nearest = (0..300).filter(|&j| j != i).min_by(|&a, &b| square(i, a).total_cmp(&square(i, b)));
+        assert_eq!(nearest.unwrap() % 3, i % 3);
+    }
+    assert_eq!((placed.iterations_done, placed.perplexity_used), (750, 30.0));
+}
+
+#[test]
+fn the_reported_divergence_is_that_of_the_definition() {
+    let points = blobs(200, 10, 4, 1);
+    let options = Options { perplexity: 12.0, iterations: 300, ..Options::default() };
+    let placed = quiet(&points, &options);
+    let near = neighbours(&points, 36, options.metric).unwrap();
+    let p = affinities(&near, 12.0).unwrap();
+    let xy: Vec<[f64; 2]> = placed.xy.iter().map(|p| p.map(f64::from)).collect();
+    assert!((definition::divergence(&p, &xy) - placed.kl).abs() < 1e-5);
+}
+
+#[test]
+fn small_tables_and_identical_rows_are_defined() {
+    for init in [Init::Pca, Init::Random] {
+        let options = Options { init, ..Options::default() };
+        for n in [0, 1, 2, 3, 4, 7, 20] {
+            for points in [blobs(n, 5, 2, 1), Matrix::new(n, 3, vec![1.5; 3 * n]).unwrap()] {
+                let placed = quiet(&points, &options);
+                assert_eq!(placed.xy.len(), n);
+                assert!(finite(&placed), "{n}");
+                assert!(placed.perplexity_used >= 1.0);
+            }
+        }
+        assert!(finite(&quiet(&Matrix::new(6, 0, vec![]).unwrap(), &options)));
+    }
+    let placed = quiet(&blobs(20, 5, 2, 1), &Options::default());
+    assert!((placed.perplexity_used - 19.0 / 3.0).abs() < 1e-12);
+}
+
+#[test]
+fn identical_rows_do_not_fall_on_one_spot() {
+    let placed = quiet(&Matrix::new(200, 3, vec![1.5; 600]).unwrap(), &Options::default());
+    let mut xs: Vec<[u32; 2]> = placed.xy.iter().map(|p| p.map(f32::to_bits)).collect();
+    xs.sort_unstable();
+    xs.dedup();
+    assert_eq!(xs.len(), 200);
+}
+
+#[test]
+fn absurd_rates_stay_finite() {
+    let rate = LearningRate::Fixed(1e300);
+    let options = Options { learning_rate: rate, iterations: 60, ..Options::default() };
+    assert!(finite(&quiet(&blobs(100, 5, 2, 1), &options)));
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let points = blobs(10, 2, 1, 1);
+    let o = Options::default;
+    let start = |n, x, pull| Init::Given(Start { xy: vec![[x, 0.0]; n], anchors: vec![], pull });
+    for (options, name) in [
+        (Options { perplexity: 0.0, ..o() }, "perplexity"),
+        (Options { perplexity: f64::NAN, ..o() }, "perplexity"),
+        (Options { early_exaggeration: 0.5, ..o() }, "early exaggeration"),
+        (Options { momentum: 1.0, ..o() }, "momentum"),
+        (Options { max_step: 0.0, ..o() }, "max step"),
+        (Options { learning_rate: LearningRate::Fixed(-1.0), ..o() }, "learning rate"),
+        (Options { init: start(10, 0.0, 1.0), ..o() }, "pull"),
+    ] {
+        let error = layout(&points, &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(matches!(error, Error::Setting { name: n, .. } if n == name), "{error}");
+    }
+    let go = |init| layout(&points, &Options { init, ..o() }, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(go(start(9, 0.0, 0.0)), Error::Shape { expected: 10, found: 9, .. }));
+    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::NotFinite { row: 0 }));
+}
+
+#[test]
+fn the_caller_can_stop_and_sees_each_iteration() {
+    let mut seen = Vec::new();
+    let placed = layout(&blobs(100, 5, 2, 1), &Options::default(), &mut |p| {
+        seen.push(p);
+        if p.iteration == 120 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+    assert_eq!((placed.iterations_done, seen.len()), (120, 120));
+    assert!(seen.iter().all(|p| p.kl.is_some() == (p.iteration % 50 == 0) && p.of == 750));
+}
+
+#[test]
+fn it_stops_when_nothing_moves() {
+    let options = Options { iterations: 5000, early_stop: Some(1e-3), ..Options::default() };
+    let stopped = quiet(&blobs(100, 5, 2, 1), &options);
+    assert!((300..3000).contains(&stopped.iterations_done), "{}", stopped.iterations_done);
+}
+
+#[test]
+fn anchors_hold() {
+    let points = blobs(200, 5, 2, 1);
+    let first = quiet(&points, &Options::default());
+    let start = |pull| {
+        Init::Given(Start {
+            xy: first.xy.clone(),
+            anchors: first.xy.iter().map(|p| Some([p[0] + 20.0, p[1]])).collect(),
+            pull,
+        })
+    };
+    let again = |pull| {
+        let options = Options { init: start(pull), iterations: 300, exaggeration_iterations: 0, ..Options::default() };
+        let moved = quiet(&points, &options);
+        moved.xy.iter().zip(&first.xy).map(|(a, b)| a[0] - b[0]).sum::<f32>() / 200.0
+    };
+    assert!((again(0.1) - 20.0).abs() < 0.5, "{}", again(0.1));
+    assert!(again(0.0).abs() < 5.0, "{}", again(0.0));
+}
+
+#[test]
+fn the_same_bytes_with_any_number_of_threads() {
+    let points = blobs(700, 10, 5, 1);
+    for init in [Init::Pca, Init::Random] {
+        let options = Options { iterations: 120, init, ..Options::default() };
+        same_on_any_threads(|| quiet(&points, &options));
+    }
+}
+
+#[test]
+fn the_seed_matters() {
+    let points = blobs(100, 10, 5, 1);
+    let run = |seed| quiet(&points, &Options { iterations: 20, seed, ..Options::default() }).xy;
+    assert_ne!(run(1), run(2));
+    assert_eq!(run(1), run(1));
+}

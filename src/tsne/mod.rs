@@ -1,0 +1,37 @@
+//! t-SNE: rows of numbers to points in the plane, near rows near.
+//!
+//! In reading order: [`matrix`] (the input), [`pca`] (fewer columns), [`neighbours`] (exact),
+//! [`affinities`] (the probabilities to match), `definition` (objective and gradient as they are
+//! defined), `attraction` and `repulsion` (the same, fast), `initial` and `optimiser` (the
+//! descent), and [`layout`], which puts them in a row.
+//!
+//! Slices in, values out: nothing here reads files, clocks, the environment or outside randomness,
+//! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
+//! processor give the same bytes with any number of threads: floats are summed in fixed chunks, and
+//! the chunks in order.
+
+mod affinities;
+mod attraction;
+pub mod definition;
+mod eigen;
+mod error;
+mod initial;
+mod layout;
+mod matrix;
+mod neighbours;
+mod optimiser;
+mod options;
+mod pca;
+mod product;
+mod random;
+mod repulsion;
+#[cfg(test)]
+mod testing;
+
+pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
+pub use error::{Error, ReadError};
+pub use layout::{Layout, layout, layout_of};
+pub use matrix::{Matrix, Rows};
+pub use neighbours::{Metric, Neighbours, neighbours};
+pub use options::{Init, LearningRate, Options, Progress, Start};
+pub use pca::{Pca, pca};

@@ -1,0 +1,167 @@
+//! Gradient descent with momentum and gains, in the two phases of openTSNE.
+//!
+//! A gain per coordinate grows by 0.2 while a coordinate keeps its direction and shrinks by a fifth
+//! when it turns (Jacobs 1988, as in every t-SNE since the first).
+
+use std::ops::ControlFlow;
+
+use rayon::prelude::*;
+
+use super::affinities::Affinities;
+use super::attraction::{divergence, force, negative_entropy};
+use super::options::{LearningRate, Options, Progress};
+use super::repulsion::{CHUNK, Repulsion};
+
+/// Iterations between two evaluations of the divergence.
+const EVALUATE: usize = 50;
+/// What a gain keeps when its coordinate turns, and the least it gets.
+const GAIN: (f32, f32) = (0.8, 0.01);
+
+/// Places that points are pulled to.
+pub(super) struct Pull<'a> {
+    pub(super) anchors: &'a [Option<[f32; 2]>],
+    pub(super) strength: f64,
+}
+
+/// Moves `xy` downhill; gives the divergence at the end and the iterations done.
+pub(super) fn optimise(
+    p: &Affinities,
+    xy: &mut Vec<[f32; 2]>,
+    pull: Option<&Pull<'_>>,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> (f64, usize) {
+    let entropy = negative_entropy(p);
+    let mut repulsion = Repulsion::new(p.len);
+    let mut pushes = vec![[0.0; 2]; p.len];
+    let mut descent = Descent::new(p.len);
+    let mut done = 0;
+    let mut last = f64::INFINITY;
+    while done < options.iterations {
+        let exaggerated = done < options.exaggeration_iterations;
+        let exaggeration = if exaggerated { options.early_exaggeration } else { 1.0 };
+        let z = repulsion.compute(xy, &mut pushes);
+        let evaluate = (done + 1) % EVALUATE == 0 || done + 1 == options.iterations;
+        let kl = evaluate.then(|| divergence(p, xy, z, entropy));
+        let step = Step::new(p.len, exaggeration, z, pull, options);
+        descent.step(p, xy, &pushes, &step, pull);
+        done += 1;
+        if progress(Progress { iteration: done, of: options.iterations, kl }).is_break() {
+            break;
+        }
+        if let (Some(kl), Some(share), false) = (kl, options.early_stop, exaggerated) {
+            if last - kl < share * kl.abs() {
+                break;
+            }
+            last = kl;
+        }
+    }
+    let z = repulsion.compute(xy, &mut pushes);
+    (divergence(p, xy, z, entropy), done)
+}
+
+/// The numbers of one iteration.
+struct Step {
+    attraction: f32,
+    repulsion: f32,
+    pull: f32,
+    rate: f32,
+    momentum: f32,
+    longest: f32,
+    centre: bool,
+}
+
+impl Step {
+    fn new(len: usize, exaggeration: f64, z: f64, pull: Option<&Pull<'_>>, options: &Options) -> Self {
+        let n = len.max(1) as f64;
+        let rate = match options.learning_rate {
+            LearningRate::Auto => n / exaggeration,
+            LearningRate::Fixed(rate) => rate,
+        };
+        Self {
+            attraction: exaggeration as f32,
+            repulsion: if z > 0.0 { (1.0 / z) as f32 } else { 0.0 },
+            // The gradient of one point is of the order of 1/n, because P sums to 1.
+            pull: pull.map_or(0.0, |p| p.strength / n) as f32,
+            rate: rate as f32,
+            momentum: options.momentum as f32,
+            longest: options.max_step as f32,
+            centre: pull.is_none(),
+        }
+    }
+}
+
+/// The memory of the descent: last step and gain of each coordinate.
+struct Descent {
+    moves: Vec<[f32; 2]>,
+    gains: Vec<[f32; 2]>,
+    next: Vec<[f32; 2]>,
+}
+
+impl Descent {
+    fn new(len: usize) -> Self {
+        Self { moves: vec![[0.0; 2]; len], gains: vec![[1.0; 2]; len], next: vec![[0.0; 2]; len] }
+    }
+
+    fn step(
+        &mut self,
+        p: &Affinities,
+        xy: &mut Vec<[f32; 2]>,
+        pushes: &[[f32; 2]],
+        step: &Step,
+        pull: Option<&Pull<'_>>,
+    ) {
+        let sums: Vec<[f64; 2]> = (self.next.par_chunks_mut(CHUNK))
+            .zip(self.moves.par_chunks_mut(CHUNK))
+            .zip(self.gains.par_chunks_mut(CHUNK))
+            .enumerate()
+            .map(|(chunk, ((next, moves), gains))| {
+                let mut sum = [0.0; 2];
+                for (k, ((next, moved), gain)) in next.iter_mut().zip(moves).zip(gains).enumerate() {
+                    let i = chunk * CHUNK + k;
+                    let mut gradient = force(p, xy, i);
+                    let anchor = pull.and_then(|pull| pull.anchors.get(i).copied().flatten());
+                    for axis in 0..2 {
+                        gradient[axis] *= step.attraction;
+                        gradient[axis] -= step.repulsion * pushes[i][axis];
+                        gradient[axis] += anchor.map_or(0.0, |a| step.pull * (xy[i][axis] - a[axis]));
+                    }
+                    advance(moved, gain, gradient, step);
+                    for axis in 0..2 {
+                        next[axis] = xy[i][axis] + moved[axis];
+                        sum[axis] += f64::from(next[axis]);
+                    }
+                }
+                sum
+            })
+            .collect();
+        std::mem::swap(xy, &mut self.next);
+        if step.centre {
+            let n = xy.len().max(1) as f64;
+            let mean = [0, 1].map(|axis| (sums.iter().map(|s| s[axis]).sum::<f64>() / n) as f32);
+            xy.par_chunks_mut(CHUNK).flatten_iter().for_each(|p| {
+                p[0] -= mean[0];
+                p[1] -= mean[1];
+            });
+        }
+    }
+}
+
+/// One point's next move.
+fn advance(moved: &mut [f32; 2], gain: &mut [f32; 2], gradient: [f32; 2], step: &Step) {
+    for axis in 0..2 {
+        // Sign as in the reference: a zero agrees with nothing but a zero.
+        let sign = |x: f32| if x == 0.0 { 0.0 } else { x.signum() };
+        gain[axis] =
+            if sign(moved[axis]) == sign(gradient[axis]) { gain[axis] * GAIN.0 + GAIN.1 } else { gain[axis] + 0.2 };
+        moved[axis] = step.momentum * moved[axis] - step.rate * gain[axis] * gradient[axis];
+    }
+    let squared = moved[0] * moved[0] + moved[1] * moved[1];
+    if !squared.is_finite() {
+        // Only an absurd learning rate gets here; standing still is defined, NaN is not.
+        *moved = [0.0; 2];
+    } else if squared > step.longest * step.longest {
+        let share = step.longest / squared.sqrt();
+        *moved = moved.map(|x| x * share);
+    }
+}

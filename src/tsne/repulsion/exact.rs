@@ -1,0 +1,88 @@
+//! All pairs, in f32, in lanes the compiler turns into vector instructions.
+
+use rayon::prelude::*;
+
+use super::{CHUNK, in_order};
+
+/// Two vectors of the baseline instruction set: the nine of one step fit the registers.
+const LANES: usize = 8;
+
+/// The coordinates apart, padded to whole lanes with points so far away that they exert nothing.
+#[derive(Default)]
+pub(super) struct Exact {
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+/// Where padding points lie: 1 / (1 + d²) of it is far below what f32 adds to any sum here.
+const FAR: f32 = 1e15;
+
+impl Exact {
+    /// Writes the force on each point and gives Z; O(n²).
+    pub(super) fn compute(&mut self, xy: &[[f32; 2]], force: &mut [[f32; 2]]) -> f64 {
+        let padded = xy.len().next_multiple_of(LANES);
+        for (axis, values) in [(0, &mut self.x), (1, &mut self.y)] {
+            values.clear();
+            values.extend(xy.iter().map(|p| p[axis]));
+            values.resize(padded, FAR);
+        }
+        let (x, y) = (self.x.as_chunks::<LANES>().0, self.y.as_chunks::<LANES>().0);
+        in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
+            let mut z = 0.0;
+            for (point, force) in xy.iter().zip(force) {
+                let (sum, f) = push(*point, x, y);
+                *force = f;
+                // The sum holds the point itself, whose similarity is exactly 1.
+                z += sum - 1.0;
+            }
+            z
+        }))
+    }
+}
+
+/// Σ 1/(1 + d²) and Σ (p − q)/(1 + d²)² over all points q.
+fn push(p: [f32; 2], x: &[[f32; LANES]], y: &[[f32; LANES]]) -> (f64, [f32; 2]) {
+    let mut z = [0.0f32; LANES];
+    let (mut fx, mut fy) = ([0.0f32; LANES], [0.0f32; LANES]);
+    for (x, y) in x.iter().zip(y) {
+        for l in 0..LANES {
+            let (dx, dy) = (p[0] - x[l], p[1] - y[l]);
+            let s = 1.0 / (1.0 + dx * dx + dy * dy);
+            z[l] += s;
+            let w = s * s;
+            fx[l] += w * dx;
+            fy[l] += w * dy;
+        }
+    }
+    (z.iter().map(|&z| f64::from(z)).sum(), [fx.iter().sum(), fy.iter().sum()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::definition::normalisation;
+    use super::super::super::testing::spread;
+    use super::*;
+
+    #[test]
+    fn it_agrees_with_the_definition() {
+        for n in [1, 2, 15, 16, 17, 300] {
+            let wide = spread(n, 8.0, 5);
+            let xy: Vec<[f32; 2]> = wide.iter().map(|p| p.map(|v| v as f32)).collect();
+            let mut force = vec![[0.0; 2]; n];
+            let z = Exact::default().compute(&xy, &mut force);
+            let expected = normalisation(&wide);
+            assert!((z - expected).abs() <= 2e-6 * (expected + n as f64), "{z} {expected}");
+            for i in 0..n {
+                for axis in 0..2 {
+                    let sum: f64 = (wide.iter())
+                        .map(|q| {
+                            let d = [wide[i][0] - q[0], wide[i][1] - q[1]];
+                            d[axis] / (1.0 + d[0] * d[0] + d[1] * d[1]).powi(2)
+                        })
+                        .sum();
+                    assert!((sum - f64::from(force[i][axis])).abs() < 2e-5 * (1.0 + sum.abs()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use super::super::super::testing::spread as gaussian;
+use super::super::exact::Exact;
+use super::*;
+
+/// Root mean square error of the forces as a share of their root mean square, and the error of Z.
+fn errors(xy: &[[f32; 2]]) -> (f64, f64) {
+    let mut exact = vec![[0.0; 2]; xy.len()];
+    let mut fast = exact.clone();
+    let z = Exact::default().compute(xy, &mut exact);
+    let near = Grid::default().compute(xy, &mut fast);
+    let square = |a: f32, b: f32| f64::from(a - b).powi(2);
+    let pairs = || exact.iter().flatten().zip(fast.iter().flatten());
+    let error: f64 = pairs().map(|(a, b)| square(*a, *b)).sum();
+    let size: f64 = pairs().map(|(a, _)| square(*a, 0.0)).sum();
+    ((error / size).sqrt(), near / z - 1.0)
+}
+
+fn points(n: usize, deviation: f64) -> Vec<[f32; 2]> {
+    gaussian(n, deviation, 4).iter().map(|p| p.map(|x| x as f32)).collect()
+}
+
+#[test]
+fn it_agrees_with_all_pairs_to_the_stated_bounds() {
+    // From a start to a layout of this density, and far beyond.
+    for (deviation, bound) in [(1e-4, 0.0), (0.5, 2e-4), (3.0, 2e-4), (20.0, 3e-3), (60.0, 1e-2)] {
+        let (force, z) = errors(&points(2000, deviation));
+        println!("{deviation} {force:e} {z:e}");
+        assert!(z.abs() < 1e-5 || deviation < 1e-3, "Z at {deviation}: {z:e}");
+        assert!(force < bound || deviation < 1e-3, "forces at {deviation}: {force:e}");
+    }
+}

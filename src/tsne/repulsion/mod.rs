@@ -1,0 +1,48 @@
+//! The repulsive half of the gradient: every point pushes every other.
+//!
+//! For each point the sum Σⱼ (yᵢ − yⱼ) / (1 + |yᵢ − yⱼ|²)², and for all of them the normalisation
+//! Z = Σᵢ Σⱼ≠ᵢ 1 / (1 + |yᵢ − yⱼ|²). Few points: all pairs. Many: a convolution on a grid.
+
+mod convolution;
+mod exact;
+mod grid;
+mod spline;
+
+use rayon::prelude::*;
+
+use exact::Exact;
+use grid::Grid;
+
+/// Points per task wherever sums over points are taken; fixed, so that sums are too.
+pub(super) const CHUNK: usize = 256;
+
+/// Adds up parts that were computed in parallel, in their order.
+pub(super) fn in_order(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
+    parts.collect::<Vec<f64>>().iter().sum()
+}
+
+/// From this many points on the grid is faster than all pairs.
+const GRID: usize = 1500;
+
+/// A way to compute the repulsion, with its working memory.
+pub(super) struct Repulsion(Way);
+
+enum Way {
+    AllPairs(Exact),
+    Grid(Grid),
+}
+
+impl Repulsion {
+    /// For `len` points.
+    pub(super) fn new(len: usize) -> Self {
+        Self(if len < GRID { Way::AllPairs(Exact::default()) } else { Way::Grid(Grid::default()) })
+    }
+
+    /// Writes the force on each point and gives Z.
+    pub(super) fn compute(&mut self, xy: &[[f32; 2]], force: &mut [[f32; 2]]) -> f64 {
+        match &mut self.0 {
+            Way::AllPairs(exact) => exact.compute(xy, force),
+            Way::Grid(grid) => grid.compute(xy, force),
+        }
+    }
+}
