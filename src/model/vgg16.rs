@@ -121,3 +121,62 @@ impl Model for Vgg16 {
         Ok(x.narrow(0, 0, pictures.len())?.flatten_all()?.to_vec1()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::DType;
+    use candle_nn::{ModuleT, VarBuilder};
+    use candle_transformers::models::vgg::{Models, Vgg};
+
+    /// Small numbers without a pattern.
+    fn noise(count: usize, scale: f64) -> Vec<f32> {
+        let mut state = count as u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f64 / (1_u64 << 24) as f64 - 0.5) * scale
+        };
+        (0..count).map(|_| next() as f32).collect()
+    }
+
+    /// All tensors of the hub's file, 553 MB.
+    fn tensors() -> HashMap<String, Tensor> {
+        let mut shapes: Vec<(String, Vec<usize>)> =
+            BLOCKS.iter().copied().flatten().map(|&(n, from, to)| (format!("features.{n}"), vec![to, from, 3, 3])).collect();
+        shapes.push(("pre_logits.fc1".into(), vec![4096, 512, 7, 7]));
+        shapes.push(("pre_logits.fc2".into(), vec![4096, 4096, 1, 1]));
+        shapes.push(("head.fc".into(), vec![1000, 4096]));
+        let mut tensors = HashMap::new();
+        for (name, shape) in shapes {
+            let fan_in: usize = shape[1..].iter().product();
+            let weight = noise(shape.iter().product(), (24.0 / fan_in as f64).sqrt());
+            // The oracle cuts negative logits off: here there are none.
+            let bias = if name == "head.fc" { vec![50.0; shape[0]] } else { noise(shape[0], 0.1) };
+            tensors.insert(format!("{name}.bias"), Tensor::from_vec(bias, shape[0], &Device::Cpu).unwrap());
+            tensors.insert(format!("{name}.weight"), Tensor::from_vec(weight, shape, &Device::Cpu).unwrap());
+        }
+        tensors
+    }
+
+    #[test]
+    fn predictions_agree_with_candle_transformers() {
+        let tensors = tensors();
+        let pictures: Vec<RgbImage> = (0..2_u8)
+            .map(|k| RgbImage::from_fn(224, 224, |x, y| image::Rgb([(x * 3 * u32::from(k + 1)) as u8, (y * 2) as u8, 90 * k])))
+            .collect();
+        let settings = EmbedSettings { layer: Layer::Predictions, ..Default::default() };
+        let ours = Vgg16::new(&tensors, &settings, &Device::Cpu).unwrap();
+        let found = ours.embed(&pictures).unwrap();
+        assert_eq!(found.len(), 2000);
+        assert_eq!(ours.embed(&pictures[1..]).unwrap(), found[1000..], "whatever the batch");
+        let input = ours.input(&pictures).unwrap();
+        let oracle = Vgg::new(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu), Models::Vgg16).unwrap();
+        for (i, found) in found.chunks(1000).enumerate() {
+            let logits = oracle.forward_t(&input.get(i).unwrap(), false).unwrap();
+            let expected: Vec<f32> = ops::softmax_last_dim(&logits).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let largest = expected.iter().copied().fold(0.0, f32::max);
+            let error = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(error < 1e-3 * largest, "off by {error} where the largest is {largest}");
+        }
+    }
+}

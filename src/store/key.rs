@@ -111,8 +111,8 @@ mod tests {
             |k| k.stage = "assign".into(),
             |k| k.version = 2,
             |k| k.params = json!({"perplexity": 30.5}),
-            |k| drop(k.inputs.insert("embed".into(), Digest::of(b"b"))),
-            |k| drop(k.inputs.insert("more".into(), Digest::of(b"a"))),
+            |k| k.inputs = BTreeMap::from([("embed".into(), Digest::of(b"b"))]),
+            |k| k.inputs = BTreeMap::from([("other".into(), Digest::of(b"a"))]),
         ];
         for change in changes {
             let mut changed = key();

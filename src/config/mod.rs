@@ -4,18 +4,19 @@
 //! The commented file at the root of the repository is the manual; a test holds it equal to the
 //! defaults here.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+mod values;
 
-use clap::ValueEnum;
+pub use values::*;
+
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Halt;
 use crate::photo::TileFit;
 
 /// The default configuration, with a comment for every key.
-pub const DEFAULT_TOML: &str = include_str!("../pipeline.toml");
+pub const DEFAULT_TOML: &str = include_str!("../../pipeline.toml");
 
 /// Defines one table of the file and, beside it, the flags that override it.
 macro_rules! table {
@@ -212,282 +213,6 @@ impl Settings {
     }
 }
 
-/// A setting with one of a few values, written alike in the file, on the command line and in keys.
-macro_rules! choice {
-    ($(#[$meta:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident ),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
-        #[serde(rename_all = "snake_case")]
-        #[value(rename_all = "snake_case")]
-        pub enum $name { $( $(#[$doc])* $variant, )* }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.serialize(f)
-            }
-        }
-    };
-}
-
-choice! {
-    /// What a picture was to the site it comes from.
-    Kind {
-        /// Published
-        Post,
-        /// Shown for a day
-        Story,
-        /// A short video's cover
-        Reel,
-        /// Taken back by its owner
-        Archived,
-        /// Of the account itself
-        Profile,
-        /// In an export, but listed nowhere
-        Other,
-        /// Not of an export
-        File,
-    }
-}
-
-choice! {
-    /// The models there are.
-    ModelName {
-        /// Simonyan & Zisserman 2014, trained on ImageNet
-        Vgg16,
-        /// Built in, no download
-        Scattering,
-    }
-}
-
-choice! {
-    /// The layers of vgg16 that can be read, by their Keras names.
-    Layer {
-        /// After the last pooling: 512 channels at 7x7 places
-        #[serde(rename = "block5_pool")]
-        #[value(name = "block5_pool")]
-        Block5Pool,
-        /// 4,096 numbers, after ReLU
-        #[serde(rename = "fc1")]
-        #[value(name = "fc1")]
-        Fc1,
-        /// 4,096 numbers, after ReLU
-        #[serde(rename = "fc2")]
-        #[value(name = "fc2")]
-        Fc2,
-        /// 1,000 probabilities
-        Predictions,
-    }
-}
-
-choice! {
-    /// What becomes of the 7x7 places of block5_pool.
-    Pooling {
-        /// All of them, channel-major
-        Flatten,
-        /// Their mean
-        Avg,
-        /// Their maximum
-        Max,
-    }
-}
-
-choice! {
-    /// How a picture becomes a square.
-    InputFit {
-        /// The whole picture, squeezed
-        Stretch,
-        /// Short side to 256, middle 224x224
-        Crop,
-    }
-}
-
-choice! {
-    /// How much of a weights file is fetched.
-    Fetch {
-        /// Only the tensors that the layer needs
-        Tensors,
-        /// All of it
-        File,
-    }
-}
-
-choice! {
-    /// How far apart two vectors are.
-    Metric {
-        /// Straight line
-        Euclidean,
-        /// Angle
-        Cosine,
-    }
-}
-
-choice! {
-    /// Where t-SNE starts.
-    Init {
-        /// The first two principal components
-        Pca,
-        /// A small Gaussian cloud
-        Random,
-    }
-}
-
-choice! {
-    /// The assignment's algorithm.
-    Solver {
-        /// The best for the size
-        Auto,
-        /// Exact, memory linear in the number of pictures
-        Sparse,
-        /// Dense Jonker-Volgenant
-        Lapjv,
-    }
-}
-
-choice! {
-    /// What the picture shows.
-    Style {
-        /// Every picture in its cell
-        Grid,
-        /// Every picture at its t-SNE place
-        Scatter,
-    }
-}
-
-/// A setting that is written as a string: gives it serde through `FromStr` and `Display`.
-macro_rules! written_as_text {
-    ($name:ident) => {
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-
-/// A day in UTC, or none (the empty string).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Day(pub Option<chrono::NaiveDate>);
-
-impl Day {
-    /// Midnight at its beginning, in microseconds since 1970 (UTC).
-    pub fn start_micros(&self) -> Option<i64> {
-        Some(self.0?.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros())
-    }
-}
-
-impl FromStr for Day {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Ok(Self(None));
-        }
-        let day = text.parse().map_err(|_| format!("`{text}` is not a day like 2024-12-31"))?;
-        Ok(Self(Some(day)))
-    }
-}
-
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |day| write!(f, "{day}"))
-    }
-}
-
-written_as_text!(Day);
-
-/// The grid's size in cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GridShape {
-    /// Chosen from the number of pictures and [`AssignSettings::aspect`].
-    Auto,
-    /// Columns and rows, both at least 1.
-    Cells(u32, u32),
-}
-
-impl FromStr for GridShape {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        let side = |s: &str| s.trim().parse().ok().filter(|&n: &u32| n > 0);
-        let sides = text.split_once(['x', 'X', '×']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
-        let (width, height) = sides.ok_or_else(|| format!("`{text}` is neither auto nor columns x rows like 40x30"))?;
-        Ok(Self::Cells(width, height))
-    }
-}
-
-impl fmt::Display for GridShape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cells(width, height) => write!(f, "{width}x{height}"),
-        }
-    }
-}
-
-written_as_text!(GridShape);
-
-/// A shape as width:height, both positive.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Aspect {
-    /// Its width.
-    pub width: f64,
-    /// Its height, in the same unit.
-    pub height: f64,
-}
-
-impl FromStr for Aspect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let side = |s: &str| s.trim().parse().ok().filter(|x: &f64| (1e-3..=1e6).contains(x));
-        let sides = text.split_once(':').and_then(|(w, h)| Some((side(w)?, side(h)?)));
-        let (width, height) = sides.ok_or_else(|| format!("`{text}` is not a shape like 16:9"))?;
-        Ok(Self { width, height })
-    }
-}
-
-impl fmt::Display for Aspect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.width, self.height)
-    }
-}
-
-written_as_text!(Aspect);
-
-/// An sRGB colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour(pub [u8; 3]);
-
-impl FromStr for Colour {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()));
-        let digits = digits.ok_or_else(|| format!("`{text}` is not a colour like #20242a"))?;
-        let number = u32::from_str_radix(digits, 16).map_err(|e| e.to_string())?;
-        let [_, r, g, b] = number.to_be_bytes();
-        Ok(Self([r, g, b]))
-    }
-}
-
-impl fmt::Display for Colour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self([r, g, b]) = self;
-        write!(f, "#{r:02x}{g:02x}{b:02x}")
-    }
-}
-
-written_as_text!(Colour);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -524,16 +249,5 @@ mod tests {
         settings.render.cell = 64;
         settings.project.perplexity = f64::NAN;
         assert!(settings.check().is_err());
-    }
-
-    #[test]
-    fn texts_survive_a_round_trip() {
-        for text in ["auto", "40x30"] {
-            assert_eq!(text.parse::<GridShape>().unwrap().to_string(), text);
-        }
-        assert_eq!("16:9".parse::<Aspect>().unwrap().to_string(), "16:9");
-        assert_eq!("#01abff".parse::<Colour>().unwrap().to_string(), "#01abff");
-        assert_eq!("2024-12-31".parse::<Day>().unwrap().to_string(), "2024-12-31");
-        assert_eq!("1970-01-02".parse::<Day>().unwrap().start_micros(), Some(86_400_000_000));
     }
 }

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Checks that `cargo run` and `cargo test` share one build of every dependency (prints what they do not share).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+graph() { RUSTC_BOOTSTRAP=1 cargo "$@" --release -Zunstable-options --unit-graph; }
+python3 - <(graph build) <(graph test --no-run) <<'PY'
+import json, sys
+
+def units(path):
+    return {(u["pkg_id"].split("#")[-1], u["mode"], u["platform"], tuple(sorted(u["features"]))) for u in json.load(open(path))["units"]}
+
+twice = sorted({unit[0] for unit in units(sys.argv[1]) - units(sys.argv[2])} - {"tsne-grid@0.1.0"})
+print("compiled twice:", ", ".join(twice) if twice else "nothing")
+sys.exit(bool(twice))
+PY

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Runs every ```sql and ```python block of a README against a cache, and opens every artifact in it with DuckDB and pandas.
+
+  recipes.py README.md CACHE
+"""
+import os, pathlib, re, sys
+import duckdb, pandas as pd
+
+readme, cache = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
+opened = 0
+for path in sorted(cache.rglob("*.parquet")):
+    rows = len(pd.read_parquet(path))
+    assert duckdb.sql(f"select count(*) from '{path}'").fetchone()[0] == rows, path
+    opened += 1
+print(f"{opened} artifacts open in DuckDB and pandas")
+
+place = duckdb.sql("select count(*), count(distinct image), count(distinct (row, col)) from 'cache/latest/assign.parquet'").fetchone()
+assert place[0] == place[1] == place[2] > 0, place
+total = duckdb.sql("select sum(cost) from 'cache/latest/assign.parquet'").fetchone()[0]
+noted = duckdb.sql("select decode(value) from parquet_kv_metadata('cache/latest/assign.parquet') where decode(key) = 'tsne_grid.fact.cost'").fetchone()[0]
+assert abs(total - float(noted)) < 1e-9, (total, noted)
+
+blocks = re.findall(r"```(sql|python)\n(.*?)```", readme, re.S)
+assert blocks, "the README has recipes"
+for language, text in blocks:
+    if language == "sql":
+        for statement in filter(str.strip, text.split(";")):
+            result = duckdb.sql(statement)
+            print(result.limit(3) if result is not None else "")
+    else:
+        exec(compile(text, "README.md", "exec"), {})
+print(f"{len(blocks)} recipes of the README ran")

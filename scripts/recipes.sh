@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs the README's recipes for DuckDB, pandas and make on a sample; needs python3 with venv (installs duckdb, pandas, pyarrow).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+bin=${TSNE_GRID_BIN:-$root/target/release/tsne-grid}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+venv=${TSNE_GRID_VENV:-$HOME/.cache/tsne-grid-recipes}
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/python" -c 'import duckdb, pandas, pyarrow' 2>/dev/null || "$venv/bin/pip" install -q duckdb pandas pyarrow
+cd "$work"
+"$bin" sample photos --images 60 >/dev/null
+"$bin" run photos --model scattering --quiet >/dev/null
+"$venv/bin/python" "$root/scripts/recipes.py" "$root/README.md" cache
+PATH="$(dirname "$bin"):$PATH"
+awk '/^```make$/{on=1; next} /^```$/{on=0} on' "$root/README.md" >Makefile
+make -s wall.png && test -s wall.png
+make -q wall.png || { echo "make would do it again"; exit 1; }
+echo "recipes: all ran"

@@ -1,0 +1,170 @@
+//! The face: what is printed where, and the exit codes.
+
+use std::process::Stdio;
+
+use crate::driver::{Story, encoded, picture, put};
+use image::ImageFormat;
+
+#[test]
+fn results_go_to_stdout_and_the_rest_to_stderr() {
+    let story = Story::with_photos(6);
+    let common = "photos --model scattering";
+    for stage in ["embed", "project", "assign"] {
+        let path = story.ok(&format!("{stage} {common}"));
+        assert_eq!(path.lines().count(), 1, "{path}");
+        assert!(path.starts_with(&format!("cache/{stage}/")) && path.ends_with(".parquet\n"), "{path}");
+        assert!(story.path(path.trim_end()).is_file());
+    }
+    assert_eq!(story.ok(&format!("run {common} -o a.png -q")), "a.png\n");
+    let quiet = story.run(&format!("run {common} -o b.png --quiet"));
+    assert_eq!(quiet.stderr, "warning: perplexity 30 is too large for 6 pictures; 1.7 is used\n".repeat(0));
+    let json = story.json(&format!("run {common} -o a.png"));
+    assert_eq!(json["output"], "a.png");
+    assert_eq!(json["counts"]["pictures"], 6);
+    assert!(json["assign"]["facts"]["cost"].is_string());
+}
+
+#[test]
+fn artifacts_can_be_put_at_a_fixed_place_for_make() {
+    let story = Story::with_photos(6);
+    let line = "assign photos --model scattering --artifact out/cells.parquet";
+    story.ok(line);
+    let modified = || std::fs::metadata(story.path("out/cells.parquet")).unwrap().modified().unwrap();
+    let before = modified();
+    story.ok(line);
+    assert_eq!(modified(), before, "touched only if the bytes changed");
+    story.ok(&format!("{line} --grid 9x9"));
+    assert_ne!(modified(), before);
+    assert_eq!(story.read("out/cells.parquet"), story.read("cache/latest/assign.parquet"));
+}
+
+#[test]
+fn usage_mistakes_exit_with_2() {
+    let story = Story::with_photos(2);
+    let cases = [
+        ("run photos -o grid.gif", "render.output is grid.gif; its suffix has to be .jpg, .png or .webp"),
+        ("run photos --cell 0", "render.cell is 0; it can be 1 to 4096"),
+        ("run photos --grid 0x3", "columns x rows like 40x30"),
+        ("run photos --perplexity nan", "project.perplexity is NaN"),
+        ("run photos --threads 0", "--threads has to be at least 1"),
+        ("run photos --model vgg19", "possible values: vgg16, scattering"),
+        ("run photos --config none.toml", "cannot read none.toml"),
+        ("run photos --repo me/mine", "embed.sha256 is pinned for timm/vgg16.tv_in1k"),
+        ("export table.xlsx", "has to end in .parquet, .csv or .npy"),
+        ("fly", "unrecognized subcommand"),
+    ];
+    for (line, expected) in cases {
+        let ran = story.run(line);
+        assert_eq!(ran.code, 2, "{line}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{line}: {}", ran.stderr);
+        assert!(ran.stdout.is_empty());
+    }
+}
+
+#[test]
+fn settings_come_from_the_file_and_flags_go_over_them() {
+    let story = Story::with_photos(6);
+    story.put(
+        "pipeline.toml",
+        b"[embed]\nmodel = \"scattering\"\n[render]\noutput = \"a.png\"\ncell = 10\n[source]\npaths = [\"photos\"]\n",
+    );
+    story.ok("run");
+    assert_eq!(image::open(story.path("a.png")).unwrap().width(), 20);
+    story.ok("run --cell 12 -o b.png");
+    assert_eq!(image::open(story.path("b.png")).unwrap().width(), 24);
+    story.put("pipeline.toml", b"[render]\ncells = 10\n");
+    let ran = story.run("run");
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("line 2, column 1") && ran.stderr.contains("`cells`"), "{}", ran.stderr);
+}
+
+#[test]
+fn strict_runs_finish_and_exit_with_3() {
+    let story = Story::with_photos(5);
+    let jpeg = encoded(&picture(7), ImageFormat::Jpeg);
+    story.put("photos/cut.jpg", &jpeg[..jpeg.len() / 2]);
+    story.put("photos/readme.txt", b"not a picture, and no defect");
+    let line = "run photos --model scattering -o a.png";
+    let lenient = story.run(line);
+    assert!(lenient.code == 0 && lenient.stderr.contains("1 damaged"), "{}", lenient.stderr);
+    assert_eq!(story.assigned().len(), 6);
+    let strict = story.run(&format!("{line} --strict"));
+    assert_eq!((strict.code, strict.stdout.as_str()), (3, "a.png\n"));
+    assert!(strict.stderr.contains("skipped cut.jpg"), "{}", strict.stderr);
+    assert_eq!(story.assigned().len(), 5);
+    std::fs::remove_file(story.path("photos/cut.jpg")).unwrap();
+    assert_eq!(story.run(&format!("{line} --strict")).code, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_or_closed_stdout_is_no_panic() {
+    let story = Story::with_photos(1);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = story.command("man").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+    let mut child = story.command("man").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn completions_and_the_manual_page_come_from_the_command_line() {
+    let story = Story::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(story.ok(&format!("completions {shell}")).contains("perplexity"), "{shell}");
+    }
+    assert!(story.ok("man").contains(".TH tsne"));
+    assert!(story.ok("embed --help").contains("--layer"));
+    assert!(story.ok("--version").starts_with("tsne-grid "));
+}
+
+#[test]
+fn the_demo_needs_nothing_and_a_second_one_does_nothing() {
+    let story = Story::new();
+    let first = story.run("demo --images 40");
+    assert_eq!((first.code, first.stdout.as_str()), (0, "tsne-grid-demo/grid.jpg\n"), "{}", first.stderr);
+    let second = story.run("demo --images 40");
+    assert!(
+        second.stderr.contains("embed    0 new") && second.stderr.matches("fresh").count() == 3,
+        "{}",
+        second.stderr
+    );
+    assert_eq!(image::open(story.path("tsne-grid-demo/grid.jpg")).unwrap().height() % 64, 0);
+}
+
+#[test]
+fn exports_have_a_row_for_every_input() {
+    let story = Story::with_photos(6);
+    story.put("photos/twice.png", &story.read("photos/000.png"));
+    assert!(story.run("export a.csv").stderr.contains("run first"));
+    story.ok("run photos --model scattering -o a.png");
+    story.ok("export a.csv");
+    let csv = String::from_utf8(story.read("a.csv")).unwrap();
+    assert_eq!(csv.lines().next(), Some("path,source,image,kind,taken_at,caption,x,y,row,col"));
+    assert_eq!(csv.lines().count(), 8);
+    story.ok("export a.parquet --vector");
+    let table = tsne_grid::artifact::read_table(story.read("a.parquet")).unwrap();
+    assert_eq!((table.num_rows(), table.num_columns()), (7, 11));
+    for (flag, columns, size) in [("", 4, 8), ("--vector", 1149, 4)] {
+        story.ok(&format!("export a.npy {flag}"));
+        let npy = story.read("a.npy");
+        assert!(npy.starts_with(b"\x93NUMPY\x01\x00"));
+        assert!(String::from_utf8_lossy(&npy[..128]).contains(&format!("(7, {columns})")));
+        assert_eq!(npy.len() % 64, (7 * columns * size) % 64);
+    }
+    assert_eq!(story.run("export b.csv --vector").code, 2);
+}
+
+#[test]
+fn the_programs_own_files_are_no_inputs() {
+    let story = Story::with_photos(4);
+    let line = "run . --model scattering -o wall.png";
+    story.ok(line);
+    let pictures = story.json(line)["counts"]["pictures"].clone();
+    assert_eq!(pictures, 4, "neither the cache's thumbnails nor the picture itself");
+    put(&story.path("other.png"), &story.read("wall.png"));
+    assert_eq!(story.json(line)["counts"]["pictures"], 5);
+}

@@ -1,0 +1,107 @@
+//! Input that means harm, or is merely odd.
+
+use crate::driver::{Story, encoded, picture, png};
+use image::ImageFormat;
+
+const RUN: &str = "run photos --model scattering -o a.png";
+
+/// A PNG header that claims this size, with nothing behind it.
+fn png_claiming(width: u32, height: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(width.to_be_bytes());
+    chunk.extend(height.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&chunk);
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    bytes.extend(&chunk);
+    bytes.extend(crc.sum().to_be_bytes());
+    bytes
+}
+
+#[test]
+fn bad_files_are_named_and_everything_else_goes_on() {
+    let story = Story::with_photos(5);
+    let jpeg = encoded(&picture(8), ImageFormat::Jpeg);
+    story.put("photos/empty.jpg", b"");
+    story.put("photos/bomb.png", &png_claiming(60_000, 60_000));
+    story.put("photos/bomb.gif", b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\0;");
+    story.put("photos/cut.png", &png(&picture(9))[..60]);
+    story.put("photos/cut.jpg", &jpeg[..jpeg.len() - 20]);
+    story.put("photos/heic.jpg", b"\0\0\0\x18ftypheic\0\0\0\0");
+    let counts = &story.json(RUN)["counts"];
+    let count = |name: &str| counts[name].as_u64().unwrap();
+    assert_eq!((count("pictures"), count("damaged"), count("skipped"), count("inputs")), (6, 1, 5, 11));
+    assert_eq!(count("inputs"), count("pictures") + count("duplicates") + count("skipped"));
+    let skipped = story.skipped();
+    let reasons: Vec<(&str, &str)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("bomb.gif", "too-large"),
+            ("bomb.png", "too-large"),
+            ("cut.png", "undecodable"),
+            ("empty.jpg", "undecodable"),
+            ("heic.jpg", "unsupported"),
+        ]
+    );
+    assert!(story.made_by(RUN).is_empty(), "what was bad is known to be bad");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_any_kind_are_right_in_tables_and_harmless_on_a_terminal() {
+    use std::os::unix::ffi::OsStrExt;
+    let story = Story::with_photos(2);
+    let names: [&[u8]; 6] = [
+        b"new\nline.png",
+        b"esc\x1b[31m.png",
+        "\u{202e}gpj.png".as_bytes(),
+        b"latin-\xe9.png",
+        b"<script>.png",
+        &[b'x'; 250],
+    ];
+    for (i, name) in names.iter().enumerate() {
+        let path = story.path("photos").join(std::ffi::OsStr::from_bytes(name));
+        crate::driver::put(&path, &png(&picture(20 + i as u32)));
+    }
+    let bad = story.path("photos").join(std::ffi::OsStr::from_bytes(b"bad\x1b]0;title\x07\n.png"));
+    crate::driver::put(&bad, b"\x89PNG\r\n\x1a\n");
+    let ran = story.run(RUN);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(!ran.stderr.contains(['\x1b', '\x07', '\u{202e}']), "{:?}", ran.stderr);
+    assert!(ran.stderr.contains("skipped bad\\u{1b}]0;title\\u{7}\\n.png: "), "{}", ran.stderr);
+    let paths: Vec<String> = story.images().into_iter().map(|row| row.path).collect();
+    for expected in ["new\nline.png", "esc\x1b[31m.png", "\u{202e}gpj.png", "latin-\\xE9.png", "<script>.png"] {
+        assert!(paths.iter().any(|path| path == expected), "{expected:?} in {paths:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_that_cannot_be_written_still_serves() {
+    use std::os::unix::fs::PermissionsExt;
+    let story = Story::with_photos(6);
+    story.ok(RUN);
+    let cache = story.path("cache");
+    let folders: Vec<_> =
+        walkdir::WalkDir::new(&cache).into_iter().map(|e| e.unwrap().into_path()).filter(|p| p.is_dir()).collect();
+    let allow =
+        |mode| folders.iter().for_each(|f| std::fs::set_permissions(f, PermissionsExt::from_mode(mode)).unwrap());
+    allow(0o555);
+    // For the superuser permissions mean nothing; then this only shows that nothing is disturbed.
+    let ran = story.run(RUN);
+    allow(0o755);
+    assert!(ran.code == 0 && ran.stderr.contains("embed    0 new, 6 reused"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_picture_that_vanishes_between_runs_is_gone_and_accounted_for() {
+    let story = Story::with_photos(6);
+    story.ok(RUN);
+    for i in 0..6 {
+        std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
+    }
+    let ran = story.run(RUN);
+    assert!(ran.code == 1 && ran.stderr.contains("the sources hold no pictures"), "{}", ran.stderr);
+}

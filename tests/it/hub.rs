@@ -1,0 +1,246 @@
+//! Weights from a hub on loopback, with its good and its bad days.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+
+use crate::driver::{Ran, Story, ran};
+use crate::vgg16::{two_drawings, vectors, weights};
+
+const REVISION: &str = "3394518cba29aee1ea82a49d971be90d2dd1dab7";
+
+/// How the hub behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    /// As the real one.
+    Good,
+    /// Answers 200 with everything, whatever range is asked for; names the file by no sha256.
+    NoRanges,
+    /// Sends half of what it announces and hangs up, every second time.
+    Cuts,
+    /// Answers 503 to the first two requests for bytes.
+    Busy,
+    /// Announces another file.
+    Other,
+    /// A byte of the body is not what it should be.
+    Flips,
+}
+
+struct Hub {
+    address: String,
+    requests: Arc<AtomicUsize>,
+    sent: Arc<AtomicU64>,
+    tokens: Arc<Mutex<Vec<String>>>,
+    listener: TcpListener,
+}
+
+impl Hub {
+    fn start(mood: Mood) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let hub = Self {
+            address,
+            requests: Arc::default(),
+            sent: Arc::default(),
+            tokens: Arc::default(),
+            listener: listener.try_clone().unwrap(),
+        };
+        let (requests, sent, tokens) = (hub.requests.clone(), hub.sent.clone(), hub.tokens.clone());
+        std::thread::spawn(move || {
+            let mut file = std::fs::read(weights()).unwrap();
+            let etag = if mood == Mood::Other { "0".repeat(64) } else { sha256(&file) };
+            if mood == Mood::Flips {
+                let middle = file.len() / 2;
+                file[middle] ^= 1;
+            }
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { break };
+                // One connection, one request: simple, and what `Connection: close` says.
+                let count = requests.fetch_add(1, Ordering::SeqCst);
+                answer(stream, &file, &etag, mood, count, &sent, &tokens);
+            }
+        });
+        hub
+    }
+
+    fn embed(&self, story: &Story, flags: &str) -> Ran {
+        let mut command = story.command(&format!("embed in {flags}"));
+        ran(command.env("HF_ENDPOINT", &self.address).env("HF_TOKEN", "secret"))
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // The thread ends when its listener fails.
+        let _ = self.listener.set_nonblocking(true);
+        let _ = TcpStream::connect(self.listener.local_addr().unwrap());
+    }
+}
+
+fn answer(
+    stream: TcpStream,
+    file: &[u8],
+    etag: &str,
+    mood: Mood,
+    count: usize,
+    sent: &AtomicU64,
+    tokens: &Mutex<Vec<String>>,
+) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            break;
+        }
+        head.push(line.trim_end().to_owned());
+    }
+    let Some(request) = head.first() else { return };
+    let header = |name: &str| {
+        head.iter().find_map(|line| {
+            line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_owned())
+        })
+    };
+    tokens.lock().unwrap().push(header("authorization").unwrap_or_default());
+    let mut out = stream;
+    if !request.starts_with(&format!("GET /timm/vgg16.tv_in1k/resolve/{REVISION}/model.safetensors ")) {
+        let _ = write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return;
+    }
+    let range = header("range").and_then(|r| {
+        let (from, to) = r.strip_prefix("bytes=")?.split_once('-')?;
+        Some((from.parse::<usize>().ok()?, to.parse::<usize>().ok()?))
+    });
+    let probe = range == Some((0, 0));
+    if mood == Mood::Busy && !probe && count <= 2 {
+        let _ = write!(out, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return;
+    }
+    let names = if mood == Mood::NoRanges {
+        "ETag: \"plain\"\r\n".to_owned()
+    } else {
+        format!("ETag: \"x\"\r\nX-Linked-ETag: \"{etag}\"\r\nX-Linked-Size: {}\r\n", file.len())
+    };
+    let (status, body, extra) = match range.filter(|_| mood != Mood::NoRanges) {
+        Some((from, to)) => {
+            let body = &file[from..=to.min(file.len() - 1)];
+            ("206 Partial Content", body, format!("Content-Range: bytes {from}-{to}/{}\r\n", file.len()))
+        }
+        None => ("200 OK", file, String::new()),
+    };
+    let announced = body.len();
+    let body = if mood == Mood::Cuts && !probe && count % 2 == 1 { &body[..body.len() / 2] } else { body };
+    let _ = write!(
+        out,
+        "HTTP/1.1 {status}\r\n{names}X-Repo-Commit: {REVISION}\r\nAccept-Ranges: bytes\r\n{extra}Content-Length: {announced}\r\nConnection: close\r\n\r\n"
+    );
+    let _ = out.write_all(body);
+    sent.fetch_add(body.len() as u64, Ordering::SeqCst);
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `--sha256` of the weights that the test hub has.
+fn pinned() -> String {
+    format!("--sha256 {}", sha256(&std::fs::read(weights()).unwrap()))
+}
+
+#[test]
+fn only_the_tensors_needed_are_fetched_and_only_once() {
+    let (hub, story) = (Hub::start(Mood::Good), two_drawings());
+    let first = hub.embed(&story, &pinned());
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let file = std::fs::metadata(weights()).unwrap().len();
+    let sent = hub.sent.load(Ordering::SeqCst);
+    assert!(sent < file - 60_000, "{sent} of {file} bytes: the dense layer was left there");
+    assert!(hub.tokens.lock().unwrap().iter().all(|token| token == "Bearer secret"));
+    let header = story.artifact("embed").header;
+    assert_eq!(header.facts["repo"], "timm/vgg16.tv_in1k");
+    assert_eq!(header.facts["revision"], REVISION);
+
+    // A warm start makes no request, with or without --offline.
+    let requests = hub.requests.load(Ordering::SeqCst);
+    std::fs::remove_dir_all(story.path("cache")).unwrap();
+    for flag in ["", "--offline"] {
+        assert_eq!(hub.embed(&story, &format!("{} {flag}", pinned())).code, 0);
+    }
+    assert_eq!(hub.requests.load(Ordering::SeqCst), requests);
+
+    // The same numbers out of a file are the same model.
+    let from_hub = vectors(&story);
+    let local = story.json(&format!("embed in --weights {}", weights().display()));
+    assert_eq!(local["counts"]["embedded"], 0);
+    assert_eq!(vectors(&story), from_hub);
+}
+
+#[test]
+fn damaged_weights_are_noticed_and_fetched_again() {
+    let (hub, story) = (Hub::start(Mood::Good), two_drawings());
+    assert_eq!(hub.embed(&story, &pinned()).code, 0);
+    let kept = walkdir::WalkDir::new(story.path("models")).into_iter().map(|e| e.unwrap().into_path());
+    let kept = kept.filter(|p| p.extension().is_some_and(|s| s == "safetensors")).next().unwrap();
+    let mut bytes = std::fs::read(&kept).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    crate::driver::put(&kept, &bytes);
+    let again = hub.embed(&story, &pinned());
+    assert!(again.code == 0 && again.stderr.contains("was damaged"), "{}", again.stderr);
+    assert_eq!(story.json(&format!("embed in --offline {}", pinned()))["counts"]["embedded"], 0);
+}
+
+#[test]
+fn cuts_and_busy_servers_are_tried_again() {
+    for mood in [Mood::Cuts, Mood::Busy] {
+        let (hub, story) = (Hub::start(mood), two_drawings());
+        let ran = hub.embed(&story, &pinned());
+        assert!(ran.code == 0 && ran.stderr.contains("trying again"), "{mood:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_mirror_without_ranges_is_checked_as_a_whole() {
+    let (hub, story) = (Hub::start(Mood::NoRanges), two_drawings());
+    let ran = hub.embed(&story, &pinned());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let wrong = two_drawings();
+    let ran = hub.embed(&wrong, "");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("has sha256") && ran.stderr.contains("57b026918159"), "{}", ran.stderr);
+    assert!(!wrong.path("models/vgg16").exists(), "nothing wrong is kept");
+}
+
+#[test]
+fn another_file_than_the_pinned_one_is_refused() {
+    let (hub, story) = (Hub::start(Mood::Other), two_drawings());
+    let ran = hub.embed(&story, &pinned());
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("000000000000") && ran.stderr.contains("set embed.sha256"), "{}", ran.stderr);
+    let (hub, story) = (Hub::start(Mood::Flips), two_drawings());
+    let ran = hub.embed(&story, &format!("{} --fetch file", pinned()));
+    assert!(ran.code == 1 && ran.stderr.contains("is pinned"), "{}", ran.stderr);
+}
+
+#[test]
+fn without_weights_and_network_one_breath_says_all() {
+    let story = two_drawings();
+    for flags in ["--offline", ""] {
+        let mut command = story.command(&format!("embed in {flags}"));
+        let ran = ran(command.env("HF_ENDPOINT", "http://127.0.0.1:9"));
+        assert_eq!(ran.code, 1);
+        for expected in [
+            "model.safetensors of timm/vgg16.tv_in1k",
+            REVISION,
+            "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
+            "--weights FILE",
+            "--model scattering",
+        ] {
+            assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+        }
+    }
+    assert!(story.ok("status in").contains("embed    stale: the weights are not here yet"));
+}

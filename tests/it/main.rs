@@ -1,0 +1,12 @@
+//! Stories told to the built binary, each in a folder of its own.
+
+mod cli;
+mod driver;
+mod hostile;
+mod hub;
+mod incremental;
+mod pictures;
+mod sources;
+mod tables;
+mod tidy;
+mod vgg16;

@@ -1,0 +1,107 @@
+//! What is drawn, looked at pixel by pixel.
+
+use image::{Rgb, RgbImage};
+
+use crate::driver::{Story, png, put};
+
+/// A story with pictures of one colour each.
+fn flat(count: u32) -> Story {
+    let story = Story::new();
+    for i in 0..count {
+        story.put(&format!("photos/{i:03}.png"), &png(&RgbImage::from_pixel(64, 48, colour(i))));
+    }
+    story
+}
+
+fn colour(i: u32) -> Rgb<u8> {
+    Rgb([(i * 29 % 251) as u8, (i * 83 % 241) as u8, (40 + i * 131 % 211) as u8])
+}
+
+#[test]
+fn every_picture_is_in_its_cell() {
+    let story = flat(12);
+    story.ok("run photos --model scattering --grid 5x3 --cell 8 --gap 2 --background #102030 -o a.png");
+    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    assert_eq!(drawn.dimensions(), (5 * 8 + 4 * 2, 3 * 8 + 2 * 2));
+    let by_image: std::collections::BTreeMap<String, u32> =
+        story.images().into_iter().map(|row| (row.image, row.path[..3].parse().unwrap())).collect();
+    let mut free = vec![true; 15];
+    for cell in story.assigned() {
+        assert!(std::mem::replace(&mut free[(cell.row * 5 + cell.col) as usize], false), "a cell of its own");
+        let pixel = drawn.get_pixel(cell.col * 10 + 4, cell.row * 10 + 4);
+        assert_eq!(*pixel, colour(by_image[&cell.image]));
+    }
+    for cell in (0..15).filter(|&cell| free[cell as usize]) {
+        assert_eq!(drawn.get_pixel(cell % 5 * 10 + 4, cell / 5 * 10 + 4).0, [0x10, 0x20, 0x30]);
+    }
+    assert_eq!(drawn.get_pixel(8, 0).0, [0x10, 0x20, 0x30], "a gap");
+}
+
+#[test]
+fn formats_follow_the_suffix_and_show_the_same() {
+    let story = flat(6);
+    let mut pictures = Vec::new();
+    for name in ["a.png", "a.webp", "a.jpg", "A.JPEG"] {
+        story.ok(&format!("run photos --model scattering --cell 16 -o {name}"));
+        pictures.push(image::load_from_memory(&story.read(name)).unwrap().into_rgb8());
+    }
+    assert_eq!(pictures[0], pictures[1]);
+    let far =
+        pictures[0].pixels().zip(pictures[2].pixels()).filter(|(a, b)| (0..3).any(|c| a.0[c].abs_diff(b.0[c]) > 24));
+    assert_eq!(far.count(), 0, "JPEG is near");
+    assert_eq!(pictures[2], pictures[3]);
+}
+
+#[test]
+fn a_second_picture_decodes_nothing() {
+    let story = flat(6);
+    story.ok("run photos --model scattering --cell 16 -o a.png");
+    for i in 0..6 {
+        std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
+    }
+    // Only the cells and the kept thumbnails are left to draw from.
+    story.ok("render --input cache/latest/assign.parquet --cell 16 --gap 3 -o b.png");
+    let drawn = image::open(story.path("b.png")).unwrap().into_rgb8();
+    let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
+    assert!((0..6).all(|i| seen.contains(&colour(i).0)));
+}
+
+#[test]
+fn a_picture_too_large_for_its_format_is_refused_before_any_work() {
+    let story = flat(3);
+    for (flags, limit) in
+        [("--grid 40x40 --cell 2000 -o a.jpg", "65535"), ("--grid 20x20 --cell 1000 -o a.webp", "16383")]
+    {
+        let ran = story.run(&format!("run photos --model scattering {flags}"));
+        assert!(ran.code == 1 && ran.stderr.contains(limit) && ran.stderr.contains("--cell"), "{}", ran.stderr);
+    }
+    assert!(!story.path("cache/embed").exists());
+}
+
+#[test]
+fn too_few_cells_is_an_error_that_names_a_grid_that_fits() {
+    let story = flat(12);
+    let ran = story.run("run photos --model scattering --grid 3x3 -o a.png");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("12 pictures do not fit into 9 cells (3x3)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("4x3") || ran.stderr.contains("3x4"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_scatter_shows_every_picture_whole() {
+    let story = flat(8);
+    story.ok("run photos --model scattering --style scatter --cell 16 --canvas 200 -o a.png");
+    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    assert_eq!(drawn.dimensions(), (200, 200));
+    let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
+    assert!((0..8).filter(|&i| seen.contains(&colour(i).0)).count() >= 6, "hardly any is hidden by another");
+}
+
+#[test]
+fn a_picture_that_changed_meanwhile_leaves_its_cell_empty() {
+    let story = flat(6);
+    story.ok("assign photos --model scattering");
+    put(&story.path("photos/002.png"), b"gone");
+    let ran = story.run("render --input cache/latest/assign.parquet --cell 16 -o a.png");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}

@@ -1,0 +1,218 @@
+//! What can be pointed at, and what is made of it.
+
+use std::io::{Cursor, Write};
+
+use image::ImageFormat;
+use tsne_grid::artifact::rows::Micros;
+use zip::write::SimpleFileOptions;
+
+use crate::driver::{Story, encoded, picture, png};
+
+const RUN: &str = "embed --model scattering --json";
+
+fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn folders_are_read_by_content_not_by_suffix() {
+    let story = Story::new();
+    let formats = [
+        ("a.jpg", ImageFormat::Jpeg),
+        ("b", ImageFormat::Png),
+        ("deep/er/c.jpg", ImageFormat::WebP),
+        ("d.txt", ImageFormat::Gif),
+        ("e.bmp", ImageFormat::Bmp),
+        ("f.tiff", ImageFormat::Tiff),
+    ];
+    for (i, (name, format)) in formats.into_iter().enumerate() {
+        story.put(&format!("in/{name}"), &encoded(&picture(i as u32), format));
+    }
+    story.put("in/notes.jpg", b"these are no pixels");
+    story.put("in/film.mp4", b"\0\0\0\x18ftypisom\0\0\0\0");
+    story.put("in/.hidden/g.png", &png(&picture(9)));
+    story.put("in/copy of b", &png(&picture(1)));
+    story.ok(&format!("{RUN} in"));
+    let images = story.images();
+    let rows: Vec<(&str, &str, Option<&str>)> =
+        images.iter().map(|r| (r.path.as_str(), r.format.as_str(), r.duplicate_of.as_deref())).collect();
+    assert_eq!(
+        rows,
+        [
+            ("a.jpg", "jpeg", None),
+            ("b", "png", None),
+            ("copy of b", "png", Some("b")),
+            ("d.txt", "gif", None),
+            ("deep/er/c.jpg", "webp", None),
+            ("e.bmp", "bmp", None),
+            ("f.tiff", "tiff", None),
+        ]
+    );
+    assert!(images.iter().all(|row| row.source == "in" && row.kind == "file"));
+    let skipped = story.skipped();
+    let skipped: Vec<(&str, &str)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+    assert_eq!(skipped, [("film.mp4", "video"), ("notes.jpg", "not-an-image")]);
+}
+
+#[test]
+fn a_zip_and_its_folder_share_their_embeddings() {
+    let story = Story::with_photos(5);
+    let files: Vec<(String, Vec<u8>)> = (0..5).map(|i| (format!("photos/{i:03}.png"), png(&picture(i)))).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    story.put("pictures.zip", &zip_of(&files));
+    story.ok(&format!("{RUN} pictures.zip"));
+    assert_eq!(story.images()[0].path, "photos/000.png");
+    let outcome: serde_json::Value = serde_json::from_str(&story.ok(&format!("{RUN} photos"))).unwrap();
+    assert_eq!(outcome["counts"]["embedded"], 0);
+    let both: serde_json::Value = serde_json::from_str(&story.ok(&format!("{RUN} photos pictures.zip"))).unwrap();
+    assert_eq!((&both["counts"]["pictures"], &both["counts"]["duplicates"]), (&5.into(), &5.into()));
+    assert!(!story.path("photos.zip.d").exists() && !story.path("pictures").exists(), "nothing is unpacked");
+}
+
+#[test]
+fn odd_zip_entries_are_skipped_with_a_reason() {
+    let story = Story::new();
+    let bomb = vec![0; 3 << 20];
+    let mut good = png(&picture(1));
+    let files: Vec<(&str, &[u8])> =
+        vec![("bomb.png", &bomb), ("../../etc/passwd.png", &good), ("__MACOSX/._x.png", b"x"), ("fine.png", &good)];
+    let mut bytes = zip_of(&files);
+    story.put("a.zip", &bytes);
+    story.ok(&format!("{RUN} a.zip"));
+    let skipped = story.skipped();
+    assert_eq!((skipped.len(), skipped[0].path.as_str(), skipped[0].reason.as_str()), (1, "bomb.png", "too-large"));
+    assert_eq!(story.images().len(), 2, "a name is only a name");
+    // A flipped byte inside an entry's data is caught by its checksum.
+    good = png(&picture(2));
+    bytes = zip_of(&[("flipped.png", &good), ("ok.png", &png(&picture(3)))]);
+    let at = bytes.windows(11).position(|w| w == b"flipped.png").unwrap() + 60;
+    bytes[at] ^= 0x10;
+    story.put("b.zip", &bytes);
+    story.ok(&format!("{RUN} b.zip"));
+    assert_eq!(story.skipped()[0].path, "flipped.png");
+    story.put("c.zip", &bytes[..bytes.len() - 30]);
+    let cut = story.run(&format!("{RUN} c.zip"));
+    assert!(cut.code == 1 && cut.stderr.contains("c.zip is not a zip that can be read"), "{}", cut.stderr);
+}
+
+#[test]
+fn an_export_gives_captions_times_kinds_and_carousels() {
+    let story = Story::new();
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    let root = "your_instagram_activity";
+    let posts = r#"[
+        {"media": [{"uri": "media/posts/202401/one.jpg", "creation_timestamp": 1700000000, "title": "Sch\u00c3\u00b6n \u00f0\u009f\u008c\u0085"}]},
+        {"media": [{"uri": "media/posts/two.jpg", "creation_timestamp": 5, "title": ""}, {"uri": "media/posts/three.jpg", "title": ""}],
+         "title": "a carousel", "creation_timestamp": 1700000100},
+        {"media": [{"uri": "../../etc/passwd", "title": "no"}, {"uri": "http://example.org/x.jpg"}]},
+        "not a post", {"media": 7}
+    ]"#;
+    story.put(&format!("export/{root}/media/posts_1.json"), posts.as_bytes());
+    story.put(
+        &format!("export/{root}/media/stories.json"),
+        br#"{"ig_stories": [{"uri": "media/stories/s.jpg", "creation_timestamp": 9, "title": ""}]}"#,
+    );
+    for (i, name) in
+        ["posts/202401/one.jpg", "posts/two.jpg", "posts/three.jpg", "stories/s.jpg", "other/o.jpg"].iter().enumerate()
+    {
+        story.put(&format!("export/media/{name}"), &jpeg(i as u32));
+    }
+    story.put(&format!("export/{root}/messages/inbox/x/photos/private.jpg"), &jpeg(77));
+    story.put(&format!("export/{root}/messages/inbox/x/message_1.json"), b"{}");
+    story.ok(&format!("{RUN} export"));
+    let images = story.images();
+    let rows: Vec<_> = images
+        .iter()
+        .map(|r| {
+            (
+                r.path.as_str(),
+                r.kind.as_str(),
+                r.taken_at.map(|Micros(t)| t / 1_000_000),
+                r.caption.as_deref(),
+                r.carousel_index,
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("media/posts/202401/one.jpg", "post", Some(1_700_000_000), Some("Schön 🌅"), None),
+            ("media/posts/three.jpg", "post", Some(1_700_000_100), Some("a carousel"), Some(1)),
+            ("media/posts/two.jpg", "post", Some(1_700_000_100), Some("a carousel"), Some(0)),
+        ]
+    );
+    assert_eq!(images[1].post.as_deref(), Some("media/posts/two.jpg"));
+    let skipped = story.skipped();
+    let reasons: Vec<(&str, &str)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("../../etc/passwd", "missing"),
+            ("http://example.org/x.jpg", "missing"),
+            ("media/other/o.jpg", "not-selected"),
+            ("media/stories/s.jpg", "not-selected"),
+        ]
+    );
+    assert!(!format!("{images:?}{skipped:?}").contains("messages"), "messages are neither listed nor read");
+
+    story.ok(&format!("{RUN} export --kinds post,story"));
+    assert_eq!(story.images().len(), 4);
+    story.ok(&format!("{RUN} export --since 2023-11-14 --until 2023-11-15"));
+    assert_eq!(story.images().len(), 3);
+    story.ok(&format!("{RUN} export --include **/t*.jpg --exclude **/two*"));
+    assert_eq!(story.images().len(), 1);
+}
+
+#[test]
+fn a_sample_as_folder_or_zip_is_read_alike() {
+    let story = Story::new();
+    story.ok("sample export --images 30 --seed 3");
+    story.ok(&format!("{RUN} export"));
+    let of_folder = story.images();
+    assert!(of_folder.iter().any(|row| row.carousel_index.is_some()));
+    assert!(of_folder.iter().all(|row| row.caption.is_some() && row.taken_at.is_some()));
+    let files: Vec<(String, Vec<u8>)> = walkdir::WalkDir::new(story.path("export"))
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|e| e.file_type().is_file())
+        .map(|e| {
+            (
+                e.path().strip_prefix(story.path("export")).unwrap().to_str().unwrap().to_owned(),
+                std::fs::read(e.path()).unwrap(),
+            )
+        })
+        .collect();
+    // In two parts, the second with media only.
+    let (index, media): (Vec<_>, Vec<_>) =
+        files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).partition(|(n, _)| n.ends_with("json"));
+    story.put("instagram-me-part1.zip", &zip_of(&index));
+    story.put("instagram-me-part2.zip", &zip_of(&media));
+    let outcome = story.ok(&format!("{RUN} instagram-me-part1.zip instagram-me-part2.zip"));
+    assert!(outcome.contains("\"embedded\":0"), "{outcome}");
+    let of_zips = story.images();
+    assert_eq!(of_zips.len(), of_folder.len());
+    for (zip, folder) in of_zips.iter().zip(&of_folder) {
+        assert_eq!(
+            (&zip.path, &zip.caption, zip.taken_at, &zip.image),
+            (&folder.path, &folder.caption, folder.taken_at, &folder.image)
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_a_source_is_one_clear_line() {
+    let story = Story::with_photos(1);
+    for (source, expected) in [("nowhere", "cannot open the source nowhere"), ("photos --include [", "source.include")]
+    {
+        let ran = story.run(&format!("{RUN} {source}"));
+        assert!(ran.code != 0 && ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    std::fs::create_dir(story.path("empty")).unwrap();
+    let ran = story.run(&format!("{RUN} empty"));
+    assert!(ran.code == 1 && ran.stderr.contains("the sources hold no pictures"), "{}", ran.stderr);
+}

@@ -1,0 +1,172 @@
+//! Tables that users bring, tables that they take away.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::Float32Type;
+use parquet::arrow::ArrowWriter;
+use tsne_grid::artifact::read_table;
+use tsne_grid::artifact::rows::{AssignRow, ProjectRow, Row};
+
+use crate::driver::Story;
+
+fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn text(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+/// `count` vectors in two clusters.
+fn words(count: usize) -> Vec<u8> {
+    let names: Vec<String> = (0..count).map(|i| format!("word{i:03}")).collect();
+    let vectors = (0..count).map(|i| {
+        let base = if i % 2 == 0 { 10.0 } else { -10.0 };
+        Some((0..6).map(|d| Some(base + ((i * 7 + d * 3) % 11) as f32 * 0.1)).collect::<Vec<_>>())
+    });
+    let vectors = ListArray::from_iter_primitive::<Float32Type, _, _>(vectors);
+    let label: Vec<&str> = (0..count).map(|i| if i % 2 == 0 { "even" } else { "odd" }).collect();
+    parquet(vec![
+        ("word", text(&names.iter().map(String::as_str).collect::<Vec<_>>())),
+        ("vector", Arc::new(vectors)),
+        ("label", text(&label)),
+    ])
+}
+
+#[test]
+fn any_table_of_vectors_can_be_laid_out() {
+    let story = Story::new();
+    story.put("words.parquet", &words(60));
+    let projected = story.ok("project --input words.parquet --perplexity 5 --artifact xy.parquet");
+    assert_eq!(story.read(projected.trim_end()), story.read("xy.parquet"));
+    let rows = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
+    assert_eq!((rows.len(), rows[7].image.as_str()), (60, "word007"));
+    // The clusters stay apart: every point's nearest neighbour is of its own kind.
+    for (i, a) in rows.iter().enumerate() {
+        let distance = |b: &ProjectRow| (a.x - b.x).powi(2) + (a.y - b.y).powi(2);
+        let nearest = rows.iter().enumerate().filter(|(j, _)| *j != i);
+        let nearest = nearest.min_by(|(_, b), (_, c)| distance(b).total_cmp(&distance(c))).unwrap().0;
+        assert_eq!(nearest % 2, i % 2);
+    }
+    story.ok("assign --input xy.parquet --grid 10x6 --artifact cells.parquet");
+    story.ok("render --input cells.parquet --cell 6 -o cells.png");
+    assert_eq!(image::open(story.path("cells.png")).unwrap().width(), 60);
+    assert!(!story.path("cache/latest").exists(), "latest/ follows sources only");
+    let fresh = story.json("project --input words.parquet --perplexity 5");
+    assert_eq!(fresh["fresh"], true);
+}
+
+#[test]
+fn points_without_pictures_are_coloured_by_a_column() {
+    let story = Story::new();
+    let table = parquet(vec![
+        ("name", text(&["a", "b", "c"])),
+        ("x", Arc::new(Float32Array::from(vec![0.0, 1.0, 2.0]))),
+        ("y", Arc::new(Float32Array::from(vec![0.0, 1.0, 0.0]))),
+        ("kind", text(&["p", "q", "p"])),
+    ]);
+    story.put("xy.parquet", &table);
+    story.ok("render --input xy.parquet --style scatter --color-by kind --cell 20 --canvas 120 -o dots.png");
+    let drawn = image::open(story.path("dots.png")).unwrap().into_rgb8();
+    let colours: std::collections::BTreeMap<[u8; 3], usize> = drawn.pixels().fold(Default::default(), |mut map, p| {
+        *map.entry(p.0).or_default() += 1;
+        map
+    });
+    let solid: Vec<_> = colours.iter().filter(|(colour, count)| **colour != [255; 3] && **count >= 4).collect();
+    assert_eq!(solid.len(), 2, "two kinds, two colours: {solid:?}");
+    let ran = story.run("render --input xy.parquet --style scatter --color-by nothing -o dots.png");
+    assert!(ran.code == 1 && ran.stderr.contains("no column `nothing`"), "{}", ran.stderr);
+}
+
+#[test]
+fn pinned_cells_are_kept() {
+    let story = Story::new();
+    let table = parquet(vec![
+        ("image", text(&["a", "b", "c", "d"])),
+        ("x", Arc::new(Float32Array::from(vec![0.0, 1.0, 0.0, 1.0]))),
+        ("y", Arc::new(Float32Array::from(vec![0.0, 0.0, 1.0, 1.0]))),
+        ("row", Arc::new(Int64Array::from(vec![Some(1), None, None, None]))),
+        ("col", Arc::new(Int64Array::from(vec![Some(1), None, None, None]))),
+    ]);
+    story.put("pins.parquet", &table);
+    let path = story.ok("assign --input pins.parquet --grid 2x2");
+    let rows = AssignRow::from_batch(&read_table(story.read(path.trim_end())).unwrap()).unwrap();
+    assert_eq!((rows[0].row, rows[0].col, rows[0].cost), (1, 1, 2.0));
+    let ran = story.run("assign --input pins.parquet --grid 1x4");
+    assert!(ran.code == 1 && ran.stderr.contains("outside the grid of 1x4"), "{}", ran.stderr);
+}
+
+#[test]
+fn few_or_equal_vectors_are_laid_out_too() {
+    let story = Story::new();
+    for count in [1, 2, 3, 5] {
+        for equal in [false, true] {
+            let names: Vec<String> = (0..count).map(|i| format!("n{i}")).collect();
+            let vectors = (0..count).map(|i| Some(vec![Some(if equal { 1.0 } else { i as f32 }), Some(2.0)]));
+            let table = parquet(vec![
+                ("id", text(&names.iter().map(String::as_str).collect::<Vec<_>>())),
+                ("v", Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors))),
+            ]);
+            story.put("few.parquet", &table);
+            for init in ["pca", "random"] {
+                let ran = story.run(&format!("project --input few.parquet --init {init} --artifact xy.parquet"));
+                assert_eq!(ran.code, 0, "{}", ran.stderr);
+                assert!(count == 1 || ran.stderr.contains("perplexity 30 is too large"), "{}", ran.stderr);
+                let rows = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
+                assert!(rows.len() == count && rows.iter().all(|row| row.x.is_finite() && row.y.is_finite()));
+                story.ok("assign --input xy.parquet");
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_that_cannot_be_used_say_why() {
+    let story = Story::new();
+    let bad = |i: usize| {
+        let vectors = (0..3).map(|row| Some(vec![Some(if row == i { f32::NAN } else { 0.0 })]));
+        let vectors: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors));
+        parquet(vec![("id", text(&["a", "b", "c"])), ("v", vectors)])
+    };
+    story.put("nan.parquet", &bad(1));
+    story.put("text.parquet", b"no parquet");
+    story.put("words.parquet", &words(3));
+    let cases = [
+        ("project --input nan.parquet", "row 1 (`b`) holds NaN"),
+        ("project --input text.parquet", "text.parquet"),
+        ("project --input none.parquet", "none.parquet"),
+        ("assign --input words.parquet", "no column `x`"),
+        ("render --input words.parquet -o a.png", "no column `row`"),
+    ];
+    for (line, expected) in cases {
+        let ran = story.run(line);
+        assert!(ran.code == 1 && ran.stderr.contains(expected), "{line}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn artifacts_say_what_they_are_and_nothing_of_the_machine() {
+    let story = Story::with_photos(6);
+    story.ok("run photos --model scattering -o a.png");
+    let project = story.artifact("project");
+    assert_eq!(project.header.key.stage, "project");
+    assert_eq!(project.header.key.params["perplexity"], 30.0);
+    assert!(project.header.number("kl").is_some());
+    assert!(story.artifact("assign").header.number("cost").is_some());
+    let here = story.path("").canonicalize().unwrap();
+    let here = here.to_str().unwrap().trim_end_matches('/').as_bytes();
+    for (path, bytes) in story.artifacts() {
+        assert!(!bytes.windows(here.len()).any(|w| w == here), "{path:?} holds an absolute path");
+    }
+    let shard =
+        story.artifacts().into_iter().find(|(p, _)| p.components().count() == 3 && p.starts_with("embed")).unwrap();
+    let shard = read_table(shard.1).unwrap();
+    assert_eq!(
+        shard.schema().field(1).data_type().to_string(),
+        "FixedSizeList(1149 x non-null Float32, field: 'item')"
+    );
+}

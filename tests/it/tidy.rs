@@ -1,0 +1,77 @@
+//! What parts of the source must not know, held to.
+
+use std::path::{Path, PathBuf};
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["src", "tests"].into_iter().flat_map(|folder| walkdir::WalkDir::new(root.join(folder)));
+    let files =
+        files.map(|entry| entry.unwrap().into_path()).filter(|path| path.extension().is_some_and(|s| s == "rs"));
+    files.map(|path| (path.strip_prefix(root).unwrap().to_owned(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// The lines of a file that are neither comments nor its tests.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    text[..end].lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+fn assert_none(folder: &str, forbidden: &[&str]) {
+    let mut files = 0;
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with(folder)) {
+        files += 1;
+        for line in code(text) {
+            let word = forbidden.iter().find(|word| line.contains(*word));
+            assert!(word.is_none(), "{}: `{}` must not be in {folder}: {line}", path.display(), word.unwrap_or(&""));
+        }
+    }
+    assert!(files > 0, "{folder} is there");
+}
+
+#[test]
+fn the_kernels_know_nothing_of_us_or_the_world() {
+    for folder in ["src/tsne", "src/lap", "src/photo", "src/model/scattering"] {
+        assert_none(
+            folder,
+            &["crate::", "std::fs", "fs_err", "std::env", "SystemTime", "Instant", "println!", "rand::rng"],
+        );
+    }
+}
+
+#[test]
+fn a_stage_imports_no_other_stage() {
+    let stages = ["embed", "project", "assign", "render"];
+    for stage in stages {
+        let others: Vec<String> =
+            stages.iter().filter(|other| **other != stage).map(|other| format!("stage::{other}")).collect();
+        assert_none(&format!("src/stage/{stage}.rs"), &others.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_store_knows_no_stage_and_the_library_does_not_print() {
+    assert_none("src/store", &["crate::stage", "crate::artifact", "crate::pipeline"]);
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src")) {
+        let speaks = code(text)
+            .any(|line| ["println!", "eprintln!", "stdout()", "stderr()"].iter().any(|word| line.contains(word)));
+        assert!(!speaks || path.ends_with("ui.rs") || path.ends_with("main.rs"), "{} prints", path.display());
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_it_is_allowed() {
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src")) {
+        let unsafe_lines = code(text).filter(|line| line.contains("unsafe ")).count();
+        assert!(unsafe_lines == 0 || path.ends_with("tsne/product.rs"), "{}", path.display());
+    }
+}
+
+#[test]
+fn files_are_short_begin_with_their_reason_and_have_names_of_the_field() {
+    for (path, text) in sources() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(text.lines().count() <= 500, "{} is long", path.display());
+        assert!(text.starts_with("//! ") || name.ends_with("tests"), "{} does not say why it is there", path.display());
+        assert!(!["util", "utils", "helper", "helpers", "misc", "common"].contains(&name), "{}", path.display());
+    }
+}
