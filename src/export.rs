@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ArrowWriter;
 
 use crate::artifact::rows::{AssignRow, ImageRow, Row};
@@ -40,7 +41,8 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
     replace_file(file, |out| {
         let written = match suffix {
             "npy" => npy(out, &cells, vectors),
-            "csv" => table(&images, &cells, None).and_then(|batch| Ok(arrow::csv::Writer::new(out).write(&batch)?)),
+            "csv" => table(&images, &cells, None)
+                .and_then(|batch| Ok(arrow::csv::Writer::new(out).write(&with_offset(batch)?)?)),
             _ => table(&images, &cells, vectors).and_then(|batch| {
                 let mut writer = ArrowWriter::try_new(out, batch.schema(), None)?;
                 writer.write(&batch)?;
@@ -95,6 +97,19 @@ fn table(images: &[ImageRow], cells: &[&AssignRow], vectors: Option<Vectors>) ->
         columns.push(("embedding", list_column(dim, values)?));
     }
     Ok(RecordBatch::try_from_iter(columns)?)
+}
+
+/// The table with UTC spelled as an offset, which is what the CSV writer can print.
+fn with_offset(batch: RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let column = match column.as_primitive_opt::<TimestampMicrosecondType>() {
+            Some(times) => Arc::new(times.clone().with_timezone("+00:00")) as ArrayRef,
+            None => column.clone(),
+        };
+        (field.name().clone(), column)
+    });
+    Ok(RecordBatch::try_from_iter(columns.collect::<Vec<_>>())?)
 }
 
 /// NumPy's format, version 1.0: a header of text, padded to 64 bytes, and the numbers.

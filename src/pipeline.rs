@@ -88,7 +88,7 @@ pub fn run(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     }
     if let (true, Some(project)) = (last >= Stage::Assign, &outcome.project) {
         let made = assign::run(ctx, &settings.assign, &assign::Input::projection(&project.artifact)?)?;
-        describe(ctx, "assign", &made, &[("grid", "grid"), ("cost", "cost")]);
+        describe(ctx, "assign", &made, &[("grid", "grid"), ("cost", "cost"), ("gap", "gap")]);
         outcome.assign = Some(made);
     }
     if let (true, Some(assign)) = (last >= Stage::Render, &outcome.assign) {

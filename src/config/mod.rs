@@ -127,6 +127,8 @@ table! {
         aspect: Aspect = Aspect { width: 1.0, height: 1.0 }, arg(help_heading = "Assign");
         /// The assignment's algorithm
         solver: Solver = Solver::Auto, arg(help_heading = "Assign");
+        /// Search steps per picture after which the best so far is taken; 0 goes on to the optimum
+        effort: u32 = 0, arg(help_heading = "Assign");
     }
 }
 

@@ -1,23 +1,68 @@
-//! The classic: Jonker & Volgenant (1987) on the whole cost matrix, by the `lapjv` crate.
+//! The dense solver of the `lapjv` crate, kept as the oracle: it shares nothing with ours but the lattice.
 
-use lapjv::lapjv;
-use ndarray::Array2;
+use lapjv::{ErrorKind, LapJV, Matrix};
 
-use super::Error;
+use super::lattice::Lattice;
+use super::sparse::Solved;
+use super::{Error, Grid};
 
-/// More cells than this take more than 3.2 GB.
-pub const MAX_CELLS: usize = 20_000;
+/// The most cells the dense solver takes: its matrix has 8 bytes per pair of cells, 2 GiB here.
+pub(crate) const MOST_CELLS: u64 = 1 << 14;
 
-/// The column of each row. Rows that stand for nobody are added with cost 0, so that columns may
-/// stay empty.
-pub(super) fn solve(rows: usize, columns: usize, cost: impl Fn(usize, usize) -> f64) -> Result<Vec<usize>, Error> {
-    if columns > MAX_CELLS {
-        return Err(Error::TooManyCells { cells: columns, needed: columns * columns * 8 >> 30 });
+/// Rounds of price propagation until an assignment that rounding has spoilt is certified with a gap instead.
+const ROUNDS: usize = 4096;
+
+/// Solves by a full matrix of costs in floating point. Points that are missing to a square cost nothing anywhere.
+pub(crate) fn solve(lattice: &Lattice, grid: Grid) -> Result<Solved, Error> {
+    let (n, m) = (lattice.targets.len(), lattice.places.len());
+    if m as u64 > MOST_CELLS {
+        return Err(Error::TooManyCells { grid, limit: MOST_CELLS });
     }
-    if rows == 0 {
-        return Ok(Vec::new());
+    let scale = 1.0 / (lattice.unit * lattice.unit);
+    let costs = Matrix::from_shape_fn((m, m), |(i, j)| if i < n { lattice.cost(i, j) as f64 * scale } else { 0.0 });
+    let (rows, _) = LapJV::new(&costs).solve().map_err(|error| {
+        let message = match error.kind() {
+            ErrorKind::Msg(message) => message.to_owned(),
+            ErrorKind::Cancelled => "cancelled".to_owned(),
+        };
+        Error::Dense { message }
+    })?;
+    let mate: Vec<u32> = rows[..n].iter().map(|&cell| cell as u32).collect();
+    let prices = prices(lattice, &mate);
+    Ok(Solved { mate, prices })
+}
+
+/// Prices under which every point holds a cheapest cell, by Bellman and Ford: a point that would rather have another cell
+/// lowers that cell's price. Ends when all are content, as they will be if the assignment is optimal.
+fn prices(lattice: &Lattice, mate: &[u32]) -> Vec<i64> {
+    let m = lattice.places.len();
+    let mut prices = vec![0; m];
+    let mut owner = vec![usize::MAX; m];
+    for (i, &cell) in mate.iter().enumerate() {
+        owner[cell as usize] = i;
     }
-    let matrix = Array2::from_shape_fn((columns, columns), |(i, j)| if i < rows { cost(i, j) } else { 0.0 });
-    let (of_row, _) = lapjv(&matrix).expect("the matrix is square and nobody cancels");
-    Ok(of_row[..rows].to_vec())
+    let mut changed: Vec<bool> = vec![true; m];
+    for _ in 0..ROUNDS {
+        let mut content = true;
+        for j in 0..m {
+            if owner[j] == usize::MAX || !std::mem::take(&mut changed[j]) {
+                continue;
+            }
+            let i = owner[j];
+            let dual = lattice.cost(i, j) - prices[j];
+            for k in 0..m {
+                let fair = lattice.cost(i, k) - dual;
+                // An empty cell keeps the top price.
+                if fair < prices[k] && owner[k] != usize::MAX {
+                    prices[k] = fair;
+                    changed[k] = true;
+                    content = false;
+                }
+            }
+        }
+        if content {
+            break;
+        }
+    }
+    prices
 }

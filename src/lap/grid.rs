@@ -1,44 +1,60 @@
-//! The grid's geometry.
+//! The grid and its geometry: cells are evenly spread over the unit square, as in the 2018 script.
 
 use std::fmt;
 
-/// Cells in columns and rows, numbered row by row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A grid of cells, numbered row by row: cell `row · width + column`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grid {
-    /// Columns.
+    /// Number of columns.
     pub width: u32,
-    /// Rows.
+    /// Number of rows.
     pub height: u32,
 }
 
 impl Grid {
-    /// The grid for `count` points whose width:height is nearest to `aspect`, with no empty row
-    /// or column.
-    pub fn auto(count: usize, aspect: f64) -> Self {
-        let count = count.max(1) as u64;
-        let width = (count as f64 * aspect).sqrt().round().clamp(1.0, count as f64) as u64;
-        let height = count.div_ceil(width);
-        // Rounding up the rows may leave whole columns free.
-        let width = count.div_ceil(height);
+    /// A grid of `width` columns and `height` rows.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// The grid for `points` pictures whose width : height is close to `aspect` (columns : rows), all placed, few blanks.
+    ///
+    /// Among the column counts within 12 % of the ideal one, it takes the fewest blanks, then the aspect closest to the one
+    /// asked for. An aspect that is not a positive finite number counts as 1. Zero points give a grid of one cell.
+    pub fn auto(points: usize, aspect: f64) -> Self {
+        let points = (points.max(1) as u64).min(u64::from(u32::MAX));
+        let aspect = if aspect.is_finite() && aspect > 0.0 { aspect } else { 1.0 };
+        let ideal = (points as f64 * aspect).sqrt().clamp(1.0, points as f64);
+        let from = ((ideal / 1.12).floor() as u64).clamp(1, points);
+        let to = ((ideal * 1.12).ceil() as u64).clamp(from, points);
+        let grids = (from..=to).map(|width| (width, points.div_ceil(width)));
+        let (_, width, height) = grids
+            .map(|(width, height)| {
+                let off = (width as f64 / height as f64 / aspect).ln().abs();
+                // A blank weighs little against a lopsided grid: one row of blanks against a tenth in aspect.
+                let blanks = (width * height - points) as f64 / (points as f64).sqrt();
+                (blanks + 10.0 * off, width, height)
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .expect("the range holds its own start");
         Self { width: width as u32, height: height as u32 }
     }
 
-    /// Number of cells.
-    pub fn cells(&self) -> usize {
-        self.width as usize * self.height as usize
+    /// The number of cells.
+    pub const fn cells(self) -> u64 {
+        self.width as u64 * self.height as u64
     }
 
-    /// The smallest grid of about this shape that holds `count` points.
-    pub fn grown_to(&self, count: usize) -> Self {
-        let grown = Self::auto(count, f64::from(self.width) / f64::from(self.height));
-        if grown.cells() < count { Self::auto(count, 1.0) } else { grown }
+    /// Row and column of a cell.
+    pub const fn row_column(self, cell: u32) -> (u32, u32) {
+        (cell / self.width, cell % self.width)
     }
 
-    /// The middle of a cell, in the unit square.
-    pub fn place(&self, cell: usize) -> [f64; 2] {
-        let (row, column) = (cell / self.width as usize, cell % self.width as usize);
-        let at = |index: usize, count: u32| if count > 1 { index as f64 / f64::from(count - 1) } else { 0.5 };
-        [at(column, self.width), at(row, self.height)]
+    /// Where a cell lies in the unit square, x along the columns, y along the rows. A single column or row lies at 0.5.
+    pub fn place(self, cell: u32) -> [f64; 2] {
+        let (row, column) = self.row_column(cell);
+        let along = |k: u32, count: u32| if count > 1 { f64::from(k) / f64::from(count - 1) } else { 0.5 };
+        [along(column, self.width), along(row, self.height)]
     }
 }
 
@@ -48,18 +64,22 @@ impl fmt::Display for Grid {
     }
 }
 
-/// The points with each axis scaled to [0, 1].
+/// Scales each axis of the points to [0, 1]; an axis without extent goes to 0.5. The points must be finite.
 pub fn unit_square(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
-    let bounds = |axis: usize| {
-        let values = points.iter().map(|p| p[axis]);
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+    let mut low = [f64::INFINITY; 2];
+    let mut high = [f64::NEG_INFINITY; 2];
+    for point in points {
+        for axis in 0..2 {
+            low[axis] = low[axis].min(point[axis]);
+            high[axis] = high[axis].max(point[axis]);
+        }
+    }
+    // Halves first: the extent of finite numbers may overflow.
+    let extent = [high[0] / 2.0 - low[0] / 2.0, high[1] / 2.0 - low[1] / 2.0];
+    let scale = |value: f64, axis: usize| {
+        if extent[axis] > 0.0 { ((value / 2.0 - low[axis] / 2.0) / extent[axis]).clamp(0.0, 1.0) } else { 0.5 }
     };
-    let bounds = [bounds(0), bounds(1)];
-    let scaled = |p: &[f64; 2], axis: usize| {
-        let (low, high) = bounds[axis];
-        if high > low { (p[axis] - low) / (high - low) } else { 0.5 }
-    };
-    points.iter().map(|p| [scaled(p, 0), scaled(p, 1)]).collect()
+    points.iter().map(|p| [scale(p[0], 0), scale(p[1], 1)]).collect()
 }
 
 #[cfg(test)]
@@ -67,28 +87,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_holds_everyone_with_few_blanks() {
-        for count in 1..2000 {
-            for aspect in [1.0, 16.0 / 9.0, 0.5, 100.0] {
-                let grid = Grid::auto(count, aspect);
-                let blanks = grid.cells().checked_sub(count).unwrap();
-                assert!(
-                    blanks < grid.width as usize && blanks < grid.height.max(2) as usize * 2 + grid.width as usize,
-                    "{count}: {grid}"
-                );
-                assert!(grid.cells() - grid.width as usize * 1 < count, "no empty row: {count} in {grid}");
+    fn auto_holds_everything_with_few_blanks() {
+        for points in 1..3000 {
+            for aspect in [0.5, 1.0, 16.0 / 9.0] {
+                let grid = Grid::auto(points, aspect);
+                let blanks = grid.cells() as i64 - points as i64;
+                assert!(blanks >= 0, "{points} points, {grid}");
+                assert!(blanks < i64::from(grid.width), "{points} points, {grid}");
+                let ratio = f64::from(grid.width) / f64::from(grid.height) / aspect;
+                assert!(points < 100 || (0.75..1.34).contains(&ratio), "{points} points, {grid}, aspect {aspect}");
             }
         }
-        assert_eq!(Grid::auto(300, 1.0), Grid { width: 17, height: 18 });
-        assert_eq!(Grid::auto(144, 16.0 / 9.0), Grid { width: 16, height: 9 });
-        assert_eq!(Grid::auto(0, 1.0), Grid { width: 1, height: 1 });
+        assert_eq!(Grid::auto(4096, 1.0), Grid::new(64, 64));
+        assert_eq!(Grid::auto(0, f64::NAN), Grid::new(1, 1));
     }
 
     #[test]
     fn cells_span_the_unit_square() {
-        let grid = Grid { width: 3, height: 2 };
-        assert_eq!((grid.place(0), grid.place(2), grid.place(4)), ([0.0, 0.0], [1.0, 0.0], [0.5, 1.0]));
-        assert_eq!(Grid { width: 1, height: 1 }.place(0), [0.5, 0.5]);
-        assert_eq!(unit_square(&[[2.0, 7.0], [4.0, 7.0]]), [[0.0, 0.5], [1.0, 0.5]]);
+        let grid = Grid::new(3, 2);
+        assert_eq!(grid.place(0), [0.0, 0.0]);
+        assert_eq!(grid.place(4), [0.5, 1.0]);
+        assert_eq!(Grid::new(1, 2).place(1), [0.5, 1.0]);
+    }
+
+    #[test]
+    fn axes_without_extent_go_to_the_middle() {
+        assert_eq!(unit_square(&[[2.0, 7.0], [4.0, 7.0], [3.0, 7.0]]), [[0.0, 0.5], [1.0, 0.5], [0.5, 0.5]]);
+        assert_eq!(unit_square(&[[f64::MIN, 0.0], [f64::MAX, 1.0]]), [[0.0, 0.0], [1.0, 1.0]]);
     }
 }

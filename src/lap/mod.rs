@@ -1,171 +1,177 @@
-//! Points to grid cells: the linear assignment with squared Euclidean cost.
+//! Points to the cells of a grid, each point to its own cell, with the least sum of squared distances: exact, at any size,
+//! with a proof.
 //!
-//! Slices in, values out: nothing here reads files, clocks, the environment or randomness, or
-//! prints.
+//! Each axis of the points is scaled to [0, 1]; with W columns and H rows, the cell in row r and column c is the point
+//! (c/(W−1), r/(H−1)). This is linear assignment (n points, m ≥ n cells). Dense solvers take n² memory and up to n³ time; here
+//! a row finds its cheap cells by search in a tree, so memory is O(n + m).
 //!
-//! Geometry, as in the 2018 script: each axis of the points is scaled to [0, 1]; with W columns and
-//! H rows, cell (row r, column c) is the point (c/(W−1), r/(H−1)); x goes with columns, y with
-//! rows. A single column (or row) lies at 1/2, and so do points that all agree in an axis.
+//! The way through the modules: `lattice` puts the problem into integers; `order` and `tree` keep one side of it searchable;
+//! `lists` and `augment` are the shortest augmenting paths; `sparse` runs them from coarse to fine; `certificate` proves the
+//! result. `dense` is the oracle, `refine` an optional step after, in feature space. Nothing here reads a file, a
+//! clock or the environment, and no result depends on the number of threads.
 
+mod augment;
+pub mod certificate;
 mod dense;
+mod error;
+mod fill;
 mod grid;
+mod lattice;
+mod lists;
+mod meter;
+mod order;
+mod refine;
+mod sparse;
+#[cfg(test)]
+mod tests;
+mod tree;
 
-pub use dense::MAX_CELLS;
+use std::ops::ControlFlow;
+
+pub use certificate::Certificate;
+pub use error::Error;
 pub use grid::{Grid, unit_square};
+pub use meter::{Halt, Progress};
+pub use refine::{Features, Refine, refine};
 
-/// What to assign.
+use lattice::Lattice;
+use meter::Meter;
+
+/// The most cells of a grid: indices must fit the search's 31 bits with room for its lists.
+pub const MAX_CELLS: u64 = 1 << 26;
+
+/// Points, a grid for them, and what is already decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
-    /// The points, in any box.
+    /// Positions (x, y) in any box; x goes with the columns, y with the rows.
     pub points: &'a [[f64; 2]],
-    /// The cells, at least as many.
+    /// The grid; at least as many cells as points.
     pub grid: Grid,
-    /// Points whose cells are given: (index of the point, cell).
-    pub pinned: &'a [(usize, usize)],
+    /// (point, cell) pairs that are settled: such a point gets that cell, and no other point does.
+    pub pinned: &'a [(usize, u32)],
+    /// The cell each point had before, if any, and how much staying near it counts against the point's own place (λ ≥ 0).
+    ///
+    /// The cost of a point with a previous place o becomes |x − g|² + λ|o − g|². A point without one keeps |x − g|²; where both
+    /// kinds meet, its part 1/(1+λ) is rounded to a multiple of 1/256 (at least 1/256).
+    pub previous: Option<(&'a [Option<u32>], f64)>,
 }
 
-/// Every point in a cell of its own.
+impl<'a> Problem<'a> {
+    /// A problem with nothing decided.
+    pub const fn new(points: &'a [[f64; 2]], grid: Grid) -> Self {
+        Self { points, grid, pinned: &[], previous: None }
+    }
+}
+
+/// Which solver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solver {
+    /// The one that suits: the sparse one, always.
+    #[default]
+    Auto,
+    /// Ours: exact, O(n + m) memory.
+    Sparse,
+    /// The `lapjv` crate: a full matrix in floating point, up to 16,384 cells. It reports no progress and cannot be stopped
+    /// once it has begun.
+    Lapjv,
+}
+
+/// How to solve.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Which solver.
+    pub solver: Solver,
+    /// At most this many search steps per point, on average; `None` goes on to the optimum. When they are used up, the points
+    /// still without a cell get one near the coarser answer, and the gap says how good that is. 8 is usually within 1 %, below 2
+    /// the result is rough. (Sparse solver only.)
+    pub effort: Option<u32>,
+}
+
+/// A cell per point, and how good that is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
-    /// The cell of each point, row-major.
-    pub cells: Vec<usize>,
-    /// The squared distance of each point to its cell.
-    pub costs: Vec<f64>,
+    /// The cell of each point.
+    pub cells: Vec<u32>,
+    /// The sum of squared distances from the scaled points to their cells, pinned ones included, previous cells left out.
+    pub cost: f64,
+    /// What was minimised: like `cost`, without pinned points, with previous cells (then in the form (w/(1+λ))|t − g|² per
+    /// point with the blended target t, which differs by a constant), and on the lattice (2⁻²⁸ of the side, 2⁻²⁴ where
+    /// points with and without previous cells meet).
+    pub objective: f64,
+    /// No assignment has an objective below this.
+    pub dual_bound: f64,
+    /// (objective − dual bound) / objective, computed exactly: 0 means optimal.
+    pub gap: f64,
+    /// Search steps taken; 0 for the dense solver.
+    pub iterations: u64,
+    /// The proof, in exact integers.
+    pub certificate: Certificate,
 }
 
-impl Assignment {
-    /// The sum that is minimal.
-    pub fn cost(&self) -> f64 {
-        self.costs.iter().sum()
-    }
-}
-
-/// Why there is no assignment.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// Every picture needs a cell.
-    #[error("{points} pictures do not fit into {} cells ({}); the smallest grid near it that holds them is {}", grid.cells(), grid, smallest)]
-    TooFewCells {
-        /// Points.
-        points: usize,
-        /// The grid that was asked for.
-        grid: Grid,
-        /// One that would do.
-        smallest: Grid,
-    },
-    /// The dense matrix would not fit.
-    #[error("the dense solver would need {needed} GB for {cells} cells; it takes at most {MAX_CELLS} cells")]
-    TooManyCells {
-        /// Cells.
-        cells: usize,
-        /// 8 bytes for every pair of cells.
-        needed: usize,
-    },
-    /// A coordinate is NaN or infinite.
-    #[error("point {0} has a coordinate that is not a finite number")]
-    NotFinite(usize),
-    /// A pinned cell is outside the grid, or two points are pinned to one cell.
-    #[error("point {0} cannot be pinned to its cell: it is taken, or not in the grid")]
-    Pin(usize),
-}
-
-/// The assignment of least cost.
+/// Solves the problem.
+///
+/// `progress` is called at the start of each level and then every few thousand search steps; it may stop the work or have it
+/// finished early (see [`Halt`]).
 ///
 /// # Errors
-/// See [`Error`].
-pub fn solve(problem: &Problem<'_>) -> Result<Assignment, Error> {
-    let Problem { points, grid, pinned } = *problem;
-    if let Some(bad) = points.iter().position(|p| !(p[0].is_finite() && p[1].is_finite())) {
-        return Err(Error::NotFinite(bad));
-    }
-    if grid.cells() < points.len() {
-        return Err(Error::TooFewCells { points: points.len(), grid, smallest: grid.grown_to(points.len()) });
-    }
-    let points = unit_square(points);
-    let mut cells = vec![usize::MAX; points.len()];
-    let mut taken = vec![false; grid.cells()];
-    for &(point, cell) in pinned {
-        if point >= points.len() || cells[point] != usize::MAX || taken.get(cell) != Some(&false) {
-            return Err(Error::Pin(point));
+/// More points than cells, points that are not finite, too many cells, bad pins or previous cells, or `Stopped`.
+pub fn solve(
+    problem: &Problem<'_>,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<Halt>,
+) -> Result<Assignment, Error> {
+    let lattice = Lattice::new(problem)?;
+    let n = lattice.targets.len();
+    let steps = options.effort.map_or(u64::MAX, |effort| u64::from(effort).saturating_mul(n as u64));
+    let mut meter = Meter::new(n, steps, progress);
+    let solved = match options.solver {
+        _ if n == 0 => sparse::Solved { mate: Vec::new(), prices: vec![0; lattice.cells.len()] },
+        Solver::Auto | Solver::Sparse => sparse::solve(&lattice, &mut meter),
+        Solver::Lapjv => {
+            meter.level(n);
+            if meter.halt == Some(Halt::Stop) {
+                return Err(Error::Stopped);
+            }
+            dense::solve(&lattice, problem.grid)?
         }
-        (cells[point], taken[cell]) = (cell, true);
+    };
+    if meter.halt == Some(Halt::Stop) {
+        return Err(Error::Stopped);
     }
-    let free_points: Vec<usize> = (0..points.len()).filter(|&i| cells[i] == usize::MAX).collect();
-    let free_cells: Vec<usize> = (0..grid.cells()).filter(|&cell| !taken[cell]).collect();
-    let cost = |i: usize, j: usize| squared(points[free_points[i]], grid.place(free_cells[j]));
-    for (&point, j) in free_points.iter().zip(dense::solve(free_points.len(), free_cells.len(), cost)?) {
-        cells[point] = free_cells[j];
+    let mut cells = vec![0; problem.points.len()];
+    for &(point, cell) in problem.pinned {
+        cells[point] = cell;
     }
-    let costs = points.iter().zip(&cells).map(|(&point, &cell)| squared(point, grid.place(cell))).collect();
-    Ok(Assignment { cells, costs })
+    let mut objective = 0;
+    for (i, &j) in solved.mate.iter().enumerate() {
+        cells[lattice.points[i] as usize] = lattice.cells[j as usize];
+        objective += i128::from(lattice.cost(i, j as usize));
+    }
+    let bound = certificate::bound(&lattice, &solved.prices);
+    let mut prices = vec![0; problem.grid.cells() as usize];
+    for (&cell, &price) in lattice.cells.iter().zip(&solved.prices) {
+        prices[cell as usize] = price;
+    }
+    let certificate = Certificate { prices, objective, bound };
+    Ok(Assignment {
+        cost: cost(problem.points, problem.grid, &cells),
+        objective: lattice.in_units(objective),
+        dual_bound: lattice.in_units(bound),
+        gap: certificate.gap(),
+        iterations: meter.steps(),
+        cells,
+        certificate,
+    })
 }
 
-fn squared(a: [f64; 2], b: [f64; 2]) -> f64 {
-    (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The least cost by trying every arrangement.
-    fn brute_force(points: &[[f64; 2]], grid: Grid) -> f64 {
-        fn best(points: &[[f64; 2]], grid: Grid, i: usize, taken: &mut Vec<bool>) -> f64 {
-            if i == points.len() {
-                return 0.0;
-            }
-            let mut least = f64::INFINITY;
-            for cell in 0..grid.cells() {
-                if !taken[cell] {
-                    taken[cell] = true;
-                    least = least.min(squared(points[i], grid.place(cell)) + best(points, grid, i + 1, taken));
-                    taken[cell] = false;
-                }
-            }
-            least
-        }
-        best(&unit_square(points), grid, 0, &mut vec![false; grid.cells()])
-    }
-
-    proptest! {
-        #[test]
-        fn the_cost_is_the_least_there_is(
-            points in prop::collection::vec(prop::array::uniform2(-3_i32..3), 1..6),
-            width in 1_u32..4,
-            more in 0_usize..3,
-        ) {
-            let points: Vec<[f64; 2]> = points.iter().map(|p| p.map(f64::from)).collect();
-            let height = (points.len() + more).div_ceil(width as usize) as u32;
-            let grid = Grid { width, height };
-            let found = solve(&Problem { points: &points, grid, pinned: &[] }).unwrap();
-            prop_assert!((found.cost() - brute_force(&points, grid)).abs() < 1e-12);
-            let mut cells = found.cells.clone();
-            cells.sort_unstable();
-            cells.dedup();
-            prop_assert_eq!(cells.len(), points.len());
-        }
-    }
-
-    #[test]
-    fn pinned_points_stay_and_the_others_go_around() {
-        let points = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
-        let grid = Grid { width: 2, height: 2 };
-        let free = solve(&Problem { points: &points, grid, pinned: &[] }).unwrap();
-        assert_eq!((free.cells, free.costs), (vec![0, 1, 2, 3], vec![0.0; 4]));
-        let pinned = solve(&Problem { points: &points, grid, pinned: &[(0, 3)] }).unwrap();
-        assert_eq!(pinned.cells[0], 3);
-        assert_eq!(pinned.cost(), 4.0);
-        let twice = solve(&Problem { points: &points, grid, pinned: &[(0, 3), (1, 3)] });
-        assert_eq!(twice, Err(Error::Pin(1)));
-        assert_eq!(solve(&Problem { points: &points, grid, pinned: &[(0, 4)] }), Err(Error::Pin(0)));
-    }
-
-    #[test]
-    fn too_few_cells_names_a_grid_that_fits() {
-        let points = vec![[0.0; 2]; 10];
-        let error = solve(&Problem { points: &points, grid: Grid { width: 3, height: 3 }, pinned: &[] }).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("10 pictures") && text.contains("9 cells (3x3)") && text.contains("is 4x3"), "{text}");
-    }
+/// The sum of squared distances from the scaled points to their cells, summed in the order of the points.
+pub fn cost(points: &[[f64; 2]], grid: Grid, cells: &[u32]) -> f64 {
+    unit_square(points)
+        .iter()
+        .zip(cells)
+        .map(|(x, &cell)| {
+            let g = grid.place(cell);
+            (x[0] - g[0]).powi(2) + (x[1] - g[1]).powi(2)
+        })
+        .sum()
 }

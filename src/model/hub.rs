@@ -7,14 +7,14 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use hf_hub::api::sync::{Api, ApiBuilder};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::remote::Remote;
 use super::weights::{Layout, Wanted, canonical, from_file};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
@@ -26,11 +26,6 @@ const REPO: &str = "timm/vgg16.tv_in1k";
 const REVISION: &str = "3394518cba29aee1ea82a49d971be90d2dd1dab7";
 const SHA256: &str = "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8";
 const FILE: &str = "model.safetensors";
-
-/// Bytes asked for at a time, and how long one such request may take.
-const RANGE_BYTES: u64 = 4 << 20;
-const RANGE_TIMEOUT: Duration = Duration::from_secs(120);
-const ATTEMPTS: usize = 3;
 
 /// Exactly one file of one commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,50 +105,53 @@ impl Hub {
     fn fetch(&self, pin: &Pin, fetch: Fetch, wanted: &[Wanted]) -> Result<Vec<u8>> {
         let api = api().map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string())))?;
         let url = api.repo(pin.repo()).url(FILE);
-        let metadata =
-            api.metadata(&url).map_err(|error| anyhow!(self.not_to_be_had(pin, &format!("{url}: {error}"))))?;
-        let (commit, announced) = (metadata.commit_hash(), metadata.etag());
-        if is_hex(&pin.revision, 40) {
-            ensure!(
-                commit == pin.revision,
-                "the hub answered with commit {commit} where {} was asked for",
-                pin.revision
-            );
+        // The hub names large files by their sha256 and serves ranges. A mirror that does not is
+        // not trusted to send parts: the whole file is checked instead.
+        let metadata = match api.metadata(&url) {
+            Ok(metadata) => Some(metadata),
+            Err(ApiError::MissingHeader(_)) => None,
+            Err(error) => bail!("{}", self.not_to_be_had(pin, &format!("{url}: {error}"))),
+        };
+        let mut vouched = false;
+        if let Some(metadata) = &metadata {
+            let (commit, announced) = (metadata.commit_hash(), metadata.etag());
+            if is_hex(&pin.revision, 40) {
+                ensure!(
+                    commit == pin.revision,
+                    "the hub answered with commit {commit} where {} was asked for",
+                    pin.revision
+                );
+            }
+            vouched = is_hex(announced, 64);
+            if vouched && !pin.sha256.is_empty() && announced != pin.sha256 {
+                bail!(
+                    "the hub's {FILE} of {} has sha256 {announced}, but {} is pinned; if the new file is right, set embed.sha256",
+                    pin.repo,
+                    pin.sha256
+                );
+            }
         }
-        // The hub names large files by their sha256; a mirror that does not is not trusted to
-        // send parts, and the whole file is checked instead.
-        let vouched = is_hex(announced, 64);
-        if vouched && !pin.sha256.is_empty() && announced != pin.sha256 {
-            bail!(
-                "the hub's {FILE} of {} has sha256 {announced}, but {} is pinned; if the new file is right, set embed.sha256",
-                pin.repo,
-                pin.sha256
-            );
+        let remote = Remote::new(&*self.reporter, url, token());
+        match metadata {
+            Some(metadata) if fetch == Fetch::Tensors && (vouched || pin.sha256.is_empty()) => {
+                self.tensors(&remote, metadata.size() as u64, wanted)
+            }
+            _ => whole(&remote, pin, wanted),
         }
-        let remote = Remote::new(self, url, metadata.size() as u64);
-        if fetch == Fetch::Tensors && (vouched || pin.sha256.is_empty()) {
-            let layout = Layout::read(|from, count| remote.read(from, count, None))?;
-            let ranges: Vec<(u64, u64)> = wanted.iter().map(|tensor| layout.range(tensor)).collect::<Result<_>>()?;
-            let bar = self.reporter.bar("fetching weights", ranges.iter().map(|r| r.1).sum(), true);
-            let tensors: Vec<Vec<u8>> =
-                ranges.into_iter().map(|(from, count)| remote.read(from, count, Some(&*bar))).collect::<Result<_>>()?;
-            return canonical(wanted, &tensors);
-        }
-        let bar = self.reporter.bar("fetching weights", remote.size, true);
-        let whole = remote.read(0, remote.size, Some(&*bar))?;
-        let found = hex(&Sha256::digest(&whole));
-        if !pin.sha256.is_empty() && found != pin.sha256 {
-            bail!(
-                "what the hub sent has sha256 {found}, but {} is pinned; try again, or set embed.sha256 if the new file is right",
-                pin.sha256
-            );
-        }
-        let layout = Layout::read(|from, count| part(&whole, from, count))?;
-        let tensors: Vec<Vec<u8>> = wanted
-            .iter()
-            .map(|tensor| layout.range(tensor).and_then(|(from, count)| part(&whole, from, count)))
-            .collect::<Result<_>>()?;
-        canonical(wanted, &tensors)
+    }
+
+    /// Only the wanted tensors, in ranges.
+    fn tensors(&self, remote: &Remote<'_>, size: u64, wanted: &[Wanted]) -> Result<Vec<u8>> {
+        let read = |from: u64, count: u64, bar: Option<&dyn Progress>| {
+            let end = from.checked_add(count).filter(|&end| end <= size);
+            ensure!(end.is_some(), "the weights file has {size} bytes, but its header speaks of more");
+            remote.read(from, count, bar)
+        };
+        let layout = Layout::read(|from, count| read(from, count, None))?;
+        let ranges: Vec<(u64, u64)> = wanted.iter().map(|tensor| layout.range(tensor)).collect::<Result<_>>()?;
+        let bar = self.reporter.bar("fetching weights", ranges.iter().map(|r| r.1).sum(), true);
+        let tensors = ranges.into_iter().map(|(from, count)| read(from, count, Some(&*bar)));
+        canonical(wanted, &tensors.collect::<Result<Vec<_>>>()?)
     }
 
     /// One breath: what is missing, its sha256, where it belongs, and what works without it.
@@ -169,9 +167,23 @@ impl Hub {
     }
 }
 
-fn part(whole: &[u8], from: u64, count: u64) -> Result<Vec<u8>> {
-    let range = from as usize..from.saturating_add(count) as usize;
-    Ok(whole.get(range).context("the weights file is shorter than its header says")?.to_vec())
+/// The wanted tensors out of the whole file, checked against its sha256.
+fn whole(remote: &Remote<'_>, pin: &Pin, wanted: &[Wanted]) -> Result<Vec<u8>> {
+    let whole = remote.read_all()?;
+    let found = hex(&Sha256::digest(&whole));
+    if !pin.sha256.is_empty() && found != pin.sha256 {
+        bail!(
+            "what the hub sent has sha256 {found}, but {} is pinned; try again, or set embed.sha256 if the new file is right",
+            pin.sha256
+        );
+    }
+    let part = |from: u64, count: u64| -> Result<Vec<u8>> {
+        let range = from as usize..from.saturating_add(count) as usize;
+        Ok(whole.get(range).context("the weights file is shorter than its header says")?.to_vec())
+    };
+    let layout = Layout::read(part)?;
+    let tensors = wanted.iter().map(|tensor| layout.range(tensor).and_then(|(from, count)| part(from, count)));
+    canonical(wanted, &tensors.collect::<Result<Vec<_>>>()?)
 }
 
 fn api() -> Result<Api> {
@@ -204,82 +216,5 @@ fn sha256_of_file(path: &std::path::Path) -> Result<String> {
             0 => return Ok(hex(&hasher.finalize())),
             read => hasher.update(&block[..read]),
         }
-    }
-}
-
-/// A file at the hub, read in ranges.
-struct Remote<'a> {
-    hub: &'a Hub,
-    agent: ureq::Agent,
-    token: Option<String>,
-    url: String,
-    size: u64,
-}
-
-impl<'a> Remote<'a> {
-    fn new(hub: &'a Hub, url: String, size: u64) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_per_call(Some(RANGE_TIMEOUT))
-            .build()
-            .new_agent();
-        Self { hub, agent, token: token(), url, size }
-    }
-
-    /// `count` bytes from `from`; exactly as many, or an error.
-    fn read(&self, from: u64, count: u64, bar: Option<&dyn Progress>) -> Result<Vec<u8>> {
-        let end = from.checked_add(count).filter(|&end| end <= self.size);
-        ensure!(end.is_some(), "{} has {} bytes, but its header speaks of more", self.url, self.size);
-        let mut bytes = Vec::with_capacity(count as usize);
-        while (bytes.len() as u64) < count {
-            if self.hub.reporter.interrupted() {
-                bail!(Halt::Interrupted);
-            }
-            let at = from + bytes.len() as u64;
-            let piece = self.piece(at, RANGE_BYTES.min(count - bytes.len() as u64))?;
-            if let Some(bar) = bar {
-                bar.advance(piece.len() as u64);
-            }
-            bytes.extend(piece);
-        }
-        Ok(bytes)
-    }
-
-    fn piece(&self, from: u64, count: u64) -> Result<Vec<u8>> {
-        let mut attempt = 1;
-        loop {
-            match self.try_piece(from, count) {
-                Ok(bytes) => return Ok(bytes),
-                Err(error) if attempt == ATTEMPTS => {
-                    return Err(error.context(format!("{}: bytes {from}+{count}, {ATTEMPTS} attempts", self.url)));
-                }
-                Err(error) => {
-                    self.hub.remark(&format!("fetching weights: {error:#}; trying again"));
-                    std::thread::sleep(Duration::from_millis(500 * attempt as u64));
-                    attempt += 1;
-                }
-            }
-        }
-    }
-
-    fn try_piece(&self, from: u64, count: u64) -> Result<Vec<u8>> {
-        let mut request = self.agent.get(&self.url).header("Range", format!("bytes={from}-{}", from + count - 1));
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let response = request.call()?;
-        let status = response.status().as_u16();
-        // A server without ranges answers 200 with everything: take the part that was asked for.
-        let skip = match status {
-            206 => 0,
-            200 => from,
-            other => bail!("the server answered {other}"),
-        };
-        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
-        std::io::copy(&mut body.by_ref().take(skip), &mut std::io::sink())?;
-        let mut bytes = Vec::with_capacity(count as usize);
-        body.take(count).read_to_end(&mut bytes)?;
-        ensure!(bytes.len() as u64 == count, "the connection ended after {} of {count} bytes", bytes.len());
-        Ok(bytes)
     }
 }

@@ -4,6 +4,7 @@
 //! loading weights; it is loaded only when there is something to embed.
 
 mod hub;
+mod remote;
 pub mod scattering;
 mod vgg16;
 mod weights;
@@ -53,8 +54,10 @@ enum Kind {
 /// How a picture becomes a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The whole picture in a square of this side.
+    /// The whole picture in a square of this side, resized fast.
     Stretch(u32),
+    /// The same with Pillow's arithmetic, for networks trained elsewhere.
+    Square(u32),
     /// Short side to the first number, middle square of the second.
     Crop(u32, u32),
 }
@@ -64,6 +67,7 @@ impl Input {
     pub fn of(self, picture: &RgbImage) -> RgbImage {
         match self {
             Self::Stretch(side) => photo::stretch(picture, side, side),
+            Self::Square(side) => photo::square(picture, side),
             Self::Crop(short, side) => photo::crop_middle(picture, short, side),
         }
     }
@@ -100,7 +104,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
                 params,
                 dim: vgg16::dim(settings),
                 input: match settings.fit {
-                    InputFit::Stretch => Input::Stretch(224),
+                    InputFit::Stretch => Input::Square(224),
                     InputFit::Crop => Input::Crop(256, 224),
                 },
                 batch: vgg16::BATCH,

@@ -141,8 +141,12 @@ mod tests {
 
     /// All tensors of the hub's file, 553 MB.
     fn tensors() -> HashMap<String, Tensor> {
-        let mut shapes: Vec<(String, Vec<usize>)> =
-            BLOCKS.iter().copied().flatten().map(|&(n, from, to)| (format!("features.{n}"), vec![to, from, 3, 3])).collect();
+        let mut shapes: Vec<(String, Vec<usize>)> = BLOCKS
+            .iter()
+            .copied()
+            .flatten()
+            .map(|&(n, from, to)| (format!("features.{n}"), vec![to, from, 3, 3]))
+            .collect();
         shapes.push(("pre_logits.fc1".into(), vec![4096, 512, 7, 7]));
         shapes.push(("pre_logits.fc2".into(), vec![4096, 4096, 1, 1]));
         shapes.push(("head.fc".into(), vec![1000, 4096]));
@@ -162,7 +166,11 @@ mod tests {
     fn predictions_agree_with_candle_transformers() {
         let tensors = tensors();
         let pictures: Vec<RgbImage> = (0..2_u8)
-            .map(|k| RgbImage::from_fn(224, 224, |x, y| image::Rgb([(x * 3 * u32::from(k + 1)) as u8, (y * 2) as u8, 90 * k])))
+            .map(|k| {
+                RgbImage::from_fn(224, 224, |x, y| {
+                    image::Rgb([(x * 3 * u32::from(k + 1)) as u8, (y * 2) as u8, 90 * k])
+                })
+            })
             .collect();
         let settings = EmbedSettings { layer: Layer::Predictions, ..Default::default() };
         let ours = Vgg16::new(&tensors, &settings, &Device::Cpu).unwrap();

@@ -3,10 +3,11 @@
 
 mod budget;
 mod jpeg;
+mod pillow;
 mod resize;
 
 pub use budget::Budget;
-pub use resize::{TileFit, crop_middle, stretch, tile};
+pub use resize::{TileFit, crop_middle, square, stretch, tile};
 
 use std::cell::Cell;
 use std::fmt;
@@ -217,6 +218,11 @@ fn describe(error: image::ImageError) -> Unreadable {
         image::ImageError::Limits(_) => Reason::TooLarge,
         _ => Reason::Undecodable,
     };
+    if let image::ImageError::IoError(io) = &error
+        && io.kind() == std::io::ErrorKind::UnexpectedEof
+    {
+        return unreadable(reason, "the file ends before the picture does");
+    }
     let line: String = error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
     unreadable(reason, line)
 }

@@ -5,6 +5,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::RgbImage;
 use image::imageops::crop_imm;
 
+use super::pillow;
+
 /// How a picture fills a square tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -17,17 +19,23 @@ pub enum TileFit {
     Stretch,
 }
 
-/// The whole picture in `width` x `height`, bilinear.
+/// The whole picture in `side` x `side`, as Pillow's bilinear filter makes it.
+pub fn square(picture: &RgbImage, side: u32) -> RgbImage {
+    pillow::bilinear(picture, side, side)
+}
+
+/// The whole picture in `width` x `height`, bilinear, fast.
 pub fn stretch(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     resize(picture, width, height, &ResizeOptions::new(), FilterType::Bilinear)
 }
 
-/// The picture with its short side scaled to `short`, and of that the middle `side` x `side`.
+/// The picture with its short side scaled to `short` as by [`square`], and of that the middle
+/// `side` x `side`.
 pub fn crop_middle(picture: &RgbImage, short: u32, side: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
     let scaled = |long: u32, other: u32| (u64::from(short) * u64::from(long) / u64::from(other)).max(1) as u32;
     let (width, height) = if width <= height { (short, scaled(height, width)) } else { (scaled(width, height), short) };
-    let scaled = stretch(picture, width, height);
+    let scaled = pillow::bilinear(picture, width, height);
     let middle = |length: u32| (f64::from(length - side) / 2.0).round_ties_even() as u32;
     crop_imm(&scaled, middle(width), middle(height), side, side).to_image()
 }

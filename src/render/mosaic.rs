@@ -27,7 +27,7 @@ pub struct Mosaic<'a> {
 /// Pixels of `count` cells with gaps between them.
 pub fn length(count: u32, cell: u32, gap: u32) -> u64 {
     let (count, cell, gap) = (u64::from(count), u64::from(cell), u64::from(gap));
-    count * cell + count.saturating_sub(1) * gap
+    count.saturating_mul(cell).saturating_add(count.saturating_sub(1).saturating_mul(gap))
 }
 
 impl Mosaic<'_> {
@@ -100,6 +100,6 @@ mod tests {
     fn lengths_do_not_overflow() {
         assert_eq!(length(3, 10, 2), 34);
         assert_eq!(length(0, 10, 2), 0);
-        assert_eq!(length(u32::MAX, u32::MAX, u32::MAX) >> 32, 2 * u64::from(u32::MAX) - 3);
+        assert_eq!(length(u32::MAX, u32::MAX, u32::MAX), u64::MAX);
     }
 }

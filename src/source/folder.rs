@@ -47,7 +47,7 @@ fn hidden(entry: &DirEntry) -> bool {
 
 /// Names that systems hide: dot files, and the copies that macOS puts into zips.
 pub(super) fn is_hidden_name(name: &str) -> bool {
-    name.starts_with('.') || name == "__MACOSX"
+    (name.starts_with('.') && name != "..") || name == "__MACOSX"
 }
 
 fn relative(root: &Path, path: &Path) -> String {

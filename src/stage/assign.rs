@@ -1,6 +1,7 @@
 //! `assign`: places in the plane become cells of a grid.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,8 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Context, Facts, Made};
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
 use crate::artifact::{Artifact, read_table, vectors};
-use crate::config::{AssignSettings, GridShape};
-use crate::lap::{Grid, Problem, solve};
+use crate::config::{AssignSettings, GridShape, Solver};
+use crate::lap::{self, Assignment, Grid, Problem};
 use crate::store::{Digest, Key};
 
 /// Places, and cells that are given beforehand.
@@ -63,7 +64,7 @@ impl Input {
 pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
     match settings.grid {
         GridShape::Auto => Grid::auto(count, settings.aspect.width / settings.aspect.height),
-        GridShape::Cells(width, height) => Grid { width, height },
+        GridShape::Cells(width, height) => Grid::new(width, height),
     }
 }
 
@@ -80,35 +81,62 @@ pub fn key(settings: &AssignSettings, points: Digest) -> Key {
 /// Brings the assignment up to date.
 ///
 /// # Errors
-/// When there are fewer cells than points, or a pinned cell is not to be had.
+/// When there are fewer cells than points, a pinned cell is not to be had, or the user interrupts.
 pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input) -> Result<Made> {
     ctx.bring(key(settings, input.digest), || {
         let grid = grid(settings, input.rows.len());
         let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
-        let cell = |row: u32, col: u32| row as usize * grid.width as usize + col as usize;
-        let mut pinned = Vec::new();
-        for &(i, row, col) in &input.pinned {
-            ensure!(row < grid.height && col < grid.width, "row {row}, col {col} is outside the grid of {grid}");
-            pinned.push((i, cell(row, col)));
-        }
-        let spinner = ctx.reporter.bar("assignment", 0, false);
-        let found = solve(&Problem { points: &points, grid, pinned: &pinned })?;
-        drop(spinner);
-        let width = grid.width as usize;
-        let rows: Vec<AssignRow> = input
-            .rows
-            .iter()
-            .zip(found.cells.iter().zip(&found.costs))
-            .map(|(row, (&cell, &cost))| AssignRow {
-                image: row.image.clone(),
-                row: (cell / width) as u32,
-                col: (cell % width) as u32,
-                x: row.x,
-                y: row.y,
-                cost,
+        let pinned = pins(input, grid)?;
+        let found = solve(ctx, settings, &Problem { pinned: &pinned, ..Problem::new(&points, grid) })?;
+        let scaled = lap::unit_square(&points);
+        let rows: Vec<AssignRow> = (0..points.len())
+            .map(|i| {
+                let cell = found.cells[i];
+                let ((row, col), [x, y], ProjectRow { image, .. }) =
+                    (grid.row_column(cell), grid.place(cell), &input.rows[i]);
+                let cost = (scaled[i][0] - x).powi(2) + (scaled[i][1] - y).powi(2);
+                AssignRow { image: image.clone(), row, col, x: points[i][0], y: points[i][1], cost }
             })
             .collect();
-        let facts = Facts::from([("cost".to_owned(), found.cost().to_string()), ("grid".to_owned(), grid.to_string())]);
+        let facts = Facts::from([
+            ("cost".to_owned(), found.cost.to_string()),
+            ("dual_bound".to_owned(), found.dual_bound.to_string()),
+            ("gap".to_owned(), found.gap.to_string()),
+            ("steps".to_owned(), found.iterations.to_string()),
+            ("grid".to_owned(), grid.to_string()),
+        ]);
         Ok((AssignRow::to_batch(&rows), facts))
     })
+}
+
+fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {
+    let cell = |&(i, row, col): &(usize, u32, u32)| {
+        ensure!(row < grid.height && col < grid.width, "row {row}, col {col} is outside the grid of {grid}");
+        Ok((i, row * grid.width + col))
+    };
+    input.pinned.iter().map(cell).collect()
+}
+
+fn solve(ctx: &Context, settings: &AssignSettings, problem: &Problem<'_>) -> Result<Assignment> {
+    let options = lap::Options {
+        solver: match settings.solver {
+            Solver::Auto => lap::Solver::Auto,
+            Solver::Sparse => lap::Solver::Sparse,
+            Solver::Lapjv => lap::Solver::Lapjv,
+        },
+        effort: (settings.effort > 0).then_some(settings.effort),
+    };
+    let bar = ctx.reporter.bar("assignment", problem.points.len() as u64, false);
+    let mut placed = 0;
+    let found = lap::solve(problem, &options, &mut |progress| {
+        // Levels grow fourfold; the bar counts the points of the present one.
+        let now = progress.level.saturating_sub(progress.waiting);
+        if now > placed {
+            bar.advance((now - placed) as u64);
+            placed = now;
+        }
+        if ctx.reporter.interrupted() { ControlFlow::Break(lap::Halt::Stop) } else { ControlFlow::Continue(()) }
+    });
+    ctx.go_on()?;
+    Ok(found?)
 }

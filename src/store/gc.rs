@@ -65,8 +65,9 @@ impl Store {
             }
             if !options.dry_run {
                 fs::remove_file(&file.path)?;
-                // Only an empty folder can be removed this way; any other stays.
-                let _ = std::fs::remove_dir(file.folder());
+                // Only empty folders can be removed this way; the first that is not ends it.
+                let above = file.folder().ancestors().take_while(|folder| *folder != self.root);
+                let _ = above.map(std::fs::remove_dir).take_while(Result::is_ok).count();
             }
             report.kept_bytes -= file.bytes;
             report.dropped_bytes += file.bytes;

@@ -64,7 +64,7 @@ fn logarithms(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f64; 2] {
     let mut sums = [0.0; 2];
     for (j, p) in p.row(i) {
         let (dx, dy) = (xy[i][0] - xy[j][0], xy[i][1] - xy[j][1]);
-        sums[0] += p * f64::from((dx * dx + dy * dy).ln_1p());
+        sums[0] += p * f64::from((1.0 + dx * dx + dy * dy).ln());
         sums[1] += p;
     }
     sums

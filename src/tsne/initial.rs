@@ -13,10 +13,13 @@ const SPREAD: f64 = 1e-4;
 /// and so stay, on one spot.
 const JITTER: f64 = 0.01;
 
+/// No place starts further out: squares of distances have to be finite, and a grid has to span them.
+const FAR: f32 = 1e6;
+
 /// The places the points start from; the options have been checked.
 pub(super) fn places(points: &Matrix, options: &Options) -> Result<Vec<[f32; 2]>, Error> {
     match &options.init {
-        Init::Given(start) => Ok(start.xy.clone()),
+        Init::Given(start) => Ok(start.xy.iter().map(|p| p.map(|x| x.clamp(-FAR, FAR))).collect()),
         Init::Random => Ok(random(points.len(), SPREAD, options.seed)),
         Init::Pca => principal(points, options.seed),
     }
@@ -31,7 +34,9 @@ fn principal(points: &Matrix, seed: u64) -> Result<Vec<[f32; 2]>, Error> {
     let n = points.len();
     let pca = pca(points, 2, seed)?;
     let k = pca.components;
-    let score = |i: usize, c: usize| if c < k { f64::from(pca.scores[i * k + c]) } else { 0.0 };
+    let score = |i: usize, c: usize| {
+        if c < k { f64::from(pca.scores[i * k + c]) } else { 0.0 }
+    };
     let variance = (0..n).map(|i| score(i, 0).powi(2)).sum::<f64>() / n.max(1) as f64;
     if !(variance.is_finite() && variance > 0.0) {
         return Ok(random(n, SPREAD, seed));

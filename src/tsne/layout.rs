@@ -35,7 +35,7 @@ pub struct Layout {
 pub fn layout(
     points: &Matrix,
     options: &Options,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> Result<Layout, Error> {
     options.check(points.len())?;
     let perplexity = allowed_perplexity(options.perplexity, points.len());
@@ -55,7 +55,7 @@ pub fn layout_of(
     p: &Affinities,
     points: &Matrix,
     options: &Options,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> Result<Layout, Error> {
     options.check(points.len())?;
     if p.len != points.len() {
@@ -72,7 +72,9 @@ pub fn layout_of(
         let xy = if pull.is_some() { xy } else { vec![[0.0; 2]; p.len] };
         return Ok(Layout { xy, kl: 0.0, perplexity_used: p.perplexity, iterations_done: 0 });
     }
-    let (kl, iterations_done) = optimise(p, &mut xy, pull.as_ref(), options, progress);
+    // Inside the pool: entering it from outside for every sum costs more than a small layout.
+    let run = || optimise(p, &mut xy, pull.as_ref(), options, progress);
+    let ((kl, iterations_done), ()) = rayon::join(run, || ());
     Ok(Layout { xy, kl, perplexity_used: p.perplexity, iterations_done })
 }
 

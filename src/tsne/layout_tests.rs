@@ -4,6 +4,11 @@ use super::super::options::{LearningRate, Start};
 use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
 
+/// What openTSNE makes of the digits, the middle of three seeds.
+const KL: f64 = 0.4510;
+/// And the least share of digits whose nearest is of the same class.
+const SAME_CLASS: f64 = 0.98;
+
 fn quiet(points: &Matrix, options: &Options) -> Layout {
     layout(points, options, &mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -23,7 +28,7 @@ fn clusters_stay_together_and_apart() {
         let nearest = (0..300).filter(|&j| j != i).min_by(|&a, &b| square(i, a).total_cmp(&square(i, b)));
         assert_eq!(nearest.unwrap() % 3, i % 3);
     }
-    assert_eq!((placed.iterations_done, placed.perplexity_used), (750, 30.0));
+    assert!(placed.iterations_done <= 750 && placed.perplexity_used == 30.0);
 }
 
 #[test]
@@ -134,10 +139,13 @@ fn anchors_hold() {
 
 #[test]
 fn the_same_bytes_with_any_number_of_threads() {
-    let points = blobs(700, 10, 5, 1);
-    for init in [Init::Pca, Init::Random] {
-        let options = Options { iterations: 120, init, ..Options::default() };
-        same_on_any_threads(|| quiet(&points, &options));
+    for n in [700, 1700] {
+        // All pairs, and the grid.
+        let points = blobs(n, 10, 5, 1);
+        for init in [Init::Pca, Init::Random] {
+            let options = Options { iterations: 60, exaggeration_iterations: 20, init, ..Options::default() };
+            same_on_any_threads(|| quiet(&points, &options));
+        }
     }
 }
 
@@ -147,4 +155,33 @@ fn the_seed_matters() {
     let run = |seed| quiet(&points, &Options { iterations: 20, seed, ..Options::default() }).xy;
     assert_ne!(run(1), run(2));
     assert_eq!(run(1), run(1));
+}
+
+#[test]
+fn handwritten_digits_keep_their_classes_apart() {
+    // See golden/digits.py, which made the file and says what openTSNE makes of it.
+    let digits = include_bytes!("golden/digits.bin").as_chunks::<65>().0;
+    let values = digits.iter().flat_map(|d| d[1..].iter().map(|&x| f32::from(x))).collect();
+    let placed = quiet(&Matrix::new(digits.len(), 64, values).unwrap(), &Options::default());
+    let square = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2);
+    let same = (0..digits.len()).filter(|&i| {
+        let nearest = (0..digits.len())
+            .filter(|&j| j != i)
+            .min_by(|&a, &b| square(placed.xy[i], placed.xy[a]).total_cmp(&square(placed.xy[i], placed.xy[b])));
+        nearest.is_some_and(|j| digits[j][0] == digits[i][0])
+    });
+    let same = same.count() as f64 / digits.len() as f64;
+    assert!(same >= SAME_CLASS, "{same}");
+    assert!(placed.kl <= KL * 1.005, "{}", placed.kl);
+}
+
+#[test]
+fn far_places_are_brought_near_enough() {
+    for n in [30, 1600] {
+        let mut xy = vec![[0.0, 1.0]; n];
+        xy[3] = [f32::MAX, f32::MIN];
+        let init = Init::Given(Start { xy, anchors: vec![], pull: 0.0 });
+        let options = Options { init, iterations: 3, ..Options::default() };
+        assert!(finite(&quiet(&blobs(n, 3, 2, 1), &options)));
+    }
 }

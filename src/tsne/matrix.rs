@@ -106,7 +106,9 @@ pub(super) fn for_each_block(
     while first < len {
         next.truncate(size(first + block));
         let (read, ()) = rayon::join(
-            || if next.is_empty() { Ok(()) } else { read_finite(rows, first + block, &mut next) },
+            || {
+                if next.is_empty() { Ok(()) } else { read_finite(rows, first + block, &mut next) }
+            },
             || each(first, &mut now),
         );
         read?;

@@ -83,6 +83,18 @@ pub fn neighbours(rows: &dyn Rows, k: usize, metric: Metric) -> Result<Neighbour
     Ok(found)
 }
 
+/// A number that orders pairs of rows as their distance does: its square.
+pub(super) fn separation(a: &[f32], b: &[f32], metric: Metric) -> f64 {
+    match metric {
+        Metric::Euclidean => squared_distance(a, b),
+        Metric::Cosine => match (dot(a, a), dot(b, b)) {
+            (0.0, 0.0) => 0.0,
+            (x, y) if x == 0.0 || y == 0.0 => 1.0,
+            (x, y) => 2.0 - 2.0 * dot(a, b) / (x.sqrt() * y.sqrt()),
+        },
+    }
+}
+
 /// What is done to the rows before they are compared.
 struct Frame {
     metric: Metric,
@@ -212,7 +224,9 @@ fn search(queries: &Block, tile: usize, candidates: &Block, lists: &mut [Nearest
         list.shrink();
         let (row, norm) = (queries.row(start + r), queries.norms[start + r]);
         for (squared, index) in &mut list.found {
-            let Some(other) = (*index as usize).checked_sub(candidates.first) else { continue };
+            let Some(other) = (*index as usize).checked_sub(candidates.first) else {
+                continue;
+            };
             if *squared < CANCELS * (norm + candidates.norms[other]) {
                 *squared = squared_distance(row, candidates.row(other)) as f32;
             }

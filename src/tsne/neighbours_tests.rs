@@ -129,8 +129,9 @@ proptest! {
         let m = Matrix::new(2 * n, d, mirrored).unwrap();
         let found = neighbours(&m, k, Metric::Euclidean).unwrap();
         for (i, expected) in by_definition(&m, Metric::Euclidean).iter().enumerate() {
-            for c in 0..found.k {
-                prop_assert_eq!(found.index[i * found.k + c], expected[c].1);
+            let row = &found.index[i * found.k..(i + 1) * found.k];
+            for (index, expected) in row.iter().zip(expected) {
+                prop_assert_eq!(*index, expected.1);
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn optimise(
     xy: &mut Vec<[f32; 2]>,
     pull: Option<&Pull<'_>>,
     options: &Options,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> (f64, usize) {
     let entropy = negative_entropy(p);
     let mut repulsion = Repulsion::new(p.len);

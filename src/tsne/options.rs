@@ -44,7 +44,7 @@ impl Default for Options {
             seed: 0,
             init: Init::Pca,
             metric: Metric::Euclidean,
-            early_stop: None,
+            early_stop: Some(1e-4),
         }
     }
 }
@@ -72,13 +72,14 @@ pub enum Init {
 /// Given places, and where points are pulled to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
-    /// One place per point.
+    /// One place per point, in the unit of a layout (see [`Layout`](super::Layout)): not scaled.
+    /// Coordinates beyond ±10⁶ are taken as that.
     pub xy: Vec<[f32; 2]>,
     /// Empty, or one entry per point: the place it is pulled to. With any anchor the layout is not
     /// centred: the anchors are its frame.
     pub anchors: Vec<Option<[f32; 2]>>,
     /// Strength of the pull: each iteration takes a point this share of the way back at learning
-    /// rate n. 0 or more; 1 and beyond would swing.
+    /// rate n. From 0 to below 1.
     pub pull: f64,
 }
 

@@ -246,7 +246,7 @@ fn extend_basis(basis: &mut Vec<f32>, image: &[f32], d: usize) -> usize {
 /// Projects the rows on `space` and turns that frame to the principal axes (Rayleigh–Ritz).
 fn project(rows: &dyn Rows, block: usize, k: usize, moments: &Moments, space: &[f32]) -> Result<Pca, Error> {
     let (n, d) = (rows.len(), rows.dim());
-    let width = if d == 0 { 0 } else { space.len() / d };
+    let width = space.len() / d;
     let mut inside = vec![0.0f32; n * width];
     let mut gram = vec![0.0f64; width * width];
     if width > 0 {

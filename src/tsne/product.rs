@@ -36,10 +36,14 @@ impl<'a> View<'a> {
         Self { data: &self.data[first * self.column_stride..], columns: count, ..self }
     }
 
+    /// Whether the last element, and so each, lies inside the slice.
     fn fits(&self) -> bool {
-        self.rows == 0
-            || self.columns == 0
-            || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
+        let (Some(r), Some(c)) = (self.rows.checked_sub(1), self.columns.checked_sub(1)) else {
+            return true;
+        };
+        let down = r.checked_mul(self.row_stride);
+        let last = c.checked_mul(self.column_stride).zip(down);
+        last.and_then(|(c, r)| c.checked_add(r)).is_some_and(|last| last < self.data.len())
     }
 }
 
@@ -47,18 +51,18 @@ impl<'a> View<'a> {
 /// row after row.
 pub(super) fn multiply(out: &mut [f32], add: bool, scale: f32, a: View<'_>, b: View<'_>) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert!(a.fits() && b.fits() && a.columns == b.rows && out.len() == m * n);
+    assert!(a.fits() && b.fits() && a.columns == b.rows && Some(out.len()) == m.checked_mul(n));
     if m == 0 || n == 0 || k == 0 {
         if !add {
             out.fill(0.0);
         }
         return;
     }
+    #[allow(unsafe_code, reason = "gemm takes raw pointers; bounds are asserted")]
     // SAFETY: gemm reads lhs at r·rs + c·cs for r < m, c < k, rhs for r < k, c < n, and writes dst
     // for r < m, c < n, dst being row-major. The assertion above holds all of these inside the
-    // slices (strides and sizes are at most the length of a slice, so they fit isize), and `out`,
+    // slices, whose lengths fit isize; a stride that does not is only ever multiplied by 0. `out`,
     // borrowed mutably, overlaps neither.
-    #[allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted just above")]
     unsafe {
         gemm::gemm(
             m,

@@ -16,6 +16,7 @@ fn png_claiming(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     bytes.extend(&chunk);
     bytes.extend(crc.sum().to_be_bytes());
+    bytes.extend(b"\0\0\x10\0IDAT\x78\x9c");
     bytes
 }
 

@@ -31,6 +31,7 @@ fn each_parameter_runs_exactly_its_stages() {
         ("--init random", projected),
         ("--grid 5x4", assigned),
         ("--aspect 3:1", assigned),
+        ("--effort 1", &["assign"]),
         ("--cell 20", drawn),
         ("--fit contain", drawn),
         ("--gap 2", drawn),

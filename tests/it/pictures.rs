@@ -83,7 +83,7 @@ fn too_few_cells_is_an_error_that_names_a_grid_that_fits() {
     let story = flat(12);
     let ran = story.run("run photos --model scattering --grid 3x3 -o a.png");
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("12 pictures do not fit into 9 cells (3x3)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("12 points do not fit a grid of 3x3"), "{}", ran.stderr);
     assert!(ran.stderr.contains("4x3") || ran.stderr.contains("3x4"), "{}", ran.stderr);
 }
 

@@ -76,8 +76,10 @@ fn points_without_pictures_are_coloured_by_a_column() {
         *map.entry(p.0).or_default() += 1;
         map
     });
-    let solid: Vec<_> = colours.iter().filter(|(colour, count)| **colour != [255; 3] && **count >= 4).collect();
-    assert_eq!(solid.len(), 2, "two kinds, two colours: {solid:?}");
+    let mut by_count: Vec<_> = colours.into_iter().filter(|(colour, _)| colour.iter().any(|c| *c < 120)).collect();
+    by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let [(first, _), (second, _)] = by_count[..2] else { unreachable!() };
+    assert_eq!((first, second), ([51, 34, 136], [204, 102, 119]), "two kinds, two colours, one twice as often");
     let ran = story.run("render --input xy.parquet --style scatter --color-by nothing -o dots.png");
     assert!(ran.code == 1 && ran.stderr.contains("no column `nothing`"), "{}", ran.stderr);
 }
@@ -165,8 +167,5 @@ fn artifacts_say_what_they_are_and_nothing_of_the_machine() {
     let shard =
         story.artifacts().into_iter().find(|(p, _)| p.components().count() == 3 && p.starts_with("embed")).unwrap();
     let shard = read_table(shard.1).unwrap();
-    assert_eq!(
-        shard.schema().field(1).data_type().to_string(),
-        "FixedSizeList(1149 x non-null Float32, field: 'item')"
-    );
+    assert_eq!(shard.schema().field(1).data_type().to_string(), "FixedSizeList(1149 x non-null Float32)");
 }

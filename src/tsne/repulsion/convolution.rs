@@ -19,8 +19,8 @@ const ROWS: usize = 8;
 pub(super) struct Convolution {
     pub(super) height: usize,
     pub(super) width: usize,
-    /// Mean over all places in a cell of what a point does to itself.
-    pub(super) own: f64,
+    /// What a point does to itself.
+    pub(super) own: Own,
     /// Transform of the kernel, column after column of the spectrum; real, because the kernel is
     /// even. The scale of the transforms is in it.
     kernel: Vec<f32>,
@@ -32,11 +32,32 @@ pub(super) struct Convolution {
     columns_back: Arc<dyn Fft<f32>>,
 }
 
+/// The potential of a point at its own place, (x, y) node spacings from a node:
+/// mean + wave[0] cos 2πx + wave[1] cos 2πy, but for much smaller terms. It should be 1 everywhere;
+/// left in, the waves would draw points to certain places of the cells.
+#[derive(Clone, Copy)]
+pub(super) struct Own {
+    pub(super) mean: f64,
+    pub(super) wave: [f64; 2],
+}
+
+impl Own {
+    /// What has to be added to the slope (per node) along `axis` at `t` spacings from a node, 0..1,
+    /// to take a point's effect on itself out of it: π wave sin 2πt.
+    pub(super) fn slope(&self, axis: usize, t: f32) -> f32 {
+        // The sine by parabolas, within 0.001 of it.
+        let u = 1.0 - 2.0 * t;
+        let arc = 4.0 * u * (1.0 - u.abs());
+        let sine = arc + 0.225 * (arc * arc.abs() - arc);
+        std::f32::consts::PI * self.wave[axis] as f32 * sine
+    }
+}
+
 /// The smallest even size of at least `least` that has only the factors 2, 3 and 5.
 pub(super) fn good_size(least: usize) -> usize {
     let smooth = |mut n: usize| {
         for p in [2, 3, 5] {
-            while n % p == 0 {
+            while n.is_multiple_of(p) {
                 n /= p;
             }
         }
@@ -150,55 +171,65 @@ impl Convolution {
     }
 }
 
-/// The transform of the kernel, corrected for the spreading, and the mean effect on oneself.
-fn kernel(tall: usize, wide: usize, spacing: f64, order: usize) -> (Vec<f32>, f64) {
+/// The transform of the kernel, corrected for the spreading, and the effect of a point on itself.
+fn kernel(tall: usize, wide: usize, spacing: f64, order: usize) -> (Vec<f32>, Own) {
     let half = wide / 2 + 1;
-    let zero = Complex::new(0.0f64, 0.0);
     let squared = |m: usize, size: usize| (m.min(size - m) as f64 * spacing).powi(2);
-    // Rows are even, so that the transform of one is the real part of its complex transform.
     let across = FftPlanner::new().plan_fft_forward(wide);
-    let mut columns = vec![zero; half * tall];
     let rows: Vec<Vec<Complex<f64>>> = (0..tall / 2 + 1)
         .into_par_iter()
         .map(|r| {
             let value = |c| Complex::new(1.0 / (1.0 + squared(r, tall) + squared(c, wide)), 0.0);
             let mut row: Vec<Complex<f64>> = (0..wide).map(value).collect();
             across.process(&mut row);
-            row.truncate(half);
+            row.truncate(half); // the rest mirrors it
             row
         })
         .collect();
-    for r in 0..tall {
-        let row = &rows[r.min(tall - r)];
-        for c in 0..half {
-            columns[c * tall + r] = row[c];
-        }
-    }
+    let waves = |size: usize| -> Vec<Wave> { (0..size).map(|m| Wave::new(order, m, size)).collect() };
+    let (horizontal, vertical) = (waves(wide), waves(tall));
     let down = FftPlanner::new().plan_fft_forward(tall);
-    let angle = |m: usize, size: usize| 2.0 * PI * m as f64 / size as f64;
-    let vertical: Vec<[f64; 2]> = (0..tall).map(|m| correction(order, angle(m, tall))).collect();
-    let mut own = vec![0.0; half];
     let scale = 1.0 / (tall * wide) as f64;
-    columns.par_chunks_mut(tall).zip(&mut own).enumerate().for_each(|(c, (column, own))| {
-        down.process(column);
-        let [across, seen] = correction(order, angle(c, wide));
-        let twice = if c == 0 || c == half - 1 { 1.0 } else { 2.0 };
-        for (v, [along, also]) in column.iter_mut().zip(&vertical) {
-            *v = Complex::new(v.re * scale * across * along, 0.0);
-            *own += twice * v.re * seen * also;
-        }
-    });
-    (columns.iter().map(|v| v.re as f32).collect(), own.iter().sum())
+    let mut factors = vec![0.0f32; half * tall];
+    let own: Vec<[f64; 3]> = (factors.par_chunks_mut(tall).enumerate())
+        .map(|(c, factors)| {
+            // The kernel is even both ways: its rows repeat, and its transform is real.
+            let mut column: Vec<Complex<f64>> = (0..tall).map(|r| rows[r.min(tall - r)][c]).collect();
+            down.process(&mut column);
+            let x = &horizontal[c];
+            let twice = if c == 0 || c == half - 1 { 1.0 } else { 2.0 };
+            let mut own = [0.0; 3];
+            for ((factor, v), y) in factors.iter_mut().zip(&column).zip(&vertical) {
+                let value = v.re * scale * x.correction * y.correction;
+                *factor = value as f32;
+                own[0] += twice * value * x.seen * y.seen;
+                own[1] += twice * value * x.uneven * y.seen;
+                own[2] += twice * value * x.seen * y.uneven;
+            }
+            own
+        })
+        .collect();
+    let sum = |part: usize| own.iter().map(|o| o[part]).sum();
+    (factors, Own { mean: sum(0), wave: [sum(1), sum(2)] })
 }
 
-/// What a wave of `angle` per node has to be multiplied by, so that spreading a point with a spline
-/// and reading with the same spline is, in the mean square over all places, nearest to the wave
-/// itself (Hockney & Eastwood 1981, for a kernel that the grid resolves); and what spreading and
-/// reading at the same place leave of it.
-fn correction(order: usize, angle: f64) -> [f64; 2] {
-    let angle = if angle > PI { angle - 2.0 * PI } else { angle };
-    let x = angle / 2.0;
-    let continuous = if x == 0.0 { 1.0 } else { (x.sin() / x).powi(order as i32) };
-    let images = sampled_transform(2 * order, angle);
-    [continuous * continuous / (images * images), images]
+/// What spreading a point with a spline and reading with the same spline does to a wave.
+struct Wave {
+    /// The factor that brings the result, in the mean square over all places in a cell, nearest to
+    /// the wave itself (Hockney & Eastwood 1981, for a kernel that the grid resolves).
+    correction: f64,
+    /// What is left of the wave, read where it was spread, in the mean over all places…
+    seen: f64,
+    /// …and by how much more that is on a node.
+    uneven: f64,
+}
+
+impl Wave {
+    /// The `m`-th wave of a transform of `size`, splines of even `order`.
+    fn new(order: usize, m: usize, size: usize) -> Self {
+        let x = PI * m.min(size - m) as f64 / size as f64;
+        let continuous = if m == 0 { 1.0 } else { (x.sin() / x).powi(order as i32) };
+        let seen = sampled_transform(2 * order, 2.0 * x);
+        Self { correction: (continuous / seen).powi(2), seen, uneven: sampled_transform(order, 2.0 * x).powi(2) - seen }
+    }
 }

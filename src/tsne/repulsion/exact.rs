@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::{CHUNK, in_order};
 
-/// Two vectors of the baseline instruction set: the nine of one step fit the registers.
-const LANES: usize = 8;
+/// Four vectors of the baseline instruction set: with two the compiler's code is half as fast.
+const LANES: usize = 16;
 
 /// The coordinates apart, padded to whole lanes with points so far away that they exert nothing.
 #[derive(Default)]

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::convolution::{Convolution, good_size};
+use super::convolution::{Convolution, Own, good_size};
 use super::spline::weights;
 use super::{CHUNK, in_order};
 
@@ -22,7 +22,7 @@ const SPACING: f32 = 1.0 / 3.0;
 const STRIP: usize = 16;
 /// The largest side of a grid, in nodes. Layouts of up to about 10⁶ points stay below; beyond it
 /// the nodes move apart.
-const LARGEST: usize = 4096;
+const LARGEST: usize = 2560;
 
 /// The grid of the last call, reused as long as its size fits.
 #[derive(Default)]
@@ -54,7 +54,9 @@ impl Grid {
     /// Writes the force on each point and gives Z.
     pub(super) fn compute(&mut self, xy: &[[f32; 2]], force: &mut [[f32; 2]]) -> f64 {
         let frame = self.place(xy);
-        let Some((_, convolution)) = &mut self.convolution else { return 0.0 };
+        let Some((_, convolution)) = &mut self.convolution else {
+            return 0.0;
+        };
         let (width, own) = (convolution.width, convolution.own);
         sort_by_row(xy, &frame, convolution.height, &mut self.order, &mut self.starts);
         spread(xy, &frame, width, &self.order, &self.starts, &mut self.nodes);
@@ -63,8 +65,8 @@ impl Grid {
         in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
             let mut z = 0.0;
             for (point, force) in xy.iter().zip(force) {
-                let [potential, dx, dy] = read(point, &frame, width, nodes);
-                z += f64::from(potential) - own;
+                let [potential, dx, dy] = read(point, &frame, width, nodes, &own);
+                z += f64::from(potential) - own.mean;
                 *force = [-0.5 * frame.per_unit * dx, -0.5 * frame.per_unit * dy];
             }
             z
@@ -140,7 +142,9 @@ fn spread(xy: &[[f32; 2]], frame: &Frame, width: usize, order: &[u32], starts: &
             let (down, _) = weights::<ORDER>(t);
             let skipped = first.saturating_sub(row);
             for (k, weight) in down.iter().enumerate().skip(skipped) {
-                let Some(at) = (row + k).checked_sub(first).filter(|&r| r < height) else { break };
+                let Some(at) = (row + k).checked_sub(first).filter(|&r| r < height) else {
+                    break;
+                };
                 let nodes = &mut nodes[at * width + column..][..ORDER];
                 nodes.iter_mut().zip(&across).for_each(|(n, w)| *n += weight * w);
             }
@@ -148,12 +152,12 @@ fn spread(xy: &[[f32; 2]], frame: &Frame, width: usize, order: &[u32], starts: &
     });
 }
 
-/// Potential and slopes (per node) at a point.
-fn read(p: &[f32; 2], frame: &Frame, width: usize, nodes: &[f32]) -> [f32; 3] {
-    let (column, t) = frame.cell(p[0], 0);
-    let (across, slope_x) = weights::<ORDER>(t);
-    let (row, t) = frame.cell(p[1], 1);
-    let (down, slope_y) = weights::<ORDER>(t);
+/// Potential at a point, and its slopes per node without what the point does to itself.
+fn read(p: &[f32; 2], frame: &Frame, width: usize, nodes: &[f32], own: &Own) -> [f32; 3] {
+    let (column, x) = frame.cell(p[0], 0);
+    let (across, slope_x) = weights::<ORDER>(x);
+    let (row, y) = frame.cell(p[1], 1);
+    let (down, slope_y) = weights::<ORDER>(y);
     // Lanes over the columns: down the rows first, then across.
     let (mut value, mut slope) = ([0.0f32; ORDER], [0.0f32; ORDER]);
     for k in 0..ORDER {
@@ -163,7 +167,8 @@ fn read(p: &[f32; 2], frame: &Frame, width: usize, nodes: &[f32]) -> [f32; 3] {
             slope[c] += slope_y[k] * nodes[c];
         }
     }
-    let mut sums = [0.0f32; 3];
+    // Half of the slope of its own potential: the other half is that of its charge.
+    let mut sums = [0.0, own.slope(0, x), own.slope(1, y)];
     for c in 0..ORDER {
         sums[0] += across[c] * value[c];
         sums[1] += slope_x[c] * value[c];

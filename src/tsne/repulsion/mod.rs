@@ -14,7 +14,7 @@ use exact::Exact;
 use grid::Grid;
 
 /// Points per task wherever sums over points are taken; fixed, so that sums are too.
-pub(super) const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 128;
 
 /// Adds up parts that were computed in parallel, in their order.
 pub(super) fn in_order(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
@@ -22,20 +22,20 @@ pub(super) fn in_order(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
 }
 
 /// From this many points on the grid is faster than all pairs.
-const GRID: usize = 1500;
+const GRID: usize = 1200;
 
 /// A way to compute the repulsion, with its working memory.
 pub(super) struct Repulsion(Way);
 
 enum Way {
     AllPairs(Exact),
-    Grid(Grid),
+    Grid(Box<Grid>),
 }
 
 impl Repulsion {
     /// For `len` points.
     pub(super) fn new(len: usize) -> Self {
-        Self(if len < GRID { Way::AllPairs(Exact::default()) } else { Way::Grid(Grid::default()) })
+        Self(if len < GRID { Way::AllPairs(Exact::default()) } else { Way::Grid(Box::default()) })
     }
 
     /// Writes the force on each point and gives Z.

@@ -1,0 +1,78 @@
+//! How much work is left to a search, and who is told about it.
+
+use std::ops::ControlFlow;
+
+/// What the solver reports while it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Points of the level being solved; the levels grow fourfold up to all points.
+    pub level: usize,
+    /// Points of the last level.
+    pub points: usize,
+    /// Points of this level that have no cell yet.
+    pub waiting: usize,
+    /// Search steps so far, over all levels.
+    pub steps: u64,
+}
+
+/// How a progress callback ends the work early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Give up: `solve` returns `Error::Stopped`.
+    Stop,
+    /// Finish quickly with the best assignment so far and its certified gap.
+    Settle,
+}
+
+/// Steps between two reports.
+const REPORT: u64 = 1 << 14;
+
+pub(crate) struct Meter<'a> {
+    report: &'a mut dyn FnMut(Progress) -> ControlFlow<Halt>,
+    left: u64,
+    next: u64,
+    now: Progress,
+    pub(crate) halt: Option<Halt>,
+}
+
+impl<'a> Meter<'a> {
+    /// A meter for `steps` search steps.
+    pub(crate) fn new(points: usize, steps: u64, report: &'a mut dyn FnMut(Progress) -> ControlFlow<Halt>) -> Self {
+        Self { report, left: steps, next: 0, now: Progress { level: 0, points, waiting: points, steps: 0 }, halt: None }
+    }
+
+    /// A new level begins.
+    pub(crate) fn level(&mut self, points: usize) {
+        self.now.level = points;
+        self.now.waiting = points;
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        if self.halt.is_none()
+            && let ControlFlow::Break(halt) = (self.report)(self.now)
+        {
+            self.halt = Some(halt);
+        }
+        self.next = self.now.steps + REPORT;
+    }
+
+    /// How many more steps may be taken; 0 to stop now.
+    pub(crate) fn go_on(&mut self, waiting: usize) -> u64 {
+        self.now.waiting = waiting;
+        if self.now.steps >= self.next {
+            self.tell();
+        }
+        if self.halt.is_some() { 0 } else { self.left }
+    }
+
+    pub(crate) fn spend(&mut self, steps: u64) {
+        self.now.steps += steps;
+        self.left = self.left.saturating_sub(steps);
+    }
+
+    /// Search steps so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.now.steps
+    }
+}

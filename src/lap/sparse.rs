@@ -1,0 +1,188 @@
+//! The exact solver: a pyramid of problems that hand their prices down.
+//!
+//! Every four neighbours in the k-d order of the points, and every four in that of the cells, make one of the next coarser
+//! problem, which is of the same kind. Its optimal duals, carried over by the c-transform v(g) = min_i c(x_i, g) − u_i, are so
+//! close to those of the finer problem that most searches of the finer one stay short.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::augment::{NONE, Phase, Rows};
+use super::fill;
+use super::lattice::Lattice;
+use super::lists::Lists;
+use super::meter::Meter;
+use super::order::kd_order;
+use super::tree::{Found, Item, Market};
+
+/// Items on a row's first list.
+const LIST: usize = 16;
+/// Sweeps of row reduction.
+const SWEEPS: usize = 2;
+/// Cells per task.
+const TASK: usize = 256;
+/// The coarsest problem has at most this many points.
+const COARSEST: usize = 32;
+
+/// An assignment of a lattice problem and the prices that certify it.
+pub(crate) struct Solved {
+    /// Index of the free cell of each free point.
+    pub(crate) mate: Vec<u32>,
+    /// Price of each free cell.
+    pub(crate) prices: Vec<i64>,
+}
+
+/// One side of one level.
+struct Side {
+    at: Vec<[i32; 2]>,
+    weight: Vec<i32>,
+}
+
+impl Side {
+    fn coarser(&self) -> Self {
+        let mean = |four: &[[i32; 2]], axis: usize| {
+            (four.iter().map(|p| i64::from(p[axis])).sum::<i64>() / four.len() as i64) as i32
+        };
+        Self {
+            at: self.at.chunks(4).map(|four| [mean(four, 0), mean(four, 1)]).collect(),
+            weight: self.weight.chunks(4).map(|four| four.iter().sum::<i32>() / four.len() as i32).collect(),
+        }
+    }
+}
+
+/// A level once it is solved.
+struct Level {
+    rows: Rows,
+    /// Price per cell.
+    prices: Vec<i64>,
+    /// Row per cell, or NONE.
+    owner: Vec<u32>,
+}
+
+/// Solves the problem as far as the meter lets it. Every point gets a cell, whatever happens; at least one point.
+pub(crate) fn solve(lattice: &Lattice, meter: &mut Meter<'_>) -> Solved {
+    let point_order = kd_order(&lattice.targets);
+    let cell_order = kd_order(&lattice.places);
+    let pick = |order: &[u32], at: &[[i32; 2]]| order.iter().map(|&i| at[i as usize]).collect();
+    let mut pyramid = vec![(
+        Side {
+            at: pick(&point_order, &lattice.targets),
+            weight: point_order.iter().map(|&i| lattice.weights[i as usize]).collect(),
+        },
+        Side { at: pick(&cell_order, &lattice.places), weight: vec![1; cell_order.len()] },
+    )];
+    while let Some((points, cells)) = pyramid.last()
+        && points.at.len() > COARSEST
+    {
+        let coarser = (points.coarser(), cells.coarser());
+        pyramid.push(coarser);
+    }
+    let mut above = None;
+    while let Some((points, cells)) = pyramid.pop() {
+        above = Some(level(points, &cells.at, above.as_ref(), lattice.full, meter));
+    }
+    let last = above.expect("a pyramid has a level");
+    let mut solved = Solved { mate: vec![NONE; point_order.len()], prices: vec![0; cell_order.len()] };
+    for (place, &i) in point_order.iter().enumerate() {
+        solved.mate[i as usize] = cell_order[last.rows.mate[place] as usize];
+    }
+    for (place, &j) in cell_order.iter().enumerate() {
+        solved.prices[j as usize] = last.prices[place];
+    }
+    solved
+}
+
+fn level(points: Side, cells: &[[i32; 2]], above: Option<&Level>, usual: i32, meter: &mut Meter<'_>) -> Level {
+    let (n, m) = (points.at.len(), cells.len());
+    meter.level(n);
+    let mut rows = Rows { dual: vec![0; n], mate: vec![NONE; n], at: points.at, weight: points.weight };
+    // The children of the cell that the row's four got, and their neighbours in the order.
+    let near = |row: usize| match above.map(|coarse| coarse.rows.mate[row >> 2]) {
+        None | Some(NONE) => 0..0,
+        Some(cell) => (cell as usize * 4).saturating_sub(6)..cell as usize * 4 + 10,
+    };
+    let mut prices = vec![0; m];
+    if let Some(coarse) = above {
+        let owner = |cell: usize| coarse.owner[cell >> 2] as usize;
+        prices = transformed(cells, &coarse.rows, |cell| owner(cell)..owner(cell).saturating_add(1), n < m);
+        // Once to the points and back: a cell that is nobody's cheapest gets as dear as its first taker allows. That halves
+        // the search steps of this level.
+        let once = Lists::all(&rows, &market(cells, &prices, usual), 1, near);
+        rows.dual.copy_from_slice(&once.key);
+        prices = transformed(
+            cells,
+            &rows,
+            |cell| owner(cell).saturating_mul(4)..owner(cell).saturating_add(1).saturating_mul(4),
+            n < m,
+        );
+    }
+    let mut market = market(cells, &prices, usual);
+    let mut owner = vec![NONE; m];
+    let lists = Lists::all(&rows, &market, LIST, near);
+    let mut phase = Phase::new(&mut rows, &mut market, &mut owner, lists, None);
+    let free = phase.greedy();
+    let free = phase.reduce(free, SWEEPS);
+    let left = phase.augment_all(free, meter);
+    if left.is_empty() && n < m {
+        raise(&mut rows, &mut market, &mut owner, meter);
+    }
+    let prices = market.items.iter().map(|item| item.price).collect();
+    if !left.is_empty() {
+        fill::complete(&mut rows, &mut owner, &mut market, above.map(|coarse| &coarse.rows.mate[..]));
+    }
+    Level { rows, prices, owner }
+}
+
+fn market(cells: &[[i32; 2]], prices: &[i64], usual: i32) -> Market {
+    Market::new(cells.iter().zip(prices).map(|(&at, &price)| Item::new(at, 1, price)).collect(), usual)
+}
+
+/// The c-transform: the highest prices at which no row pays less than its dual. `near(cell)` says where in the rows to look
+/// first. Where cells stay empty, no price is above 0.
+fn transformed(cells: &[[i32; 2]], rows: &Rows, near: impl Fn(usize) -> Range<usize> + Sync, blanks: bool) -> Vec<i64> {
+    let market =
+        Market::new((0..rows.at.len()).map(|i| Item::new(rows.at[i], rows.weight[i], rows.dual[i])).collect(), 1);
+    cells
+        .par_chunks(TASK)
+        .enumerate()
+        .flat_map_iter(|(task, cells)| {
+            let mut found = Found::default();
+            let (market, near) = (&market, &near);
+            cells.iter().enumerate().map(move |(offset, &at)| {
+                market.cheapest(at, 1, 1, near(task * TASK + offset), &mut found);
+                let price = found.best[0].0;
+                if blanks { price.min(0) } else { price }
+            })
+        })
+        .collect()
+}
+
+/// An empty cell must have the top price, 0, or a point would still gain by moving there. Carried-over prices leave a few that
+/// have not; each of them buys a point back, and the cell that loses one in the end climbs to the top. It is the same search
+/// with the sides exchanged: cells are the rows, points the items, and a row at 0 may leave.
+fn raise(rows: &mut Rows, market: &mut Market, owner: &mut Vec<u32>, meter: &mut Meter<'_>) {
+    let low: Vec<u32> =
+        (0..owner.len() as u32).filter(|&j| owner[j as usize] == NONE && market.items[j as usize].price < 0).collect();
+    if low.is_empty() {
+        return;
+    }
+    let mut sellers =
+        Market::new((0..rows.at.len()).map(|i| Item::new(rows.at[i], rows.weight[i], rows.dual[i])).collect(), 1);
+    let count = market.items.len();
+    let mut buyers = Rows {
+        at: market.items.iter().map(|item| item.at).collect(),
+        weight: vec![1; count],
+        dual: market.items.iter().map(|item| item.price).collect(),
+        mate: std::mem::take(owner),
+    };
+    let mut phase = Phase::new(&mut buyers, &mut sellers, &mut rows.mate, Lists::none(count), Some(0));
+    phase.augment_all(low, meter);
+    *owner = buyers.mate;
+    for (dual, item) in rows.dual.iter_mut().zip(&sellers.items) {
+        *dual = item.price;
+    }
+    for (item, &price) in market.items.iter_mut().zip(&buyers.dual) {
+        item.price = price;
+    }
+}

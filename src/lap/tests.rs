@@ -1,0 +1,247 @@
+//! The slow obvious ways define the fast one.
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+
+use super::certificate::check;
+use super::*;
+
+fn quiet(_: Progress) -> ControlFlow<Halt> {
+    ControlFlow::Continue(())
+}
+
+fn exact(problem: &Problem<'_>) -> Assignment {
+    let solved = solve(problem, &Options::default(), &mut quiet).unwrap();
+    let checked = check(problem, &solved.cells, &solved.certificate.prices).unwrap();
+    assert_eq!(checked, solved.certificate, "the plain check says otherwise");
+    assert_eq!(checked.objective, checked.bound, "not optimal");
+    assert_eq!(solved.gap, 0.0);
+    solved
+}
+
+/// The least objective over all assignments that keep the pins, by trying them all.
+fn brute_force(problem: &Problem<'_>) -> i128 {
+    fn least(lattice: &Lattice, i: usize, taken: &mut [bool]) -> i128 {
+        if i == lattice.targets.len() {
+            return 0;
+        }
+        let mut best = i128::MAX;
+        for j in 0..lattice.places.len() {
+            if !std::mem::replace(&mut taken[j], true) {
+                best = best.min(i128::from(lattice.cost(i, j)) + least(lattice, i + 1, taken));
+                taken[j] = false;
+            }
+        }
+        best
+    }
+    let lattice = Lattice::new(problem).unwrap();
+    least(&lattice, 0, &mut vec![false; lattice.places.len()])
+}
+
+/// Layouts by number, so that a failing case can be repeated.
+fn layout(kind: usize, n: usize, seed: u64) -> Vec<[f64; 2]> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut random = move || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    (0..n)
+        .map(|i| match kind {
+            0 => [random(), random()],
+            1 => [0.25, 0.25],
+            2 => {
+                let t = random();
+                [t, 1.0 - 0.3 * t]
+            }
+            3 => {
+                let t = random();
+                [t * t, 7.0]
+            }
+            // Ties everywhere.
+            4 => [(random() * 3.0).floor(), (random() * 3.0).floor()],
+            // Three clusters, some of them much tighter than a cell.
+            5 => {
+                let k = i % 3;
+                [k as f64 + random() * 10_f64.powi(-2 * k as i32), (k * k) as f64 + random() * 0.01]
+            }
+            // A tight cluster and outliers that stretch the box.
+            _ => {
+                if i % 10 == 0 {
+                    [random() * 1e3, random() * 1e3]
+                } else {
+                    [500.0 + random(), 500.0 + random()]
+                }
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn tiny_cases_match_brute_force() {
+    let mut cases = 0;
+    for (width, height) in [(1, 1), (1, 5), (2, 2), (3, 2), (2, 4), (3, 3), (7, 1)] {
+        let grid = Grid::new(width, height);
+        for n in 1..=(width * height).min(6) as usize {
+            for kind in 0..7 {
+                for seed in 0..4 {
+                    let points = layout(kind, n, seed);
+                    let problem = Problem::new(&points, grid);
+                    assert_eq!(
+                        exact(&problem).certificate.objective,
+                        brute_force(&problem),
+                        "{grid} n {n} layout {kind} seed {seed}"
+                    );
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert!(cases > 700);
+}
+
+#[test]
+fn tiny_cases_with_pins_and_previous_cells_match_brute_force() {
+    for seed in 0..120 {
+        let grid = [Grid::new(3, 2), Grid::new(2, 4), Grid::new(3, 3)][seed % 3];
+        let n = 2 + seed % 4;
+        let points = layout(seed % 7, n, seed as u64);
+        let pinned = [(seed % n, (seed % 6) as u32)];
+        let old: Vec<Option<u32>> = (0..n).map(|i| ((i + seed) % 3 != 0).then_some((i * 5 % 6) as u32)).collect();
+        let lambda = [0.0, 0.3, 2.0, 1e4][seed % 4];
+        let pinned = if seed % 2 == 0 { &pinned[..] } else { &[] };
+        let problem = Problem { points: &points, grid, pinned, previous: Some((&old, lambda)) };
+        assert_eq!(exact(&problem).certificate.objective, brute_force(&problem), "seed {seed}");
+    }
+}
+
+#[test]
+fn agrees_with_the_dense_solver() {
+    for kind in 0..7 {
+        for (n, grid) in
+            [(49, Grid::new(7, 7)), (200, Grid::new(16, 15)), (300, Grid::new(20, 15)), (400, Grid::new(20, 20))]
+        {
+            let points = layout(kind, n, 11);
+            let problem = Problem::new(&points, grid);
+            let ours = exact(&problem);
+            let dense = solve(&problem, &Options { solver: Solver::Lapjv, effort: None }, &mut quiet).unwrap();
+            assert!(dense.gap.abs() < 1e-9, "layout {kind} {grid}: {}", dense.gap);
+            // The crate computes in floating point and takes amounts within 2e-16 for equal.
+            assert!(dense.certificate.objective >= ours.certificate.objective);
+            assert!(
+                (dense.cost - ours.cost).abs() <= 1e-9 * ours.cost,
+                "layout {kind} {grid}: {} {}",
+                dense.cost,
+                ours.cost
+            );
+            assert_eq!(dense.certificate, check(&problem, &dense.cells, &dense.certificate.prices).unwrap());
+        }
+    }
+}
+
+#[test]
+fn larger_cases_are_certified_by_the_plain_check() {
+    for kind in 0..7 {
+        for (n, grid) in
+            [(1024, Grid::new(32, 32)), (1000, Grid::new(40, 30)), (1500, Grid::new(3, 500)), (600, Grid::new(1200, 1))]
+        {
+            exact(&Problem::new(&layout(kind, n, 3), grid));
+        }
+    }
+}
+
+#[test]
+fn pins_and_previous_cells_at_size() {
+    let grid = Grid::new(30, 30);
+    let points = layout(5, 820, 1);
+    let first = exact(&Problem::new(&points, grid));
+    let pinned: Vec<(usize, u32)> = (0..820).step_by(3).map(|i| (i, first.cells[i])).collect();
+    let again = exact(&Problem { pinned: &pinned, ..Problem::new(&points, grid) });
+    assert!((again.cost - first.cost).abs() < 1e-9);
+    // With new points, the stronger the pull, the fewer of the old ones move.
+    let mut more = points.clone();
+    more.extend(layout(0, 40, 9).iter().map(|p| [p[0] * 2.0, p[1] * 4.0]));
+    let old: Vec<Option<u32>> = first.cells.iter().copied().map(Some).chain([None; 40]).collect();
+    let moved = |lambda: f64| {
+        let solved = exact(&Problem { previous: Some((&old, lambda)), ..Problem::new(&more, grid) });
+        solved.cells.iter().zip(&first.cells).filter(|(a, b)| a != b).count()
+    };
+    let (free, pulled, held) = (moved(0.0), moved(2.0), moved(100.0));
+    assert!(free > pulled && pulled > held, "{free} {pulled} {held}");
+}
+
+#[test]
+fn stopping_and_effort() {
+    let points = layout(5, 2000, 2);
+    let problem = Problem::new(&points, Grid::new(50, 42));
+    let stopped = solve(&problem, &Options::default(), &mut |_| ControlFlow::Break(Halt::Stop));
+    assert_eq!(stopped, Err(Error::Stopped));
+    let best = exact(&problem);
+    for (effort, most) in [(0, 1.0), (1, 0.2), (8, 0.1), (64, 0.05), (100_000, 0.0)] {
+        let rough = solve(&problem, &Options { effort: Some(effort), ..Options::default() }, &mut quiet).unwrap();
+        let checked = check(&problem, &rough.cells, &rough.certificate.prices).unwrap();
+        assert_eq!(checked, rough.certificate);
+        assert!(checked.objective >= best.certificate.objective && checked.bound <= best.certificate.objective);
+        assert!((0.0..=most).contains(&rough.gap), "effort {effort}: gap {}", rough.gap);
+    }
+    let mut calls = 0;
+    let settled = solve(&problem, &Options::default(), &mut |p| {
+        calls += 1;
+        if p.level == p.points { ControlFlow::Break(Halt::Settle) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+    assert!(calls > 2 && settled.gap > 0.0 && settled.gap < 0.5);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let points = layout(6, 1500, 4);
+    let problem = Problem::new(&points, Grid::new(40, 41));
+    let with =
+        |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| exact(&problem));
+    assert_eq!(with(1), with(4));
+}
+
+#[test]
+fn what_cannot_be_solved_is_said() {
+    let solve = |problem: &Problem<'_>| solve(problem, &Options::default(), &mut quiet).unwrap_err();
+    let points = [[0.0, 0.0], [1.0, 1.0], [2.0, 0.5]];
+    let small = solve(&Problem::new(&points, Grid::new(2, 1)));
+    assert_eq!(
+        small.to_string(),
+        "3 points do not fit a grid of 2x1; the smallest nearly square grid that holds them is 2x2"
+    );
+    assert_eq!(solve(&Problem::new(&[[0.0, f64::NAN]], Grid::new(1, 1))), Error::NotFinite { point: 0 });
+    assert!(matches!(solve(&Problem::new(&points, Grid::new(1 << 20, 1 << 20))), Error::TooManyCells { .. }));
+    for pinned in [&[(3, 0)][..], &[(0, 9)], &[(0, 1), (0, 2)], &[(0, 1), (1, 1)]] {
+        assert!(matches!(solve(&Problem { pinned, ..Problem::new(&points, Grid::new(3, 3)) }), Error::BadPin { .. }));
+    }
+    for (old, lambda) in [(&[None][..], 1.0), (&[Some(9), None, None], 1.0), (&[None; 3], -1.0), (&[None; 3], f64::NAN)]
+    {
+        assert!(matches!(
+            solve(&Problem { previous: Some((old, lambda)), ..Problem::new(&points, Grid::new(3, 3)) }),
+            Error::BadPrevious { .. }
+        ));
+    }
+    let none = super::solve(&Problem::new(&[], Grid::new(2, 2)), &Options::default(), &mut quiet).unwrap();
+    assert!(none.cells.is_empty() && none.gap == 0.0);
+    let all = super::solve(
+        &Problem { pinned: &[(0, 0), (1, 1), (2, 2)], ..Problem::new(&points, Grid::new(3, 1)) },
+        &Options::default(),
+        &mut quiet,
+    )
+    .unwrap();
+    assert_eq!(all.cells, [0, 1, 2]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Points on a coarse raster (ties), on any grid that holds them.
+    #[test]
+    fn any_raster_is_solved(raw in prop::collection::vec((0..12_i32, 0..12_i32), 1..180), width in 1..40_u32, spare in 0..60_u32) {
+        let points: Vec<[f64; 2]> = raw.iter().map(|&(x, y)| [f64::from(x), f64::from(y)]).collect();
+        let grid = Grid::new(width, (points.len() as u32 + spare).div_ceil(width));
+        exact(&Problem::new(&points, grid));
+    }
+}

@@ -1,0 +1,113 @@
+//! How much of the rows' neighbourhoods a layout keeps.
+
+use rayon::prelude::*;
+
+use super::error::Error;
+use super::matrix::{Matrix, Rows};
+use super::neighbours::{Metric, separation};
+use super::random::Random;
+
+/// What [`quality`] found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quality {
+    /// Mean share of a row's k nearest rows that are among the k nearest in the plane, 0..=1.
+    pub recall: f64,
+    /// Trustworthiness (Venna & Kaski 2001), 0..=1: 1 when the k nearest in the plane are nearest
+    /// as rows; each that is not costs its rank among the rows beyond k.
+    pub trustworthiness: f64,
+    /// The k of both: the asked number, or (n − 1)/2 if that is less.
+    pub k: usize,
+    /// Points that were looked at.
+    pub sampled: usize,
+}
+
+/// Recall and trustworthiness of a layout, at `k` neighbours, on `sample` points chosen by `seed`
+/// (all of them if there are no more). O(n · d) for each. Fewer than three points are perfect.
+///
+/// # Errors
+/// [`Error::Shape`] when `xy` has not one place per row.
+pub fn quality(
+    points: &Matrix,
+    xy: &[[f32; 2]],
+    metric: Metric,
+    k: usize,
+    sample: usize,
+    seed: u64,
+) -> Result<Quality, Error> {
+    let n = points.len();
+    if xy.len() != n {
+        return Err(Error::Shape { what: "layout", expected: n, found: xy.len() });
+    }
+    let k = k.min(n.saturating_sub(1) / 2);
+    let chosen = Random::new(seed, 4).sample(n, sample);
+    let sampled = chosen.len();
+    if k == 0 || sampled == 0 {
+        return Ok(Quality { recall: 1.0, trustworthiness: 1.0, k, sampled });
+    }
+    let parts: Vec<(usize, usize)> = chosen.into_par_iter().map(|i| look_at(points, xy, metric, k, i)).collect();
+    let (kept, beyond) = parts.iter().fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let worst = (k * (2 * n - 3 * k - 1)) as f64 / 2.0;
+    Ok(Quality {
+        recall: kept as f64 / (k * sampled) as f64,
+        trustworthiness: 1.0 - beyond as f64 / (worst * sampled as f64),
+        k,
+        sampled,
+    })
+}
+
+/// For one point: how many of its k neighbours in the plane are among its k as a row, and by how
+/// many ranks the others are beyond k.
+fn look_at(points: &Matrix, xy: &[[f32; 2]], metric: Metric, k: usize, i: usize) -> (usize, usize) {
+    let others = || (0..xy.len()).filter(|&j| j != i);
+    let rows: Vec<(f64, usize)> = others().map(|j| (separation(points.row(i), points.row(j), metric), j)).collect();
+    let mut plane: Vec<(f64, usize)> = others()
+        .map(|j| {
+            let d = [0, 1].map(|axis| f64::from(xy[i][axis]) - f64::from(xy[j][axis]));
+            (d[0] * d[0] + d[1] * d[1], j)
+        })
+        .collect();
+    let by = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    plane.select_nth_unstable_by(k - 1, by);
+    let (mut kept, mut beyond) = (0, 0);
+    for &(_, j) in &plane[..k] {
+        // `rows` leaves i out, so that later rows are one place further to the front.
+        let own = rows[if j < i { j } else { j - 1 }];
+        let rank = 1 + rows.iter().filter(|r| by(r, &own).is_lt()).count();
+        kept += usize::from(rank <= k);
+        beyond += rank.saturating_sub(k);
+    }
+    (kept, beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{blobs, same_on_any_threads, spread};
+    use super::*;
+
+    #[test]
+    fn the_plane_itself_is_perfect() {
+        let xy: Vec<[f32; 2]> = spread(200, 3.0, 1).iter().map(|p| p.map(|x| x as f32)).collect();
+        let points = Matrix::new(200, 2, xy.iter().flatten().copied().collect()).unwrap();
+        let q = quality(&points, &xy, Metric::Euclidean, 10, 50, 1).unwrap();
+        assert_eq!(q, Quality { recall: 1.0, trustworthiness: 1.0, k: 10, sampled: 50 });
+    }
+
+    #[test]
+    fn chance_keeps_little() {
+        let xy: Vec<[f32; 2]> = spread(500, 3.0, 1).iter().map(|p| p.map(|x| x as f32)).collect();
+        let points = blobs(500, 8, 5, 2);
+        let run = || quality(&points, &xy, Metric::Cosine, 10, 1000, 1).unwrap();
+        let q = same_on_any_threads(run);
+        assert!(q.recall < 0.05 && (q.trustworthiness - 0.5).abs() < 0.05, "{q:?}");
+        assert_eq!(q.sampled, 500);
+    }
+
+    #[test]
+    fn few_points_are_perfect() {
+        for n in 0..4 {
+            let q = quality(&blobs(n, 2, 1, 1), &vec![[0.0; 2]; n], Metric::Euclidean, 10, 9, 1);
+            assert!(q.unwrap().recall.is_finite());
+        }
+        assert!(quality(&blobs(4, 2, 1, 1), &[], Metric::Euclidean, 10, 9, 1).is_err());
+    }
+}
