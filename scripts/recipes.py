@@ -10,14 +10,14 @@ readme, cache = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
 opened = 0
 for path in sorted(cache.rglob("*.parquet")):
     rows = len(pd.read_parquet(path))
-    assert duckdb.sql(f"select count(*) from '{path}'").fetchone()[0] == rows, path
+    assert duckdb.sql(f"select count(*) from '{path}'").fetchall()[0][0] == rows, path
     opened += 1
 print(f"{opened} artifacts open in DuckDB and pandas")
 
-place = duckdb.sql("select count(*), count(distinct image), count(distinct (row, col)) from 'cache/latest/assign.parquet'").fetchone()
+place = duckdb.sql("select count(*), count(distinct image), count(distinct (row, col)) from 'cache/latest/assign.parquet'").fetchall()[0]
 assert place[0] == place[1] == place[2] > 0, place
-total = duckdb.sql("select sum(cost) from 'cache/latest/assign.parquet'").fetchone()[0]
-noted = duckdb.sql("select decode(value) from parquet_kv_metadata('cache/latest/assign.parquet') where decode(key) = 'tsne_grid.fact.cost'").fetchone()[0]
+total = duckdb.sql("select sum(cost) from 'cache/latest/assign.parquet'").fetchall()[0][0]
+noted = duckdb.sql("select decode(value) from parquet_kv_metadata('cache/latest/assign.parquet') where decode(key) = 'tsne_grid.fact.cost'").fetchall()[0][0]
 assert abs(total - float(noted)) < 1e-9, (total, noted)
 
 blocks = re.findall(r"```(sql|python)\n(.*?)```", readme, re.S)

@@ -16,5 +16,10 @@ cd "$work"
 PATH="$(dirname "$bin"):$PATH"
 awk '/^```make$/{on=1; next} /^```$/{on=0} on' "$root/README.md" >Makefile
 make -s wall.png && test -s wall.png
-make -q wall.png || { echo "make would do it again"; exit 1; }
+before=$(stat -c %y wall.png)
+make -s wall.png
+[ "$before" = "$(stat -c %y wall.png)" ] || { echo "make did it again"; exit 1; }
+rm "$(find photos -name '*.jpg' | sort | head -1)"
+make -s wall.png
+[ "$before" != "$(stat -c %y wall.png)" ] || { echo "make did not notice a missing picture"; exit 1; }
 echo "recipes: all ran"

@@ -102,7 +102,7 @@ pub struct Common {
 #[derive(Clone, Debug, Args)]
 pub struct Tables {
     /// Start from this Parquet table instead
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub input: Option<PathBuf>,
     /// Copy the artifact here too, unless it is there unchanged
     #[arg(long, value_name = "FILE")]
@@ -247,19 +247,10 @@ pub fn command() -> clap::Command {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    let units = [
-        ("GB", 1 << 30),
-        ("MB", 1 << 20),
-        ("kB", 1 << 10),
-        ("KB", 1 << 10),
-        ("G", 1 << 30),
-        ("M", 1 << 20),
-        ("B", 1),
-        ("", 1),
-    ];
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("KB", 1e3), ("G", 1e9), ("M", 1e6), ("B", 1.0), ("", 1.0)];
     let parsed = units.into_iter().find_map(|(unit, factor)| {
         let number: f64 = text.trim().strip_suffix(unit)?.trim().parse().ok()?;
-        (number.is_finite() && number >= 0.0).then_some((number * f64::from(factor)) as u64)
+        (number.is_finite() && number >= 0.0).then_some((number * factor) as u64)
     });
     parsed.ok_or_else(|| "not a size like 500MB or 2GB".into())
 }
@@ -285,7 +276,7 @@ mod tests {
 
     #[test]
     fn sizes_and_ages_are_read() {
-        assert_eq!((size("2GB"), size("1.5 MB"), size("7")), (Ok(2 << 30), Ok(3 << 19), Ok(7)));
+        assert_eq!((size("2GB"), size("1.5 MB"), size("7")), (Ok(2_000_000_000), Ok(1_500_000), Ok(7)));
         assert!(size("many").is_err() && size("-1GB").is_err());
         assert_eq!(age("2d"), Ok(Duration::from_secs(172_800)));
         assert!(age("soon").is_err());

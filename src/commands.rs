@@ -1,11 +1,12 @@
 //! What each command does: flags become settings, settings become calls, results become text for
 //! standard output.
 
+use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::cli::{
@@ -41,6 +42,14 @@ impl Answer {
     }
 }
 
+/// What a command that ran stages prints.
+enum Show<'a> {
+    /// The path of the picture.
+    Picture,
+    /// The path of the last stage's artifact, which is also copied to a place the user named.
+    Artifact(Option<&'a Path>),
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -48,8 +57,8 @@ impl Answer {
 pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
     let Cli { global, command } = cli;
     if let Some(threads) = global.threads {
-        if threads == 0 {
-            bail!(Halt::Usage("--threads has to be at least 1".into()));
+        if !(1..=1024).contains(&threads) {
+            bail!(Halt::Usage(format!("--threads is {threads}; it can be 1 to 1024")));
         }
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
     }
@@ -136,23 +145,15 @@ impl App {
 
     fn run(&self, args: RunArgs, last: Stage) -> Result<Answer> {
         let (request, dry_run) = self.run_request(args)?;
-        self.bring(&self.context(self.store(), true), &request, last, dry_run, None)
+        self.bring(&self.context(self.store(), true), &request, last, dry_run, Show::Picture)
     }
 
     /// Brings stages up to date, or says what that would do.
-    fn bring(
-        &self,
-        ctx: &Context,
-        request: &Request,
-        last: Stage,
-        dry_run: bool,
-        copy: Option<&Path>,
-    ) -> Result<Answer> {
+    fn bring(&self, ctx: &Context, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
         if dry_run {
             let standings = pipeline::status(ctx, request)?;
-            let names = ["images", "embed", "project", "assign", "render"];
-            let upto = &names[..2 + last as usize];
-            let todo: Vec<Standing> = standings.into_iter().filter(|s| upto.contains(&s.stage)).collect();
+            let later: Vec<&str> = Stage::ALL.into_iter().filter(|stage| *stage > last).map(Stage::name).collect();
+            let todo: Vec<Standing> = standings.into_iter().filter(|s| !later.contains(&s.stage)).collect();
             return Ok(self.answer(table(&todo), json!({"stages": todo})));
         }
         let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
@@ -163,13 +164,14 @@ impl App {
             Stage::Assign => outcome.assign.as_ref(),
             Stage::Render => outcome.render.as_ref(),
         };
-        if let (Some(copy), Some(made)) = (copy, made) {
-            copy_if_changed(&made.path, copy)?;
-        }
-        let line = match (last, made) {
-            (Stage::Render, _) => request.settings.render.output.display().to_string(),
-            (_, Some(made)) => made.path.display().to_string(),
-            _ => String::new(),
+        let line = match (show, made) {
+            (Show::Artifact(copy), Some(made)) => {
+                if let Some(copy) = copy {
+                    copy_if_changed(&made.path, copy)?;
+                }
+                made.path.display().to_string()
+            }
+            _ => request.settings.render.output.display().to_string(),
         };
         let mut answer = self.answer(line, outcome_json(&outcome, request));
         if request.settings.source.strict && outcome.embedded.counts.defective > 0 {
@@ -183,27 +185,21 @@ impl App {
         args.embed.apply(&mut settings.embed);
         let dry_run = args.common.dry_run;
         let request = self.request(args.common, settings)?;
-        self.bring(&self.context(self.store(), true), &request, Stage::Embed, dry_run, args.artifact.as_deref())
+        self.bring(
+            &self.context(self.store(), true),
+            &request,
+            Stage::Embed,
+            dry_run,
+            Show::Artifact(args.artifact.as_deref()),
+        )
     }
 
     fn project(&self, args: ProjectArgs) -> Result<Answer> {
         let mut settings = self.settings()?;
         args.embed.apply(&mut settings.embed);
         args.project.apply(&mut settings.project);
-        let dry_run = args.common.dry_run;
-        let request = self.request(args.common, settings)?;
-        let Tables { input, artifact } = args.tables;
-        let Some(input) = input else {
-            return self.bring(
-                &self.context(self.store(), true),
-                &request,
-                Stage::Project,
-                dry_run,
-                artifact.as_deref(),
-            );
-        };
-        self.from_table(artifact.as_deref(), |ctx| {
-            project::run(ctx, &request.settings.project, project::Input::table(&input)?)
+        self.stage(Stage::Project, args.common, args.tables, settings, |ctx, request, table| {
+            project::run(ctx, &request.settings.project, project::Input::table(table)?)
         })
     }
 
@@ -212,41 +208,47 @@ impl App {
         args.embed.apply(&mut settings.embed);
         args.project.apply(&mut settings.project);
         args.assign.apply(&mut settings.assign);
-        let dry_run = args.common.dry_run;
-        let request = self.request(args.common, settings)?;
-        let Tables { input, artifact } = args.tables;
-        let Some(input) = input else {
-            return self.bring(
-                &self.context(self.store(), true),
-                &request,
-                Stage::Assign,
-                dry_run,
-                artifact.as_deref(),
-            );
-        };
-        self.from_table(artifact.as_deref(), |ctx| {
-            assign::run(ctx, &request.settings.assign, &assign::Input::table(&input)?)
+        self.stage(Stage::Assign, args.common, args.tables, settings, |ctx, request, table| {
+            assign::run(ctx, &request.settings.assign, &assign::Input::table(table)?)
         })
     }
 
     fn render(&self, args: RenderArgs) -> Result<Answer> {
-        let Tables { input, artifact } = args.tables;
-        let (request, dry_run) = self.run_request(args.run)?;
-        match input {
-            None => {
-                self.bring(&self.context(self.store(), true), &request, Stage::Render, dry_run, artifact.as_deref())
-            }
-            Some(input) => self.from_table(artifact.as_deref(), |ctx| pipeline::render_table(ctx, &request, &input)),
-        }
+        let mut settings = self.settings()?;
+        args.run.embed.apply(&mut settings.embed);
+        args.run.project.apply(&mut settings.project);
+        args.run.assign.apply(&mut settings.assign);
+        args.run.render.apply(&mut settings.render);
+        self.stage(Stage::Render, args.run.common, args.tables, settings, pipeline::render_table)
     }
 
-    /// A stage that starts from a user's table; `latest/` keeps following the sources.
-    fn from_table(&self, copy: Option<&Path>, stage: impl FnOnce(&Context) -> Result<Made>) -> Result<Answer> {
+    /// A stage, and what it needs before it; or, with `--input`, `from_table` alone, while
+    /// `latest/` keeps following the sources.
+    fn stage(
+        &self,
+        stage: Stage,
+        common: Common,
+        tables: Tables,
+        settings: Settings,
+        from_table: impl FnOnce(&Context, &Request, &Path) -> Result<Made>,
+    ) -> Result<Answer> {
+        let dry_run = common.dry_run;
+        let request = self.request(common, settings)?;
+        let Tables { input, artifact } = tables;
+        let Some(input) = input else {
+            return self.bring(
+                &self.context(self.store(), true),
+                &request,
+                stage,
+                dry_run,
+                Show::Artifact(artifact.as_deref()),
+            );
+        };
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
-        let made = stage(&self.context(store, false))?;
-        if let Some(copy) = copy {
-            copy_if_changed(&made.path, copy)?;
+        let made = from_table(&self.context(store, false), &request, &input)?;
+        if let Some(copy) = artifact {
+            copy_if_changed(&made.path, &copy)?;
         }
         Ok(self.answer(made.path.display().to_string(), made_json(&made)))
     }
@@ -263,7 +265,11 @@ impl App {
     }
 
     fn verify(&self) -> Result<Answer> {
-        let mut report = self.store().verify()?;
+        let store = self.store();
+        ensure!(store.root().is_dir(), "there is no cache {}", store.root().display());
+        // A run that seals its parts removes files; that is no damage.
+        let _lock = pipeline::lock(&store, &*self.reporter)?;
+        let mut report = store.verify()?;
         let models = self.hub().models;
         if models.root().is_dir() {
             let weights = models.verify()?;
@@ -311,7 +317,7 @@ impl App {
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
         let request = Request { sources: vec![export], settings, hub: self.hub() };
-        self.bring(&self.context(Store::new(cache), true), &request, Stage::Render, false, None)
+        self.bring(&self.context(Store::new(cache), true), &request, Stage::Render, false, Show::Picture)
     }
 }
 
@@ -325,7 +331,10 @@ fn table(standings: &[Standing]) -> String {
 }
 
 fn made_json(made: &Made) -> Value {
-    json!({"path": made.path, "fresh": made.fresh, "facts": made.artifact.header.facts})
+    // Facts are kept as text; what reads as a number is one.
+    let value = |text: &String| text.parse::<f64>().map_or_else(|_| json!(text), |number| json!(number));
+    let facts: BTreeMap<&String, Value> = made.artifact.header.facts.iter().map(|(k, v)| (k, value(v))).collect();
+    json!({"path": made.path, "fresh": made.fresh, "facts": facts})
 }
 
 fn outcome_json(outcome: &Outcome, request: &Request) -> Value {

@@ -3,14 +3,14 @@
 //! source -> embed -> project -> assign -> render: each stage looks for the artifact with its key
 //! and makes it if it is not there. There is no scheduler because there is nothing to schedule.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::artifact::Artifact;
-use crate::artifact::rows::{AssignRow, ImageRow, RenderRow, Row, SkippedRow};
+use crate::artifact::rows::{AssignRow, EmbedRow, ImageRow, ProjectRow, RenderRow, Row, SkippedRow};
 use crate::artifact::shards;
 use crate::config::Settings;
 use crate::error::Halt;
@@ -19,7 +19,7 @@ use crate::report::{Event, Reporter};
 use crate::source::{self, Entry, Listing, Seen};
 use crate::stage::embed::{Embedded, survey};
 use crate::stage::{Context, Made, assign, embed, project, read_only, render};
-use crate::store::{Key, Store, canonical_json};
+use crate::store::{Key, ReadError, Store, canonical_json};
 
 /// Where the sources of the last run are remembered, in the cache.
 const SOURCES: &str = "sources.json";
@@ -35,6 +35,21 @@ pub enum Stage {
     Assign,
     /// Cells to a picture.
     Render,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Embed, Self::Project, Self::Assign, Self::Render];
+
+    /// Its name, which is also that of its table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embed => EmbedRow::STAGE,
+            Self::Project => ProjectRow::STAGE,
+            Self::Assign => AssignRow::STAGE,
+            Self::Render => RenderRow::STAGE,
+        }
+    }
 }
 
 /// What to bring up to date.
@@ -64,23 +79,36 @@ pub struct Outcome {
 /// # Errors
 /// Whatever stops a stage; what was made before stays.
 pub fn run(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
+    match bring(ctx, request, last) {
+        // A file that is damaged is put aside when it is read, so the second time it is made again.
+        Err(error) if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ReadError::Damaged { .. }))) => {
+            ctx.warn(format!("{error:#}; making it again"));
+            bring(ctx, request, last)
+        }
+        other => other,
+    }
+}
+
+fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     let settings = &request.settings;
     if last == Stage::Render {
         render::format(&settings.render)?;
     }
     let sources = sources(ctx, request)?;
     let listing = list(ctx, request, &sources)?;
-    if last >= Stage::Render {
+    let seen = load_seen(ctx, &sources);
+    let findings = survey(ctx, &listing.entries, &seen, false);
+    if last == Stage::Render {
         // An upper bound, known before anything is decoded.
-        let grid = assign::grid(&settings.assign, listing.entries.len());
-        render::size(&settings.render, listing.entries.len(), (grid.width, grid.height))?;
+        let pictures = findings.iter().filter(|f| !matches!(f, Some(embed::Finding::Refused(..)))).count();
+        let grid = assign::grid(&settings.assign, pictures);
+        render::size(&settings.render, pictures, (grid.width, grid.height))?;
     }
     let chosen = model::choose(&settings.embed, &request.hub)?;
-    let seen = load_seen(ctx, &sources);
-    let embedded = embed::run(ctx, &listing, &seen, &chosen, settings.source.strict)?;
+    let embedded = embed::run(ctx, &listing, findings, &seen, &chosen, settings.source.strict)?;
     remember_sources(ctx, &sources);
     let mut outcome = Outcome { embedded, project: None, assign: None, render: None };
-    summarise(ctx, &outcome.embedded);
+    summarise(ctx, &outcome.embedded, settings.source.strict);
     if last >= Stage::Project {
         let made = project::run(ctx, &settings.project, project::Input::Index(&outcome.embedded.embed.artifact))?;
         describe(ctx, "project", &made, &[("KL", "kl"), ("perplexity", "perplexity")]);
@@ -110,11 +138,14 @@ pub fn render_table(ctx: &Context, request: &Request, table: &Path) -> Result<Ma
     let settings = &request.settings;
     render::format(&settings.render)?;
     let input = render::Input::table(table, &settings.render)?;
-    let Ok(sources) = sources(ctx, request) else {
-        return render::run(ctx, &settings.render, &input, &HashMap::new());
+    let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
+    let sources = match sources(ctx, request) {
+        // Remembered sources may be gone; the kept thumbnails may still do.
+        Ok(sources) if named || sources.iter().all(|source| source.exists()) => sources,
+        _ => return render::run(ctx, &settings.render, &input, &HashMap::new()),
     };
     let listing = list(ctx, request, &sources)?;
-    let findings = survey(&listing.entries, &load_seen(ctx, &sources), true);
+    let findings = survey(ctx, &listing.entries, &load_seen(ctx, &sources), true);
     let mut places = HashMap::new();
     for (entry, finding) in listing.entries.iter().zip(&findings) {
         if let Some(embed::Finding::Picture(image, ..)) = finding {
@@ -141,7 +172,9 @@ fn places_of<'a>(rows: &'a [ImageRow], listing: &'a Listing) -> HashMap<&'a str,
 fn sources(ctx: &Context, request: &Request) -> Result<Vec<PathBuf>> {
     for named in [&request.sources, &request.settings.source.paths] {
         if !named.is_empty() {
-            return Ok(named.clone());
+            let place = |source: &PathBuf| source.canonicalize().unwrap_or_else(|_| source.clone());
+            let mut seen = BTreeSet::new();
+            return Ok(named.iter().filter(|source| seen.insert(place(source))).cloned().collect());
         }
     }
     let remembered = std::fs::read(ctx.store.root().join(SOURCES)).ok();
@@ -170,8 +203,9 @@ fn list(ctx: &Context, request: &Request, sources: &[PathBuf]) -> Result<Listing
     let output = &request.settings.render.output;
     let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let output = folder.canonicalize().map(|folder| folder.join(output.file_name().unwrap_or_default()));
-    let own = [ctx.store.root().canonicalize(), request.hub.models.root().canonicalize(), output];
-    let own: Vec<PathBuf> = own.into_iter().flatten().collect();
+    let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
+    let models = request.hub.models.is_in_use().then(|| request.hub.models.root().canonicalize());
+    let own: Vec<PathBuf> = cache.into_iter().chain(models).chain([output]).flatten().collect();
     let listing = source::list(sources, &request.settings.source, &own)?;
     listing.notes.iter().for_each(|note| ctx.note(note.clone()));
     Ok(listing)
@@ -187,7 +221,7 @@ fn load_seen(ctx: &Context, sources: &[PathBuf]) -> Seen {
 /// At most this many defective inputs are named one by one.
 const NAMED: usize = 20;
 
-fn summarise(ctx: &Context, embedded: &Embedded) {
+fn summarise(ctx: &Context, embedded: &Embedded, strict: bool) {
     let counts = &embedded.counts;
     let mut line = format!(
         "embed    {} new, {} reused, {} gone",
@@ -195,25 +229,28 @@ fn summarise(ctx: &Context, embedded: &Embedded) {
         thousands(counts.pictures.saturating_sub(counts.embedded)),
         thousands(counts.gone)
     );
-    for (count, what) in [(counts.duplicates, "duplicates"), (counts.damaged, "damaged"), (counts.skipped, "skipped")] {
+    let rows = SkippedRow::from_batch(&embedded.skipped.artifact.batch).unwrap_or_default();
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    rows.iter().for_each(|row| *reasons.entry(&row.reason).or_default() += 1);
+    let skipped = reasons.into_iter().map(|(reason, count)| (count, reason));
+    for (count, what) in [(counts.duplicates, "duplicates"), (counts.damaged, "damaged")].into_iter().chain(skipped) {
         if count > 0 {
             line.push_str(&format!(", {} {what}", thousands(count)));
         }
     }
-    if !embedded.skipped.fresh {
-        name_the_skipped(ctx, embedded);
+    if strict || !embedded.skipped.fresh {
+        name_the_skipped(ctx, &rows, &embedded.skipped.path);
     }
     ctx.note(line);
 }
 
-fn name_the_skipped(ctx: &Context, embedded: &Embedded) {
-    let Ok(rows) = SkippedRow::from_batch(&embedded.skipped.artifact.batch) else { return };
+fn name_the_skipped(ctx: &Context, rows: &[SkippedRow], table: &Path) {
     let defects: Vec<&SkippedRow> = rows.iter().filter(|row| embed::is_defect(row)).collect();
     for row in defects.iter().take(NAMED) {
         ctx.warn(format!("skipped {}: {}", row.path, row.detail));
     }
     if defects.len() > NAMED {
-        ctx.warn(format!("and {} more; all are in {}", defects.len() - NAMED, embedded.skipped.path.display()));
+        ctx.warn(format!("and {} more; all are in {}", defects.len() - NAMED, table.display()));
     }
 }
 
@@ -257,7 +294,7 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
     let sources = sources(ctx, request)?;
     let listing = list(ctx, request, &sources)?;
     let seen = load_seen(ctx, &sources);
-    let findings = survey(&listing.entries, &seen, true);
+    let findings = survey(ctx, &listing.entries, &seen, true);
     let strict = settings.source.strict;
     let mut standings = Vec::new();
 
@@ -276,8 +313,9 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
     let chosen = match model::choose(&settings.embed, &offline) {
         Ok(chosen) => chosen,
         Err(error) if error.downcast_ref::<Halt>().is_some() => return Err(error),
-        Err(_) => {
-            standings.push(stale("embed", vec!["the weights are not here yet".into()]));
+        Err(error) => {
+            let why = format!("{error:#}");
+            standings.push(stale("embed", vec![why.lines().next().unwrap_or_default().to_owned()]));
             wait_for(&mut standings, "embed");
             return Ok(standings);
         }
@@ -285,12 +323,15 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
     let key = embed::key(&chosen, &good);
     let found = ctx.look_up(&key);
     let complete = match &found {
-        Some(made) => shards::complete(&ctx.store, &made.artifact)?,
+        Some(made) => shards::intact(&ctx.store, &made.artifact, |damage| ctx.warn(damage))?,
         None => false,
     };
     let Some(embedded) = found.filter(|_| complete) else {
         let mut reasons = reasons(ctx, &key);
         reasons.extend(changed_images(ctx, &good));
+        if reasons.is_empty() {
+            reasons.push("corrupt".into());
+        }
         standings.push(stale("embed", reasons));
         wait_for(&mut standings, "embed");
         return Ok(standings);
@@ -301,8 +342,9 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
     let Some(projected) = standing(ctx, &mut standings, "project", &key) else { return Ok(standings) };
     let key = assign::key(&settings.assign, projected.artifact.header.content);
     let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok(standings) };
-    let count = AssignRow::from_batch(&assigned.artifact.batch)?.len();
-    let key = render::key(&settings.render, assigned.artifact.header.content, count)?;
+    let cells = AssignRow::from_batch(&assigned.artifact.batch)?;
+    let pictures = cells.iter().map(|row| row.image.as_str());
+    let key = render::key(&settings.render, assigned.artifact.header.content, pictures)?;
     if let Some(drawn) = standing(ctx, &mut standings, "render", &key) {
         let row = RenderRow::from_batch(&drawn.artifact.batch)?;
         let output = &settings.render.output;
@@ -343,13 +385,15 @@ fn standing(ctx: &Context, standings: &mut Vec<Standing>, stage: &'static str, k
 }
 
 fn wait_for(standings: &mut Vec<Standing>, stage: &str) {
-    let later = ["embed", "project", "assign", "render"].into_iter().skip_while(|s| *s != stage).skip(1);
+    let later = Stage::ALL.map(Stage::name).into_iter().skip_while(|s| *s != stage).skip(1);
     standings.extend(later.map(|s| stale(s, vec![format!("waits for {stage}")])));
 }
 
 /// Why there is no artifact with this key: it is compared with the last one of its stage.
 fn reasons(ctx: &Context, key: &Key) -> Vec<String> {
-    let Some(path) = ctx.store.latest(&format!("{}.parquet", key.stage)) else { return vec!["never run".into()] };
+    let name = format!("{}.parquet", key.stage);
+    let lost = ctx.store.latest_is_lost(&name);
+    let Some(path) = ctx.store.latest(&name) else { return vec![if lost { "corrupt" } else { "never run" }.into()] };
     let last = ctx.store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode);
     let Ok(last) = last else { return vec!["corrupt".into()] };
     let last = last.header.key;
@@ -412,8 +456,8 @@ fn change(what: &str, more: usize, fewer: usize) -> Option<String> {
 /// # Errors
 /// When nothing has been run with this cache, or the last index is damaged.
 pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
-    let stages = ["images", "skipped", "embed", "project", "assign", "render"];
-    let latest: Vec<PathBuf> = stages.iter().filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
+    let tables = [ImageRow::STAGE, SkippedRow::STAGE].into_iter().chain(Stage::ALL.map(Stage::name));
+    let latest: Vec<PathBuf> = tables.filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
     if latest.is_empty() {
         bail!(
             "nothing has been run with the cache {}; there is nothing to keep and so nothing is dropped",

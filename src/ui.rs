@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::report::{Event, Progress, Reporter};
 
@@ -78,9 +78,13 @@ impl Reporter for Terminal {
                 let template = match (total, bytes) {
                     (0, _) => "{prefix:<20} {spinner} {elapsed}  {msg}",
                     (_, true) => "{prefix:<20} {bar:28} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}",
-                    _ => "{prefix:<20} {bar:28} {human_pos}/{human_len}  {per_sec}  {eta} left  {msg}",
+                    _ => "{prefix:<20} {bar:28} {human_pos}/{human_len}  {rate}  {eta} left  {msg}",
                 };
                 let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+                let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let digits = usize::from(state.per_sec() < 20.0);
+                    let _ = write!(out, "{:.digits$}/s", state.per_sec());
+                });
                 bar.set_style(style);
                 bar.set_prefix(what.to_owned());
                 bar.enable_steady_tick(Duration::from_millis(100));

@@ -116,7 +116,7 @@ fn properties(header: &Header) -> WriterPropertiesBuilder {
     ];
     // Model facts are part of the parameters; they are repeated under names of their own so
     // that a reader need not parse JSON to find them.
-    for fact in ["model", "repo", "revision", "weights"] {
+    for fact in ["model", "weights"] {
         if let Some(Value::String(text)) = key.params.get(fact) {
             metadata.push(entry(fact, text.clone()));
         }
@@ -151,7 +151,7 @@ fn header(builder: &ParquetRecordBatchReaderBuilder<Bytes>) -> Result<Header> {
 }
 
 /// blake3 of a batch's names and values, the same however it was encoded or cut into pieces.
-pub fn content_digest(batch: &RecordBatch) -> Digest {
+pub(crate) fn content_digest(batch: &RecordBatch) -> Digest {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());

@@ -14,7 +14,8 @@ use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType,
 pub trait Row: Sized {
     /// The stage whose table it is; also its folder in the cache.
     const STAGE: &'static str;
-    /// Raised when columns change their names, types or meaning.
+    /// Raised when columns change their names, types or meaning, and whenever the stage would give
+    /// other rows for the same key.
     const FORMAT: u32;
 
     /// The rows as columns.

@@ -25,6 +25,16 @@ pub fn folder(params: &Value) -> String {
     format!("embed/{}", key.digest().short(20))
 }
 
+/// A row of a part, in the order in which rows were committed. Two runs that did not see each
+/// other may both have a part of one number.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct PartRow {
+    number: u32,
+    file: String,
+    row: u32,
+    image: String,
+}
+
 /// All embeddings of one model.
 pub struct Library {
     store: Store,
@@ -33,34 +43,34 @@ pub struct Library {
     dim: usize,
     /// Where each picture's vector is: file name and row.
     places: HashMap<String, (String, u32)>,
-    /// Unsealed parts by their number.
-    parts: BTreeMap<u32, String>,
+    /// Unsealed parts.
+    parts: BTreeSet<String>,
 }
 
 impl Library {
     /// Reads and checks every shard; damaged ones are put aside and reported to `damaged`, and
     /// their pictures count as never embedded.
-    ///
-    /// # Errors
-    /// When a file cannot be read for other reasons.
-    pub fn open(store: &Store, params: &Value, dim: usize, mut damaged: impl FnMut(String)) -> Result<Self> {
+    pub fn open(store: &Store, params: &Value, dim: usize, mut damaged: impl FnMut(String)) -> Self {
         let folder = folder(params);
         let mut library = Self {
             store: store.clone(),
             params: params.clone(),
             dim,
             places: HashMap::new(),
-            parts: BTreeMap::new(),
+            parts: BTreeSet::new(),
             folder,
         };
         for name in store.names(&library.folder) {
             let names = store.read(&library.path(&name)).map_err(anyhow::Error::from).and_then(shard_names);
             match names {
                 Ok(names) => library.add(&name, &names),
-                Err(error) => damaged(format!("{error:#}; its pictures are embedded again")),
+                Err(error) => {
+                    store.put_aside(&library.path(&name));
+                    damaged(format!("{error:#}; its pictures are embedded again"));
+                }
             }
         }
-        Ok(library)
+        library
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -78,8 +88,8 @@ impl Library {
                 None => drop(self.places.insert(image.clone(), place)),
             }
         }
-        if let Some(number) = part {
-            self.parts.insert(number, file.to_owned());
+        if part.is_some() {
+            self.parts.insert(file.to_owned());
         }
     }
 
@@ -108,7 +118,7 @@ impl Library {
     /// # Errors
     /// When the cache cannot be written.
     pub fn commit(&mut self, vectors: Vectors) -> Result<()> {
-        let number = self.parts.last_key_value().map_or(0, |(&last, _)| last + 1);
+        let number = self.parts.iter().filter_map(|part| part_number(part)).max().map_or(0, |last| last + 1);
         let names = vectors.names.clone();
         let file = self.write("part", &format!("part{number:06}.parquet"), &names, std::iter::once(Ok(vectors)))?;
         self.add(&file, &names);
@@ -122,35 +132,38 @@ impl Library {
     pub fn seal(&mut self) -> Result<()> {
         // In the order in which they were committed; what an interrupted sealing has already put
         // into a shard has its place there and is left out.
-        let mut rows: Vec<(u32, u32, String)> = self
+        let mut rows: Vec<PartRow> = self
             .places
             .iter()
-            .filter_map(|(image, (file, row))| Some((part_number(file)?, *row, image.clone())))
+            .filter_map(|(image, (file, row))| {
+                Some(PartRow { number: part_number(file)?, file: file.clone(), row: *row, image: image.clone() })
+            })
             .collect();
         rows.sort_unstable();
         for rows in rows.chunks(SHARD_ROWS) {
-            let names: Vec<String> = rows.iter().map(|(_, _, image)| image.clone()).collect();
-            let blocks = rows.chunk_by(|a, b| a.0 == b.0).map(|rows| self.rows_of_part(rows));
+            let names: Vec<String> = rows.iter().map(|row| row.image.clone()).collect();
+            let blocks = rows.chunk_by(|a, b| a.file == b.file).map(|rows| self.rows_of_part(rows));
             let file = self.write("shard", "parquet", &names, blocks)?;
             for (row, image) in names.into_iter().enumerate() {
                 self.places.insert(image, (file.clone(), row as u32));
             }
         }
-        for part in self.parts.values() {
-            fs_err::remove_file(self.path(part))?;
+        for part in std::mem::take(&mut self.parts) {
+            self.store.remove(&self.path(&part))?;
         }
-        self.parts.clear();
         Ok(())
     }
 
     /// Some rows of one part, one part in memory at a time.
-    fn rows_of_part(&self, rows: &[(u32, u32, String)]) -> Result<Vectors> {
-        let file = &self.parts[&rows[0].0];
+    fn rows_of_part(&self, rows: &[PartRow]) -> Result<Vectors> {
+        let file = &rows[0].file;
         let part = read_shard(self.store.read(&self.path(file))?).context("a part of the embeddings")?;
         let mut picked = Vectors { names: Vec::new(), dim: self.dim, values: Vec::new() };
-        for (_, row, image) in rows {
+        for PartRow { row, image, .. } in rows {
+            let at = *row as usize;
+            anyhow::ensure!(part.names.get(at) == Some(image), "the part {file} is not what it was when it was opened");
             picked.names.push(image.clone());
-            picked.values.extend_from_slice(part.row(*row as usize));
+            picked.values.extend_from_slice(part.row(at));
         }
         Ok(picked)
     }
@@ -226,6 +239,18 @@ pub fn complete(store: &Store, index: &Artifact) -> Result<bool> {
     Ok(EmbedRow::from_batch(&index.batch)?.iter().all(|row| present.contains(&row.shard)))
 }
 
+/// Whether every shard that an index points at is there and intact; a damaged one is put aside and
+/// its error given to `damaged`.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn intact(store: &Store, index: &Artifact, mut damaged: impl FnMut(String)) -> Result<bool> {
+    let folder = folder(&index.header.key.params);
+    let shards: BTreeSet<String> = EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.shard).collect();
+    let read = |shard| store.read(&store.root().join(&folder).join(shard)).map_err(|error| damaged(error.to_string()));
+    Ok(shards.into_iter().map(read).filter(Result::is_err).count() == 0)
+}
+
 /// Calls `each` with the position in `rows` and the vector of every row, one shard in memory at a
 /// time.
 fn visit(
@@ -268,7 +293,7 @@ mod tests {
     }
 
     fn open(store: &Store) -> Library {
-        Library::open(store, &json!({"model": "m"}), 2, |warning| panic!("{warning}")).unwrap()
+        Library::open(store, &json!({"model": "m"}), 2, |warning| panic!("{warning}"))
     }
 
     fn index_of(library: &Library, count: usize) -> (Vec<EmbedRow>, Digest) {
@@ -314,6 +339,24 @@ mod tests {
     }
 
     #[test]
+    fn two_writers_that_do_not_see_each_other_mix_nothing_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let (mut one, mut two) = (open(&store), open(&store));
+        one.commit(vectors(0, 1000)).unwrap();
+        two.commit(vectors(500, 2500)).unwrap();
+        let mut library = open(&store);
+        library.seal().unwrap();
+        let (rows, _) = index_of(&library, 2500);
+        visit(&store, &library.folder, &rows, |i, vector| {
+            assert_eq!(vector, [2.0 * i as f32, 2.0 * i as f32 + 1.0]);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(store.names(&library.folder).len(), 2);
+    }
+
+    #[test]
     fn a_damaged_shard_loses_its_pictures_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
@@ -325,7 +368,7 @@ mod tests {
         let file = library.places["00002"].0.clone();
         crate::store::replace_file(&store.root().join(&folder).join(file), |f| f.write_all(b"x")).unwrap();
         let mut warnings = Vec::new();
-        let library = Library::open(&store, &json!({"model": "m"}), 2, |warning| warnings.push(warning)).unwrap();
+        let library = Library::open(&store, &json!({"model": "m"}), 2, |warning| warnings.push(warning));
         assert_eq!(warnings.len(), 1);
         assert!(!library.contains("00002") && library.contains("00007"));
     }

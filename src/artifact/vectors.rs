@@ -117,7 +117,15 @@ pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<String>> {
 /// # Errors
 /// When the bytes are not a shard.
 pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
-    from_batch(&read_table(bytes)?)
+    let batch = read_table(bytes)?;
+    let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
+    let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
+    let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
+    Ok(Vectors {
+        names: names.iter().flatten().map(str::to_owned).collect(),
+        dim: lists.value_length() as usize,
+        values: values.values().to_vec(),
+    })
 }
 
 /// The vectors of a user's table: names from `image` or the first text column, vectors from
@@ -158,12 +166,16 @@ pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
 /// # Errors
 /// When there is no text column, a value is missing, or one appears twice.
 pub fn names(batch: &RecordBatch) -> Result<Vec<String>> {
-    let is_text =
-        |column: &ArrayRef| matches!(column.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let is_text = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => matches!(**values, DataType::Utf8 | DataType::LargeUtf8),
+        _ => false,
+    };
     let column = batch
         .column_by_name("image")
         .or_else(|| batch.columns().iter().find(|column| is_text(column)))
-        .context("no id column: neither `image` nor any text column")?;
+        .context("no id column: neither `image` nor any column of text (numbers will do under the name `image`)")?;
+    ensure!(!column.is_empty(), "the table has no rows");
     let column = cast(column, &DataType::Utf8)?;
     ensure!(column.null_count() == 0, "the id column has empty places");
     let names: Vec<String> = column.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
@@ -239,10 +251,7 @@ mod tests {
     #[test]
     fn a_shard_survives_its_file() {
         for (rows, dim) in [(0, 3), (1, 1), (200, 5)] {
-            let (mut vectors, bytes) = shard(rows, dim);
-            if rows == 0 {
-                vectors.dim = 0;
-            }
+            let (vectors, bytes) = shard(rows, dim);
             assert_eq!(shard_names(bytes.clone()).unwrap(), vectors.names);
             assert_eq!(read_shard(bytes).unwrap(), vectors);
         }

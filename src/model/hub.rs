@@ -19,7 +19,7 @@ use super::weights::{Layout, Wanted, canonical, from_file};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
 use crate::report::{Event, Progress, Reporter};
-use crate::store::Store;
+use crate::store::{Lock, Store};
 
 /// The pinned weights of VGG16.
 const REPO: &str = "timm/vgg16.tv_in1k";
@@ -77,6 +77,15 @@ impl Hub {
         self.reporter.event(&Event::Warning(text.to_owned()));
     }
 
+    /// Waits until no other process fetches weights.
+    pub(super) fn lock(&self) -> Result<Lock> {
+        let waiting = || {
+            self.reporter.event(&Event::Waiting("another run is fetching the weights".into()));
+            !self.reporter.interrupted()
+        };
+        Ok(self.models.lock(waiting)?.ok_or(Halt::Interrupted)?)
+    }
+
     /// The canonical file of the wanted tensors: from the hub's local cache if it is there,
     /// otherwise over the network.
     pub(super) fn obtain(&self, pin: &Pin, fetch: Fetch, wanted: &[Wanted]) -> Result<Vec<u8>> {
@@ -94,11 +103,6 @@ impl Hub {
         if self.offline {
             bail!("{}", self.not_to_be_had(pin, "--offline was given"));
         }
-        let waiting = || {
-            self.reporter.event(&Event::Waiting("another run is fetching the weights".into()));
-            !self.reporter.interrupted()
-        };
-        let _lock = self.models.lock(waiting)?.ok_or(Halt::Interrupted)?;
         self.fetch(pin, fetch, wanted)
     }
 

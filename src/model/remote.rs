@@ -83,6 +83,9 @@ impl<'a> Remote<'a> {
             status == 206,
             "the server answered {status} where a part was asked for (--fetch file asks for the whole)"
         );
+        let part = response.headers().get("content-range").and_then(|value| value.to_str().ok());
+        let right = part.is_some_and(|part| part.starts_with(&format!("bytes {from}-")));
+        ensure!(right, "the server sent another part: {part:?}");
         let mut bytes = Vec::with_capacity(count as usize);
         response.into_body().into_reader().take(count).read_to_end(&mut bytes)?;
         ensure!(bytes.len() as u64 == count, "the connection ended after {} of {count} bytes", bytes.len());

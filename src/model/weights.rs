@@ -53,25 +53,23 @@ impl Weights {
         let key = Key {
             stage: "weights".into(),
             version: 1,
-            params: serde_json::json!({"pin": pin, "layer": settings.layer}),
+            params: serde_json::json!({"pin": pin, "layer": settings.layer, "fetch": settings.fetch}),
             inputs: BTreeMap::new(),
         };
         let key = key.digest();
-        // A kept file is read and checked here, so that the digest that enters the model's key is
-        // that of bytes which are really there.
-        let kept = hub.models.find(FOLDER, &key).and_then(|path| match hub.models.read(&path) {
-            Ok(bytes) => Some((path, Digest::of(&bytes))),
-            Err(error) => {
-                hub.remark(&format!("{error}; fetching the weights again"));
-                None
-            }
-        });
-        let (path, digest) = match kept {
+        let (path, digest) = match kept(hub, &key) {
             Some(found) => found,
             None => {
-                let bytes = hub.obtain(&pin, settings.fetch, &wanted)?;
-                let published = hub.models.publish(FOLDER, &key, "safetensors", Durability::Synced, &bytes);
-                (published.context("cannot keep the weights under models/")?, Digest::of(&bytes))
+                // Whoever waited here finds what the other has fetched.
+                let _lock = hub.lock()?;
+                match kept(hub, &key) {
+                    Some(found) => found,
+                    None => {
+                        let bytes = hub.obtain(&pin, settings.fetch, &wanted)?;
+                        let published = hub.models.publish(FOLDER, &key, "safetensors", Durability::Synced, &bytes);
+                        (published.context("cannot keep the weights under models/")?, Digest::of(&bytes))
+                    }
+                }
             }
         };
         let origin = vec![("repo".into(), pin.repo.clone()), ("revision".into(), pin.revision.clone())];
@@ -90,11 +88,20 @@ impl Weights {
         };
         ensure!(Digest::of(bytes) == self.digest, "the weights changed while the program ran");
         let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-        for (name, tensor) in &tensors {
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            ensure!(values.iter().all(|x| x.is_finite()), "the weights hold a number that is not finite, in {name}");
-        }
         Ok(tensors)
+    }
+}
+
+/// The canonical file with this key, read and checked, so that the digest that enters the model's
+/// key is that of bytes which are really there.
+fn kept(hub: &Hub, key: &Digest) -> Option<(PathBuf, Digest)> {
+    let path = hub.models.find(FOLDER, key)?;
+    match hub.models.read(&path) {
+        Ok(bytes) => Some((path, Digest::of(&bytes))),
+        Err(error) => {
+            hub.remark(&format!("{error}; fetching the weights again"));
+            None
+        }
     }
 }
 
@@ -167,6 +174,11 @@ impl Layout {
 
 /// The canonical file of tensors whose bytes are given in the order of `wanted`.
 pub(super) fn canonical(wanted: &[Wanted], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
+    for (tensor, bytes) in wanted.iter().zip(bytes) {
+        let (numbers, _) = bytes.as_chunks();
+        let finite = numbers.iter().all(|&number| f32::from_le_bytes(number).is_finite());
+        ensure!(finite, "the weights hold a number that is not finite, in {}", tensor.names[0]);
+    }
     let views = wanted
         .iter()
         .zip(bytes)

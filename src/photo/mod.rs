@@ -126,8 +126,8 @@ fn looks_like_svg(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// As [`decode`], for what can be seen without decoding.
-pub fn probe(bytes: &[u8]) -> Result<(Facts, Option<&'static str>), Unreadable> {
-    guarded(|| open(bytes).map(|opened| (opened.facts, damage(opened.format, bytes))))
+pub fn probe(bytes: &[u8], budget: &Budget) -> Result<(Facts, Option<&'static str>), Unreadable> {
+    guarded(|| open(bytes, budget).map(|opened| (opened.facts, damage(opened.format, bytes))))
 }
 
 fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
@@ -142,17 +142,8 @@ fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
 /// A panic inside a decoder is an error like any other.
 pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Photo, Unreadable> {
     guarded(|| {
-        let Opened { mut decoder, format, facts, orientation } = open(bytes)?;
-        let pixels = u64::from(facts.width) * u64::from(facts.height);
-        let raw = decoder.total_bytes();
-        // Decoder output, its working copy (coefficients of a progressive JPEG, frames of an
-        // animation), and the RGB picture before and after it is turned upright.
-        let working = if format == ImageFormat::Jpeg { 6 * pixels } else { raw };
-        let need = raw + working + 6 * pixels + bytes.len() as u64;
-        let _share = budget.take(need).ok_or_else(|| {
-            let (need, most) = (need >> 20, budget.total() >> 20);
-            unreadable(Reason::TooLarge, format!("decoding takes about {need} MB; the budget is {most} MB"))
-        })?;
+        let Opened { mut decoder, format, facts, orientation, raw, working, need } = open(bytes, budget)?;
+        let _share = budget.take(need);
         // Limits are set here because a decoder that is opened by hand has none.
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(raw + working + (16 << 20));
@@ -168,9 +159,15 @@ struct Opened<'a> {
     format: ImageFormat,
     facts: Facts,
     orientation: Orientation,
+    /// Bytes that the decoder puts out.
+    raw: u64,
+    /// Bytes that it works with beside them.
+    working: u64,
+    /// All that decoding takes.
+    need: u64,
 }
 
-fn open(bytes: &[u8]) -> Result<Opened<'_>, Unreadable> {
+fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(unreadable(Reason::TooLarge, format!("a file of {} MB; the limit is 256 MB", bytes.len() >> 20)));
     }
@@ -192,7 +189,17 @@ fn open(bytes: &[u8]) -> Result<Opened<'_>, Unreadable> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = if turns(orientation) { (height, width) } else { (width, height) };
     let facts = Facts { format: name(format), width, height };
-    Ok(Opened { decoder: Box::new(decoder), format, facts, orientation })
+    let (pixels, raw) = (u64::from(width) * u64::from(height), decoder.total_bytes());
+    // Coefficients of a progressive JPEG, frames of an animation.
+    let working = if format == ImageFormat::Jpeg { 6 * pixels } else { raw };
+    // And the RGB picture, before and after it is turned upright.
+    let need = raw + working + 6 * pixels + bytes.len() as u64;
+    if need > budget.total() {
+        let (need, most) = (need >> 20, budget.total() >> 20);
+        let detail = format!("decoding takes about {need} MB; the budget is {most} MB");
+        return Err(unreadable(Reason::TooLarge, detail));
+    }
+    Ok(Opened { decoder: Box::new(decoder), format, facts, orientation, raw, working, need })
 }
 
 fn turns(orientation: Orientation) -> bool {
@@ -317,7 +324,7 @@ mod tests {
         let photo = decode(&bytes, &budget()).unwrap();
         assert_eq!((photo.facts.width, photo.facts.height), (4, 8));
         assert_eq!(photo.pixels.get_pixel(3, 0), picture.get_pixel(0, 0));
-        assert_eq!(probe(&bytes).unwrap(), (photo.facts, None));
+        assert_eq!(probe(&bytes, &budget()).unwrap(), (photo.facts, None));
     }
 
     #[test]

@@ -29,10 +29,21 @@ pub fn stretch(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     resize(picture, width, height, &ResizeOptions::new(), FilterType::Bilinear)
 }
 
+/// Sides further apart than this are brought nearer before scaling.
+const LONGEST: u32 = 8;
+
 /// The picture with its short side scaled to `short` as by [`square`], and of that the middle
 /// `side` x `side`.
 pub fn crop_middle(picture: &RgbImage, short: u32, side: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
+    let longest = width.min(height).saturating_mul(LONGEST);
+    if width.max(height) > longest {
+        // Of a very long picture only the middle is scaled: the rest would be cut off anyway, and
+        // a strip of 1 x 60,000 would become 256 x 15,360,000 first.
+        let (w, h) = (width.min(longest), height.min(longest));
+        let middle = crop_imm(picture, (width - w) / 2, (height - h) / 2, w, h).to_image();
+        return crop_middle(&middle, short, side);
+    }
     let scaled = |long: u32, other: u32| (u64::from(short) * u64::from(long) / u64::from(other)).max(1) as u32;
     let (width, height) = if width <= height { (short, scaled(height, width)) } else { (scaled(width, height), short) };
     let scaled = pillow::bilinear(picture, width, height);
@@ -104,5 +115,6 @@ mod tests {
         assert_eq!(picture.get_pixel(10, 100).0, [0; 3]);
         assert_eq!(picture.get_pixel(214, 100).0, [255; 3]);
         assert_eq!(crop_middle(&halves(1, 1), 256, 224).dimensions(), (224, 224));
+        assert_eq!(crop_middle(&halves(1, 60_000), 256, 224).dimensions(), (224, 224));
     }
 }

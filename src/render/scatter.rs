@@ -7,7 +7,7 @@ use super::mosaic::Tiles;
 use super::{Canvas, fill, paste};
 
 /// Rows drawn at a time.
-const BAND: u32 = 256;
+pub const BAND: u32 = 256;
 /// Radius of the dot of a point without a picture, in cells.
 const DOT: f64 = 0.11;
 

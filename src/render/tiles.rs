@@ -13,7 +13,7 @@ use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
 
 /// Raised when the same picture and size give another thumbnail.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// Where thumbnails come from: the cache, or the pictures themselves.
 pub struct Tiles<'a> {
@@ -53,7 +53,8 @@ impl<'a> Tiles<'a> {
 
     /// Whether the picture can be had.
     pub fn has(&self, image: &str) -> bool {
-        self.sources.contains_key(image) || self.cached(image).is_some()
+        self.sources.contains_key(image)
+            || self.place(image).is_some_and(|(folder, key)| self.store.find(&folder, &key).is_some())
     }
 
     /// Makes the thumbnails that are missing, on all cores; `done` is called after each picture

@@ -7,7 +7,7 @@ mod random;
 use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -18,19 +18,23 @@ use random::Random;
 
 /// The index that is written last: where it is, the export is complete.
 const LAST: &str = "your_instagram_activity/media/posts_1.json";
+/// Says that a folder is a sample and may be cleared.
+const MARK: &str = ".tsne-grid-sample";
 /// 2024-01-01 12:00 UTC; posts follow at some hours' distance.
 const FIRST_POST: i64 = 1_704_110_400;
 
-/// Writes an export of `images` pictures into `dir`, unless a complete one is there already.
+/// Writes an export of `images` pictures into `dir`, unless the same is there already; another
+/// sample is replaced.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// When the folder cannot be written, or holds something else.
 pub fn write(dir: &Path, images: u32, seed: u64) -> Result<()> {
     let plan = plan(images, seed);
     let index = ascii_json(&posts(&plan));
     if std::fs::read(dir.join(LAST)).is_ok_and(|there| there == index) {
         return Ok(());
     }
+    make_room(dir)?;
     plan.par_iter().try_for_each(|picture| {
         let mut bytes = Cursor::new(Vec::new());
         let drawn = picture.scene.draw(picture.seed);
@@ -43,6 +47,19 @@ pub fn write(dir: &Path, images: u32, seed: u64) -> Result<()> {
     let reel = json!({"ig_reels_media": [{"media": [{"uri": "media/reels/202403/reel_1.mp4", "creation_timestamp": FIRST_POST, "title": "in motion"}]}]});
     put(dir, &format!("{media}/reels.json"), &ascii_json(&reel))?;
     put(dir, LAST, &index)
+}
+
+/// Clears an older sample away; any other folder with something in it is not touched.
+fn make_room(dir: &Path) -> Result<()> {
+    let empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    let ours = dir.join(MARK).is_file();
+    ensure!(empty || ours, "{} is not empty and holds no sample of tsne-grid; name another folder", dir.display());
+    for folder in ["media", "your_instagram_activity"] {
+        if dir.join(folder).is_dir() {
+            fs_err::remove_dir_all(dir.join(folder))?;
+        }
+    }
+    put(dir, MARK, b"A synthetic export, drawn by `tsne-grid sample`. It is cleared when another is written here.\n")
 }
 
 fn put(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use zip::ZipArchive;
 
 use super::folder::is_hidden_name;
-use super::{Entry, Listing, Place, Refusal, Stamp, read_picture};
+use super::{Entry, Listing, Place, Refusal, Stamp, read_head};
 
 /// More entries than this are refused.
 const MAX_ENTRIES: usize = 200_000;
@@ -80,12 +80,23 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
 }
 
 impl Archive {
-    /// A picture's bytes; see [`Entry::read`].
-    pub(super) fn read(&self, index: usize) -> Result<Vec<u8>, Refusal> {
+    /// What `read` makes of an entry's bytes and its size.
+    pub(super) fn read(
+        &self,
+        index: usize,
+        read: impl FnOnce(&mut dyn Read, u64) -> Result<Vec<u8>, Refusal>,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut zip = self.zip.clone();
-        let entry = zip.by_index(index).map_err(|error| Refusal::new("unreadable", error))?;
+        let mut entry = zip.by_index(index).map_err(|error| Refusal::new("unreadable", error))?;
         let size = entry.size();
-        read_picture(entry, size)
+        read(&mut entry, size)
+    }
+
+    /// The first bytes of an entry.
+    pub(super) fn head(&self, index: usize) -> io::Result<Vec<u8>> {
+        let mut zip = self.zip.clone();
+        let entry = zip.by_index(index).map_err(io::Error::other)?;
+        read_head(entry)
     }
 
     /// Any entry's bytes, for JSON.

@@ -13,6 +13,9 @@ use super::{Entry, Listing, Place, Stamp};
 pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut Listing) -> Result<()> {
     let root = root.canonicalize()?;
     let ours = |entry: &DirEntry| own.iter().any(|path| path == entry.path());
+    for path in own.iter().filter(|path| path.starts_with(&root) && path.is_dir()) {
+        listing.skip(relative(&root, path), name, "own", "a folder of tsne-grid's own");
+    }
     let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !(hidden(entry) || ours(entry))) {
         match entry {
@@ -96,6 +99,9 @@ mod tests {
         let paths: Vec<&str> = listing.entries.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(paths, ["a.png", "b/1.jpg", "b/2.jpg"]);
         let skipped: Vec<(&str, &str)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
-        assert_eq!(skipped, [("b/up", "unreadable"), ("dangling", "unreadable"), ("socket", "not-a-file")]);
+        assert_eq!(
+            skipped,
+            [("cache", "own"), ("b/up", "unreadable"), ("dangling", "unreadable"), ("socket", "not-a-file")]
+        );
     }
 }

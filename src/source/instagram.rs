@@ -2,8 +2,8 @@
 //!
 //! An export is recognised by its folders, wherever they lie, and all parts of all exports are
 //! laid over each other: a `uri` is looked up among the names that were seen, in its own source
-//! first. Only the folder `media/` is ever read from an export, and from its indexes only the
-//! ones below; messages are neither listed nor opened.
+//! first. Of `your_instagram_activity/` only the indexes below are read; messages are neither
+//! listed nor opened. What else lies beside an export is an ordinary file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -46,10 +46,14 @@ pub(super) fn annotate(listing: &mut Listing) {
         let inside = entry.path[root.len()..].to_owned();
         if let Some(kind) = index_kind(&inside) {
             indexes.push((kind, entry));
+        } else if is_private(&inside) {
+            // Neither listed nor opened.
         } else if inside.starts_with("media/") {
             let folder = FOLDERS.iter().find(|(folder, _)| inside.starts_with(folder));
             let kind = folder.map_or(Kind::Other, |&(_, kind)| kind);
             media.push((inside, Entry { kind, ..entry }));
+        } else {
+            others.push(entry);
         }
     }
     // Posts first: what is both a post and something else is a post.
@@ -117,11 +121,19 @@ impl Known {
     }
 }
 
-/// The export roots of each source: the path before `your_instagram_activity/` or `media/…/`.
+/// What an export holds of other people and of the account: everything beside the indexes in
+/// `your_instagram_activity/`, and messages wherever they lie.
+fn is_private(inside: &str) -> bool {
+    inside.starts_with(ACTIVITY) || inside.split('/').any(|part| matches!(part, "messages" | "threads"))
+}
+
+/// The export roots of each source: the path before `your_instagram_activity/` or `media/posts/`
+/// and its like. (`media/other/` or `media/profile/` alone may be anybody's folder.)
 fn roots(entries: &[Entry]) -> BTreeMap<String, BTreeSet<String>> {
     let mut roots: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in entries {
-        let signs = std::iter::once(ACTIVITY).chain(FOLDERS.iter().map(|&(folder, _)| folder));
+        let telling = FOLDERS.iter().filter(|(_, kind)| !matches!(kind, Kind::Other | Kind::Profile));
+        let signs = std::iter::once(ACTIVITY).chain(telling.map(|&(folder, _)| folder));
         let root = signs.filter_map(|sign| Some(&entry.path[..find_part(&entry.path, sign)?])).min_by_key(|r| r.len());
         if let Some(root) = root {
             roots.entry(entry.source.to_string()).or_default().insert(root.to_owned());

@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 
 use crate::artifact::rows::{Micros, SkippedRow};
 use crate::config::{Kind, SourceSettings};
-use crate::photo::{MAX_FILE_BYTES, SNIFF_BYTES, sniff};
+use crate::photo::{MAX_FILE_BYTES, Reason, SNIFF_BYTES, Unreadable, sniff};
 use archive::Archive;
 
 /// One input, not yet read.
@@ -107,23 +107,36 @@ impl Listing {
 pub fn list(sources: &[PathBuf], settings: &SourceSettings, own: &[PathBuf]) -> Result<Listing> {
     let selection = select::Selection::new(settings)?;
     let mut listing = Listing::default();
-    for source in sources {
-        let name: Arc<str> = source_name(source).into();
+    for (source, name) in sources.iter().zip(source_names(sources)) {
+        let name: Arc<str> = name.into();
         let meta = std::fs::metadata(source)
             .map_err(|error| anyhow::anyhow!("cannot open the source {}: {error}", source.display()))?;
         if meta.is_dir() {
             folder::list(source, &name, own, &mut listing)?;
+        } else if !meta.is_file() {
+            bail!("the source {} is neither a folder nor a file", source.display());
         } else if is_zip(source)? {
             archive::list(source, &name, &meta, &mut listing)?;
-        } else if meta.is_file() {
-            listing.entries.push(Entry::plain(name.to_string(), name, Place::File(source.clone()), Stamp::of(&meta)));
         } else {
-            bail!("the source {} is neither a folder nor a file", source.display());
+            let place = Place::File(source.clone());
+            listing.entries.push(Entry::plain(name.to_string(), name, place, Stamp::of(&meta)));
         }
     }
     instagram::annotate(&mut listing);
     selection.apply(&mut listing);
     Ok(listing)
+}
+
+/// The sources' names; where two have the same, the second is `name (2)`.
+fn source_names(sources: &[PathBuf]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for source in sources {
+        let name = source_name(source);
+        let candidates = (2..).map(|count| format!("{name} ({count})"));
+        let free = std::iter::once(name.clone()).chain(candidates).find(|name| !names.contains(name));
+        names.push(free.unwrap_or(name));
+    }
+    names
 }
 
 /// The last part of a path, readable: of `.` and the like, that of the folder they mean.
@@ -168,29 +181,58 @@ impl Entry {
         }
     }
 
+    /// Why its first bytes already say that it is not for us, if they do.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let head = match &self.place {
+            Place::File(path) => std::fs::File::open(path).and_then(read_head),
+            Place::Zip { archive, index } => archive.head(*index),
+        };
+        match head {
+            Ok(head) => sniff(&head).err().map(|no| self.refuse(no)),
+            Err(error) => Some(Refusal::new("unreadable", error)),
+        }
+    }
+
     /// All its bytes, if its first ones look like a picture: anything else (a film of 3 GB) is
     /// not read on.
     ///
     /// # Errors
     /// The reason and the detail for the list of skipped inputs.
     pub fn read(&self) -> Result<Vec<u8>, Refusal> {
+        let unreadable = |error: std::io::Error| Refusal::new("unreadable", error);
         match &self.place {
             Place::File(path) => {
-                let unreadable = |error: std::io::Error| Refusal::new("unreadable", error);
                 let file = std::fs::File::open(path).map_err(unreadable)?;
                 let size = file.metadata().map_err(unreadable)?.len();
-                read_picture(file, size)
+                self.read_picture(file, size)
             }
-            Place::Zip { archive, index } => archive.read(*index),
+            Place::Zip { archive, index } => archive.read(*index, |stream, size| self.read_picture(stream, size)),
         }
     }
 
-    /// The file this input is, unless it is inside a zip.
-    pub fn file(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            Place::Zip { .. } => None,
+    /// Reads a stream whole once its head looks like a picture, up to the file limit.
+    fn read_picture(&self, mut stream: impl Read, size: u64) -> Result<Vec<u8>, Refusal> {
+        let unreadable = |error: std::io::Error| Refusal::new("unreadable", error);
+        let mut bytes = read_head(&mut stream).map_err(unreadable)?;
+        sniff(&bytes).map_err(|no| self.refuse(no))?;
+        let limit = || Refusal::new("too-large", format!("larger than {} MB", MAX_FILE_BYTES >> 20));
+        if size > MAX_FILE_BYTES {
+            return Err(limit());
         }
+        bytes.reserve_exact(size as usize);
+        stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES { Err(limit()) } else { Ok(bytes) }
+    }
+
+    /// What is no picture is harmless, unless it has a picture's name: then something went wrong
+    /// with it (a copy that broke off, an error page that was saved).
+    fn refuse(&self, no: Unreadable) -> Refusal {
+        let suffix = self.path.rsplit_once('.').map(|(_, suffix)| suffix.to_ascii_lowercase()).unwrap_or_default();
+        let named_so = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"].contains(&suffix.as_str());
+        if no.reason == Reason::NotAnImage && named_so {
+            return Refusal::new(Reason::Undecodable, "named like a picture, but holds none");
+        }
+        Refusal::new(no.reason, no.detail)
     }
 
     /// As a row of the list of skipped inputs.
@@ -204,17 +246,8 @@ impl Entry {
     }
 }
 
-/// Reads a stream whole once its head looks like a picture, up to the file limit.
-fn read_picture(mut stream: impl Read, size: u64) -> Result<Vec<u8>, Refusal> {
-    let unreadable = |error: std::io::Error| Refusal::new("unreadable", error);
-    let mut bytes = Vec::with_capacity(SNIFF_BYTES);
-    stream.by_ref().take(SNIFF_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    sniff(&bytes).map_err(|no| Refusal::new(no.reason, no.detail))?;
-    let limit = || Refusal::new("too-large", format!("larger than {} MB", MAX_FILE_BYTES >> 20));
-    if size > MAX_FILE_BYTES {
-        return Err(limit());
-    }
-    bytes.reserve_exact(size as usize);
-    stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES { Err(limit()) } else { Ok(bytes) }
+fn read_head(stream: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(SNIFF_BYTES);
+    stream.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
 }

@@ -47,14 +47,16 @@ impl Seen {
         )]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut seen = Self { listed_ns: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX), ..Default::default() };
-        for source in sources {
+        for (source, name) in sources.iter().zip(super::source_names(sources)) {
             let key = source_key(source);
-            seen.sources.push((super::source_name(source), key));
+            seen.sources.push((name, key));
             let Some(path) = store.find(FOLDER, &key) else { continue };
-            let rows = store
-                .read(&path)
-                .map_err(anyhow::Error::from)
-                .and_then(|bytes| SeenRow::from_batch(&Artifact::decode(bytes)?.batch));
+            let rows = store.read(&path).map_err(anyhow::Error::from).and_then(|bytes| {
+                let artifact = Artifact::decode(bytes)?;
+                // Another version may have judged otherwise: start afresh, silently.
+                let current = artifact.header.key.version == SeenRow::FORMAT;
+                if current { SeenRow::from_batch(&artifact.batch) } else { Ok(Vec::new()) }
+            });
             match rows {
                 Ok(rows) => rows.into_iter().for_each(|row| seen.insert(row)),
                 Err(error) => notes.push(format!("{error:#}; the source is read again")),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Context, Facts, Made};
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
@@ -44,11 +44,19 @@ impl Input {
             let (names, x, y) =
                 (vectors::names(&batch)?, vectors::numbers(&batch, "x")?, vectors::numbers(&batch, "y")?);
             let cells = vectors::optional_numbers(&batch, "row")?.zip(vectors::optional_numbers(&batch, "col")?);
-            let mut pinned = Vec::new();
+            let mut pinned: Vec<(usize, u32, u32)> = Vec::new();
             for (i, (row, col)) in cells.into_iter().flat_map(|(rows, cols)| rows.into_iter().zip(cols)).enumerate() {
-                let (Some(row), Some(col)) = (row, col) else { continue };
+                let given = |v: Option<f64>| v.filter(|v| !v.is_nan());
+                let (row, col) = match (given(row), given(col)) {
+                    (None, None) => continue,
+                    (Some(row), Some(col)) => (row, col),
+                    _ => bail!("`{}` has only one of row and col", names[i]),
+                };
                 let whole = |v: f64| v.fract() == 0.0 && (0.0..f64::from(1 << 20)).contains(&v);
-                ensure!(whole(row) && whole(col), "row {row}, col {col} is no cell");
+                ensure!(whole(row) && whole(col), "row {row}, col {col} of `{}` is no cell", names[i]);
+                if let Some((other, ..)) = pinned.iter().find(|&&(_, r, c)| (r, c) == (row as u32, col as u32)) {
+                    bail!("`{}` and `{}` are both pinned to row {row}, col {col}", names[*other], names[i]);
+                }
                 pinned.push((i, row as u32, col as u32));
             }
             let rows =

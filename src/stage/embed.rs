@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::{Context, Facts, Made};
 use crate::artifact::rows::{EmbedRow, ImageRow, Row, SkippedRow};
 use crate::artifact::shards::{self, Library};
-use crate::artifact::vectors::{SHARD_ROWS, Vectors};
+use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, content_digest};
 use crate::model::Chosen;
 use crate::photo::{self, Reason};
@@ -23,6 +23,8 @@ use crate::store::{Digest, Key};
 
 /// Vectors are committed this often: what a kill can cost.
 const COMMIT_EVERY: Duration = Duration::from_secs(4);
+/// Vectors are also committed when this many wait, which bounds the memory.
+const COMMIT_ROWS: usize = 512;
 /// Inputs decoded together while the network works on those before them.
 const CHUNK: usize = 32;
 
@@ -92,15 +94,18 @@ pub fn table_key<R: Row>(batch: &RecordBatch) -> Key {
     }
 }
 
-/// What each input is, as far as it is known without decoding; `read` also reads and hashes the
-/// inputs that were not seen before.
-pub fn survey(entries: &[Entry], seen: &Seen, read: bool) -> Vec<Option<Finding>> {
+/// What each input is, as far as it is known without decoding: from earlier runs, or from the
+/// first bytes of what is no picture; `read` also reads and hashes the pictures that are new.
+pub fn survey(ctx: &Context, entries: &[Entry], seen: &Seen, read: bool) -> Vec<Option<Finding>> {
     let look = |entry: &Entry| {
         if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
             return Some(Finding::Picture(image.to_owned(), *bytes, fate.clone()));
         }
-        read.then(|| match entry.read() {
-            Ok(bytes) => known(&bytes, seen),
+        if !read {
+            return entry.refusal().map(|no| Finding::Refused(no.reason, no.detail));
+        }
+        Some(match entry.read() {
+            Ok(bytes) => known(ctx, &bytes, seen),
             Err(no) => Finding::Refused(no.reason, no.detail),
         })
     };
@@ -108,12 +113,14 @@ pub fn survey(entries: &[Entry], seen: &Seen, read: bool) -> Vec<Option<Finding>
 }
 
 /// What bytes are, without decoding them.
-fn known(bytes: &[u8], seen: &Seen) -> Finding {
+fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
     let image = Digest::of(bytes).to_string();
     let fate = match seen.fate(&image) {
         Some((_, fate)) => fate.clone(),
-        None => match photo::probe(bytes) {
+        None => match photo::probe(bytes, &ctx.budget) {
             Ok((facts, damage)) => Fate::Good(facts, damage.map(str::to_owned)),
+            // A limit is this machine's, not the picture's: it is not remembered.
+            Err(no) if no.reason == Reason::TooLarge => return Finding::Refused(no.reason.to_string(), no.detail),
             Err(no) => Fate::Bad(no.reason.to_string(), no.detail),
         },
     };
@@ -129,14 +136,21 @@ pub fn good_images(findings: &[Option<Finding>], strict: bool) -> BTreeSet<Strin
     good.collect()
 }
 
-/// Brings the embeddings of the listed inputs up to date.
+/// Brings the embeddings of the listed inputs up to date; `findings` is what [`survey`] knows of
+/// them.
 ///
 /// # Errors
 /// When the cache cannot be read or written, the model fails, the user interrupts, or no picture
 /// is left.
-pub fn run(ctx: &Context, listing: &Listing, seen: &Seen, chosen: &Chosen, strict: bool) -> Result<Embedded> {
+pub fn run(
+    ctx: &Context,
+    listing: &Listing,
+    mut findings: Vec<Option<Finding>>,
+    seen: &Seen,
+    chosen: &Chosen,
+    strict: bool,
+) -> Result<Embedded> {
     let entries = &listing.entries;
-    let mut findings = survey(entries, seen, false);
     let mut embedded = 0;
     let ready = findings.iter().all(Option::is_some).then(|| key(chosen, &good_images(&findings, strict)));
     let found = ready.and_then(|key| ctx.look_up(&key));
@@ -147,7 +161,7 @@ pub fn run(ctx: &Context, listing: &Listing, seen: &Seen, chosen: &Chosen, stric
     let made = match found {
         Some(made) => made,
         None => {
-            let mut library = Library::open(&ctx.store, &chosen.params, chosen.dim, |warning| ctx.warn(warning))?;
+            let mut library = Library::open(&ctx.store, &chosen.params, chosen.dim, |warning| ctx.warn(warning));
             let before = library.len();
             embed_missing(ctx, entries, seen, chosen, &mut findings, &mut library)?;
             embedded = library.len() - before;
@@ -189,7 +203,7 @@ fn publish_index(
     artifact.header.content = content;
     // An index whose shards were lost is in the way of the new one.
     if let Some(stale) = ctx.store.find(EmbedRow::STAGE, &artifact.header.key.digest()) {
-        fs_err::remove_file(stale)?;
+        ctx.store.remove(&stale)?;
     }
     ctx.publish(artifact)
 }
@@ -277,7 +291,7 @@ fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Cho
     let image = Digest::of(&bytes).to_string();
     let bad_before = matches!(seen.fate(&image), Some((_, Fate::Bad(..))));
     if bad_before || present.contains(&image) {
-        return Read::Finding(known(&bytes, seen));
+        return Read::Finding(known(ctx, &bytes, seen));
     }
     let size = bytes.len() as u64;
     match photo::decode(&bytes, &ctx.budget) {
@@ -285,7 +299,6 @@ fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Cho
             let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
             Read::ToEmbed(Finding::Picture(image, size, fate), chosen.input.of(&photo.pixels))
         }
-        // A limit is this machine's, not the picture's: it is not remembered.
         Err(no) if no.reason == Reason::TooLarge => Read::Finding(Finding::Refused(no.reason.to_string(), no.detail)),
         Err(no) => Read::Finding(Finding::Picture(image, size, Fate::Bad(no.reason.to_string(), no.detail))),
     }
@@ -340,7 +353,7 @@ impl<'a> Network<'a> {
         self.bar.advance(names.len() as u64);
         self.done.names.extend(names);
         self.done.values.extend(values);
-        if self.committed.elapsed() >= COMMIT_EVERY || self.done.names.len() >= SHARD_ROWS {
+        if self.committed.elapsed() >= COMMIT_EVERY || self.done.names.len() >= COMMIT_ROWS {
             self.commit()?;
         }
         Ok(())
@@ -403,7 +416,7 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
 /// Whether an input was skipped because something is wrong with it, rather than because it was not
 /// asked for or is no picture.
 pub fn is_defect(row: &SkippedRow) -> bool {
-    !["not-selected", "not-an-image", "video", "not-a-file"].contains(&row.reason.as_str())
+    !["not-selected", "not-an-image", "video", "not-a-file", "own"].contains(&row.reason.as_str())
 }
 
 fn count(listing: &Listing, images: &[ImageRow], skipped: &[SkippedRow], embedded: usize, gone: usize) -> Counts {

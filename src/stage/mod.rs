@@ -64,7 +64,11 @@ impl Context {
     /// The artifact with this key, if it is there and intact; a damaged one is a loud miss.
     pub fn look_up(&self, key: &Key) -> Option<Made> {
         let path = self.store.find(&key.stage, &key.digest())?;
-        let read = self.store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode);
+        let read = match self.store.read(&path) {
+            // Intact bytes that are no artifact are as good as damaged.
+            Ok(bytes) => Artifact::decode(bytes).inspect_err(|_| drop(self.store.put_aside(&path))),
+            Err(error) => Err(error.into()),
+        };
         match read {
             Ok(artifact) => Some(Made { path, artifact, fresh: true }),
             Err(error) => {
@@ -131,7 +135,8 @@ pub fn read_only(error: &std::io::Error) -> bool {
 /// When either file cannot be read or written.
 pub fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs_err::read(from)?;
-    if std::fs::read(to).is_ok_and(|there| there == bytes) {
+    let same_size = std::fs::metadata(to).is_ok_and(|there| there.is_file() && there.len() == bytes.len() as u64);
+    if same_size && std::fs::read(to).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
     Ok(crate::store::replace_file(to, |file| file.write_all(&bytes))?)

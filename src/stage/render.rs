@@ -1,5 +1,6 @@
 //! `render`: cells become a picture.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
@@ -15,14 +16,17 @@ use crate::config::{RenderSettings, Style};
 use crate::error::Halt;
 use crate::render::encode::{Format, encode};
 use crate::render::mosaic::{Mosaic, length};
-use crate::render::scatter::{Scatter, places};
-use crate::render::tiles::Tiles;
+use crate::render::scatter::{BAND, Scatter, places};
+use crate::render::tiles::{self, Tiles};
 use crate::render::{Canvas, colours};
 use crate::source::Entry;
 use crate::store::{Digest, Key, replace_file};
 
 /// Pictures up to this size are kept in the cache too.
 const KEEP_BYTES: u64 = 16 << 20;
+
+/// A band of a picture may take this much memory.
+const MAX_BAND_BYTES: u64 = 1 << 30;
 
 /// What is to be drawn.
 pub struct Input {
@@ -99,6 +103,9 @@ fn cells(numbers: Vec<f64>) -> Result<Vec<u32>> {
 /// # Errors
 /// [`Halt::Usage`] when there is none.
 pub fn format(settings: &RenderSettings) -> Result<Format> {
+    if settings.output.is_dir() {
+        bail!(Halt::Usage(format!("render.output is {}, a folder", settings.output.display())));
+    }
     Format::of(&settings.output).ok_or_else(|| {
         let name = settings.output.display();
         Halt::Usage(format!("render.output is {name}; its suffix has to be .jpg, .png or .webp")).into()
@@ -122,14 +129,28 @@ pub fn size(settings: &RenderSettings, count: usize, grid: (u32, u32)) -> Result
         Style::Scatter => (u64::from(settings.canvas), u64::from(settings.canvas)),
     };
     format(settings)?.check(width, height)?;
+    // The picture is drawn in bands: a row of cells, or of a scatter so many rows; WebP is one.
+    let rows = match (settings.style, format(settings)?) {
+        (_, Format::Webp) => height,
+        (Style::Grid, _) => u64::from(settings.cell + settings.gap),
+        (Style::Scatter, _) => u64::from(BAND),
+    };
+    let band = width.saturating_mul(rows).saturating_mul(3);
+    if band > MAX_BAND_BYTES {
+        bail!(
+            "a picture {width} pixels wide takes {} MB for {rows} rows of it; make cells or canvas smaller",
+            band >> 20
+        );
+    }
     Ok((width as u32, height as u32))
 }
 
-/// The key of a picture of rows with this digest.
+/// The key of a picture of rows with this digest; `pictures` are those that can be had, the others
+/// being shown as colours.
 ///
 /// # Errors
 /// [`Halt::Usage`] when the output has no known suffix.
-pub fn key(settings: &RenderSettings, rows: Digest, pictures: usize) -> Result<Key> {
+pub fn key<'a>(settings: &RenderSettings, rows: Digest, pictures: impl Iterator<Item = &'a str>) -> Result<Key> {
     let format = format(settings)?;
     let mut params = serde_json::to_value(settings)?;
     let fields = params.as_object_mut().context("settings are a table")?;
@@ -139,8 +160,13 @@ pub fn key(settings: &RenderSettings, rows: Digest, pictures: usize) -> Result<K
         fields.remove("quality");
     }
     fields.insert("format".into(), json!(format));
-    fields.insert("pictures".into(), json!(pictures));
-    let inputs = BTreeMap::from([("assign".to_owned(), rows)]);
+    fields.remove(if settings.style == Style::Grid { "canvas" } else { "gap" });
+    fields.insert("tiles".into(), json!(tiles::VERSION));
+    let mut hasher = blake3::Hasher::new();
+    for image in pictures {
+        hasher.update(image.as_bytes());
+    }
+    let inputs = BTreeMap::from([("assign".to_owned(), rows), ("pictures".to_owned(), Digest::from_hasher(&hasher))]);
     Ok(Key { stage: RenderRow::STAGE.into(), version: RenderRow::FORMAT, params, inputs })
 }
 
@@ -154,7 +180,7 @@ pub fn run(ctx: &Context, settings: &RenderSettings, input: &Input, sources: &Ha
     }
     let (width, height) = size(settings, input.rows.len(), input.grid())?;
     let tiles = Tiles::new(&ctx.store, &ctx.budget, settings.cell, settings.fit, sources.clone());
-    let pictures = input.rows.iter().filter(|row| tiles.has(&row.image)).count();
+    let pictures = input.rows.iter().map(|row| row.image.as_str()).filter(|image| tiles.has(image));
     let key = key(settings, input.digest, pictures)?;
     if let Some(mut made) = ctx.look_up(&key) {
         let drawn = RenderRow::from_batch(&made.artifact.batch)?;
@@ -171,7 +197,19 @@ pub fn run(ctx: &Context, settings: &RenderSettings, input: &Input, sources: &Ha
             return Ok(made);
         }
     }
-    let complete = draw(ctx, settings, input, &tiles, (width, height))?;
+    let unknown = input.rows.iter().filter(|row| !tiles.has(&row.image)).count();
+    if unknown > 0 && unknown < input.rows.len() || unknown > 0 && !sources.is_empty() {
+        ctx.warn(format!(
+            "{unknown} of {} are no pictures of the sources; they are shown as colours",
+            input.rows.len()
+        ));
+    }
+    let missing = draw(ctx, settings, input, &tiles, (width, height))?;
+    if missing > 0 {
+        // The picture with its holes is there to look at, but it is no result: the next run tries again.
+        let output = settings.output.display();
+        bail!("{missing} pictures could not be read any more; their cells are empty in {output}; run again");
+    }
     let bytes = fs_err::read(&settings.output)?;
     let row = RenderRow {
         output: settings.output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -182,18 +220,13 @@ pub fn run(ctx: &Context, settings: &RenderSettings, input: &Input, sources: &Ha
         picture: (bytes.len() as u64 <= KEEP_BYTES).then_some(Blob(bytes)),
     };
     let artifact = Artifact::new(key, RenderRow::to_batch(&[row]), Facts::new());
-    if !complete {
-        // A picture with holes is shown but not remembered: the next run tries again.
-        ctx.warn("some cells stayed empty; run again once the pictures are readable");
-        return Ok(Made { path: settings.output.clone(), artifact, fresh: false });
-    }
     let made = ctx.publish(artifact)?;
     ctx.latest(&made)?;
     Ok(made)
 }
 
-/// Draws the picture into the output file; whether every tile could be had.
-fn draw(ctx: &Context, settings: &RenderSettings, input: &Input, tiles: &Tiles<'_>, size: (u32, u32)) -> Result<bool> {
+/// Draws the picture into the output file; gives the number of tiles that could not be had.
+fn draw(ctx: &Context, settings: &RenderSettings, input: &Input, tiles: &Tiles<'_>, size: (u32, u32)) -> Result<usize> {
     let wanted: Vec<&str> = input.rows.iter().map(|row| row.image.as_str()).filter(|image| tiles.has(image)).collect();
     let bar = ctx.reporter.bar("thumbnails", wanted.len() as u64, false);
     let failures = tiles.prepare(&wanted, || {
@@ -204,13 +237,17 @@ fn draw(ctx: &Context, settings: &RenderSettings, input: &Input, tiles: &Tiles<'
     ctx.go_on()?;
     failures.iter().for_each(|line| ctx.warn(line.clone()));
     let drawn = ctx.reporter.bar("drawing", input.rows.len() as u64, false);
+    let missing = Cell::new(0);
     let tile = |i: usize| {
         ctx.go_on()?;
         drawn.advance(1);
         let plain = || RgbImage::from_pixel(settings.cell, settings.cell, Rgb(input.colours[i]));
         let image = &input.rows[i].image;
         Ok(match (tiles.has(image), settings.style) {
-            (true, _) => tiles.tile(image),
+            (true, _) => tiles.tile(image).or_else(|| {
+                missing.set(missing.get() + 1);
+                None
+            }),
             (false, Style::Grid) => Some(plain()),
             (false, Style::Scatter) => None,
         })
@@ -239,7 +276,8 @@ fn draw(ctx: &Context, settings: &RenderSettings, input: &Input, tiles: &Tiles<'
     };
     let format = format(settings)?;
     write_picture(settings, |out| encode(&mut *canvas, format, settings.quality, out))?;
-    Ok(failures.is_empty())
+    drop(canvas);
+    Ok(missing.get())
 }
 
 /// Writes the output file in one rename; keeps the error's type.

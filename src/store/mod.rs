@@ -70,6 +70,11 @@ impl Store {
         Self { root: root.into() }
     }
 
+    /// Whether the folder is a store's, rather than one of the user's that has its name.
+    pub fn is_in_use(&self) -> bool {
+        self.root.join("lock").is_file()
+    }
+
     /// The folder everything is kept under.
     pub fn root(&self) -> &Path {
         &self.root
@@ -149,8 +154,9 @@ impl Store {
         write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> io::Result<PathBuf> {
         match self.find(folder, key) {
-            Some(first) => Ok(first),
-            None => self.write(folder, key, suffix, durability, write),
+            // What is there but cannot be read is no first writer: it is put aside and replaced.
+            Some(first) if self.read(&first).is_ok() => Ok(first),
+            _ => self.write(folder, key, suffix, durability, write),
         }
     }
 
@@ -160,12 +166,16 @@ impl Store {
     /// # Errors
     /// Whatever the disk says.
     pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        let newest = self.write(folder, key, suffix, Durability::Synced, |file| file.write_all(bytes))?;
         let prefix = format!("{}-", key.short(KEY_DIGITS));
+        let same = format!("{prefix}{}.{suffix}", Digest::of(bytes).short(DIGEST_DIGITS));
+        if self.names(folder).contains(&same) {
+            return Ok(self.root.join(folder).join(same));
+        }
+        let newest = self.write(folder, key, suffix, Durability::Synced, |file| file.write_all(bytes))?;
         for name in self.names(folder).iter().filter(|name| name.starts_with(&prefix)) {
             let path = self.root.join(folder).join(name);
             if path != newest {
-                fs::remove_file(path)?;
+                self.remove(&path)?;
             }
         }
         Ok(newest)
@@ -180,7 +190,7 @@ impl Store {
         write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> io::Result<PathBuf> {
         let folder = self.root.join(folder);
-        fs::create_dir_all(&folder)?;
+        create_folder(&folder)?;
         let temp = TempFile::create(&folder)?;
         let mut out = HashingWriter { file: BufWriter::new(&temp.file), hasher: blake3::Hasher::new() };
         write(&mut out)?;
@@ -197,6 +207,17 @@ impl Store {
             sync_folder(&folder)?;
         }
         Ok(path)
+    }
+
+    /// Removes a published file; that another process was faster is fine.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Replaces a file with a fixed name (relative to the root) in one rename.
@@ -223,15 +244,25 @@ impl Store {
             if std::fs::read_link(&link).is_ok_and(|now| now == wanted) {
                 return Ok(());
             }
-            let temp = folder.join(temp_name());
-            fs_err::os::unix::fs::symlink(&wanted, &temp)?;
-            fs::rename(&temp, &link)
+            loop {
+                let temp = folder.join(temp_name());
+                match fs_err::os::unix::fs::symlink(&wanted, &temp) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => return made.and_then(|()| fs::rename(&temp, &link)),
+                }
+            }
         }
         #[cfg(not(unix))]
         {
             let bytes = fs::read(target)?;
             replace_file(&link, |file| file.write_all(&bytes))
         }
+    }
+
+    /// Whether `latest/<name>` stands for a file that is no longer there: it was damaged or removed.
+    pub fn latest_is_lost(&self, name: &str) -> bool {
+        let link = self.root.join("latest").join(name);
+        link.symlink_metadata().is_ok() && self.latest(name).is_none()
     }
 
     /// The published file that `latest/<name>` stands for, if there is one.
@@ -260,7 +291,11 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(folder)?;
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let message = format!("{} is there and is no file that could be replaced", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    create_folder(folder)?;
     let temp = TempFile::create(folder)?;
     let mut out = BufWriter::new(&temp.file);
     write(&mut out)?;
@@ -287,10 +322,15 @@ struct TempFile {
 
 impl TempFile {
     fn create(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(temp_name());
-        #[expect(clippy::disallowed_methods, reason = "the one place where artifacts come into being")]
-        let file = fs::File::create(&path)?;
-        Ok(Self { file, path })
+        loop {
+            let path = folder.join(temp_name());
+            // Two containers may share a cache and a process number: never write into a file
+            // that is there already.
+            match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => return Ok(Self { file: opened?, path }),
+            }
+        }
     }
 
     fn rename(self, to: &Path) -> io::Result<()> {
@@ -310,6 +350,16 @@ fn temp_name() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{TEMP_PREFIX}{}-{count}", std::process::id())
+}
+
+/// Creates a folder, and what is missing above it, so that a power cut does not take it away again.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
+    fs::create_dir_all(folder)?;
+    for above in missing.iter().rev().filter_map(|made| made.parent()) {
+        sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+    }
+    Ok(())
 }
 
 /// A rename is only safe from a power cut once its folder is on the disk too.

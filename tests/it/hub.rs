@@ -242,5 +242,5 @@ fn without_weights_and_network_one_breath_says_all() {
             assert!(ran.stderr.contains(expected), "{}", ran.stderr);
         }
     }
-    assert!(story.ok("status in").contains("embed    stale: the weights are not here yet"));
+    assert!(story.ok("status in").contains("embed    stale: the weights of vgg16 are not here"));
 }

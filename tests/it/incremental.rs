@@ -168,16 +168,54 @@ fn threads_and_kills_leave_no_trace_in_the_artifacts() {
         assert!(story.artifacts() == reference.artifacts(), "{threads} threads");
         assert!(story.read("out.png") == reference.read("out.png"));
     }
-    let killed = Story::with_photos(70);
-    for milliseconds in [15, 40, 60, 90, 130] {
-        let mut child = killed.command(RUN).stderr(std::process::Stdio::null()).spawn().unwrap();
+}
+
+/// kill -9 costs what was not committed, and nothing else.
+#[test]
+fn a_killed_embed_goes_on_after_what_it_committed() {
+    let photos = 1300;
+    let reference = Story::with_photos(photos);
+    reference.ok("embed photos --model scattering");
+    let story = Story::with_photos(photos);
+    let line = "embed photos --model scattering";
+    let mut child =
+        story.command(line).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let part = || {
+        let files = walkdir::WalkDir::new(story.path("cache/embed")).into_iter().flatten();
+        files.into_iter().any(|file| file.file_name().to_string_lossy().contains(".part"))
+    };
+    while !part() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(story.run("verify").code, 0);
+    let embedded = story.json(line)["counts"]["embedded"].as_u64().unwrap();
+    assert!(embedded <= u64::from(photos) - 512, "{embedded} of {photos} again");
+    assert!(story.artifacts() == reference.artifacts(), "the same files in the end");
+}
+
+#[test]
+fn a_run_killed_anywhere_leaves_a_clean_cache() {
+    let story = Story::with_photos(60);
+    for milliseconds in (4..120).step_by(9) {
+        let mut child = story.command(RUN).stderr(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(killed.run("verify").code, 0);
+        assert_eq!(story.run("verify").code, 0);
     }
-    killed.ok(RUN);
-    assert!(killed.artifacts() == reference.artifacts(), "after five kills");
+    story.ok(RUN);
+}
+
+#[test]
+fn a_damaged_shard_is_embedded_again_in_the_same_run() {
+    let story = Story::with_photos(12);
+    story.ok(RUN);
+    let shard = story.artifacts().into_keys().find(|p| p.starts_with("embed") && p.components().count() == 3).unwrap();
+    put(&story.path("cache").join(shard), b"junk");
+    let ran = story.run(&format!("{RUN} --perplexity 2"));
+    assert!(ran.code == 0 && ran.stderr.contains("was damaged") && ran.stderr.contains("12 new"), "{}", ran.stderr);
 }
 
 #[test]
@@ -202,13 +240,18 @@ fn damage_is_loud_and_mended() {
         after.retain(|path, _| !path.starts_with("corrupt"));
         assert!(after == before, "{path:?}");
     }
-    // Noticed by the run itself, too.
+    // Noticed by status and by the run itself, too.
     let projection = story.artifact("project").header.key.digest();
     let name = before.keys().find(|p| p.starts_with("project") && p.to_string_lossy().contains(&projection.short(20)));
     put(&story.path("cache").join(name.unwrap()), b"junk");
+    let state = story.run(&RUN.replace("run", "status"));
+    assert!(
+        state.stdout.contains("project  stale: corrupt") && state.stderr.contains("was damaged"),
+        "{}",
+        state.stdout
+    );
     let ran = story.run(RUN);
-    assert!(ran.code == 0 && ran.stderr.contains("was damaged"), "{}", ran.stderr);
-    assert!(story.path("cache/corrupt").is_dir());
+    assert!(ran.code == 0 && story.path("cache/corrupt").is_dir(), "{}", ran.stderr);
 }
 
 #[test]

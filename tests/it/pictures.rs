@@ -98,10 +98,33 @@ fn a_scatter_shows_every_picture_whole() {
 }
 
 #[test]
-fn a_picture_that_changed_meanwhile_leaves_its_cell_empty() {
+fn two_folders_of_one_name_are_told_apart() {
+    let story = Story::new();
+    for i in 0..6 {
+        story.put(&format!("{}/photos/{}.png", 2025 + i / 3, i % 3), &png(&RgbImage::from_pixel(64, 48, colour(i))));
+    }
+    story.ok("run 2025/photos 2026/photos --model scattering --cell 8 -o a.png");
+    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
+    assert!((0..6).all(|i| seen.contains(&colour(i).0)), "{seen:?}");
+    let sources: std::collections::BTreeSet<String> = story.images().into_iter().map(|row| row.source).collect();
+    assert_eq!(sources.into_iter().collect::<Vec<_>>(), ["photos", "photos (2)"]);
+}
+
+#[test]
+fn a_canvas_that_no_memory_holds_is_refused() {
+    let story = flat(3);
+    let ran = story.run("run photos --model scattering --style scatter --canvas 2000000000 -o a.png");
+    assert!(ran.code == 1 && ran.stderr.contains("make cells or canvas smaller"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_picture_that_is_gone_is_drawn_as_a_colour() {
     let story = flat(6);
     story.ok("assign photos --model scattering");
     put(&story.path("photos/002.png"), b"gone");
-    let ran = story.run("render --input cache/latest/assign.parquet --cell 16 -o a.png");
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    story.ok("render --input cache/latest/assign.parquet --cell 16 -o a.png");
+    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
+    assert!(!seen.contains(&colour(2).0) && (0..6).filter(|&i| i != 2).all(|i| seen.contains(&colour(i).0)));
 }

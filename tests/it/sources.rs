@@ -34,6 +34,7 @@ fn folders_are_read_by_content_not_by_suffix() {
         story.put(&format!("in/{name}"), &encoded(&picture(i as u32), format));
     }
     story.put("in/notes.jpg", b"these are no pixels");
+    story.put("in/notes.txt", b"these neither");
     story.put("in/film.mp4", b"\0\0\0\x18ftypisom\0\0\0\0");
     story.put("in/.hidden/g.png", &png(&picture(9)));
     story.put("in/copy of b", &png(&picture(1)));
@@ -56,7 +57,7 @@ fn folders_are_read_by_content_not_by_suffix() {
     assert!(images.iter().all(|row| row.source == "in" && row.kind == "file"));
     let skipped = story.skipped();
     let skipped: Vec<(&str, &str)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
-    assert_eq!(skipped, [("film.mp4", "video"), ("notes.jpg", "not-an-image")]);
+    assert_eq!(skipped, [("film.mp4", "video"), ("notes.jpg", "undecodable"), ("notes.txt", "not-an-image")]);
 }
 
 #[test]
@@ -124,6 +125,8 @@ fn an_export_gives_captions_times_kinds_and_carousels() {
     }
     story.put(&format!("export/{root}/messages/inbox/x/photos/private.jpg"), &jpeg(77));
     story.put(&format!("export/{root}/messages/inbox/x/message_1.json"), b"{}");
+    story.put("export/messages/inbox/y/photos/private.jpg", &jpeg(78));
+    story.put("export/holiday.jpg", &jpeg(79));
     story.ok(&format!("{RUN} export"));
     let images = story.images();
     let rows: Vec<_> = images
@@ -141,12 +144,13 @@ fn an_export_gives_captions_times_kinds_and_carousels() {
     assert_eq!(
         rows,
         [
+            ("holiday.jpg", "file", None, None, None),
             ("media/posts/202401/one.jpg", "post", Some(1_700_000_000), Some("Schön 🌅"), None),
             ("media/posts/three.jpg", "post", Some(1_700_000_100), Some("a carousel"), Some(1)),
             ("media/posts/two.jpg", "post", Some(1_700_000_100), Some("a carousel"), Some(0)),
         ]
     );
-    assert_eq!(images[1].post.as_deref(), Some("media/posts/two.jpg"));
+    assert_eq!(images[2].post.as_deref(), Some("media/posts/two.jpg"));
     let skipped = story.skipped();
     let reasons: Vec<(&str, &str)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
     assert_eq!(

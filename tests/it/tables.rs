@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Float32Type;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 use tsne_grid::artifact::read_table;
 use tsne_grid::artifact::rows::{AssignRow, ProjectRow, Row};
 
@@ -12,7 +14,9 @@ use crate::driver::Story;
 
 fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    // As pandas and DuckDB compress by default.
+    let snappy = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(snappy)).unwrap();
     writer.write(&batch).unwrap();
     writer.into_inner().unwrap()
 }

@@ -98,11 +98,6 @@ impl Scattering {
         Ok(Self { wavelets: Wavelets::new(device)?, colour: colour::Colour::new() })
     }
 
-    /// Length of a vector: [`Self::DIM`].
-    pub fn dim(&self) -> usize {
-        Self::DIM
-    }
-
     /// One vector of [`Self::DIM`] finite numbers per picture, in the order given.
     ///
     /// A picture is [`Self::SIDE`]² upright RGB pixels (sRGB, 0–255), interleaved, row by row from the top left:
