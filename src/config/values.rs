@@ -198,7 +198,7 @@ written_as_text!(Day);
 /// The grid's size in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GridShape {
-    /// Chosen from the number of pictures and [`AssignSettings::aspect`].
+    /// Chosen from the number of pictures and `assign.aspect`.
     Auto,
     /// Columns and rows, both at least 1.
     Cells(u32, u32),

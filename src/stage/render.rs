@@ -198,7 +198,7 @@ pub fn run(ctx: &Context, settings: &RenderSettings, input: &Input, sources: &Ha
         }
     }
     let unknown = input.rows.iter().filter(|row| !tiles.has(&row.image)).count();
-    if unknown > 0 && unknown < input.rows.len() || unknown > 0 && !sources.is_empty() {
+    if unknown > 0 && (unknown < input.rows.len() || !sources.is_empty()) {
         ctx.warn(format!(
             "{unknown} of {} are no pictures of the sources; they are shown as colours",
             input.rows.len()

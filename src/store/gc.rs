@@ -51,7 +51,7 @@ impl Store {
         let mut report = GcReport { kept_bytes: files.iter().map(|f| f.bytes).sum(), ..Default::default() };
         let mut candidates: Vec<&StoredFile> = files
             .iter()
-            .filter(|f| !live.contains(&f.path) && !(f.published && newest.contains(&f.path)))
+            .filter(|f| !(live.contains(&f.path) || f.published && newest.contains(&f.path)))
             .filter(|f| {
                 let age = now.duration_since(f.modified).unwrap_or_default();
                 let least = if f.temporary { TEMP_GRACE } else { Duration::ZERO };

@@ -182,8 +182,9 @@ fn only_the_tensors_needed_are_fetched_and_only_once() {
 fn damaged_weights_are_noticed_and_fetched_again() {
     let (hub, story) = (Hub::start(Mood::Good), two_drawings());
     assert_eq!(hub.embed(&story, &pinned()).code, 0);
-    let kept = walkdir::WalkDir::new(story.path("models")).into_iter().map(|e| e.unwrap().into_path());
-    let kept = kept.filter(|p| p.extension().is_some_and(|s| s == "safetensors")).next().unwrap();
+    let kept: Vec<_> =
+        walkdir::WalkDir::new(story.path("models")).into_iter().map(|e| e.unwrap().into_path()).collect();
+    let kept = kept.into_iter().find(|p| p.extension().is_some_and(|s| s == "safetensors")).unwrap();
     let mut bytes = std::fs::read(&kept).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -25,7 +25,7 @@ fn every_picture_is_in_its_cell() {
     assert_eq!(drawn.dimensions(), (5 * 8 + 4 * 2, 3 * 8 + 2 * 2));
     let by_image: std::collections::BTreeMap<String, u32> =
         story.images().into_iter().map(|row| (row.image, row.path[..3].parse().unwrap())).collect();
-    let mut free = vec![true; 15];
+    let mut free = [true; 15];
     for cell in story.assigned() {
         assert!(std::mem::replace(&mut free[(cell.row * 5 + cell.col) as usize], false), "a cell of its own");
         let pixel = drawn.get_pixel(cell.col * 10 + 4, cell.row * 10 + 4);
