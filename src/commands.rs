@@ -209,7 +209,7 @@ impl App {
         args.project.apply(&mut settings.project);
         args.assign.apply(&mut settings.assign);
         self.stage(Stage::Assign, args.common, args.tables, settings, |ctx, request, table| {
-            assign::run(ctx, &request.settings.assign, &assign::Input::table(table)?)
+            assign::run(ctx, &request.settings.assign, &assign::Input::table(table)?, None)
         })
     }
 

@@ -111,11 +111,16 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     summarise(ctx, &outcome.embedded, settings.source.strict);
     if last >= Stage::Project {
         let made = project::run(ctx, &settings.project, project::Input::Index(&outcome.embedded.embed.artifact))?;
-        describe(ctx, "project", &made, &[("KL", "kl"), ("perplexity", "perplexity")]);
+        describe(ctx, "project", &made, &[("KL", "kl"), ("recall@10", "recall_at_10")]);
         outcome.project = Some(made);
     }
     if let (true, Some(project)) = (last >= Stage::Assign, &outcome.project) {
-        let made = assign::run(ctx, &settings.assign, &assign::Input::projection(&project.artifact)?)?;
+        let made = assign::run(
+            ctx,
+            &settings.assign,
+            &assign::Input::projection(&project.artifact)?,
+            Some(&outcome.embedded.embed.artifact),
+        )?;
         describe(ctx, "assign", &made, &[("grid", "grid"), ("cost", "cost"), ("gap", "gap")]);
         outcome.assign = Some(made);
     }
@@ -340,7 +345,7 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
 
     let key = project::key(&settings.project, embedded.artifact.header.content);
     let Some(projected) = standing(ctx, &mut standings, "project", &key) else { return Ok(standings) };
-    let key = assign::key(&settings.assign, projected.artifact.header.content);
+    let key = assign::key(&settings.assign, projected.artifact.header.content, Some(embedded.artifact.header.content));
     let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok(standings) };
     let cells = AssignRow::from_batch(&assigned.artifact.batch)?;
     let pictures = cells.iter().map(|row| row.image.as_str());

@@ -129,6 +129,8 @@ table! {
         solver: Solver = Solver::Auto, arg(help_heading = "Assign");
         /// Search steps per picture after which the best so far is taken; 0 goes on to the optimum
         effort: u32 = 0, arg(help_heading = "Assign");
+        /// Afterwards swap pictures up to this many cells apart to bring likely neighbours together; 0 does not
+        refine: u32 = 0, arg(help_heading = "Assign");
     }
 }
 
@@ -194,7 +196,7 @@ impl Settings {
     /// # Errors
     /// [`Halt::Usage`] naming the key, its value and its range.
     pub fn check(&self) -> Result<(), Halt> {
-        let Self { project, render, .. } = self;
+        let Self { project, assign, render, .. } = self;
         let ranges = [
             ("project.perplexity", project.perplexity, 1.0, 1e6),
             ("project.early_exaggeration", project.early_exaggeration, 1.0, 1e3),
@@ -202,6 +204,7 @@ impl Settings {
             ("project.iterations", project.iterations as f64, 0.0, 1e6),
             ("project.exaggeration_iterations", project.exaggeration_iterations as f64, 0.0, 1e6),
             ("project.pca", project.pca as f64, 0.0, 4096.0),
+            ("assign.refine", f64::from(assign.refine), 0.0, 1000.0),
             ("render.cell", f64::from(render.cell), 1.0, 4096.0),
             ("render.gap", f64::from(render.gap), 0.0, 4096.0),
             ("render.quality", f64::from(render.quality), 1.0, 100.0),

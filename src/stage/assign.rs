@@ -8,10 +8,15 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Context, Facts, Made};
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, read_table, vectors};
+use crate::artifact::{Artifact, read_table, shards, vectors};
 use crate::config::{AssignSettings, GridShape, Solver};
+use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
 use crate::store::{Digest, Key};
+use crate::tsne;
+
+/// Principal components by which neighbours are compared when the grid is refined.
+const REFINE_DIMENSIONS: usize = 50;
 
 /// Places, and cells that are given beforehand.
 pub struct Input {
@@ -76,26 +81,39 @@ pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
     }
 }
 
-/// The key of an assignment of points with this digest.
-pub fn key(settings: &AssignSettings, points: Digest) -> Key {
+/// The key of an assignment of points with this digest; the digest of the vectors enters where
+/// they are looked at.
+pub fn key(settings: &AssignSettings, points: Digest, vectors: Option<Digest>) -> Key {
+    let mut inputs = BTreeMap::from([("project".to_owned(), points)]);
+    if let (Some(vectors), true) = (vectors, settings.refine > 0) {
+        inputs.insert("embed".to_owned(), vectors);
+    }
     Key {
         stage: AssignRow::STAGE.into(),
         version: AssignRow::FORMAT,
         params: serde_json::to_value(settings).expect("settings are plain data"),
-        inputs: BTreeMap::from([("project".to_owned(), points)]),
+        inputs,
     }
 }
 
-/// Brings the assignment up to date.
+/// Brings the assignment up to date. `index` are the embeddings, which `assign.refine` needs.
 ///
 /// # Errors
-/// When there are fewer cells than points, a pinned cell is not to be had, or the user interrupts.
-pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input) -> Result<Made> {
-    ctx.bring(key(settings, input.digest), || {
+/// When there are fewer cells than points, a pinned cell is not to be had, there are no embeddings
+/// to refine by, or the user interrupts.
+pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Option<&Artifact>) -> Result<Made> {
+    if settings.refine > 0 && index.is_none() {
+        bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
+    }
+    ctx.bring(key(settings, input.digest, index.map(|index| index.header.content)), || {
         let grid = grid(settings, input.rows.len());
         let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
         let pinned = pins(input, grid)?;
-        let found = solve(ctx, settings, &Problem { pinned: &pinned, ..Problem::new(&points, grid) })?;
+        let mut found = solve(ctx, settings, &Problem { pinned: &pinned, ..Problem::new(&points, grid) })?;
+        if let (Some(index), true) = (index, settings.refine > 0) {
+            found.cells = refine(ctx, settings.refine, index, grid, &found.cells)?;
+            found.cost = lap::cost(&points, grid, &found.cells);
+        }
         let scaled = lap::unit_square(&points);
         let rows: Vec<AssignRow> = (0..points.len())
             .map(|i| {
@@ -115,6 +133,15 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input) -> Result<Ma
         ]);
         Ok((AssignRow::to_batch(&rows), facts))
     })
+}
+
+/// Swaps pictures with others nearby so that neighbours on the grid are alike.
+fn refine(ctx: &Context, radius: u32, index: &Artifact, grid: Grid, cells: &[u32]) -> Result<Vec<u32>> {
+    let vectors = shards::load(&ctx.store, index)?;
+    let points = tsne::Matrix::new(vectors.names.len(), vectors.dim, vectors.values)?;
+    let pca = tsne::pca(&points, REFINE_DIMENSIONS, 0)?;
+    let features = lap::Features { values: &pca.scores, dimensions: pca.components };
+    Ok(lap::refine(features, grid, cells, &[], &lap::Refine { radius, ..Default::default() })?)
 }
 
 fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {

@@ -14,6 +14,9 @@ use crate::config::{Init, Metric, ProjectSettings};
 use crate::store::{Digest, Key};
 use crate::tsne;
 
+/// Points whose neighbours are compared with those in the plane.
+const QUALITY_SAMPLE: usize = 1000;
+
 /// Where the vectors come from.
 pub enum Input<'a> {
     /// The embeddings that an index points at.
@@ -111,8 +114,11 @@ fn project(ctx: &Context, settings: &ProjectSettings, vectors: Vectors) -> Resul
         if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     ctx.go_on()?;
+    let quality = tsne::quality(&points, &layout.xy, tsne::Metric::Euclidean, 10, QUALITY_SAMPLE, settings.seed)?;
     let facts = Facts::from([
         ("kl".to_owned(), layout.kl.to_string()),
+        ("recall_at_10".to_owned(), quality.recall.to_string()),
+        ("trustworthiness".to_owned(), quality.trustworthiness.to_string()),
         ("perplexity".to_owned(), layout.perplexity_used.to_string()),
         ("iterations".to_owned(), layout.iterations_done.to_string()),
     ]);

@@ -97,6 +97,41 @@ fn a_scatter_shows_every_picture_whole() {
     assert!((0..8).filter(|&i| seen.contains(&colour(i).0)).count() >= 6, "hardly any is hidden by another");
 }
 
+/// Mean distance between the vectors of pictures that are side by side.
+fn strangeness(story: &Story) -> f64 {
+    let index = story.artifact("embed");
+    let vectors =
+        tsne_grid::artifact::shards::load(&tsne_grid::store::Store::new(story.path("cache")), &index).unwrap();
+    let at: std::collections::BTreeMap<(u32, u32), usize> =
+        story.assigned().iter().enumerate().map(|(i, cell)| ((cell.row, cell.col), i)).collect();
+    let distance = |a: usize, b: usize| -> f64 {
+        vectors.row(a).iter().zip(vectors.row(b)).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt()
+    };
+    let pairs = at.iter().flat_map(|(&(row, col), &a)| {
+        [(row, col + 1), (row + 1, col)]
+            .into_iter()
+            .filter_map(|next| at.get(&next))
+            .map(move |&b| (a, b))
+            .collect::<Vec<_>>()
+    });
+    let distances: Vec<f64> = pairs.map(|(a, b)| distance(a, b)).collect();
+    distances.iter().sum::<f64>() / distances.len() as f64
+}
+
+#[test]
+fn refining_brings_alike_pictures_together_and_costs_displacement() {
+    let story = Story::new();
+    story.ok("sample photos --images 90");
+    story.ok("assign photos --model scattering");
+    let (before, cost) = (strangeness(&story), story.artifact("assign").header.number("cost").unwrap());
+    story.ok("assign photos --model scattering --refine 2");
+    let (after, refined) = (strangeness(&story), story.artifact("assign").header.number("cost").unwrap());
+    assert!(after < 0.99 * before, "{before} to {after}");
+    assert!(refined > cost, "{cost} to {refined}");
+    let ran = story.run("assign --input cache/latest/project.parquet --refine 2");
+    assert!(ran.code == 2 && ran.stderr.contains("needs the embeddings"), "{}", ran.stderr);
+}
+
 #[test]
 fn two_folders_of_one_name_are_told_apart() {
     let story = Story::new();
