@@ -5,7 +5,6 @@
 //! MATRIX.f32 and PLACES.f32: little-endian float32, as `numpy.ndarray.tofile` and `fromfile` have them; two places a row.
 #![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
 
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::Instant;
 

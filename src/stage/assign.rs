@@ -113,6 +113,7 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
         if let (Some(index), true) = (index, settings.refine > 0) {
             found.cells = refine(ctx, settings.refine, index, grid, &found.cells)?;
             found.cost = lap::cost(&points, grid, &found.cells);
+            found.gap = (1.0 - found.dual_bound / found.cost).max(0.0);
         }
         let scaled = lap::unit_square(&points);
         let rows: Vec<AssignRow> = (0..points.len())
