@@ -18,8 +18,8 @@ use crate::model::{self, Hub};
 use crate::report::{Event, Reporter};
 use crate::source::{self, Entry, Listing, Seen};
 use crate::stage::embed::{Embedded, survey};
-use crate::stage::{Context, Made, assign, embed, project, read_only, render};
-use crate::store::{Key, ReadError, Store, canonical_json};
+use crate::stage::{Context, Made, assign, embed, project, render};
+use crate::store::{Key, ReadError, Store, canonical_json, read_only};
 
 /// Where the sources of the last run are remembered, in the cache.
 const SOURCES: &str = "sources.json";

@@ -92,7 +92,10 @@ impl Hub {
         if pin.sha256.is_empty() {
             self.remark(&format!("the weights of {} are unpinned: whatever the hub sends is used", pin.repo));
         }
-        let cached = Cache::from_env().repo(pin.repo()).get(FILE);
+        let local = Cache::from_env().repo(pin.repo());
+        // By commit, as every client lays it down; or by the name of a branch.
+        let snapshot = local.pointer_path(&pin.revision).join(FILE);
+        let cached = if snapshot.is_file() { Some(snapshot) } else { local.get(FILE) };
         if let Some(path) = cached {
             let sound = pin.sha256.is_empty() || sha256_of_file(&path)? == pin.sha256;
             if sound {

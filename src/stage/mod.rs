@@ -16,7 +16,7 @@ use crate::artifact::Artifact;
 use crate::error::Halt;
 use crate::photo::Budget;
 use crate::report::{Event, Reporter};
-use crate::store::{Durability, Key, Store};
+use crate::store::{Durability, Key, Store, read_only};
 
 /// What every stage works with.
 pub struct Context {
@@ -121,11 +121,6 @@ impl Context {
             other => Ok(other?),
         }
     }
-}
-
-/// Whether an error says that the place may be read but not written.
-pub fn read_only(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Copies an artifact to a place the user named, unless the same bytes are there already, so that

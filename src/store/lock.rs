@@ -48,7 +48,7 @@ impl Store {
 }
 
 /// Whether an error says that the place may be read but not written.
-fn read_only(error: &io::Error) -> bool {
+pub fn read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 

@@ -14,7 +14,7 @@ mod verify;
 
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json};
-pub use lock::Lock;
+pub use lock::{Lock, read_only};
 pub use verify::VerifyReport;
 
 use std::ffi::OsStr;

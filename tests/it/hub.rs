@@ -227,6 +227,18 @@ fn another_file_than_the_pinned_one_is_refused() {
 }
 
 #[test]
+fn the_hubs_local_cache_is_used_if_its_file_is_the_pinned_one() {
+    let story = two_drawings();
+    let snapshot = format!("hf-home/hub/models--timm--vgg16.tv_in1k/snapshots/{REVISION}/model.safetensors");
+    story.put(&snapshot, &std::fs::read(weights()).unwrap());
+    assert_eq!(story.json(&format!("embed in --offline {}", pinned()))["counts"]["embedded"], 2);
+    let other = two_drawings();
+    other.put(&snapshot, &std::fs::read(weights()).unwrap());
+    let ran = other.run("embed in --offline");
+    assert!(ran.code == 1 && ran.stderr.contains("does not have the sha256 57b026918159"), "{}", ran.stderr);
+}
+
+#[test]
 fn without_weights_and_network_one_breath_says_all() {
     let story = two_drawings();
     for flags in ["--offline", ""] {

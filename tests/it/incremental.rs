@@ -292,7 +292,10 @@ fn an_interrupt_is_clean_and_the_run_can_go_on() {
     story.ok("sample many --images 400");
     let run = "run many --model scattering -o out.png";
     let mut child = story.command(run).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    // The lock is the first thing a run takes, after it listens for signals.
+    while !story.path("cache/lock").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     let mut kill = std::process::Command::new("kill");
     assert!(kill.args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let status = child.wait().unwrap();
