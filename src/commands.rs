@@ -17,10 +17,11 @@ use crate::config::Settings;
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::photo::Budget;
-use crate::pipeline::{self, Outcome, Request, Stage, Standing};
+use crate::pipeline::{self, Outcome, Request, Stage};
 use crate::report::{Event, Reporter};
 use crate::stage::{Context, Made, assign, copy_if_changed, project};
 use crate::store::{GcOptions, Store};
+use crate::status::{self, Standing};
 use crate::{export, sample};
 
 /// Exit code of `--strict` when an input was skipped for a defect.
@@ -151,7 +152,7 @@ impl App {
     /// Brings stages up to date, or says what that would do.
     fn bring(&self, ctx: &Context, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
         if dry_run {
-            let standings = pipeline::status(ctx, request)?;
+            let standings = status::status(ctx, request)?;
             let later: Vec<&str> = Stage::ALL.into_iter().filter(|stage| *stage > last).map(Stage::name).collect();
             let todo: Vec<Standing> = standings.into_iter().filter(|s| !later.contains(&s.stage)).collect();
             return Ok(self.answer(table(&todo), json!({"stages": todo})));
@@ -255,7 +256,7 @@ impl App {
 
     fn status(&self, args: StatusArgs) -> Result<Answer> {
         let (request, _) = self.run_request(args.run)?;
-        let standings = pipeline::status(&self.context(self.store(), true), &request)?;
+        let standings = status::status(&self.context(self.store(), true), &request)?;
         let stale = standings.iter().any(|standing| !standing.fresh);
         let mut answer = self.answer(table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {

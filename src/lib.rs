@@ -11,7 +11,7 @@
 //! In reading order:
 //!
 //! * [`cli`] and [`config`]: what can be asked for; [`commands`]: what each command does.
-//! * [`pipeline`]: the four stages in a row, and the reasons why one would run.
+//! * [`pipeline`]: the four stages in a row; [`status`]: the reasons why one would run.
 //! * [`store`]: files found by key and checked by digest; [`artifact`]: the tables in them.
 //! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
 //!   upright picture within a memory budget.
@@ -25,6 +25,7 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod pipeline;
+pub mod status;
 
 pub mod artifact;
 pub mod store;

@@ -1,0 +1,191 @@
+//! How each stage stands: fresh, or stale and why. Nothing is decoded, fetched or made.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::artifact::rows::{AssignRow, ImageRow, RenderRow, Row, SkippedRow};
+use crate::artifact::{Artifact, shards};
+use crate::error::Halt;
+use crate::model::{self, Hub};
+use crate::pipeline::{Request, Stage, list, load_seen, sources, thousands};
+use crate::stage::embed::survey;
+use crate::stage::{Context, Made, assign, embed, project, render};
+use crate::store::{Key, canonical_json};
+
+/// How a stage stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Standing {
+    /// images, embed, project, assign or render.
+    pub stage: &'static str,
+    /// Nothing to do.
+    pub fresh: bool,
+    /// Why there is something to do.
+    pub reasons: Vec<String>,
+}
+
+/// Says for each stage whether it is fresh, or why not; decodes and downloads nothing.
+///
+/// # Errors
+/// When the sources cannot be listed or the settings are wrong.
+pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
+    let settings = &request.settings;
+    let sources = sources(ctx, request)?;
+    let listing = list(ctx, request, &sources)?;
+    let seen = load_seen(ctx, &sources);
+    let findings = survey(ctx, &listing.entries, &seen, true);
+    let strict = settings.source.strict;
+    let mut standings = Vec::new();
+
+    let (images, skipped) = embed::tables(&listing, &findings, strict);
+    let keys = [
+        embed::table_key::<ImageRow>(&ImageRow::to_batch(&images)),
+        embed::table_key::<SkippedRow>(&SkippedRow::to_batch(&skipped)),
+    ];
+    standings.push(match keys.iter().all(|key| ctx.look_up(key).is_some()) {
+        true => fresh("images"),
+        false => stale("images", vec![changed_paths(ctx, &images)]),
+    });
+
+    let good = embed::good_images(&findings, strict);
+    let offline = Hub { offline: true, reporter: std::sync::Arc::new(crate::report::Silent), ..request.hub.clone() };
+    let chosen = match model::choose(&settings.embed, &offline) {
+        Ok(chosen) => chosen,
+        Err(error) if error.downcast_ref::<Halt>().is_some() => return Err(error),
+        Err(error) => {
+            let why = format!("{error:#}");
+            standings.push(stale("embed", vec![why.lines().next().unwrap_or_default().to_owned()]));
+            wait_for(&mut standings, "embed");
+            return Ok(standings);
+        }
+    };
+    let key = embed::key(&chosen, &good);
+    let found = ctx.look_up(&key);
+    let complete = match &found {
+        Some(made) => shards::intact(&ctx.store, &made.artifact, |damage| ctx.warn(damage))?,
+        None => false,
+    };
+    let Some(embedded) = found.filter(|_| complete) else {
+        let mut reasons = reasons(ctx, &key);
+        reasons.extend(changed_images(ctx, &good));
+        if reasons.is_empty() {
+            reasons.push("corrupt".into());
+        }
+        standings.push(stale("embed", reasons));
+        wait_for(&mut standings, "embed");
+        return Ok(standings);
+    };
+    standings.push(fresh("embed"));
+
+    let key = project::key(&settings.project, embedded.artifact.header.content);
+    let Some(projected) = standing(ctx, &mut standings, "project", &key) else { return Ok(standings) };
+    let key = assign::key(&settings.assign, projected.artifact.header.content, Some(embedded.artifact.header.content));
+    let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok(standings) };
+    let cells = AssignRow::from_batch(&assigned.artifact.batch)?;
+    let pictures = cells.iter().map(|row| row.image.as_str());
+    let key = render::key(&settings.render, assigned.artifact.header.content, pictures)?;
+    if let Some(drawn) = standing(ctx, &mut standings, "render", &key) {
+        let row = RenderRow::from_batch(&drawn.artifact.batch)?;
+        let output = &settings.render.output;
+        let there = std::fs::read(output).map(|bytes| crate::store::Digest::of(&bytes).to_string());
+        let reason = match there {
+            Err(_) => Some("is missing"),
+            Ok(digest) if row.first().is_some_and(|row| row.digest == digest) => None,
+            Ok(_) => Some("is not what was drawn"),
+        };
+        if let (Some(reason), Some(last)) = (reason, standings.last_mut()) {
+            *last = stale("render", vec![format!("{} {reason}", output.display())]);
+        }
+    }
+    Ok(standings)
+}
+
+fn fresh(stage: &'static str) -> Standing {
+    Standing { stage, fresh: true, reasons: Vec::new() }
+}
+
+fn stale(stage: &'static str, mut reasons: Vec<String>) -> Standing {
+    if reasons.is_empty() {
+        reasons.push("its inputs changed".into());
+    }
+    Standing { stage, fresh: false, reasons }
+}
+
+/// Adds a stage's standing; if it is stale, also those of the stages that wait for it.
+fn standing(ctx: &Context, standings: &mut Vec<Standing>, stage: &'static str, key: &Key) -> Option<Made> {
+    let found = ctx.look_up(key);
+    if found.is_some() {
+        standings.push(fresh(stage));
+    } else {
+        standings.push(stale(stage, reasons(ctx, key)));
+        wait_for(standings, stage);
+    }
+    found
+}
+
+fn wait_for(standings: &mut Vec<Standing>, stage: &str) {
+    let later = Stage::ALL.map(Stage::name).into_iter().skip_while(|s| *s != stage).skip(1);
+    standings.extend(later.map(|s| stale(s, vec![format!("waits for {stage}")])));
+}
+
+/// Why there is no artifact with this key: it is compared with the last one of its stage.
+fn reasons(ctx: &Context, key: &Key) -> Vec<String> {
+    let name = format!("{}.parquet", key.stage);
+    let lost = ctx.store.latest_is_lost(&name);
+    let Some(path) = ctx.store.latest(&name) else { return vec![if lost { "corrupt" } else { "never run" }.into()] };
+    let last = ctx.store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode);
+    let Ok(last) = last else { return vec!["corrupt".into()] };
+    let last = last.header.key;
+    let mut reasons = Vec::new();
+    if last.version != key.version {
+        reasons.push(format!("format {} -> {}", last.version, key.version));
+    }
+    let empty = serde_json::Map::new();
+    let (old, new) = (last.params.as_object().unwrap_or(&empty), key.params.as_object().unwrap_or(&empty));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        if old.get(name) != new.get(name) {
+            reasons.push(format!("{name} {} -> {}", shown(old.get(name)), shown(new.get(name))));
+        }
+    }
+    reasons
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "none".into(),
+        Some(Value::String(text)) if text.len() == 64 => text[..8].to_owned(),
+        Some(Value::String(text)) if text.is_empty() => "none".into(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string().trim_end_matches(".0").to_owned(),
+        Some(other) => canonical_json(other),
+    }
+}
+
+/// `+40 -3 images`, against the last index.
+fn changed_images(ctx: &Context, now: &BTreeSet<String>) -> Option<String> {
+    let before = embed::previous_images(ctx);
+    change("images", now.difference(&before).count(), before.difference(now).count())
+}
+
+/// `+1 -1 paths`, against the last table of images.
+fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
+    let before = ctx.store.latest("images.parquet").and_then(|path| {
+        let artifact = Artifact::decode(ctx.store.read(&path).ok()?).ok()?;
+        ImageRow::from_batch(&artifact.batch).ok()
+    });
+    let Some(before) = before else { return "never run".into() };
+    let paths = |rows: &[ImageRow]| -> BTreeSet<(String, String)> {
+        rows.iter().map(|r| (r.source.clone(), r.path.clone())).collect()
+    };
+    let (before, now) = (paths(&before), paths(now));
+    let changed = change("paths", now.difference(&before).count(), before.difference(&now).count());
+    changed.unwrap_or_else(|| "what is known of the inputs changed".into())
+}
+
+fn change(what: &str, more: usize, fewer: usize) -> Option<String> {
+    let part = |sign: char, count: usize| (count > 0).then(|| format!("{sign}{}", thousands(count)));
+    let parts: Vec<String> = part('+', more).into_iter().chain(part('-', fewer)).collect();
+    (!parts.is_empty()).then(|| format!("{} {what}", parts.join(" ")))
+}
