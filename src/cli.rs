@@ -93,6 +93,9 @@ pub struct Common {
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,
+    /// Lay the pictures out afresh, not from where they were
+    #[arg(long)]
+    pub relayout: bool,
     /// What enters.
     #[command(flatten)]
     pub source: SourceFlags,

@@ -20,8 +20,8 @@ use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Request, Stage};
 use crate::report::{Event, Reporter};
 use crate::stage::{Context, Made, assign, copy_if_changed, project};
-use crate::store::{GcOptions, Store};
 use crate::status::{self, Standing};
+use crate::store::{GcOptions, Store};
 use crate::{export, sample};
 
 /// Exit code of `--strict` when an input was skipped for a defect.
@@ -122,7 +122,7 @@ impl App {
         let mut settings = settings;
         common.source.apply(&mut settings.source);
         settings.check()?;
-        Ok(Request { sources: common.sources, settings, hub: self.hub() })
+        Ok(Request { sources: common.sources, settings, hub: self.hub(), relayout: common.relayout })
     }
 
     fn note(&self, text: String) {
@@ -200,7 +200,7 @@ impl App {
         args.embed.apply(&mut settings.embed);
         args.project.apply(&mut settings.project);
         self.stage(Stage::Project, args.common, args.tables, settings, |ctx, request, table| {
-            project::run(ctx, &request.settings.project, project::Input::table(table)?)
+            project::run_table(ctx, &request.settings.project, table)
         })
     }
 
@@ -317,7 +317,7 @@ impl App {
         settings.embed.model = crate::config::ModelName::Scattering;
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
-        let request = Request { sources: vec![export], settings, hub: self.hub() };
+        let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false };
         self.bring(&self.context(Store::new(cache), true), &request, Stage::Render, false, Show::Picture)
     }
 }

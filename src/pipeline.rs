@@ -59,6 +59,8 @@ pub struct Request {
     pub settings: Settings,
     /// Where weights come from.
     pub hub: Hub,
+    /// Whether the layout starts afresh, whatever there was.
+    pub relayout: bool,
 }
 
 /// What a run made, as far as it went.
@@ -109,8 +111,10 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     let mut outcome = Outcome { embedded, project: None, assign: None, render: None };
     summarise(ctx, &outcome.embedded, settings.source.strict);
     if last >= Stage::Project {
-        let made = project::run(ctx, &settings.project, project::Input::Index(&outcome.embedded.embed.artifact))?;
-        describe(ctx, "project", &made, &[("KL", "kl"), ("recall@10", "recall_at_10")]);
+        let made = project::run(ctx, &settings.project, &outcome.embedded.embed.artifact, request.relayout)?;
+        let grown =
+            made.artifact.header.number("grown_from").map(|n| format!(", grown from {}", thousands(n as usize)));
+        describe(ctx, "project", &made, &[("KL", "kl"), ("recall@10", "recall_at_10")], grown);
         outcome.project = Some(made);
     }
     if let (true, Some(project)) = (last >= Stage::Assign, &outcome.project) {
@@ -120,7 +124,9 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
             &assign::Input::projection(&project.artifact)?,
             Some(&outcome.embedded.embed.artifact),
         )?;
-        describe(ctx, "assign", &made, &[("grid", "grid"), ("cost", "cost"), ("gap", "gap")]);
+        let kept = made.artifact.header.number("kept");
+        let kept = kept.map(|share| format!(", {:.0} % of tiles kept their cell", (100.0 * share).floor()));
+        describe(ctx, "assign", &made, &[("grid", "grid"), ("cost", "cost"), ("gap", "gap")], kept);
         outcome.assign = Some(made);
     }
     if let (true, Some(assign)) = (last >= Stage::Render, &outcome.assign) {
@@ -258,7 +264,7 @@ fn name_the_skipped(ctx: &Context, rows: &[SkippedRow], table: &Path) {
     }
 }
 
-fn describe(ctx: &Context, stage: &str, made: &Made, facts: &[(&str, &str)]) {
+fn describe(ctx: &Context, stage: &str, made: &Made, facts: &[(&str, &str)], more: Option<String>) {
     let header = &made.artifact.header;
     let mut line = format!("{stage:8} {}", if made.fresh { "fresh" } else { "done" });
     for (name, fact) in facts {
@@ -267,7 +273,7 @@ fn describe(ctx: &Context, stage: &str, made: &Made, facts: &[(&str, &str)]) {
             line.push_str(&format!(", {name} {short}"));
         }
     }
-    ctx.note(line);
+    ctx.note(line + more.as_deref().unwrap_or_default());
 }
 
 /// 4815 as `4,815`.

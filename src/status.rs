@@ -78,9 +78,10 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
     };
     standings.push(fresh("embed"));
 
-    let key = project::key(&settings.project, embedded.artifact.header.content);
+    let key = project::plan(ctx, &settings.project, &embedded.artifact, request.relayout)?.key;
     let Some(projected) = standing(ctx, &mut standings, "project", &key) else { return Ok(standings) };
-    let key = assign::key(&settings.assign, projected.artifact.header.content, Some(embedded.artifact.header.content));
+    let places = assign::Input::projection(&projected.artifact)?;
+    let key = assign::plan(ctx, &settings.assign, &places, Some(&embedded.artifact)).key;
     let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok(standings) };
     let cells = AssignRow::from_batch(&assigned.artifact.batch)?;
     let pictures = cells.iter().map(|row| row.image.as_str());

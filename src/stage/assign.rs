@@ -1,14 +1,15 @@
 //! `assign`: places in the plane become cells of a grid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Context, Facts, Made};
+use super::lineage::{PREVIOUS, parent};
+use super::{Context, Facts, Made, components};
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, read_table, shards, vectors};
+use crate::artifact::{Artifact, read_table, vectors};
 use crate::config::{AssignSettings, GridShape, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
@@ -18,12 +19,19 @@ use crate::tsne;
 /// Principal components by which neighbours are compared when the grid is refined.
 const REFINE_DIMENSIONS: usize = 50;
 
+/// The input that the points are.
+const PROJECT: &str = "project";
+/// A grown grid may be this much wider or higher for its width than was asked for.
+const TOO_ODD: f64 = 1.5;
+
 /// Places, and cells that are given beforehand.
 pub struct Input {
     rows: Vec<ProjectRow>,
     /// (index of the row, row and column of its cell).
     pinned: Vec<(usize, u32, u32)>,
     digest: Digest,
+    /// The content of the projection that this one was grown from.
+    parent: Option<Digest>,
 }
 
 impl Input {
@@ -33,7 +41,7 @@ impl Input {
     /// When it is no projection.
     pub fn projection(artifact: &Artifact) -> Result<Self> {
         let rows = ProjectRow::from_batch(&artifact.batch)?;
-        Ok(Self { rows, pinned: Vec::new(), digest: artifact.header.content })
+        Ok(Self { rows, pinned: Vec::new(), digest: artifact.header.content, parent: parent(artifact) })
     }
 
     /// A user's table: an identifier, `x` and `y`; where it also has `row` and `col`, and they
@@ -69,11 +77,11 @@ impl Input {
             Ok((rows, pinned))
         };
         let (rows, pinned) = read().with_context(|| path.display().to_string())?;
-        Ok(Self { rows, pinned, digest })
+        Ok(Self { rows, pinned, digest, parent: None })
     }
 }
 
-/// The grid for `count` pictures.
+/// The grid for `count` pictures, where none was before.
 pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
     match settings.grid {
         GridShape::Auto => Grid::auto(count, settings.aspect.width / settings.aspect.height),
@@ -81,18 +89,68 @@ pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
     }
 }
 
-/// The key of an assignment of points with this digest; the digest of the vectors enters where
-/// they are looked at.
-pub fn key(settings: &AssignSettings, points: Digest, vectors: Option<Digest>) -> Key {
-    let mut inputs = BTreeMap::from([("project".to_owned(), points)]);
-    if let (Some(vectors), true) = (vectors, settings.refine > 0) {
-        inputs.insert("embed".to_owned(), vectors);
+/// The grid for `count` pictures that has the columns of an earlier one, and more rows or fewer; a
+/// fresh one where that would be too far from the shape that is asked for.
+fn grown_grid(settings: &AssignSettings, count: usize, earlier: Grid) -> Grid {
+    let rows = count.max(1).div_ceil(earlier.width as usize) as u32;
+    let (grown, fresh) = (Grid::new(earlier.width, rows), grid(settings, count));
+    let off = (f64::from(grown.width) / f64::from(grown.height) * settings.aspect.height / settings.aspect.width).ln();
+    if settings.grid == GridShape::Auto && off.abs() <= TOO_ODD.ln() { grown } else { fresh }
+}
+
+/// What is to be made, and where it goes on from.
+pub struct Plan {
+    /// The assignment's key, with its parent among the inputs if it has one.
+    pub key: Key,
+    parent: Option<Artifact>,
+}
+
+/// Chooses what the assignment goes on from: where the projection was grown from an earlier one,
+/// that one's last assignment. The digest of the vectors of `index` enters the key
+/// where they are looked at.
+pub fn plan(ctx: &Context, settings: &AssignSettings, input: &Input, index: Option<&Artifact>) -> Plan {
+    let mut inputs = BTreeMap::from([(PROJECT.to_owned(), input.digest)]);
+    if let (Some(index), true) = (index, settings.refine > 0) {
+        inputs.insert("embed".to_owned(), index.header.content);
     }
-    Key {
-        stage: AssignRow::STAGE.into(),
-        version: AssignRow::FORMAT,
-        params: serde_json::to_value(settings).expect("settings are plain data"),
-        inputs,
+    let params = serde_json::to_value(settings).expect("settings are plain data");
+    let mut key = Key { stage: AssignRow::STAGE.into(), version: AssignRow::FORMAT, params, inputs };
+    let Some(earlier) = input.parent.filter(|_| settings.stay > 0.0) else { return Plan { key, parent: None } };
+    if let Some(made) = ctx.current(&key) {
+        return Plan { key: made.artifact.header.key, parent: None };
+    }
+    let parent = ctx.earlier(AssignRow::STAGE).map(|made| made.artifact).find(|artifact| {
+        let found = &artifact.header.key;
+        found.version == key.version && found.inputs.get(PROJECT) == Some(&earlier)
+    });
+    if let Some(parent) = &parent {
+        key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
+    }
+    Plan { key, parent }
+}
+
+/// The cells that pictures had before.
+struct Before {
+    grid: Grid,
+    cells: HashMap<String, (u32, u32)>,
+}
+
+impl Before {
+    fn of(parent: &Artifact) -> Result<Self> {
+        let grid = parent.header.facts.get("grid").and_then(|text| text.parse().ok());
+        let Some(GridShape::Cells(width, height)) = grid else { bail!("the last assignment has no grid") };
+        let rows = AssignRow::from_batch(&parent.batch)?;
+        let cells = rows.into_iter().map(|row| (row.image, (row.row, row.col))).collect();
+        Ok(Self { grid: Grid::new(width, height), cells })
+    }
+
+    /// The cell of each picture in a grid that may have other rows; none where it had none.
+    fn on(&self, grid: Grid, rows: &[ProjectRow]) -> Vec<Option<u32>> {
+        let cell = |row: &ProjectRow| {
+            let &(r, c) = self.cells.get(&row.image)?;
+            (grid.width == self.grid.width && r < grid.height).then_some(r * grid.width + c)
+        };
+        rows.iter().map(cell).collect()
     }
 }
 
@@ -105,15 +163,26 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
     if settings.refine > 0 && index.is_none() {
         bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
     }
-    ctx.bring(key(settings, input.digest, index.map(|index| index.header.content)), || {
-        let grid = grid(settings, input.rows.len());
+    let Plan { key, parent } = plan(ctx, settings, input, index);
+    ctx.bring(key, || {
+        let count = input.rows.len();
+        let before = parent.as_ref().map(Before::of).transpose()?;
+        let grid = before.as_ref().map_or_else(|| grid(settings, count), |b| grown_grid(settings, count, b.grid));
         let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
         let pinned = pins(input, grid)?;
-        let mut found = solve(ctx, settings, &Problem { pinned: &pinned, ..Problem::new(&points, grid) })?;
+        let old = before.map(|before| before.on(grid, &input.rows));
+        // A picture that would rather take the place of another one moves all those on its way to the free
+        // cells by one; so what holds them has to grow with the length of that way.
+        let hold = settings.stay * f64::from(grid.width.max(grid.height));
+        let previous = old.as_deref().map(|old| (old, hold));
+        let mut found = solve(ctx, settings, &Problem { points: &points, grid, pinned: &pinned, previous })?;
         if let (Some(index), true) = (index, settings.refine > 0) {
             found.cells = refine(ctx, settings.refine, index, grid, &found.cells)?;
             found.cost = lap::cost(&points, grid, &found.cells);
-            found.gap = (1.0 - found.dual_bound / found.cost).max(0.0);
+            // With old cells in the sum it is not the cost that was minimised, and the gap stays that of before.
+            if old.is_none() {
+                found.gap = (1.0 - found.dual_bound / found.cost).max(0.0);
+            }
         }
         let scaled = lap::unit_square(&points);
         let rows: Vec<AssignRow> = (0..points.len())
@@ -125,23 +194,26 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
                 AssignRow { image: image.clone(), row, col, x: points[i][0], y: points[i][1], cost }
             })
             .collect();
-        let facts = Facts::from([
+        let mut facts = Facts::from([
             ("cost".to_owned(), found.cost.to_string()),
             ("dual_bound".to_owned(), found.dual_bound.to_string()),
             ("gap".to_owned(), found.gap.to_string()),
             ("steps".to_owned(), found.iterations.to_string()),
             ("grid".to_owned(), grid.to_string()),
         ]);
+        if let Some(old) = old.filter(|old| old.iter().any(Option::is_some)) {
+            let had = old.iter().flatten().count();
+            let kept = old.iter().zip(&found.cells).filter(|(old, now)| **old == Some(**now)).count();
+            facts.insert("kept".to_owned(), (kept as f64 / had as f64).to_string());
+        }
         Ok((AssignRow::to_batch(&rows), facts))
     })
 }
 
 /// Swaps pictures with others nearby so that neighbours on the grid are alike.
 fn refine(ctx: &Context, radius: u32, index: &Artifact, grid: Grid, cells: &[u32]) -> Result<Vec<u32>> {
-    let vectors = shards::load(&ctx.store, index)?;
-    let points = tsne::Matrix::new(vectors.names.len(), vectors.dim, vectors.values)?;
-    let pca = tsne::pca(&points, REFINE_DIMENSIONS, 0)?;
-    let features = lap::Features { values: &pca.scores, dimensions: pca.components };
+    let (_, points) = components::of_index(ctx, index, REFINE_DIMENSIONS, 0, |_| {})?;
+    let features = lap::Features { values: points.values(), dimensions: tsne::Rows::dim(&points) };
     Ok(lap::refine(features, grid, cells, &[], &lap::Refine { radius, ..Default::default() })?)
 }
 

@@ -1,7 +1,9 @@
 //! The four stages. Each reads and writes tables of [`crate::artifact`]; none imports another.
 
 pub mod assign;
+pub mod components;
 pub mod embed;
+pub mod lineage;
 pub mod project;
 pub mod render;
 
@@ -63,7 +65,11 @@ impl Context {
 
     /// The artifact with this key, if it is there and intact; a damaged one is a loud miss.
     pub fn look_up(&self, key: &Key) -> Option<Made> {
-        let path = self.store.find(&key.stage, &key.digest())?;
+        self.open(self.store.find(&key.stage, &key.digest())?)
+    }
+
+    /// The artifact in this file, if it is intact.
+    fn open(&self, path: PathBuf) -> Option<Made> {
         let read = match self.store.read(&path) {
             // Intact bytes that are no artifact are as good as damaged.
             Ok(bytes) => Artifact::decode(bytes).inspect_err(|_| drop(self.store.put_aside(&path))),

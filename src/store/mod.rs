@@ -10,11 +10,13 @@
 mod gc;
 mod key;
 mod lock;
+mod scratch;
 mod verify;
 
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json};
 pub use lock::{Lock, read_only};
+pub use scratch::Scratch;
 pub use verify::VerifyReport;
 
 use std::ffi::OsStr;
@@ -99,6 +101,15 @@ impl Store {
             .collect();
         names.sort_unstable();
         names
+    }
+
+    /// The published files of `folder`, the last written first.
+    pub fn newest_first(&self, folder: &str) -> Vec<PathBuf> {
+        let modified = |path: &PathBuf| path.metadata().and_then(|there| there.modified()).ok();
+        let mut paths: Vec<PathBuf> =
+            self.names(folder).into_iter().map(|name| self.root.join(folder).join(name)).collect();
+        paths.sort_by_cached_key(|path| std::cmp::Reverse(modified(path)));
+        paths
     }
 
     /// Reads a published file whole and checks it against its name.
@@ -326,7 +337,7 @@ impl TempFile {
             let path = folder.join(temp_name());
             // Two containers may share a cache and a process number: never write into a file
             // that is there already.
-            match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+            match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 opened => return Ok(Self { file: opened?, path }),
             }

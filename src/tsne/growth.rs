@@ -30,7 +30,7 @@ pub struct Growth {
 
 impl Default for Growth {
     fn default() -> Self {
-        Self { iterations: 150, pull: 0.05, nearest: 10 }
+        Self { iterations: 150, pull: 0.01, nearest: 10 }
     }
 }
 

@@ -32,6 +32,7 @@ fn each_parameter_runs_exactly_its_stages() {
         ("--grid 5x4", assigned),
         ("--aspect 3:1", assigned),
         ("--effort 1", &["assign"]),
+        ("--stay 0", &["assign"]),   // nothing was there before
         ("--refine 2", &["assign"]), // nothing to swap among so few
         ("--cell 20", drawn),
         ("--fit contain", drawn),

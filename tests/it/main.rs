@@ -2,6 +2,7 @@
 
 mod cli;
 mod driver;
+mod growth;
 mod hostile;
 mod hub;
 mod incremental;

@@ -1,0 +1,160 @@
+//! Vectors, cut down to their principal components; a collection's vectors are never all in memory.
+
+use anyhow::Result;
+
+use super::Context;
+use crate::artifact::vectors::Vectors;
+use crate::artifact::{Artifact, shards};
+use crate::store::Scratch;
+use crate::tsne;
+
+/// Vectors that take more than this many bytes are put in order on disk.
+const IN_MEMORY: usize = 256 << 20;
+
+/// Whatever is done to each vector first.
+pub type Prepare = fn(&mut [f32]);
+
+/// The first `count` principal components of the vectors that an index points at, in its order, and
+/// the pictures' names. Where that would be no reduction (0 components, or as many as the vectors
+/// are long) these are the vectors themselves.
+///
+/// The shards are read once, one at a time. Their order depends on when pictures were added, that
+/// of the index does not: so that sums come out the same, the vectors are first put in the index's
+/// order, in memory or on disk, and the passes of the PCA run over that.
+///
+/// # Errors
+/// When a shard is missing or damaged, a number is not finite, or the disk is full.
+pub fn of_index(
+    ctx: &Context,
+    index: &Artifact,
+    count: usize,
+    seed: u64,
+    prepare: Prepare,
+) -> Result<(Vec<String>, tsne::Matrix)> {
+    of_index_within(ctx, index, count, seed, prepare, IN_MEMORY)
+}
+
+fn of_index_within(
+    ctx: &Context,
+    index: &Artifact,
+    count: usize,
+    seed: u64,
+    prepare: Prepare,
+    in_memory: usize,
+) -> Result<(Vec<String>, tsne::Matrix)> {
+    let (names, dim) = shards::names_and_length(index)?;
+    if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
+        return of_vectors(ctx, shards::load(&ctx.store, index)?, count, seed, prepare);
+    }
+    let rows = OnDisk { scratch: ctx.store.scratch()?, len: names.len(), dim };
+    let mut vector = vec![0.0; dim];
+    let bar = ctx.reporter.bar("vectors", names.len() as u64, false);
+    shards::visit_index(&ctx.store, index, |i, found| {
+        vector.copy_from_slice(found);
+        prepare(&mut vector);
+        rows.scratch.write(i * dim, &vector)?;
+        bar.advance(1);
+        ctx.go_on()
+    })?;
+    drop(bar);
+    Ok((names, components(ctx, &rows, count, seed)?))
+}
+
+/// The same of vectors in memory.
+///
+/// # Errors
+/// When a number is not finite.
+pub fn of_vectors(
+    ctx: &Context,
+    vectors: Vectors,
+    count: usize,
+    seed: u64,
+    prepare: Prepare,
+) -> Result<(Vec<String>, tsne::Matrix)> {
+    let Vectors { names, dim, mut values } = vectors;
+    values.chunks_exact_mut(dim.max(1)).for_each(prepare);
+    let points = tsne::Matrix::new(names.len(), dim, values)?;
+    let points = if reduces(count, dim, names.len()) { components(ctx, &points, count, seed)? } else { points };
+    Ok((names, points))
+}
+
+fn reduces(count: usize, dim: usize, rows: usize) -> bool {
+    count > 0 && dim > count && rows > 1
+}
+
+fn components(ctx: &Context, rows: &dyn tsne::Rows, count: usize, seed: u64) -> Result<tsne::Matrix> {
+    let _spinner = ctx.reporter.bar("principal components", 0, false);
+    let pca = tsne::pca(rows, count, seed)?;
+    Ok(tsne::Matrix::new(pca.len, pca.components, pca.scores)?)
+}
+
+struct OnDisk {
+    scratch: Scratch,
+    len: usize,
+    dim: usize,
+}
+
+impl tsne::Rows for OnDisk {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn read(&self, first: usize, out: &mut [f32]) -> Result<(), tsne::ReadError> {
+        Ok(self.scratch.read(first * self.dim, out)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::rows::{EmbedRow, Row};
+    use crate::photo::Budget;
+    use crate::report::Silent;
+    use crate::store::{Key, Store};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    #[test]
+    fn on_disk_and_in_memory_are_the_same_to_the_bit_however_the_shards_came_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let (rows, dim) = (700, 400);
+        let value = |i: usize| ((i * 2_654_435_761) % 1_000_003) as f32 / 1000.0;
+        let vectors = |from: usize, to: usize| Vectors {
+            // Names that sort in another order than that in which they are added.
+            names: (from..to).map(|i| format!("{:04}", i * 271 % 1000)).collect(),
+            dim,
+            values: (from * dim..to * dim).map(value).collect(),
+        };
+        let params = json!({"model": "m"});
+        let results: Vec<_> = [(vec![rows], usize::MAX), (vec![rows], 0), (vec![100, 333, rows], 0)]
+            .into_iter()
+            .enumerate()
+            .map(|(case, (ends, in_memory))| {
+                let store = Store::new(dir.path().join(case.to_string()));
+                let mut from = 0;
+                for to in ends {
+                    let mut library = shards::Library::open(&store, &params, dim, |warning| panic!("{warning}"));
+                    library.commit(vectors(from, to)).unwrap();
+                    library.seal().unwrap();
+                    from = to;
+                }
+                let library = shards::Library::open(&store, &params, dim, |warning| panic!("{warning}"));
+                let (rows, _) = library.index(&library.names()).unwrap();
+                let key = Key { stage: "embed".into(), version: 1, params: params.clone(), inputs: BTreeMap::new() };
+                let facts = BTreeMap::from([("dim".to_owned(), dim.to_string())]);
+                let index = Artifact::new(key, EmbedRow::to_batch(&rows), facts);
+                let (reporter, budget) = (Arc::new(Silent), Budget::new(1 << 30));
+                let ctx = Context { store, reporter, budget, keep_latest: false };
+                of_index_within(&ctx, &index, 20, 1, |vector| vector[0] = 1.0, in_memory).unwrap()
+            })
+            .collect();
+        assert_eq!(results[0], results[1]);
+        assert_eq!(results[0], results[2]);
+        assert_eq!(tsne::Rows::dim(&results[0].1), 20);
+    }
+}

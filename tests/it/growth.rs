@@ -1,0 +1,123 @@
+//! A collection grows, and its wall stays the wall that people know.
+
+use std::collections::BTreeMap;
+
+use tsne_grid::artifact::rows::{AssignRow, ProjectRow};
+
+use crate::driver::{Story, picture, png};
+
+const RUN: &str = "run photos --model scattering -o out.png";
+
+fn add(story: &Story, from: u32, to: u32) {
+    for i in from..to {
+        story.put(&format!("photos/{i:03}.png"), &png(&picture(i)));
+    }
+}
+
+fn cells(story: &Story) -> BTreeMap<String, (u32, u32)> {
+    story.assigned().into_iter().map(|AssignRow { image, row, col, .. }| (image, (row, col))).collect()
+}
+
+/// Share of the pictures of `before` that are in the same cell now.
+fn kept(before: &BTreeMap<String, (u32, u32)>, now: &BTreeMap<String, (u32, u32)>) -> f64 {
+    let same = before.iter().filter(|(image, cell)| now.get(*image) == Some(cell)).count();
+    same as f64 / before.len() as f64
+}
+
+#[test]
+fn most_tiles_stay_and_the_summary_says_how_many() {
+    let story = Story::with_photos(90);
+    story.ok(RUN);
+    let before = cells(&story);
+    add(&story, 90, 108);
+    let ran = story.run(RUN);
+    let kept = kept(&before, &cells(&story));
+    assert!(kept >= 0.6, "{kept}");
+    let said = format!("{:.0} % of tiles kept their cell", (100.0 * kept).floor());
+    assert!(ran.stderr.contains(&said), "{said}: {}", ran.stderr);
+    assert!(ran.stderr.contains("grown from 90"), "{}", ran.stderr);
+    let (project, assign) = (story.artifact("project").header, story.artifact("assign").header);
+    assert_eq!(assign.number("kept").unwrap(), kept);
+    assert_eq!(project.number("grown_from"), Some(90.0));
+    assert!(project.key.inputs.contains_key("previous") && assign.key.inputs.contains_key("previous"));
+    let width = |cells: &BTreeMap<String, (u32, u32)>| cells.values().map(|cell| cell.1).max();
+    assert_eq!(width(&cells(&story)), width(&before), "the grid grew by rows");
+}
+
+#[test]
+fn the_same_inputs_are_a_hit_and_never_a_drift() {
+    let story = Story::with_photos(30);
+    story.ok(RUN);
+    add(&story, 30, 36);
+    story.ok(RUN);
+    let grown = cells(&story);
+    assert!(story.made_by(RUN).is_empty());
+    assert_eq!(story.run("status photos --model scattering -o out.png --check").code, 0);
+    // There and back again: the older collection, and then the larger, are both still known.
+    for _ in 0..2 {
+        for flags in ["--exclude 03[0-5].png", ""] {
+            let made = story.made_by(&format!("assign photos --model scattering {flags}"));
+            assert!(!made.contains(&"project") && !made.contains(&"assign"), "{flags}: {made:?}");
+        }
+    }
+    assert_eq!(cells(&story), grown);
+    // A damaged artifact comes back the same, from the same parent.
+    let before = story.artifacts();
+    for stage in ["project", "assign"] {
+        let path = story.path(&format!("cache/latest/{stage}.parquet")).canonicalize().unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[100] ^= 1;
+        crate::driver::put(&path, &bytes);
+    }
+    assert_eq!(story.made_by("assign photos --model scattering"), ["project", "assign"]);
+    let after = story.artifacts();
+    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)));
+}
+
+#[test]
+fn a_fresh_layout_is_asked_for_by_flag_or_by_setting() {
+    let story = Story::with_photos(30);
+    story.ok(RUN);
+    add(&story, 30, 33);
+    story.ok(RUN);
+    let grown: Vec<ProjectRow> = story.latest();
+    let status = story.run("status photos --model scattering -o out.png --relayout");
+    assert!(status.stdout.contains("project  stale"), "{}", status.stdout);
+    assert_eq!(story.made_by(&format!("{RUN} --relayout")), ["project", "assign", "render"]);
+    let fresh: Vec<ProjectRow> = story.latest();
+    assert_ne!(fresh, grown);
+    assert!(story.made_by(RUN).is_empty(), "what was asked for last stays");
+    story.ok(&format!("{RUN} --init pca"));
+    assert_eq!(story.latest::<ProjectRow>(), fresh, "fresh is what pca gives");
+}
+
+#[test]
+fn what_has_little_in_common_starts_afresh() {
+    let story = Story::with_photos(20);
+    story.ok(RUN);
+    add(&story, 20, 61);
+    story.ok(RUN);
+    assert!(!story.artifact("project").header.key.inputs.contains_key("previous"), "20 of 61 is less than half");
+    let story = Story::with_photos(20);
+    story.ok(RUN);
+    add(&story, 20, 24);
+    story.ok(&format!("{RUN} --perplexity 3"));
+    assert!(!story.artifact("project").header.key.inputs.contains_key("previous"), "other settings");
+    story.ok(&format!("{RUN} --stay 0"));
+    let (project, assign) = (story.artifact("project").header, story.artifact("assign").header);
+    assert!(project.key.inputs.contains_key("previous") && !assign.key.inputs.contains_key("previous"));
+}
+
+#[test]
+fn pictures_that_go_leave_the_others_where_they_are() {
+    let story = Story::with_photos(40);
+    story.ok(RUN);
+    let before = cells(&story);
+    for i in [3, 17] {
+        std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
+    }
+    story.ok(RUN);
+    let now = cells(&story);
+    assert_eq!(now.len(), 38);
+    assert!(kept(&before, &now) >= 0.7, "{}", kept(&before, &now));
+}
