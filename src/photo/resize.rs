@@ -1,7 +1,8 @@
 //! Antialiased resizing: the filter is widened by the scale, as Pillow does it.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
@@ -74,12 +75,14 @@ fn resize(picture: &RgbImage, width: u32, height: u32, options: &ResizeOptions, 
     if picture.dimensions() == (width, height) {
         return picture.clone();
     }
-    let from = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+    // Typed, since the untyped call compiles the resizer for all fourteen kinds of pixel.
+    let from = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
         .expect("an RgbImage's buffer has its size");
-    let mut to = Image::new(width, height, PixelType::U8x3);
+    let mut resized = RgbImage::new(width, height);
+    let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut resized).expect("the size it was made with");
     let options = options.resize_alg(ResizeAlg::Convolution(filter));
-    Resizer::new().resize(&from, &mut to, &options).expect("both are U8x3 and not empty");
-    RgbImage::from_raw(width, height, to.into_vec()).expect("the size it was made with")
+    Resizer::new().resize_typed(&from, &mut to, &options).expect("neither is empty");
+    resized
 }
 
 #[cfg(test)]
