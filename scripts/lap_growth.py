@@ -1,68 +1,122 @@
 #!/usr/bin/env python3
-"""Growth of the assignment: a table (Markdown) and a log-log plot (SVG) of seconds against points.
+"""The assignment against the number of points, beside peers: seconds, cost, memory.
 
-  lap_growth.py LAYOUT_DIR OUT_DIR --bench BINARY [--kinds tsne,clusters] [--sizes 1024,...] [--repeat 3] [--effort-above N:E]
-                [--peers PEERS.py --peers-up-to 4096]
+    scripts/lap_growth.py measure LAYOUTS WORK --bench BINARY [--kinds tsne,...] [--sizes 1024,...] [--repeat 5] [--spare 20]
+                                               [--effort 8] [--peers PEERS.py --limit 60]
+    scripts/lap_growth.py table WORK OUT
 
-LAYOUT_DIR holds KIND-N.f64 (and .npy for the peers), as layouts.py writes them. BINARY is the built bench
-(`cargo bench --bench assignment --no-run` names it); peers run in this Python (PEERS.py POINTS.npy WIDTH HEIGHT prints lines `NAME n=… SECONDS s … cost COST`), right after ours on the same points, so that the ratios come from one run.
+LAYOUTS holds KIND-N.f64 (and .npy for the peers), as layouts.py writes them. `measure` adds lines to
+WORK/assignment-growth.jsonl, so that what takes long can be run piece by piece. BINARY is the built bench (`cargo bench
+--bench assignment --no-run` names it). PEERS.py runs in this Python right after ours on the same points, for at most
+--limit seconds each: `PEERS.py POINTS.npy WIDTH HEIGHT --peers NAME` prints a line `NAME n=… SECONDS s … cost COST`. The
+grid is nearly square, with --spare per cent more cells than points. `table` checks that all exact costs agree and writes
+OUT/assignment-growth.md and OUT/assignment-growth.svg.
 """
-import argparse, math, pathlib, re, subprocess, sys
 
-COLOURS = ["#1b6ca8", "#c8553d", "#588157", "#7b2d8b", "#8a817c", "#e09f3e", "#444444"]
+import argparse
+import json
+import math
+import pathlib
+import re
+import subprocess
+import sys
+
+from loglog import plot
+
+LOG = "assignment-growth.jsonl"
+PEERS = ("lapjv", "scipy")
 
 
-def near_square(n):
-    width = math.ceil(math.sqrt(n))
-    return width, math.ceil(n / width)
+def near_square(cells):
+    width = math.ceil(math.sqrt(cells))
+    return str(width), str(math.ceil(cells / width))
 
 
-def ours(a, kind, n, extra):
-    width, height = near_square(n); repeat = a.repeat if n <= 20_000 else 1
-    command = ["/usr/bin/time", "-f", "RSS %M", a.bench, str(a.layouts / f"{kind}-{n}.f64"), str(width), str(height), "--repeat", str(repeat), *extra]
+def ours(given, file, grid):
+    flags = ["--repeat", str(given.repeat)] + (["--effort", str(given.effort)] if given.effort else [])
+    command = ["/usr/bin/time", "-f", "RSS %M", given.bench, file.with_suffix(".f64"), *grid, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, cost, gap, steps = re.search(r"([\d.]+) s  cost (\S+) gap (\S+) steps (\d+)", done.stdout).groups()
-    return dict(kind=kind, n=n, who="ours", s=float(seconds), cost=float(cost), gap=float(gap), steps=int(steps), mb=int(re.search(r"RSS (\d+)", done.stderr)[1]) / 1024)
+    megabytes = int(re.search(r"RSS (\d+)", done.stderr)[1]) / 1024
+    return {"seconds": float(seconds), "cost": float(cost), "gap": float(gap), "steps": int(steps), "megabytes": megabytes}
 
 
-def peers(a, kind, n):
-    width, height = near_square(n)
-    done = subprocess.run([sys.executable, a.peers, str(a.layouts / f"{kind}-{n}.npy"), str(width), str(height)], capture_output=True, text=True, check=True)
-    for who, seconds, cost in re.findall(r"^(\w+) +n=.*? ([\d.]+) s .*cost (\S+)$", done.stdout, re.M):
-        yield dict(kind=kind, n=n, who=who, s=float(seconds), cost=float(cost))
+def peer(given, who, file, grid):
+    command = [sys.executable, given.peers, file.with_suffix(".npy"), *grid, "--peers", who]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=given.limit)
+    except subprocess.TimeoutExpired:
+        return {"seconds": None, "limit": given.limit}
+    seconds, cost = re.search(r" ([\d.]+) s .*cost (\S+)", done.stdout).groups()
+    return {"seconds": float(seconds), "cost": float(cost)}
 
 
-def plot(rows, file):
-    series = {}
-    for r in rows: series.setdefault(f"{r['who']}, {r['kind']}", []).append((r["n"], max(r["s"], 1e-4)))
-    xs = [x for line in series.values() for x, _ in line]; ys = [y for line in series.values() for _, y in line]
-    x0, x1 = math.floor(math.log10(min(xs)) * 2) / 2, math.log10(max(xs)) + 0.1; y0, y1 = math.floor(math.log10(min(ys))), math.ceil(math.log10(max(ys)))
-    W, H, L, B = 720, 480, 70, 50; X = lambda x: L + (math.log10(x) - x0) / (x1 - x0) * (W - L - 190); Y = lambda y: H - B - (math.log10(y) - y0) / (y1 - y0) * (H - B - 20)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {W} {H}" font-family="sans-serif" font-size="13"><rect width="{W}" height="{H}" fill="#fff"/>']
-    for e in range(y0, y1 + 1): out.append(f'<path d="M{L} {Y(10**e):.1f}H{W-190}" stroke="#ddd"/><text x="{L-8}" y="{Y(10**e)+4:.1f}" text-anchor="end">{10.0**e:g} s</text>')
-    for e in range(math.ceil(x0), math.floor(x1) + 1): out.append(f'<path d="M{X(10**e):.1f} 20V{H-B}" stroke="#ddd"/><text x="{X(10**e):.1f}" y="{H-B+20}" text-anchor="middle">{10**e:,}</text>')
-    out.append(f'<text x="{(L+W-190)/2}" y="{H-8}" text-anchor="middle">points</text>')
-    for k, (name, line) in enumerate(series.items()):
-        c = COLOURS[k % len(COLOURS)]; line.sort(); dash = "" if name.startswith("ours") else ' stroke-dasharray="5 3"'
-        out.append(f'<polyline fill="none" stroke="{c}" stroke-width="2"{dash} points="{" ".join(f"{X(x):.1f},{Y(y):.1f}" for x, y in line)}"/>')
-        out += [f'<circle cx="{X(x):.1f}" cy="{Y(y):.1f}" r="3" fill="{c}"/>' for x, y in line]
-        out.append(f'<text x="{W-180}" y="{40+20*k}" fill="{c}">{name}</text>')
-    file.write_text("\n".join(out) + "\n</svg>\n")
-
-
-if __name__ == "__main__":
-    p = argparse.ArgumentParser(); p.add_argument("layouts", type=pathlib.Path); p.add_argument("out", type=pathlib.Path); p.add_argument("--bench", required=True)
-    p.add_argument("--kinds", default="tsne,clusters,uniform,line,equal"); p.add_argument("--sizes", default="1024,4096,10000,30000,100000"); p.add_argument("--repeat", type=int, default=3)
-    p.add_argument("--effort-above", help="N:E, effort E for more than N points"); p.add_argument("--peers"); p.add_argument("--peers-up-to", type=int, default=4096); a = p.parse_args()
-    above, effort = map(int, (a.effort_above or "1000000000:0").split(":")); rows = []
-    for kind in a.kinds.split(","):
-        for n in map(int, a.sizes.split(",")):
-            rows.append(ours(a, kind, n, ["--effort", str(effort)] if n > above else [])); print(rows[-1], flush=True)
+def measure(given):
+    given.work.mkdir(parents=True, exist_ok=True)
+    for kind in given.kinds.split(","):
+        for points in map(int, given.sizes.split(",")):
+            grid = near_square(points * (100 + given.spare) // 100)
+            file = given.layouts / f"{kind}-{points}"
+            found = {"ours": ours(given, file, grid)}
             # The peers divide by the extent of each axis: a layout without one is not for them.
-            if a.peers and n <= a.peers_up_to and kind != "equal":
-                for r in peers(a, kind, n): rows.append(r); print(r, flush=True)
-    a.out.mkdir(parents=True, exist_ok=True); table = ["| layout | points | solver | seconds | cost | gap | steps per point | peak MB |", "|---|---|---|---|---|---|---|---|"]
-    for r in rows:
-        mine = r["who"] == "ours"
-        table.append(f"| {r['kind']} | {r['n']:,} | {r['who']} | {r['s']:.3f} | {r['cost']:.9f} | {format(r['gap'], '.1e') if mine and r['gap'] else '0' if mine else ''} | {round(r['steps'] / r['n']) if mine else ''} | {round(r['mb']) if mine else ''} |")
-    (a.out / "growth.md").write_text("\n".join(table) + "\n"); plot(rows, a.out / "growth.svg")
+            if given.peers and kind != "equal":
+                found |= {who: peer(given, who, file, grid) for who in PEERS}
+            for who, what in found.items():
+                line = {"kind": kind, "points": points, "grid": "x".join(grid), "effort": given.effort, "who": who} | what
+                print(line, flush=True)
+                with open(given.work / LOG, "a") as log:
+                    log.write(json.dumps(line) + "\n")
+
+
+def table(given):
+    lines = [json.loads(line) for line in open(given.work / LOG)]
+    latest = {(line["kind"], line["points"], line["grid"], line["who"]): line for line in lines}
+    text = ["| layout | points | grid | | seconds | times ours | cost | gap | steps per point | peak MB |", "|---" * 10 + "|"]
+    series = {}
+    for (kind, points, grid, who), line in sorted(latest.items()):
+        mine = latest[kind, points, grid, "ours"]
+        if line["seconds"] is None:
+            at_least = f"> {line['limit'] / mine['seconds']:.0f}"
+            text.append(f"| {kind} | {points:,} | {grid} | {who} | > {line['limit']:.0f} | {at_least} | | | | |")
+            continue
+        seconds = f"{line['seconds']:.3g}"
+        if who == "ours":
+            per_point = line["steps"] / points
+            more = f" {line['gap']:.1e} | {per_point:.0f} | {line['megabytes']:.0f} |" if line["gap"] else f" 0 | {per_point:.0f} | {line['megabytes']:.0f} |"
+            text.append(f"| {kind} | {points:,} | {grid} | ours | {seconds} | | {line['cost']:.9f} |{more}")
+        else:
+            assert mine["gap"] > 0 or mine["cost"] < line["cost"] + 1e-9, (mine, line)
+            times = f"{line['seconds'] / mine['seconds']:.0f}"
+            text.append(f"| {kind} | {points:,} | {grid} | {who} | {seconds} | {times} | {line['cost']:.9f} | | | |")
+        width, height = map(int, grid.split("x"))
+        if width * height < 1.1 * points:
+            series.setdefault(f"{who}, {kind}", []).append((points, line["seconds"]))
+    (given.out / "assignment-growth.md").write_text("\n".join(text) + "\n")
+    ordered = sorted(series.items(), key=lambda item: not item[0].startswith("ours"))
+    plot({name: line for name, line in ordered if len(line) > 1}, given.out / "assignment-growth.svg")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("measure")
+    one.set_defaults(run=measure)
+    one.add_argument("layouts", type=pathlib.Path)
+    one.add_argument("work", type=pathlib.Path)
+    one.add_argument("--bench", required=True)
+    one.add_argument("--kinds", default="tsne,clusters,uniform,line,equal")
+    one.add_argument("--sizes", default="1024,4096,10000")
+    one.add_argument("--repeat", type=int, default=5)
+    one.add_argument("--spare", type=int, default=0)
+    one.add_argument("--effort", type=int, default=0)
+    one.add_argument("--peers")
+    one.add_argument("--limit", type=float, default=60)
+    two = commands.add_parser("table")
+    two.set_defaults(run=table)
+    two.add_argument("work", type=pathlib.Path)
+    two.add_argument("out", type=pathlib.Path)
+    given = parser.parse_args()
+    given.run(given)
+
+
+main()
