@@ -1,4 +1,5 @@
-//! All pairs, in f32, in lanes the compiler turns into vector instructions.
+//! All pairs, in f32, in lanes the compiler turns into vector instructions: the widest that the
+//! processor has. The arithmetic is the same with all of them, to the bit.
 
 use rayon::prelude::*;
 
@@ -27,20 +28,41 @@ impl Exact {
             values.resize(padded, FAR);
         }
         let (x, y) = (self.x.as_chunks::<LANES>().0, self.y.as_chunks::<LANES>().0);
-        in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
-            let mut z = 0.0;
-            for (point, force) in xy.iter().zip(force) {
-                let (sum, f) = push(*point, x, y);
-                *force = f;
-                // The sum holds the point itself, whose similarity is exactly 1.
-                z += sum - 1.0;
-            }
-            z
-        }))
+        in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| push_all(xy, x, y, force)))
     }
 }
 
+/// Writes the force of the points (x, y) on each of some of them, and gives their share of Z.
+fn push_all(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut [[f32; 2]]) -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") {
+        #[allow(unsafe_code, reason = "instructions beyond the baseline")]
+        // SAFETY: the processor has just been asked whether it has them.
+        return unsafe { push_all_avx2(xy, x, y, force) };
+    }
+    push_all_as_compiled(xy, x, y, force)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn push_all_avx2(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut [[f32; 2]]) -> f64 {
+    push_all_as_compiled(xy, x, y, force)
+}
+
+#[inline(always)]
+fn push_all_as_compiled(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut [[f32; 2]]) -> f64 {
+    let mut z = 0.0;
+    for (point, force) in xy.iter().zip(force) {
+        let (sum, f) = push(*point, x, y);
+        *force = f;
+        // The sum holds the point itself, whose similarity is exactly 1.
+        z += sum - 1.0;
+    }
+    z
+}
+
 /// Σ 1/(1 + d²) and Σ (p − q)/(1 + d²)² over all points q.
+#[inline(always)]
 fn push(p: [f32; 2], x: &[[f32; LANES]], y: &[[f32; LANES]]) -> (f64, [f32; 2]) {
     let mut z = [0.0f32; LANES];
     let (mut fx, mut fy) = ([0.0f32; LANES], [0.0f32; LANES]);
@@ -62,6 +84,18 @@ mod tests {
     use super::super::super::definition::normalisation;
     use super::super::super::testing::spread;
     use super::*;
+
+    #[test]
+    fn wider_vectors_give_the_same_bits() {
+        let xy: Vec<[f32; 2]> = spread(500, 8.0, 5).iter().map(|p| p.map(|v| v as f32)).collect();
+        let axis = |axis: usize| xy.iter().map(|p| p[axis]).collect::<Vec<f32>>();
+        let (x, y) = (axis(0), axis(1));
+        let (x, y) = (x.as_chunks::<LANES>().0, y.as_chunks::<LANES>().0);
+        let (mut wide, mut narrow) = (vec![[0.0; 2]; xy.len()], vec![[0.0; 2]; xy.len()]);
+        let z = [push_all(&xy, x, y, &mut wide), push_all_as_compiled(&xy, x, y, &mut narrow)];
+        assert_eq!(z[0].to_bits(), z[1].to_bits());
+        assert_eq!(wide, narrow);
+    }
 
     #[test]
     fn it_agrees_with_the_definition() {
