@@ -1,0 +1,88 @@
+//! Seconds of principal components and neighbours of long vectors, read from shards as `project` reads them.
+//!
+//!   cargo bench --bench shards -- make CACHE ROWS COLUMNS
+//!   /usr/bin/time -v target/release/deps/shards-… run CACHE
+//!
+//! The vectors are like those after a ReLU: mixtures of 200 random directions with falling weights, and noise, cut off
+//! at 0. They are made apart from the measurement, so that its peak memory is that of the stage.
+#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tsne_grid::artifact::rows::{EmbedRow, Row};
+use tsne_grid::artifact::vectors::Vectors;
+use tsne_grid::artifact::{Artifact, shards};
+use tsne_grid::photo::Budget;
+use tsne_grid::report::Silent;
+use tsne_grid::stage::{Context, components};
+use tsne_grid::store::{Key, Store};
+use tsne_grid::tsne::{Metric, neighbours};
+
+/// Numbers from -1 to 1 whose squares have the mean 1/3 (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+fn make(ctx: &Context, rows: usize, dim: usize) {
+    const RANK: usize = 200;
+    let mut random = Random(1);
+    let directions: Vec<f32> = (0..RANK * dim).map(|_| random.next()).collect();
+    let params = serde_json::json!({ "model": "made up" });
+    let mut library = shards::Library::open(&ctx.store, &params, dim, |damage| panic!("{damage}"));
+    for first in (0..rows).step_by(500) {
+        let names: Vec<String> = (first..rows.min(first + 500)).map(|i| format!("{i:064x}")).collect();
+        let mut values = Vec::with_capacity(names.len() * dim);
+        for _ in &names {
+            let mut vector: Vec<f32> = (0..dim).map(|_| 0.3 * random.next()).collect();
+            for (rank, direction) in directions.chunks_exact(dim).enumerate() {
+                let weight = 3.0 * random.next() / (1.0 + rank as f32).sqrt();
+                vector.iter_mut().zip(direction).for_each(|(x, d)| *x += weight * d);
+            }
+            values.extend(vector.into_iter().map(|x| x.max(0.0)));
+        }
+        library.commit(Vectors { names, dim, values }).expect("a part is written");
+    }
+    library.seal().expect("shards are written");
+    let library = shards::Library::open(&ctx.store, &params, dim, |damage| panic!("{damage}"));
+    let (rows, _) = library.index(&library.names()).expect("an index");
+    let key = Key { stage: EmbedRow::STAGE.into(), version: EmbedRow::FORMAT, params, inputs: BTreeMap::new() };
+    let facts = BTreeMap::from([("dim".to_owned(), dim.to_string())]);
+    let made = ctx.publish(Artifact::new(key, EmbedRow::to_batch(&rows), facts)).expect("the index is written");
+    ctx.latest(&made).expect("the index is linked");
+}
+
+fn run(ctx: &Context) {
+    let index = ctx.earlier(EmbedRow::STAGE).next().expect("a cache that `make` made").artifact;
+    let start = Instant::now();
+    let (names, points) = components::of_index(ctx, &index, 50, 0, |_| {}).expect("components");
+    let components = start.elapsed().as_secs_f64();
+    let near = neighbours(&points, 90, Metric::Euclidean).expect("neighbours");
+    let all = start.elapsed().as_secs_f64();
+    println!("n={} {all:.3} s, of which neighbours {:.3} s; k={}", names.len(), all - components, near.k);
+}
+
+fn main() {
+    // Cargo adds `--bench` of its own.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ctx = |cache| Context {
+        store: Store::new(cache),
+        reporter: Arc::new(Silent),
+        budget: Budget::new(1 << 30),
+        keep_latest: true,
+    };
+    match words[..] {
+        ["make", cache, rows, dim] => make(&ctx(cache), rows.parse().expect("rows"), dim.parse().expect("columns")),
+        ["run", cache] => run(&ctx(cache)),
+        _ => println!("usage: make CACHE ROWS COLUMNS | run CACHE"),
+    }
+}
