@@ -11,6 +11,7 @@ use crate::error::Halt;
 use crate::model::{self, Hub};
 use crate::pipeline::{Request, Stage, list, load_seen, sources, thousands};
 use crate::stage::embed::survey;
+use crate::stage::lineage::PREVIOUS;
 use crate::stage::{Context, Made, assign, embed, project, render};
 use crate::store::{Key, canonical_json};
 
@@ -149,6 +150,11 @@ fn reasons(ctx: &Context, key: &Key) -> Vec<String> {
         if old.get(name) != new.get(name) {
             reasons.push(format!("{name} {} -> {}", shown(old.get(name)), shown(new.get(name))));
         }
+    }
+    match [&last, key].map(|key| key.inputs.contains_key(PREVIOUS)) {
+        [_, true] => reasons.push("it grows from an earlier one".into()),
+        [true, false] => reasons.push("it starts afresh".into()),
+        [false, false] => {}
     }
     reasons
 }
