@@ -1,37 +1,55 @@
 #!/usr/bin/env python3
-"""Checks assignments against scipy's optimum: on random points, square and with free cells, by the tsne-grid binary.
+"""Checks assignments against scipy's optimum, square and with a fifth more cells than points.
 
-  assignment_cost.py [TSNE_GRID]        (needs numpy, scipy, pandas, pyarrow)
+    scripts/assignment_cost.py LAYOUTS --bench BINARY [--kinds tsne,...] [--sizes 256,1024,2500,4096]
+
+LAYOUTS holds KIND-N.npy and .f64, as layouts.py writes them. BINARY is the built bench (`cargo bench --bench assignment
+--no-run` names it). Costs are compared as sums of squared distances in the unit square; the lattice of the exact solver
+rounds a coordinate by at most 2^-29.
 """
-import subprocess, sys, tempfile, pathlib
-import numpy as np, pandas as pd
+
+import argparse
+import math
+import pathlib
+import re
+import subprocess
+
+import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-binary = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "target/release/tsne-grid").resolve())
-rng = np.random.default_rng(4)
-worst = 0.0
-with tempfile.TemporaryDirectory() as work:
-    for solver in ("lapjv", "sparse"):
-        for n, width, height in ((1, 1, 1), (7, 3, 3), (100, 10, 10), (256, 16, 16), (300, 17, 18), (400, 25, 20), (1024, 32, 32)):
-            for kind in ("uniform", "clusters", "line"):
-                xy = rng.random((n, 2))
-                if kind == "clusters":
-                    xy = rng.normal(size=(n, 2)) * 0.02 + rng.random((5, 2))[rng.integers(0, 5, n)]
-                if kind == "line":
-                    xy[:, 1] = 2 * xy[:, 0]
-                table = f"{work}/xy.parquet"
-                pd.DataFrame({"image": [f"{i:05}" for i in range(n)], "x": xy[:, 0], "y": xy[:, 1]}).to_parquet(table)
-                command = [binary, "assign", "--input", table, "--grid", f"{width}x{height}", "--solver", solver, "--cache", f"{work}/cache", "-q"]
-                path = subprocess.run(command, check=True, capture_output=True, text=True, cwd=work).stdout.strip()
-                found = pd.read_parquet(f"{work}/{path}" if not path.startswith("/") else path)
-                span = np.ptp(xy, axis=0)
-                unit = np.where(span > 0, (xy - xy.min(0)) / np.where(span > 0, span, 1), 0.5)
-                side = lambda k: np.linspace(0, 1, k) if k > 1 else np.array([0.5])
-                cells = np.dstack(np.meshgrid(side(width), side(height))).reshape(-1, 2)
-                cost = cdist(unit, cells, "sqeuclidean")
-                best = cost[linear_sum_assignment(cost)].sum()
-                assert len(found[["row", "col"]].drop_duplicates()) == n
-                worst = max(worst, abs(found["cost"].sum() - best))
-                assert abs(found["cost"].sum() - best) < 1e-9, (solver, n, kind, found["cost"].sum(), best)
-print(f"every cost equals scipy's; largest difference {worst:.2e}")
+
+def best(points, width, height):
+    extent = np.ptp(points, axis=0)
+    unit = np.where(extent > 0, (points - points.min(0)) / np.where(extent > 0, extent, 1), 0.5)
+    cells = np.dstack(np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))).reshape(-1, 2)
+    cost = cdist(unit, cells, "sqeuclidean")
+    return cost[linear_sum_assignment(cost)].sum()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("layouts", type=pathlib.Path)
+    parser.add_argument("--bench", required=True)
+    parser.add_argument("--kinds", default="tsne,clusters,uniform,line,equal")
+    parser.add_argument("--sizes", default="256,1024,2500,4096")
+    given = parser.parse_args()
+    worst = 0.0
+    for kind in given.kinds.split(","):
+        for points in map(int, given.sizes.split(",")):
+            for cells in (points, points * 6 // 5):
+                width = math.ceil(math.sqrt(cells))
+                height = math.ceil(cells / width)
+                file = given.layouts / f"{kind}-{points}.f64"
+                command = [given.bench, file, str(width), str(height)]
+                said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                cost, gap = re.search(r"cost (\S+) gap (\S+)", said).groups()
+                optimum = best(np.load(file.with_suffix(".npy")), width, height)
+                off = float(cost) - optimum
+                print(f"{kind} {points} on {width}x{height}: {cost}, scipy {optimum:.9f}, off by {off:.1e}, gap {gap}", flush=True)
+                assert abs(off) < 2e-9 and float(gap) == 0.0
+                worst = max(worst, abs(off))
+    print(f"every cost is scipy's; largest difference {worst:.1e}")
+
+
+main()

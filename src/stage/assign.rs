@@ -21,7 +21,7 @@ const REFINE_DIMENSIONS: usize = 50;
 
 /// The input that the points are.
 const PROJECT: &str = "project";
-/// A grown grid may be this much wider or higher for its width than was asked for.
+/// How many times wider for its height, or higher for its width, a grown grid may be than was asked for.
 const TOO_ODD: f64 = 1.5;
 
 /// Places, and cells that are given beforehand.
