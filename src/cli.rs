@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{AssignFlags, EmbedFlags, ProjectFlags, RenderFlags, SourceFlags};
+use crate::sample::Layout;
 
 /// Lay pictures out by likeness: VGG16, t-SNE, optimal assignment to a grid.
 #[derive(Debug, Parser)]
@@ -71,7 +72,7 @@ pub enum Command {
     Gc(GcArgs),
     /// Write one flat table: path, caption, time, x, y, row, col
     Export(ExportArgs),
-    /// Write a synthetic Instagram export
+    /// Write a synthetic Instagram export, of any generation
     Sample(SampleArgs),
     /// Make a sample and lay it out with the built-in model; needs no network
     Demo(DemoArgs),
@@ -230,6 +231,15 @@ pub struct SampleArgs {
     /// Of what is drawn
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// The generation of the export
+    #[arg(long, value_enum, default_value_t = Layout::G4)]
+    pub layout: Layout,
+    /// Write it as zips into the folder
+    #[arg(long)]
+    pub zip: bool,
+    /// How many zips
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "zip", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub parts: u32,
 }
 
 /// Arguments of `demo`.

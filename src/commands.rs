@@ -18,6 +18,7 @@ use crate::error::Halt;
 use crate::model::Hub;
 use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Request, Stage};
+use crate::preflight::Preflight;
 use crate::report::{Event, Reporter};
 use crate::stage::{Context, Made, assign, copy_if_changed, project};
 use crate::status::{self, Standing};
@@ -79,8 +80,12 @@ pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
             Ok(app.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
         }
         Command::Sample(args) => {
-            sample::write(&args.dir, args.images, args.seed)?;
-            Ok(app.answer(args.dir.display().to_string(), json!({"output": args.dir, "images": args.images})))
+            let zips = args.zip.then_some(args.parts);
+            let options = sample::Options { images: args.images, seed: args.seed, layout: args.layout, zips };
+            let sources = sample::write(&args.dir, &options)?;
+            let lines: Vec<String> = sources.iter().map(|source| source.display().to_string()).collect();
+            let object = json!({"output": args.dir, "images": args.images, "sources": sources});
+            Ok(app.answer(lines.join("\n"), object))
         }
         Command::Demo(args) => app.demo(&args),
         Command::Completions { shell } => {
@@ -152,10 +157,11 @@ impl App {
     /// Brings stages up to date, or says what that would do.
     fn bring(&self, ctx: &Context, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
         if dry_run {
-            let standings = status::status(ctx, request)?;
+            let (standings, preflight) = status::status(ctx, request, last)?;
+            preflight.iter().flat_map(Preflight::lines).for_each(|line| self.note(line));
             let later: Vec<&str> = Stage::ALL.into_iter().filter(|stage| *stage > last).map(Stage::name).collect();
             let todo: Vec<Standing> = standings.into_iter().filter(|s| !later.contains(&s.stage)).collect();
-            return Ok(self.answer(table(&todo), json!({"stages": todo})));
+            return Ok(self.answer(table(&todo), json!({"stages": todo, "preflight": preflight})));
         }
         let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
         let outcome = pipeline::run(ctx, request, last)?;
@@ -256,7 +262,7 @@ impl App {
 
     fn status(&self, args: StatusArgs) -> Result<Answer> {
         let (request, _) = self.run_request(args.run)?;
-        let standings = status::status(&self.context(self.store(), true), &request)?;
+        let (standings, _) = status::status(&self.context(self.store(), true), &request, Stage::Render)?;
         let stale = standings.iter().any(|standing| !standing.fresh);
         let mut answer = self.answer(table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {
@@ -312,7 +318,8 @@ impl App {
     /// The sample, laid out with the model that needs no download; everything in one folder.
     fn demo(&self, args: &DemoArgs) -> Result<Answer> {
         let export = args.dir.join("export");
-        sample::write(&export, args.images, 0)?;
+        let options = sample::Options { images: args.images, seed: 0, layout: sample::Layout::G4, zips: None };
+        sample::write(&export, &options)?;
         let mut settings = Settings::default();
         settings.embed.model = crate::config::ModelName::Scattering;
         settings.render.output = args.dir.join("grid.jpg");

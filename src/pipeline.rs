@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -14,6 +15,7 @@ use crate::artifact::shards;
 use crate::config::Settings;
 use crate::error::Halt;
 use crate::model::{self, Hub};
+use crate::preflight::{Preflight, remember_rate};
 use crate::report::{Event, Reporter};
 use crate::source::{self, Entry, Listing, Seen};
 use crate::stage::embed::{Embedded, survey};
@@ -106,7 +108,12 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
         render::size(&settings.render, pictures, (grid.width, grid.height))?;
     }
     let chosen = model::choose(&settings.embed, &request.hub)?;
-    let embedded = embed::run(ctx, &listing, findings, &seen, &chosen, settings.source.strict)?;
+    let began = Instant::now();
+    let embedded = embed::run(ctx, &listing, findings, &seen, &chosen, settings.source.strict, |findings, ahead| {
+        let preflight = Preflight::new(ctx, request, last, &listing, findings, &chosen, ahead);
+        preflight.lines().into_iter().for_each(|line| ctx.note(line));
+    })?;
+    remember_rate(ctx, &chosen, embedded.counts.embedded, began.elapsed());
     remember_sources(ctx, &sources);
     let mut outcome = Outcome { embedded, project: None, assign: None, render: None };
     summarise(ctx, &outcome.embedded, settings.source.strict);
@@ -228,7 +235,7 @@ pub(crate) fn load_seen(ctx: &Context, sources: &[PathBuf]) -> Seen {
     seen
 }
 
-/// At most this many defective inputs are named one by one.
+/// At most this many defects are named.
 const NAMED: usize = 20;
 
 fn summarise(ctx: &Context, embedded: &Embedded, strict: bool) {
@@ -254,13 +261,29 @@ fn summarise(ctx: &Context, embedded: &Embedded, strict: bool) {
     ctx.note(line);
 }
 
+/// Names inputs with a defect; many with the same one are one line.
 fn name_the_skipped(ctx: &Context, rows: &[SkippedRow], table: &Path) {
-    let defects: Vec<&SkippedRow> = rows.iter().filter(|row| embed::is_defect(row)).collect();
-    for row in defects.iter().take(NAMED) {
-        ctx.warn(format!("skipped {}: {}", row.path, row.detail));
+    let mut defects: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut more = false;
+    for row in rows.iter().filter(|row| embed::is_defect(row)) {
+        match defects.iter().position(|(detail, _)| *detail == row.detail) {
+            Some(at) => defects[at].1.push(&row.path),
+            None if defects.len() == NAMED => {
+                more = true;
+                break;
+            }
+            None => defects.push((&row.detail, vec![&row.path])),
+        }
     }
-    if defects.len() > NAMED {
-        ctx.warn(format!("and {} more; all are in {}", defects.len() - NAMED, table.display()));
+    for (detail, paths) in defects {
+        match paths.as_slice() {
+            [path] => ctx.warn(format!("skipped {path}: {detail}")),
+            [path, rest @ ..] => ctx.warn(format!("skipped {path} and {} more: {detail}", thousands(rest.len()))),
+            [] => {}
+        }
+    }
+    if more {
+        ctx.warn(format!("and others; all are in {}", table.display()));
     }
 }
 

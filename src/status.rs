@@ -1,16 +1,18 @@
 //! How each stage stands: fresh, or stale and why. Nothing is decoded, fetched or made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::Value;
 
 use crate::artifact::rows::{AssignRow, ImageRow, RenderRow, Row, SkippedRow};
+use crate::artifact::shards::Library;
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::model::{self, Hub};
 use crate::pipeline::{Request, Stage, list, load_seen, sources, thousands};
-use crate::stage::embed::survey;
+use crate::preflight::Preflight;
+use crate::stage::embed::{Ahead, survey};
 use crate::stage::lineage::PREVIOUS;
 use crate::stage::{Context, Made, assign, embed, project, render};
 use crate::store::{Key, canonical_json};
@@ -26,11 +28,12 @@ pub struct Standing {
     pub reasons: Vec<String>,
 }
 
-/// Says for each stage whether it is fresh, or why not; decodes and downloads nothing.
+/// Says for each stage whether it is fresh, or why not, and what a run up to `last` would embed, if
+/// anything; decodes and downloads nothing.
 ///
 /// # Errors
 /// When the sources cannot be listed or the settings are wrong.
-pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
+pub fn status(ctx: &Context, request: &Request, last: Stage) -> Result<(Vec<Standing>, Option<Preflight>)> {
     let settings = &request.settings;
     let sources = sources(ctx, request)?;
     let listing = list(ctx, request, &sources)?;
@@ -58,7 +61,7 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
             let why = format!("{error:#}");
             standings.push(stale("embed", vec![why.lines().next().unwrap_or_default().to_owned()]));
             wait_for(&mut standings, "embed");
-            return Ok(standings);
+            return Ok((standings, None));
         }
     };
     let key = embed::key(&chosen, &good);
@@ -75,15 +78,18 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
         }
         standings.push(stale("embed", reasons));
         wait_for(&mut standings, "embed");
-        return Ok(standings);
+        let library = Library::open(&ctx.store, &chosen.params, chosen.dim, |damage| ctx.warn(damage));
+        let ahead = Ahead::of(&findings, &library.names(), strict);
+        let preflight = Preflight::new(ctx, request, last, &listing, &findings, &chosen, ahead);
+        return Ok((standings, Some(preflight)));
     };
     standings.push(fresh("embed"));
 
     let key = project::plan(ctx, &settings.project, &embedded.artifact, request.relayout)?.key;
-    let Some(projected) = standing(ctx, &mut standings, "project", &key) else { return Ok(standings) };
+    let Some(projected) = standing(ctx, &mut standings, "project", &key) else { return Ok((standings, None)) };
     let places = assign::Input::projection(&projected.artifact)?;
     let key = assign::plan(ctx, &settings.assign, &places, Some(&embedded.artifact)).key;
-    let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok(standings) };
+    let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok((standings, None)) };
     let cells = AssignRow::from_batch(&assigned.artifact.batch)?;
     let pictures = cells.iter().map(|row| row.image.as_str());
     let key = render::key(&settings.render, assigned.artifact.header.content, pictures)?;
@@ -100,7 +106,7 @@ pub fn status(ctx: &Context, request: &Request) -> Result<Vec<Standing>> {
             *last = stale("render", vec![format!("{} {reason}", output.display())]);
         }
     }
-    Ok(standings)
+    Ok((standings, None))
 }
 
 fn fresh(stage: &'static str) -> Standing {
@@ -170,29 +176,47 @@ fn shown(value: Option<&Value>) -> String {
     }
 }
 
-/// `+40 -3 images`, against the last index.
+/// `+40 images, 3 gone`, against the last index.
 fn changed_images(ctx: &Context, now: &BTreeSet<String>) -> Option<String> {
     let before = embed::previous_images(ctx);
     change("images", now.difference(&before).count(), before.difference(now).count())
 }
 
-/// `+1 -1 paths`, against the last table of images.
+/// `+1 paths, 1 gone`, or what else is known of the same paths, against the last table of images.
 fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
     let before = ctx.store.latest("images.parquet").and_then(|path| {
         let artifact = Artifact::decode(ctx.store.read(&path).ok()?).ok()?;
         ImageRow::from_batch(&artifact.batch).ok()
     });
     let Some(before) = before else { return "never run".into() };
-    let paths = |rows: &[ImageRow]| -> BTreeSet<(String, String)> {
-        rows.iter().map(|r| (r.source.clone(), r.path.clone())).collect()
+    let (before, now) = (by_path(&before), by_path(now));
+    let more = now.keys().filter(|path| !before.contains_key(*path)).count();
+    let gone = before.keys().filter(|path| !now.contains_key(*path)).count();
+    let both: Vec<_> = now.iter().filter_map(|(path, row)| Some((*before.get(path)?, *row))).collect();
+    let differ = |what: &str, of: fn(&ImageRow, &ImageRow) -> bool| {
+        let count = both.iter().filter(|(before, now)| of(before, now)).count();
+        (count > 0).then(|| format!("{} {what} changed", thousands(count)))
     };
-    let (before, now) = (paths(&before), paths(now));
-    let changed = change("paths", now.difference(&before).count(), before.difference(&now).count());
-    changed.unwrap_or_else(|| "what is known of the inputs changed".into())
+    let reasons = [
+        change("paths", more, gone),
+        differ("pictures", |a, b| a.image != b.image),
+        differ("captions", |a, b| a.caption != b.caption),
+        differ("times", |a, b| a.taken_at != b.taken_at),
+        differ("kinds", |a, b| a.kind != b.kind),
+    ];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    if reasons.is_empty() { "what is known of the inputs changed".into() } else { reasons.join(", ") }
 }
 
-fn change(what: &str, more: usize, fewer: usize) -> Option<String> {
-    let part = |sign: char, count: usize| (count > 0).then(|| format!("{sign}{}", thousands(count)));
-    let parts: Vec<String> = part('+', more).into_iter().chain(part('-', fewer)).collect();
-    (!parts.is_empty()).then(|| format!("{} {what}", parts.join(" ")))
+fn by_path(rows: &[ImageRow]) -> BTreeMap<(&str, &str), &ImageRow> {
+    rows.iter().map(|row| ((row.source.as_str(), row.path.as_str()), row)).collect()
+}
+
+fn change(what: &str, more: usize, gone: usize) -> Option<String> {
+    match (more, gone) {
+        (0, 0) => None,
+        (more, 0) => Some(format!("+{} {what}", thousands(more))),
+        (0, gone) => Some(format!("{} {what} gone", thousands(gone))),
+        (more, gone) => Some(format!("+{} {what}, {} gone", thousands(more), thousands(gone))),
+    }
 }

@@ -63,7 +63,7 @@ macro_rules! row {
 
 row! {
     /// One input picture that is in the grid, or a duplicate of one that is.
-    ImageRow, "images", 1 {
+    ImageRow, "images", 2 {
         /// blake3 of the file's bytes, lower-case hexadecimal: the picture's name everywhere.
         image: String,
         /// Path inside its source, with `/`; in a zip the entry's name.
@@ -84,10 +84,12 @@ row! {
         taken_at: Option<Micros>,
         /// What its owner wrote.
         caption: Option<String>,
-        /// The post it belongs to (the path of the post's first picture).
+        /// The post it belongs to (the address of the post's first picture).
         post: Option<String>,
         /// Its place in the post, from 0.
         carousel_index: Option<u32>,
+        /// The address by which an export's index lists it.
+        uri: Option<String>,
         /// The path of the first file with the same bytes, if this is not it.
         duplicate_of: Option<String>,
         /// What is wrong with a picture that could still be read.
@@ -334,12 +336,13 @@ mod tests {
             caption: Some("schöner 🌅".into()),
             post: None,
             carousel_index: Some(1),
+            uri: None,
             duplicate_of: None,
             damage: None,
         }];
         assert_eq!(ImageRow::from_batch(&ImageRow::to_batch(&rows)).unwrap(), rows);
         let empty: [ImageRow; 0] = [];
-        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 14);
+        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 15);
         let drawn = [RenderRow {
             output: "grid.jpg".into(),
             format: "jpeg".into(),

@@ -1,65 +1,123 @@
-//! A synthetic Instagram export (generation G4): drawn pictures, captions, times, carousels,
-//! stories, a video stand-in. The same number and seed give the same bytes.
+//! A synthetic Instagram export, in any of its generations: drawn pictures, captions, times,
+//! carousels, stories, a film's stand-in. The same options give the same bytes.
 
 mod draw;
+mod layout;
+mod pack;
+mod plan;
 mod random;
 
-use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
 use crate::store::replace_file;
-use draw::Scene;
-use random::Random;
+pub use layout::Layout;
+pub use plan::{Picture, plan};
 
-/// The index that is written last: where it is, the export is complete.
-const LAST: &str = "your_instagram_activity/media/posts_1.json";
-/// Says that a folder is a sample and may be cleared.
+/// Says that a folder is a sample, how it was written, and what of it may be cleared.
 const MARK: &str = ".tsne-grid-sample";
-/// 2024-01-01 12:00 UTC; posts follow at some hours' distance.
-const FIRST_POST: i64 = 1_704_110_400;
 
-/// Writes an export of `images` pictures into `dir`, unless the same is there already; another
-/// sample is replaced.
+/// What to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Pictures in it.
+    pub images: u32,
+    /// Of what is drawn.
+    pub seed: u64,
+    /// The generation.
+    pub layout: Layout,
+    /// Zips in the folder (this many) instead of the export itself.
+    pub zips: Option<u32>,
+}
+
+/// One file of the export.
+struct File {
+    name: String,
+    content: Content,
+}
+
+enum Content {
+    Text(Vec<u8>),
+    Picture(Picture),
+}
+
+impl Content {
+    fn bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Text(bytes) => Ok(bytes.clone()),
+            Self::Picture(picture) => picture.jpeg(),
+        }
+    }
+}
+
+/// Writes an export into `dir`, unless the same is there already; another sample is replaced.
+/// Gives what to name as a source: the folder, or the zips in it.
 ///
 /// # Errors
 /// When the folder cannot be written, or holds something else.
-pub fn write(dir: &Path, images: u32, seed: u64) -> Result<()> {
-    let plan = plan(images, seed);
-    let index = ascii_json(&posts(&plan));
-    if std::fs::read(dir.join(LAST)).is_ok_and(|there| there == index) {
-        return Ok(());
+pub fn write(dir: &Path, options: &Options) -> Result<Vec<PathBuf>> {
+    let plan = plan(options.images, options.seed);
+    let texts =
+        options.layout.texts(&plan)?.into_iter().map(|(name, text)| File { name, content: Content::Text(text) });
+    let pictures =
+        plan.iter().map(|p| File { name: options.layout.place(p, &plan), content: Content::Picture(p.clone()) });
+    let files: Vec<File> = texts.chain(pictures).collect();
+    let parts = options.zips.map(|parts| pack::names(options, parts));
+    let sources = match &parts {
+        Some(names) => names.iter().map(|name| dir.join(name)).collect(),
+        None => vec![dir.to_owned()],
+    };
+    let mut top: Vec<&str> = match &parts {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None => files.iter().map(|file| file.name.split('/').next().unwrap_or_default()).collect(),
+    };
+    top.dedup();
+    top.sort_unstable();
+    top.dedup();
+    let mark = |state: &str| {
+        format!(
+            "A synthetic export, drawn by `tsne-grid sample`. It is cleared when another is written here.\n{state}\n{}\n",
+            top.join("\n")
+        )
+    };
+    let done = mark(&format!("{options:?}"));
+    if std::fs::read(dir.join(MARK)).is_ok_and(|there| there == done.as_bytes()) {
+        return Ok(sources);
     }
     make_room(dir)?;
-    plan.par_iter().try_for_each(|picture| {
-        let mut bytes = Cursor::new(Vec::new());
-        let drawn = picture.scene.draw(picture.seed);
-        JpegEncoder::new_with_quality(&mut bytes, 88).encode_image(&drawn)?;
-        put(dir, &picture.uri, bytes.get_ref())
-    })?;
-    let media = "your_instagram_activity/media";
-    put(dir, "media/reels/202403/reel_1.mp4", b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2 a stand-in, not a film")?;
-    put(dir, &format!("{media}/stories.json"), &ascii_json(&json!({"ig_stories": stories(&plan)})))?;
-    let reel = json!({"ig_reels_media": [{"media": [{"uri": "media/reels/202403/reel_1.mp4", "creation_timestamp": FIRST_POST, "title": "in motion"}]}]});
-    put(dir, &format!("{media}/reels.json"), &ascii_json(&reel))?;
-    put(dir, LAST, &index)
+    put(dir, MARK, mark("unfinished").as_bytes())?;
+    match &parts {
+        None => files.par_iter().try_for_each(|file| put(dir, &file.name, &file.content.bytes()?))?,
+        Some(names) => pack::write(dir, names, &files)?,
+    }
+    put(dir, MARK, done.as_bytes())?;
+    Ok(sources)
 }
 
 /// Clears an older sample away; any other folder with something in it is not touched.
 fn make_room(dir: &Path) -> Result<()> {
     let empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-    let ours = dir.join(MARK).is_file();
-    ensure!(empty || ours, "{} is not empty and holds no sample of tsne-grid; name another folder", dir.display());
-    for folder in ["media", "your_instagram_activity"] {
-        if dir.join(folder).is_dir() {
-            fs_err::remove_dir_all(dir.join(folder))?;
+    let mark = std::fs::read_to_string(dir.join(MARK));
+    ensure!(
+        empty || mark.is_ok(),
+        "{} is not empty and holds no sample of tsne-grid; name another folder",
+        dir.display()
+    );
+    let listed: Vec<String> = mark.unwrap_or_default().lines().skip(2).map(str::to_owned).collect();
+    // Samples of earlier versions listed nothing.
+    let earlier = ["media".to_owned(), "your_instagram_activity".to_owned()];
+    for name in if listed.is_empty() { earlier.as_slice() } else { &listed } {
+        ensure!(Path::new(name).file_name().is_some_and(|last| last == name.as_str()), "{MARK} names `{name}`");
+        let path = dir.join(name);
+        if path.is_dir() {
+            fs_err::remove_dir_all(path)?;
+        } else if path.is_file() {
+            fs_err::remove_file(path)?;
         }
     }
-    put(dir, MARK, b"A synthetic export, drawn by `tsne-grid sample`. It is cleared when another is written here.\n")
+    Ok(())
 }
 
 fn put(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
@@ -67,100 +125,47 @@ fn put(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     replace_file(&path, |file| file.write_all(bytes)).with_context(|| format!("cannot write {}", path.display()))
 }
 
-struct Picture {
-    uri: String,
-    scene: Scene,
-    seed: u64,
-    time: i64,
-    story: bool,
-    /// Pictures of one post have one number.
-    post: usize,
-    caption: String,
-}
-
-/// What is drawn and posted, in order: about one picture in eight is a story, one post in seven
-/// is a carousel of two to four.
-fn plan(images: u32, seed: u64) -> Vec<Picture> {
-    let mut random = Random::new(seed);
-    let mut pictures = Vec::new();
-    let (mut post, mut left_in_post, mut time, mut scene, mut caption) =
-        (0, 0, FIRST_POST, Scene::ALL[0], String::new());
-    for i in 0..images {
-        let story = left_in_post == 0 && random.below(8) == 0;
-        if left_in_post == 0 {
-            post += 1;
-            time += 3_600 * (5 + random.below(60) as i64);
-            left_in_post = if !story && random.below(7) == 0 { 2 + random.below(3) as u32 } else { 1 };
-            scene = Scene::ALL[random.below(Scene::ALL.len() as u64) as usize];
-            caption = scene.caption(random.next());
-        }
-        left_in_post -= 1;
-        let folder = if story { "stories" } else { "posts" };
-        let uri =
-            format!("media/{folder}/{}/{}_{i:05}.jpg", month(time), 17_900_000_000_000_000_u64 + u64::from(i) * 977);
-        pictures.push(Picture { uri, scene, seed: random.next(), time, story, post, caption: caption.clone() });
-    }
-    pictures
-}
-
-/// `YYYYMM` of a time.
-fn month(seconds: i64) -> String {
-    chrono::DateTime::from_timestamp(seconds, 0).map_or_else(String::new, |time| time.format("%Y%m").to_string())
-}
-
-fn posts(plan: &[Picture]) -> Value {
-    let posts = plan.chunk_by(|a, b| a.post == b.post).filter(|post| !post[0].story).map(|post| {
-        let media = |picture: &Picture, title: &str| {
-            json!({"uri": picture.uri, "creation_timestamp": picture.time, "title": mangled(title), "media_metadata": {}})
-        };
-        match post {
-            [one] => json!({"media": [media(one, &one.caption)]}),
-            many => json!({
-                "media": many.iter().map(|picture| media(picture, "")).collect::<Vec<_>>(),
-                "title": mangled(&many[0].caption),
-                "creation_timestamp": many[0].time,
-            }),
-        }
-    });
-    Value::Array(posts.collect())
-}
-
-fn stories(plan: &[Picture]) -> Vec<Value> {
-    let stories = plan.iter().filter(|picture| picture.story);
-    stories.map(|s| json!({"uri": s.uri, "creation_timestamp": s.time, "title": ""})).collect()
-}
-
-/// Text as exports have it: every UTF-8 byte a character of its own.
-fn mangled(text: &str) -> String {
-    text.bytes().map(char::from).collect()
-}
-
-/// JSON in ASCII, with everything else as `\u00xx`.
-fn ascii_json(value: &Value) -> Vec<u8> {
-    let mut text = String::new();
-    for c in value.to_string().chars() {
-        if c.is_ascii() { text.push(c) } else { text.push_str(&format!("\\u{:04x}", u32::from(c))) }
-    }
-    text.into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OPTIONS: Options = Options { images: 20, seed: 7, layout: Layout::G4, zips: None };
 
     #[test]
     fn a_sample_is_the_same_each_time_and_no_two_pictures_are() {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         for dir in &dirs {
-            write(dir.path(), 20, 7).unwrap();
+            write(dir.path(), &OPTIONS).unwrap();
         }
         let mut pictures = std::collections::BTreeSet::new();
-        for picture in plan(20, 7) {
-            let [one, two] = dirs.each_ref().map(|dir| std::fs::read(dir.path().join(&picture.uri)).unwrap());
+        let plan = plan(20, 7);
+        for picture in &plan {
+            let place = Layout::G4.place(picture, &plan);
+            let [one, two] = dirs.each_ref().map(|dir| std::fs::read(dir.path().join(&place)).unwrap());
             assert_eq!(one, two);
             assert!(pictures.insert(one));
         }
-        let index = std::fs::read(dirs[0].path().join(LAST)).unwrap();
+        let index = std::fs::read(dirs[0].path().join("your_instagram_activity/media/posts_1.json")).unwrap();
         assert!(index.is_ascii());
+    }
+
+    #[test]
+    fn a_sample_replaces_a_sample_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let few = Options { images: 3, ..OPTIONS };
+        for (layout, zips) in
+            [(Layout::G1, None), (Layout::Instaloader, None), (Layout::G2, Some(2)), (Layout::G4, None)]
+        {
+            let sources = write(dir.path(), &Options { layout, zips, ..few }).unwrap();
+            assert_eq!(sources.len() as u32, zips.unwrap_or(1));
+            assert!(sources.iter().all(|source| source.exists()));
+        }
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [MARK, "media", "your_instagram_activity"]);
+        let other = tempfile::tempdir().unwrap();
+        put(other.path(), "mine.txt", b"mine").unwrap();
+        assert!(write(other.path(), &few).is_err());
     }
 }

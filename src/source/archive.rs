@@ -9,17 +9,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use zip::ZipArchive;
 
+use super::Listing;
+use super::entry::{Entry, Place, Stamp};
 use super::folder::is_hidden_name;
-use super::{Entry, Listing, Place, Refusal, Stamp, read_head};
 
 /// More entries than this are refused.
-const MAX_ENTRIES: usize = 200_000;
+const MAX_ENTRIES: u64 = 200_000;
 /// An entry that grows by more than this when unpacked is a bomb.
 const MAX_RATIO: u64 = 200;
 /// Small entries may have any ratio: a flat picture compresses very well.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
-/// Larger JSON indexes are not read.
-const MAX_JSON_BYTES: u64 = 512 << 20;
 
 /// An open zip that any number of threads can read from.
 pub(super) struct Archive {
@@ -33,15 +32,24 @@ impl fmt::Debug for Archive {
 }
 
 /// Adds the zip's files; entries that are not what they seem are listed as skipped.
+///
+/// # Errors
+/// When it is no zip, is cut short, has too many entries, or its entries overlap.
 pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listing: &mut Listing) -> Result<()> {
     let file = Arc::new(fs_err::File::open(path)?.into_parts().0);
-    let mut zip = ZipArchive::new(Positioned { file, at: 0, length: meta.len() })
-        .with_context(|| format!("{} is not a zip that can be read", path.display()))?;
-    if zip.len() > MAX_ENTRIES {
-        bail!("{} has {} entries; the limit is {MAX_ENTRIES}", path.display(), zip.len());
+    let mut stream = Positioned { file, at: 0, length: meta.len() };
+    // Known before the directory is read, because reading it takes memory for every entry.
+    match entries(&mut stream)? {
+        None => bail!("{} is not a zip that can be read: its end is missing; is it whole?", path.display()),
+        Some(count) if count > MAX_ENTRIES => {
+            bail!("{} has {count} entries; the limit is {MAX_ENTRIES}", path.display())
+        }
+        Some(_) => {}
     }
+    let mut zip =
+        ZipArchive::new(stream).with_context(|| format!("{} is not a zip that can be read", path.display()))?;
     let mut found = Vec::new();
-    let mut packed = 0_u64;
+    let mut extents = Vec::new();
     for index in 0..zip.len() {
         let entry = match zip.by_index_raw(index) {
             Ok(entry) => entry,
@@ -51,7 +59,7 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
             }
         };
         let inside = entry.name().map_or_else(|_| format!("entry {index}"), |name| name.into_owned());
-        packed = packed.saturating_add(entry.compressed_size());
+        extents.push((entry.header_start(), entry.compressed_size()));
         if entry.is_dir() || inside.split('/').any(is_hidden_name) {
             continue;
         }
@@ -66,7 +74,8 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
             found.push((inside, index));
         }
     }
-    if packed > meta.len() {
+    extents.sort_unstable();
+    if extents.windows(2).any(|pair| pair[0].0.saturating_add(pair[0].1) > pair[1].0 || pair[0].0 == pair[1].0) {
         bail!("the entries of {} overlap; it is not an honest zip", path.display());
     }
     found.sort();
@@ -79,42 +88,51 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
     Ok(())
 }
 
-impl Archive {
-    /// What `read` makes of an entry's bytes and its size.
-    pub(super) fn read(
-        &self,
-        index: usize,
-        read: impl FnOnce(&mut dyn Read, u64) -> Result<Vec<u8>, Refusal>,
-    ) -> Result<Vec<u8>, Refusal> {
-        let mut zip = self.zip.clone();
-        let mut entry = zip.by_index(index).map_err(|error| Refusal::new("unreadable", error))?;
-        let size = entry.size();
-        read(&mut entry, size)
-    }
-
-    /// The first bytes of an entry.
-    pub(super) fn head(&self, index: usize) -> io::Result<Vec<u8>> {
-        let mut zip = self.zip.clone();
-        let entry = zip.by_index(index).map_err(io::Error::other)?;
-        read_head(entry)
-    }
-
-    /// Any entry's bytes, for JSON.
-    pub(super) fn read_json(&self, index: usize) -> io::Result<Vec<u8>> {
-        let mut zip = self.zip.clone();
-        let entry = zip.by_index(index).map_err(io::Error::other)?;
-        read_json(entry)
+/// How many entries the record at the zip's end speaks of; none if there is no such record.
+fn entries(zip: &mut Positioned) -> io::Result<Option<u64>> {
+    const RECORD: usize = 22;
+    const LONGEST_COMMENT: u64 = 65_535;
+    let from = zip.length.saturating_sub(RECORD as u64 + LONGEST_COMMENT);
+    let mut tail = Vec::new();
+    zip.seek(SeekFrom::Start(from))?;
+    zip.read_to_end(&mut tail)?;
+    let Some(at) = tail.windows(RECORD).rposition(|window| window.starts_with(b"PK\x05\x06")) else { return Ok(None) };
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
+    let count = number(&tail[at + 10..at + 12]);
+    // The large format leaves this field full, and has its own record, whose place is named just before.
+    let large = at.checked_sub(20).map(|start| &tail[start..at]).filter(|locator| locator.starts_with(b"PK\x06\x07"));
+    let Some(locator) = large else { return Ok(Some(count)) };
+    let mut record = [0; 40];
+    zip.seek(SeekFrom::Start(number(&locator[8..16])))?;
+    match zip.read_exact(&mut record) {
+        Ok(()) if record.starts_with(b"PK\x06\x06") => Ok(Some(number(&record[32..40]))),
+        _ => Ok(None),
     }
 }
 
-/// Reads a JSON file, up to the limit for such files.
-pub(super) fn read_json(stream: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stream.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_JSON_BYTES {
-        return Err(io::Error::other(format!("larger than {} MB", MAX_JSON_BYTES >> 20)));
+impl Archive {
+    /// Gives an entry's bytes, as a stream, and its size to `read`.
+    pub(super) fn open<T>(&self, index: usize, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
+        let mut zip = self.zip.clone();
+        let entry = zip.by_index(index).map_err(io::Error::other)?;
+        let size = entry.size();
+        Ok(read(&mut Honest { left: size, stream: entry }, size))
     }
-    Ok(bytes)
+}
+
+/// Fails when an entry unpacks to more than it says.
+struct Honest<R> {
+    stream: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Honest<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        let left = self.left.checked_sub(read as u64);
+        self.left = left.ok_or_else(|| io::Error::other("it unpacks to more than it says"))?;
+        Ok(read)
+    }
 }
 
 /// A file with a position of its own, so that clones read independently.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Entry, Listing, Place, Stamp};
+use super::Listing;
+use super::entry::{Entry, Place, Stamp};
 
 /// Adds every regular file under `root`; whatever is neither file nor folder, or cannot be
 /// looked at, is listed as skipped.

@@ -5,81 +5,33 @@
 //! capped; what cannot be used is listed with a reason.
 
 mod archive;
+mod entry;
 mod folder;
-mod instagram;
+pub mod instagram;
+pub mod instaloader;
+mod known;
+mod lists;
+mod names;
 mod seen;
 mod select;
+mod stills;
+pub mod table;
 
+pub use entry::{Entry, Refusal, Stamp};
+pub use known::{Known, Membership};
+pub use lists::At;
 pub use seen::{Fate, Seen};
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
-use crate::artifact::rows::{Micros, SkippedRow};
-use crate::config::{Kind, SourceSettings};
-use crate::photo::{MAX_FILE_BYTES, Reason, SNIFF_BYTES, Unreadable, sniff};
-use archive::Archive;
-
-/// One input, not yet read.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Path inside its source, with `/`; bytes that are no UTF-8 are written `\xHH`.
-    pub path: String,
-    /// The source's own name (the last part of its path).
-    pub source: Arc<str>,
-    /// What it was to the site it comes from.
-    pub kind: Kind,
-    /// When it was taken or posted.
-    pub taken_at: Option<Micros>,
-    /// What its owner wrote.
-    pub caption: Option<String>,
-    /// The post it belongs to.
-    pub post: Option<String>,
-    /// Its place in a post of several.
-    pub carousel_index: Option<u32>,
-    /// Where its bytes are.
-    place: Place,
-    /// How the file looked when it was listed.
-    stamp: Option<Stamp>,
-}
-
-#[derive(Clone, Debug)]
-enum Place {
-    File(PathBuf),
-    Zip { archive: Arc<Archive>, index: usize },
-}
-
-/// A file's size, times and number: when these are what they were, so are its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    size: u64,
-    modified_ns: i64,
-    changed_ns: i64,
-    inode: u64,
-}
-
-impl Stamp {
-    #[cfg(unix)]
-    fn of(meta: &std::fs::Metadata) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        let ns = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
-        Some(Self {
-            size: meta.len(),
-            modified_ns: ns(meta.mtime(), meta.mtime_nsec()),
-            changed_ns: ns(meta.ctime(), meta.ctime_nsec()),
-            inode: meta.ino(),
-        })
-    }
-
-    /// Without a change time and a file number a stamp proves too little: read the file.
-    #[cfg(not(unix))]
-    fn of(_meta: &std::fs::Metadata) -> Option<Self> {
-        None
-    }
-}
+use crate::artifact::rows::SkippedRow;
+use crate::config::SourceSettings;
+use entry::Place;
 
 /// Everything the sources hold.
 #[derive(Debug, Default)]
@@ -99,6 +51,51 @@ impl Listing {
     }
 }
 
+/// At most this many things of one kind that are wrong with a file are listed one by one.
+const NAMED: usize = 10_000;
+
+/// What is wrong with the entries of one index or table, bounded in number.
+struct Complaints<'a> {
+    listing: &'a mut Listing,
+    file: &'a Entry,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl<'a> Complaints<'a> {
+    fn new(listing: &'a mut Listing, file: &'a Entry) -> Self {
+        Self { listing, file, counts: BTreeMap::new() }
+    }
+
+    fn add(&mut self, path: String, reason: &'static str, why: impl Into<String>) {
+        let count = self.counts.entry(reason).or_default();
+        *count += 1;
+        if *count <= NAMED {
+            self.listing.skip(path, &self.file.source, reason, why);
+        }
+    }
+
+    /// An entry that is not as it should be.
+    fn odd(&mut self, at: &str, why: String) {
+        self.add(format!("{}: {at}", self.file.path), "bad-entry", why);
+    }
+
+    /// Says how many were not listed, and why the reading ended early, if it did.
+    fn finish(self, read: Result<(), String>) {
+        let path = &self.file.path;
+        for (reason, count) in self.counts.into_iter().filter(|(_, count)| *count > NAMED) {
+            self.listing.skip(
+                format!("{path}: the rest"),
+                &self.file.source,
+                reason,
+                format!("{} more", count - NAMED),
+            );
+        }
+        if let Err(why) = read {
+            self.listing.skip(path.clone(), &self.file.source, "unreadable", why);
+        }
+    }
+}
+
 /// Lists what `sources` hold and `settings` let in. `own` are files and folders of this program
 /// (its cache, its picture), which are never inputs.
 ///
@@ -107,12 +104,14 @@ impl Listing {
 pub fn list(sources: &[PathBuf], settings: &SourceSettings, own: &[PathBuf]) -> Result<Listing> {
     let selection = select::Selection::new(settings)?;
     let mut listing = Listing::default();
+    let mut tables = Vec::new();
     for (source, name) in sources.iter().zip(source_names(sources)) {
         let name: Arc<str> = name.into();
         let meta = std::fs::metadata(source)
             .map_err(|error| anyhow::anyhow!("cannot open the source {}: {error}", source.display()))?;
         if meta.is_dir() {
             folder::list(source, &name, own, &mut listing)?;
+            tables.extend(table::beside(source, &name));
         } else if !meta.is_file() {
             bail!("the source {} is neither a folder nor a file", source.display());
         } else if is_zip(source)? {
@@ -123,6 +122,9 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, own: &[PathBuf]) -> 
         }
     }
     instagram::annotate(&mut listing);
+    instaloader::annotate(&mut listing);
+    table::annotate(&mut listing, tables);
+    stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
     Ok(listing)
 }
@@ -150,104 +152,4 @@ fn is_zip(path: &Path) -> Result<bool> {
     let mut magic = [0; 4];
     let read = fs_err::File::open(path)?.read(&mut magic)?;
     Ok(read == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06"))
-}
-
-/// Why the bytes of an input are not available.
-pub struct Refusal {
-    /// A word to group by.
-    pub reason: String,
-    /// A sentence for a person.
-    pub detail: String,
-}
-
-impl Refusal {
-    fn new(reason: impl ToString, detail: impl ToString) -> Self {
-        Self { reason: reason.to_string(), detail: detail.to_string() }
-    }
-}
-
-impl Entry {
-    fn plain(path: String, source: Arc<str>, place: Place, stamp: Option<Stamp>) -> Self {
-        Self {
-            path,
-            source,
-            kind: Kind::File,
-            taken_at: None,
-            caption: None,
-            post: None,
-            carousel_index: None,
-            place,
-            stamp,
-        }
-    }
-
-    /// Why its first bytes already say that it is not for us, if they do.
-    pub fn refusal(&self) -> Option<Refusal> {
-        let head = match &self.place {
-            Place::File(path) => std::fs::File::open(path).and_then(read_head),
-            Place::Zip { archive, index } => archive.head(*index),
-        };
-        match head {
-            Ok(head) => sniff(&head).err().map(|no| self.refuse(no)),
-            Err(error) => Some(Refusal::new("unreadable", error)),
-        }
-    }
-
-    /// All its bytes, if its first ones look like a picture: anything else (a film of 3 GB) is
-    /// not read on.
-    ///
-    /// # Errors
-    /// The reason and the detail for the list of skipped inputs.
-    pub fn read(&self) -> Result<Vec<u8>, Refusal> {
-        let unreadable = |error: std::io::Error| Refusal::new("unreadable", error);
-        match &self.place {
-            Place::File(path) => {
-                let file = std::fs::File::open(path).map_err(unreadable)?;
-                let size = file.metadata().map_err(unreadable)?.len();
-                self.read_picture(file, size)
-            }
-            Place::Zip { archive, index } => archive.read(*index, |stream, size| self.read_picture(stream, size)),
-        }
-    }
-
-    /// Reads a stream whole once its head looks like a picture, up to the file limit.
-    fn read_picture(&self, mut stream: impl Read, size: u64) -> Result<Vec<u8>, Refusal> {
-        let unreadable = |error: std::io::Error| Refusal::new("unreadable", error);
-        let mut bytes = read_head(&mut stream).map_err(unreadable)?;
-        sniff(&bytes).map_err(|no| self.refuse(no))?;
-        let limit = || Refusal::new("too-large", format!("larger than {} MB", MAX_FILE_BYTES >> 20));
-        if size > MAX_FILE_BYTES {
-            return Err(limit());
-        }
-        bytes.reserve_exact(size as usize);
-        stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES { Err(limit()) } else { Ok(bytes) }
-    }
-
-    /// What is no picture is harmless, unless it has a picture's name: then something went wrong
-    /// with it (a copy that broke off, an error page that was saved).
-    fn refuse(&self, no: Unreadable) -> Refusal {
-        let suffix = self.path.rsplit_once('.').map(|(_, suffix)| suffix.to_ascii_lowercase()).unwrap_or_default();
-        let named_so = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"].contains(&suffix.as_str());
-        if no.reason == Reason::NotAnImage && named_so {
-            return Refusal::new(Reason::Undecodable, "named like a picture, but holds none");
-        }
-        Refusal::new(no.reason, no.detail)
-    }
-
-    /// As a row of the list of skipped inputs.
-    pub fn skipped(&self, reason: impl ToString, detail: impl ToString) -> SkippedRow {
-        SkippedRow {
-            path: self.path.clone(),
-            source: self.source.to_string(),
-            reason: reason.to_string(),
-            detail: detail.to_string(),
-        }
-    }
-}
-
-fn read_head(stream: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(SNIFF_BYTES);
-    stream.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
-    Ok(head)
 }

@@ -29,6 +29,16 @@ pub enum Fate {
     Bad(String, String),
 }
 
+impl Fate {
+    /// How many pixels it has; none if it has none.
+    pub fn pixels(&self) -> u64 {
+        match self {
+            Self::Good(facts, _) => u64::from(facts.width) * u64::from(facts.height),
+            Self::Bad(..) => 0,
+        }
+    }
+}
+
 /// The tables of all sources of a run.
 #[derive(Debug, Default)]
 pub struct Seen {

@@ -36,8 +36,8 @@ impl<'a> Selection<'a> {
 
     fn refusal(&self, entry: &Entry) -> Option<String> {
         let settings = self.settings;
-        if !settings.kinds.contains(&entry.kind) {
-            return Some(format!("kind {} is not in source.kinds", entry.kind));
+        if !settings.kinds.contains(&entry.kind()) {
+            return Some(format!("kind {} is not in source.kinds", entry.kind()));
         }
         if !self.include.is_empty() && !self.include.is_match(&entry.path) {
             return Some("source.include does not match it".into());
@@ -49,7 +49,7 @@ impl<'a> Selection<'a> {
         if since.is_none() && until.is_none() {
             return None;
         }
-        let Some(taken) = entry.taken_at else { return Some("it has no date".into()) };
+        let Some(taken) = entry.known.taken_at else { return Some("it has no date".into()) };
         if since.is_some_and(|since| taken.0 < since) {
             return Some(format!("before source.since = {}", settings.since));
         }

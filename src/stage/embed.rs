@@ -15,10 +15,11 @@ use crate::artifact::rows::{EmbedRow, ImageRow, Row, SkippedRow};
 use crate::artifact::shards::{self, Library};
 use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, content_digest};
+use crate::config::Kind;
 use crate::model::Chosen;
 use crate::photo::{self, Reason};
 use crate::report::Progress;
-use crate::source::{Entry, Fate, Listing, Seen};
+use crate::source::{Entry, Fate, Known, Listing, Seen};
 use crate::store::{Digest, Key};
 
 /// Vectors are committed this often: what a kill can cost.
@@ -136,8 +137,29 @@ pub fn good_images(findings: &[Option<Finding>], strict: bool) -> BTreeSet<Strin
     good.collect()
 }
 
+/// What there is to embed, known before the first picture is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Ahead {
+    /// Pictures that are known to have no vector.
+    pub new: usize,
+    /// Pictures that are known to have one.
+    pub reused: usize,
+    /// Inputs that have to be read before that is known.
+    pub unread: usize,
+}
+
+impl Ahead {
+    /// Counts, given the pictures that have vectors.
+    pub fn of(findings: &[Option<Finding>], embedded: &BTreeSet<String>, strict: bool) -> Self {
+        let good = good_images(findings, strict);
+        let reused = good.intersection(embedded).count();
+        let unread = findings.iter().filter(|finding| finding.is_none()).count();
+        Self { new: good.len() - reused, reused, unread }
+    }
+}
+
 /// Brings the embeddings of the listed inputs up to date; `findings` is what [`survey`] knows of
-/// them.
+/// them. If there may be anything to embed, `announce` is told before the first picture is decoded.
 ///
 /// # Errors
 /// When the cache cannot be read or written, the model fails, the user interrupts, or no picture
@@ -149,6 +171,7 @@ pub fn run(
     seen: &Seen,
     chosen: &Chosen,
     strict: bool,
+    announce: impl FnOnce(&[Option<Finding>], Ahead),
 ) -> Result<Embedded> {
     let entries = &listing.entries;
     let mut embedded = 0;
@@ -163,6 +186,10 @@ pub fn run(
         None => {
             let mut library = Library::open(&ctx.store, &chosen.params, chosen.dim, |warning| ctx.warn(warning));
             let before = library.len();
+            let ahead = Ahead::of(&findings, &library.names(), strict);
+            if ahead.new + ahead.unread > 0 {
+                announce(&findings, ahead);
+            }
             embed_missing(ctx, entries, seen, chosen, &mut findings, &mut library)?;
             embedded = library.len() - before;
             library.seal()?;
@@ -372,9 +399,23 @@ impl<'a> Network<'a> {
     }
 }
 
-/// The rows of `images` and `skipped`, in the order of the listing.
+/// What all inputs with the bytes of one picture together say of it; earlier ones are right.
+fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a str, Known> {
+    let mut known: HashMap<&str, Known> = HashMap::new();
+    for (entry, finding) in entries.iter().zip(findings) {
+        if let Some(Finding::Picture(image, ..)) = finding {
+            let all = known.entry(image).or_default();
+            *all = std::mem::take(all).or(entry.known.clone());
+        }
+    }
+    known
+}
+
+/// The rows of `images` and `skipped`, in the order of the listing. A picture's first row has what
+/// any of its files is known by; the rows of its duplicates have what is said of them.
 pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> (Vec<ImageRow>, Vec<SkippedRow>) {
     let mut skipped = listing.skipped.clone();
+    let mut all = known_of_each(&listing.entries, findings);
     let mut images = Vec::new();
     let mut first: HashMap<&str, &str> = HashMap::new();
     for (entry, finding) in listing.entries.iter().zip(findings) {
@@ -392,19 +433,22 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
         }
         let duplicate_of = first.get(image.as_str()).map(|&path| path.to_owned());
         first.entry(image).or_insert(&entry.path);
+        let known = all.remove(image.as_str()).unwrap_or_else(|| entry.known.clone());
+        let (post, carousel_index) = known.post.map(|member| (member.post, member.index)).unzip();
         images.push(ImageRow {
             image: image.clone(),
             path: entry.path.clone(),
             source: entry.source.to_string(),
-            kind: entry.kind.to_string(),
+            kind: known.kind.unwrap_or(Kind::File).to_string(),
             bytes,
             width: facts.width,
             height: facts.height,
             format: facts.format.to_owned(),
-            taken_at: entry.taken_at,
-            caption: entry.caption.clone(),
-            post: entry.post.clone(),
-            carousel_index: entry.carousel_index,
+            taken_at: known.taken_at,
+            caption: known.caption,
+            post,
+            carousel_index: carousel_index.flatten(),
+            uri: known.uri,
             duplicate_of,
             damage: damage.clone(),
         });
@@ -416,7 +460,7 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
 /// Whether an input was skipped because something is wrong with it, rather than because it was not
 /// asked for or is no picture.
 pub fn is_defect(row: &SkippedRow) -> bool {
-    !["not-selected", "not-an-image", "video", "not-a-file", "own"].contains(&row.reason.as_str())
+    !["not-selected", "not-an-image", "video", "not-a-file", "own", "missing"].contains(&row.reason.as_str())
 }
 
 fn count(listing: &Listing, images: &[ImageRow], skipped: &[SkippedRow], embedded: usize, gone: usize) -> Counts {

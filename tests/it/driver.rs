@@ -1,7 +1,7 @@
 //! A folder, pictures to put into it, and the program to run there.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,6 +9,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
 use tsne_grid::artifact::rows::{AssignRow, ImageRow, Row, SkippedRow};
 use tsne_grid::artifact::{Artifact, read_table};
+use zip::write::SimpleFileOptions;
 
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_tsne-grid");
 
@@ -147,4 +148,14 @@ pub(crate) fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
+}
+
+/// A zip of these files.
+pub(crate) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
 }

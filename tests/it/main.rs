@@ -2,12 +2,15 @@
 
 mod cli;
 mod driver;
+mod exports;
 mod growth;
 mod hostile;
 mod hub;
 mod incremental;
 mod pictures;
+mod preflight;
 mod sources;
 mod tables;
 mod tidy;
 mod vgg16;
+mod zips;

@@ -1,0 +1,185 @@
+//! What a run is about to do, said before the first picture is decoded.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::artifact::shards;
+use crate::model::Chosen;
+use crate::pipeline::{Request, Stage, thousands};
+use crate::source::Listing;
+use crate::stage::embed::{Ahead, Finding};
+use crate::stage::{Context, assign, render};
+
+/// Where measured rates are kept, in the cache: a number of pictures a second for each model. It
+/// is about this machine and enters no artifact.
+const RATES: &str = "rates.json";
+/// Fewer pictures say too little about the rate.
+const ENOUGH: usize = 16;
+/// What is held beside the pictures: the program, a model, vectors that wait to be written.
+const BASE_BYTES: u64 = 120 << 20;
+/// A picture whose size is not known yet; and what decoding takes for each pixel.
+const USUAL_PIXELS: u64 = 12_000_000;
+const BYTES_PER_PIXEL: u64 = 13;
+
+/// What a run is about to do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preflight {
+    /// Inputs that may be pictures, by kind.
+    pub kinds: BTreeMap<String, usize>,
+    /// Inputs that are left out, by reason.
+    pub left_out: BTreeMap<String, usize>,
+    /// What there is to embed.
+    #[serde(flatten)]
+    pub ahead: Ahead,
+    /// How long embedding will take at the rate of the last time; none before the first.
+    pub seconds: Option<f64>,
+    /// Bytes of memory, roughly, at most.
+    pub memory: u64,
+    /// Columns and rows, if the run goes that far; fewer if pictures turn out unreadable or equal.
+    pub grid: Option<(u32, u32)>,
+    /// The picture's size in pixels, if the run goes that far.
+    pub canvas: Option<(u32, u32)>,
+}
+
+impl Preflight {
+    /// Puts together what is known from listing alone.
+    pub fn new(
+        ctx: &Context,
+        request: &Request,
+        last: Stage,
+        listing: &Listing,
+        findings: &[Option<Finding>],
+        chosen: &Chosen,
+        ahead: Ahead,
+    ) -> Self {
+        let (mut kinds, mut left_out) = (BTreeMap::new(), BTreeMap::new());
+        let count = |counts: &mut BTreeMap<String, usize>, what: &str| {
+            *counts.entry(what.to_owned()).or_default() += 1;
+        };
+        listing.skipped.iter().for_each(|row| count(&mut left_out, &row.reason));
+        let mut largest = 0;
+        for (entry, finding) in listing.entries.iter().zip(findings) {
+            match finding {
+                Some(Finding::Refused(reason, _)) => count(&mut left_out, reason),
+                Some(Finding::Picture(_, _, fate)) => {
+                    largest = largest.max(fate.pixels());
+                    count(&mut kinds, &entry.kind().to_string());
+                }
+                None => {
+                    largest = largest.max(USUAL_PIXELS);
+                    count(&mut kinds, &entry.kind().to_string());
+                }
+            }
+        }
+        let pictures = ahead.reused + ahead.new + ahead.unread;
+        let grid = assign::grid(&request.settings.assign, pictures);
+        let grid = (last >= Stage::Assign).then_some((grid.width, grid.height));
+        let canvas = grid.filter(|_| last >= Stage::Render);
+        let decoding = rayon::current_num_threads() as u64 * largest * BYTES_PER_PIXEL;
+        Self {
+            kinds,
+            left_out,
+            ahead,
+            seconds: rates(ctx).get(&rate_of(chosen)).map(|rate| (ahead.new + ahead.unread) as f64 / rate),
+            memory: BASE_BYTES + decoding.min(ctx.budget.total()),
+            grid,
+            canvas: canvas.and_then(|grid| render::size(&request.settings.render, pictures, grid).ok()),
+        }
+    }
+
+    /// For a person, in two lines.
+    pub fn lines(&self) -> [String; 2] {
+        let list = |counts: &BTreeMap<String, usize>| {
+            let total = counts.values().sum();
+            let each: Vec<String> =
+                counts.iter().map(|(what, count)| format!("{} {what}", thousands(*count))).collect();
+            (total, each.join(", "))
+        };
+        let ((found, kinds), (out, reasons)) = (list(&self.kinds), list(&self.left_out));
+        let mut first = format!("found    {} pictures ({kinds})", thousands(found));
+        if out > 0 {
+            first.push_str(&format!(", {} left out ({reasons})", thousands(out)));
+        }
+        let Ahead { new, reused, unread } = self.ahead;
+        let mut second = format!("ahead    {} to embed, {} reused", thousands(new), thousands(reused));
+        if unread > 0 {
+            second.push_str(&format!(", {} to read, and to embed unless known", thousands(unread)));
+        }
+        if let Some(seconds) = self.seconds {
+            second.push_str(&format!("; {} at most", duration(seconds)));
+        }
+        second.push_str(&format!("; memory up to {:.1} GB", self.memory as f64 / 1e9));
+        if let Some((width, height)) = self.grid {
+            second.push_str(&format!("; grid {width}x{height}"));
+        }
+        if let Some((width, height)) = self.canvas {
+            second.push_str(&format!(", {width}x{height} pixels"));
+        }
+        [first, second]
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "1 s".into(),
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+fn rate_of(chosen: &Chosen) -> String {
+    shards::folder(&chosen.params)
+}
+
+fn rates(ctx: &Context) -> BTreeMap<String, f64> {
+    let kept = std::fs::read(ctx.store.root().join(RATES)).ok();
+    let rates: BTreeMap<String, f64> = kept.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    rates.into_iter().filter(|(_, rate)| rate.is_finite() && *rate > 0.0).collect()
+}
+
+/// Keeps how fast `pictures` were read, decoded and embedded, for the next run's estimate.
+pub fn remember_rate(ctx: &Context, chosen: &Chosen, pictures: usize, took: Duration) {
+    if pictures < ENOUGH {
+        return;
+    }
+    let mut rates = rates(ctx);
+    rates.insert(rate_of(chosen), pictures as f64 / took.as_secs_f64().max(1e-3));
+    // An estimate that is not kept is no loss.
+    if let Ok(json) = serde_json::to_vec(&rates) {
+        let _ = ctx.store.replace(RATES, &json);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_two_lines_and_has_every_number() {
+        let counts = |pairs: &[(&str, usize)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let preflight = Preflight {
+            kinds: counts(&[("post", 1100), ("story", 80)]),
+            left_out: counts(&[("video", 20)]),
+            ahead: Ahead { new: 40, reused: 1140, unread: 0 },
+            seconds: Some(150.0),
+            memory: 1_200_000_000,
+            grid: Some((35, 34)),
+            canvas: Some((2240, 2176)),
+        };
+        assert_eq!(
+            preflight.lines(),
+            [
+                "found    1,180 pictures (1,100 post, 80 story), 20 left out (20 video)",
+                "ahead    40 to embed, 1,140 reused; 2 min at most; memory up to 1.2 GB; grid 35x34, 2240x2176 pixels"
+            ]
+        );
+    }
+
+    #[test]
+    fn durations_are_short() {
+        assert_eq!([0.1, 59.6, 120.0, 7200.0].map(duration), ["1 s", "60 s", "2 min", "2.0 h"]);
+    }
+}

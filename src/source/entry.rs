@@ -1,0 +1,177 @@
+//! One input: where it is, what is known of it, and how its bytes are had.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::archive::Archive;
+use super::known::Known;
+use crate::artifact::rows::SkippedRow;
+use crate::config::Kind;
+use crate::photo::{MAX_FILE_BYTES, Reason, SNIFF_BYTES, Unreadable, sniff};
+
+/// One input, not yet read.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Path inside its source, with `/`; bytes that are no UTF-8 are written `\xHH`.
+    pub path: String,
+    /// The source's own name (the last part of its path).
+    pub source: Arc<str>,
+    /// What its source says of it.
+    pub known: Known,
+    /// Of a film: the picture that stands for it.
+    pub(super) still: Option<String>,
+    pub(super) place: Place,
+    /// How the file looked when it was listed.
+    pub(super) stamp: Option<Stamp>,
+}
+
+/// Where the bytes are.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    File(PathBuf),
+    Zip { archive: Arc<Archive>, index: usize },
+}
+
+/// A file's size, times and number: when these are what they were, so are its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub(super) size: u64,
+    pub(super) modified_ns: i64,
+    pub(super) changed_ns: i64,
+    pub(super) inode: u64,
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    pub(super) fn of(meta: &std::fs::Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let ns = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Some(Self {
+            size: meta.len(),
+            modified_ns: ns(meta.mtime(), meta.mtime_nsec()),
+            changed_ns: ns(meta.ctime(), meta.ctime_nsec()),
+            inode: meta.ino(),
+        })
+    }
+
+    /// Without a change time and a file number a stamp proves too little: read the file.
+    #[cfg(not(unix))]
+    pub(super) fn of(_meta: &std::fs::Metadata) -> Option<Self> {
+        None
+    }
+}
+
+/// Why the bytes of an input are not available.
+pub struct Refusal {
+    /// A word to group by.
+    pub reason: String,
+    /// A sentence for a person.
+    pub detail: String,
+}
+
+impl Refusal {
+    fn new(reason: impl ToString, detail: impl ToString) -> Self {
+        Self { reason: reason.to_string(), detail: detail.to_string() }
+    }
+
+    fn unreadable(error: impl ToString) -> Self {
+        Self::new("unreadable", error)
+    }
+}
+
+impl Entry {
+    pub(super) fn plain(path: String, source: Arc<str>, place: Place, stamp: Option<Stamp>) -> Self {
+        Self { path, source, known: Known::default(), still: None, place, stamp }
+    }
+
+    /// What it was to the site it comes from.
+    pub fn kind(&self) -> Kind {
+        self.known.kind.unwrap_or(Kind::File)
+    }
+
+    /// Its path's last component.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Its path's end after the last dot, in lower case.
+    pub(super) fn suffix(&self) -> String {
+        self.name().rsplit_once('.').map_or_else(String::new, |(_, suffix)| suffix.to_ascii_lowercase())
+    }
+
+    /// Gives its bytes, as a stream, and its size to `read`.
+    pub(super) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
+        match &self.place {
+            Place::File(path) => {
+                let mut file = std::fs::File::open(path)?;
+                let size = file.metadata()?.len();
+                Ok(read(&mut file, size))
+            }
+            Place::Zip { archive, index } => archive.open(*index, read),
+        }
+    }
+
+    /// Why its first bytes already say that it is not for us, if they do.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.open(|stream, _| read_head(stream)).and_then(|head| head) {
+            Ok(head) => sniff(&head).err().map(|no| self.refuse(no)),
+            Err(error) => Some(Refusal::unreadable(error)),
+        }
+    }
+
+    /// All its bytes, if its first ones look like a picture: anything else (a film of 3 GB) is
+    /// not read on.
+    ///
+    /// # Errors
+    /// The reason and the detail for the list of skipped inputs.
+    pub fn read(&self) -> Result<Vec<u8>, Refusal> {
+        self.open(|stream, size| self.read_picture(stream, size)).map_err(Refusal::unreadable).and_then(|read| read)
+    }
+
+    /// Reads a stream whole once its head looks like a picture, up to the file limit.
+    fn read_picture(&self, mut stream: impl Read, size: u64) -> Result<Vec<u8>, Refusal> {
+        let mut bytes = read_head(&mut stream).map_err(Refusal::unreadable)?;
+        sniff(&bytes).map_err(|no| self.refuse(no))?;
+        let limit = || Refusal::new(Reason::TooLarge, format!("larger than {} MB", MAX_FILE_BYTES >> 20));
+        if size > MAX_FILE_BYTES {
+            return Err(limit());
+        }
+        bytes.reserve_exact((size as usize).saturating_sub(bytes.len()));
+        stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Refusal::unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES { Err(limit()) } else { Ok(bytes) }
+    }
+
+    /// What is no picture is harmless, unless it has a picture's name: then something went wrong
+    /// with it (a copy that broke off, an error page that was saved).
+    fn refuse(&self, no: Unreadable) -> Refusal {
+        let suffix = self.suffix();
+        let named_so = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"].contains(&suffix.as_str());
+        match (no.reason, &self.still) {
+            (Reason::NotAnImage, _) if named_so => {
+                Refusal::new(Reason::Undecodable, "named like a picture, but holds none")
+            }
+            (Reason::NotAnImage, _) if suffix == "zip" => {
+                Refusal::new(no.reason, "a zip inside a source; name it as a source of its own to have it read")
+            }
+            (Reason::Video, Some(still)) => Refusal::new(no.reason, format!("a video; {still} stands for it")),
+            _ => Refusal::new(no.reason, no.detail),
+        }
+    }
+
+    /// As a row of the list of skipped inputs.
+    pub fn skipped(&self, reason: impl ToString, detail: impl ToString) -> SkippedRow {
+        SkippedRow {
+            path: self.path.clone(),
+            source: self.source.to_string(),
+            reason: reason.to_string(),
+            detail: detail.to_string(),
+        }
+    }
+}
+
+fn read_head(stream: impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(SNIFF_BYTES);
+    stream.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
+}

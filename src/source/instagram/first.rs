@@ -1,0 +1,40 @@
+//! Entries of G1's `media.json`: a list for each kind, a file in each entry.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::known::{Known, Membership, caption, time};
+use super::super::lists::At;
+use super::mojibake::restored;
+use super::{Told, layout};
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+    caption: Option<String>,
+    taken_at: Option<String>,
+}
+
+/// What one entry says of its picture. Lists that hold no pictures of the account (those sent in
+/// messages, say) are passed over.
+pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
+    let Some(kind) = layout::first_list(at.list) else { return };
+    let read = serde_json::from_str::<File>(entry.get()).map_err(|error| error.to_string()).and_then(|file| {
+        let taken_at = file.taken_at.as_deref().map(time).transpose()?;
+        Ok((file, taken_at))
+    });
+    match read {
+        Err(why) => tell(Told::odd(at, why)),
+        Ok((file, taken_at)) => {
+            let uri = restored(&file.path).into_owned();
+            let known = Known {
+                kind: Some(kind),
+                taken_at,
+                caption: file.caption.and_then(|text| caption(restored(&text).into_owned())),
+                post: Some(Membership { post: uri.clone(), index: None }),
+                uri: Some(uri.clone()),
+            };
+            tell(Told::Picture { uri, known });
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Instagram's "Download your information", every generation of it ([`layout`]): captions, times,
+//! kinds and carousels for the pictures that its indexes list.
+//!
+//! An export is recognised by its folders, wherever they lie, and all parts of all exports are
+//! laid over each other. Of what an export holds beside its media only the indexes are opened;
+//! messages are neither listed nor opened. What else lies beside an export is an ordinary file.
+
+mod first;
+mod labels;
+mod layout;
+mod mojibake;
+mod posts;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+pub use layout::Index;
+pub use mojibake::restored;
+
+use super::known::Known;
+use super::lists::{self, At};
+use super::names::{Names, address_defect};
+use super::{Complaints, Entry, Listing, NAMED};
+use layout::Role;
+
+/// One thing that an index says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A picture (or film) at this address, and what is known of it.
+    Picture {
+        /// Its address, relative to the export's root.
+        uri: String,
+        /// What is known of it.
+        known: Known,
+    },
+    /// An entry that is not as it should be.
+    Odd {
+        /// Where it stands.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Told {
+    fn odd(at: At<'_>, why: impl ToString) -> Self {
+        Self::Odd { at: at.to_string(), why: why.to_string() }
+    }
+}
+
+/// Reads an index entry by entry: one that does not fit is told as odd, and the rest is read.
+///
+/// # Errors
+/// In words, where the file ceases to be readable JSON; what stood before has been told.
+pub fn read(index: Index, stream: impl Read, mut tell: impl FnMut(Told)) -> Result<(), String> {
+    lists::read(stream, |at, entry| {
+        match index {
+            Index::First => first::read(at, entry, &mut tell),
+            Index::Posts { kind, .. } => posts::read(kind, at, entry, &mut tell),
+        }
+        true
+    })
+}
+
+/// Finds the exports among the entries, keeps of them what may be shown, and adds what their
+/// indexes know.
+pub(super) fn annotate(listing: &mut Listing) {
+    let roots = Roots::of(&listing.entries);
+    if roots.0.is_empty() {
+        return;
+    }
+    // What is not looked into is not complained of either.
+    let skipped = std::mem::take(&mut listing.skipped);
+    listing.skipped = skipped.into_iter().filter(|row| !roots.is_private(&row.source, &row.path)).collect();
+    let mut exports = Exports::default();
+    for entry in std::mem::take(&mut listing.entries) {
+        exports.take(entry, &roots);
+    }
+    exports.entries.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+    // Posts first: what is both a post and something else is a post.
+    exports.indexes.sort_by_key(|found| found.index);
+    listing.notes.extend(exports.remark());
+    for ((i, _), known) in exports.read_indexes(listing).into_iter().rev() {
+        // Backwards: the nearest word is the last to be put before the others, and what the
+        // folder tells, which is there already, stays behind them all.
+        let entry = &mut exports.entries[i];
+        entry.known = known.or(std::mem::take(&mut entry.known));
+    }
+    listing.entries = exports.entries;
+}
+
+/// The roots of the exports in each source, and whether an export is of the first generation.
+struct Roots(BTreeMap<String, BTreeMap<String, bool>>);
+
+impl Roots {
+    fn of(entries: &[Entry]) -> Self {
+        let mut roots: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+        let before_index = |entry: &'_ Entry| {
+            let root = entry.path.strip_suffix(layout::FIRST_INDEX)?;
+            (root.is_empty() || root.ends_with('/')).then(|| (entry.source.to_string(), root.to_owned()))
+        };
+        let first: BTreeSet<(String, String)> = entries.iter().filter_map(before_index).collect();
+        for entry in entries {
+            let mut add = |root: &str, first| {
+                *roots.entry(entry.source.to_string()).or_default().entry(root.to_owned()).or_default() |= first;
+            };
+            if let Some(root) = layout::root(&entry.path) {
+                add(root, false);
+            }
+            if let Some(root) = layout::first_root(&entry.path).filter(|_| !first.is_empty())
+                && first.contains(&(entry.source.to_string(), root.to_owned()))
+            {
+                add(root, true);
+            }
+        }
+        Self(roots)
+    }
+
+    fn is_private(&self, source: &str, path: &str) -> bool {
+        let root = self.around(source, path);
+        root.is_some_and(|(root, first)| matches!(layout::role(&path[root.len()..], first), Role::Private { .. }))
+    }
+
+    /// The outermost root that a path lies under.
+    fn around(&self, source: &str, path: &str) -> Option<(&str, bool)> {
+        let roots = self.0.get(source)?;
+        let ends = std::iter::once(0).chain(path.match_indices('/').map(|(at, _)| at + 1));
+        ends.into_iter().find_map(|end| roots.get_key_value(&path[..end])).map(|(root, first)| (root.as_str(), *first))
+    }
+}
+
+/// An index that was found.
+struct IndexFile {
+    index: Index,
+    /// The root of its export.
+    root: String,
+    entry: Entry,
+}
+
+/// The entries of all sources, told apart.
+#[derive(Default)]
+struct Exports {
+    /// What may be a picture, of an export or beside it.
+    entries: Vec<Entry>,
+    indexes: Vec<IndexFile>,
+    /// Whether an export came as pages of HTML.
+    pages: bool,
+}
+
+impl Exports {
+    fn take(&mut self, mut entry: Entry, roots: &Roots) {
+        let Some((root, first)) = roots.around(&entry.source, &entry.path) else { return self.entries.push(entry) };
+        match layout::role(&entry.path[root.len()..], first) {
+            Role::Index(index) => self.indexes.push(IndexFile { index, root: root.to_owned(), entry }),
+            Role::Media(kind) => {
+                entry.known.kind = Some(kind);
+                self.entries.push(entry);
+            }
+            Role::Private { page } => self.pages |= page,
+            Role::Foreign => self.entries.push(entry),
+        }
+    }
+
+    /// What the user should know of the exports.
+    fn remark(&self) -> Option<String> {
+        match (self.indexes.is_empty(), self.pages) {
+            (false, _) => None,
+            (_, true) => Some("the export is in HTML: its pictures are read; one asked for as JSON also has captions and dates".into()),
+            (_, false) => Some("no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into()),
+        }
+    }
+
+    /// What the indexes say of each entry (by its number), and how far from it they lie: 0 in its
+    /// own export, 1 in its source, 2 elsewhere. What cannot be used is listed as skipped.
+    fn read_indexes(&self, listing: &mut Listing) -> BTreeMap<(usize, u8), Known> {
+        let names = Names::new(self.entries.iter().map(|entry| entry.path.as_str()));
+        let mut said: BTreeMap<(usize, u8), Known> = BTreeMap::new();
+        let mut lost = BTreeSet::new();
+        for IndexFile { index, root, entry: file } in &self.indexes {
+            let mut complaints = Complaints::new(listing, file);
+            let mut tell = |told| match told {
+                Told::Odd { at, why } => complaints.odd(&at, why),
+                Told::Picture { uri, known } => {
+                    let defect = address_defect(&uri);
+                    let places = if defect.is_some() { Vec::new() } else { names.ending_in(&uri) };
+                    // The set keeps repetitions apart, as long as it is of a reasonable size.
+                    if places.is_empty() && (lost.len() >= NAMED || lost.insert(uri.clone())) {
+                        match defect {
+                            Some(defect) => complaints.add(uri, "bad-address", format!("{defect}; in {}", file.path)),
+                            None => complaints.add(uri, "missing", format!("listed in {}, and not here", file.path)),
+                        }
+                    }
+                    for i in places {
+                        let entry = &self.entries[i];
+                        let here = entry.source == file.source;
+                        let own = here && entry.path.starts_with(root.as_str());
+                        let words = said.entry((i, 2 - u8::from(here) - u8::from(own))).or_default();
+                        *words = std::mem::take(words).or(known.clone());
+                    }
+                }
+            };
+            let read = file.open(|stream, _| read(*index, stream, &mut tell)).map_err(|error| error.to_string());
+            complaints.finish(read.and_then(|read| read));
+        }
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests;

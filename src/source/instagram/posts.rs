@@ -1,0 +1,95 @@
+//! Entries of the indexes of G2 and later: a post with a list of media, or one medium by itself.
+//!
+//! The caption and time of a single picture are on the picture, those of a carousel on the post;
+//! the order of the media is the carousel's. In G5 the post's own facts are [`super::labels`].
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::known::{Known, Membership, caption, seconds};
+use super::super::lists::At;
+use super::mojibake::restored;
+use super::{Told, labels};
+use crate::artifact::rows::Micros;
+use crate::config::Kind;
+
+#[derive(Deserialize)]
+struct Post<'a> {
+    #[serde(borrow)]
+    media: Option<Vec<&'a RawValue>>,
+    title: Option<String>,
+    creation_timestamp: Option<i64>,
+    timestamp: Option<i64>,
+    #[serde(borrow)]
+    label_values: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Medium<'a> {
+    uri: String,
+    title: Option<String>,
+    creation_timestamp: Option<i64>,
+    /// A film's still picture; not every export has one.
+    #[serde(borrow, alias = "cover")]
+    thumbnail: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Still {
+    uri: String,
+}
+
+/// What one entry says of its pictures.
+pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
+    let post: Post<'_> = match serde_json::from_str(entry.get()) {
+        Ok(post) => post,
+        Err(error) => return tell(Told::odd(at, error)),
+    };
+    let labels = post.label_values.as_deref().map(labels::read);
+    let media = match (post.media, &labels) {
+        (Some(media), _) if !media.is_empty() => media,
+        (_, Some(labels)) => labels.media.clone(),
+        (Some(none), None) => none,
+        (None, None) => vec![entry],
+    };
+    let time = match post.creation_timestamp.or(post.timestamp).map(seconds).transpose() {
+        Ok(time) => time,
+        Err(why) => return tell(Told::odd(at, why)),
+    };
+    let text = post.title.and_then(|title| caption(restored(&title).into_owned()));
+    let text = text.or(labels.and_then(|labels| labels.caption));
+    let several = media.len() > 1;
+    let mut first: Option<(String, Option<String>)> = None;
+    for (i, raw) in media.into_iter().enumerate() {
+        let (medium, taken_at) = match medium(raw) {
+            Ok(medium) => medium,
+            Err(why) if several => {
+                tell(Told::odd(at, format!("picture {i}: {why}")));
+                continue;
+            }
+            Err(why) => return tell(Told::odd(at, why)),
+        };
+        let uri = restored(&medium.uri).into_owned();
+        let own = medium.title.and_then(|title| caption(restored(&title).into_owned()));
+        let (post, of_first) = first.get_or_insert_with(|| (uri.clone(), own.clone()));
+        let known = Known {
+            kind: Some(kind),
+            taken_at: time.or(taken_at),
+            caption: own.or_else(|| text.clone()).or_else(|| of_first.clone()),
+            post: Some(Membership { post: post.clone(), index: several.then_some(i as u32) }),
+            uri: Some(uri.clone()),
+        };
+        let still = medium.thumbnail.and_then(|raw| serde_json::from_str::<Still>(raw.get()).ok());
+        if let Some(still) = still {
+            let uri = restored(&still.uri).into_owned();
+            tell(Told::Picture { known: Known { uri: Some(uri.clone()), ..known.clone() }, uri });
+        }
+        tell(Told::Picture { uri, known });
+    }
+}
+
+fn medium(raw: &RawValue) -> Result<(Medium<'_>, Option<Micros>), String> {
+    let medium: Medium<'_> = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+    let time = medium.creation_timestamp.map(seconds).transpose()?;
+    Ok((medium, time))
+}

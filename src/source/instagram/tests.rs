@@ -1,0 +1,186 @@
+use super::*;
+use crate::artifact::rows::Micros;
+use crate::config::Kind;
+use crate::source::known::Membership;
+
+const POSTS: Index = Index::Posts { kind: Kind::Post, labelled: false };
+
+fn told(index: Index, json: &str) -> Vec<Told> {
+    let mut all = Vec::new();
+    read(index, json.as_bytes(), |told| all.push(told)).unwrap();
+    all
+}
+
+fn pictures(index: Index, json: &str) -> Vec<Known> {
+    let known = |told| match told {
+        Told::Picture { uri, known } => {
+            assert_eq!(Some(&uri), known.uri.as_ref());
+            Some(known)
+        }
+        Told::Odd { .. } => None,
+    };
+    told(index, json).into_iter().filter_map(known).collect()
+}
+
+fn odd(index: Index, json: &str) -> Vec<String> {
+    let odd = |told| if let Told::Odd { at, why } = told { Some(format!("{at}: {why}")) } else { None };
+    told(index, json).into_iter().filter_map(odd).collect()
+}
+
+#[test]
+fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
+    let known = pictures(
+        POSTS,
+        r#"[{"media": [{"uri": "m/a.jpg", "creation_timestamp": 5, "title": "Sch\u00c3\u00b6n"}]},
+            {"title": "two", "creation_timestamp": 9, "media": [
+                {"uri": "m/b.jpg", "creation_timestamp": 8, "title": ""}, {"uri": "m/c.jpg", "title": ""}]}]"#,
+    );
+    let of = |uri: &str, time: i64, caption: &str, post: &str, index| Known {
+        kind: Some(Kind::Post),
+        taken_at: Some(Micros(time * 1_000_000)),
+        caption: Some(caption.into()),
+        post: Some(Membership { post: post.into(), index }),
+        uri: Some(uri.into()),
+    };
+    let expected = [
+        of("m/a.jpg", 5, "Schön", "m/a.jpg", None),
+        of("m/b.jpg", 9, "two", "m/b.jpg", Some(0)),
+        of("m/c.jpg", 9, "two", "m/b.jpg", Some(1)),
+    ];
+    assert_eq!(known, expected);
+}
+
+#[test]
+fn an_entry_that_does_not_fit_is_told_and_the_rest_is_read() {
+    let json = r#"[
+        {"media": [{"uri": "m/0.jpg", "title": 7}]},
+        {"media": [{"uri": "m/1.jpg"}, 3, {"uri": []}, {"uri": "m/3.jpg", "uri": "m/4.jpg"}, {"uri": "m/5.jpg"}]},
+        "text", {"media": 7}, {"media": []}, {},
+        {"media": [{"uri": "m/6.jpg", "creation_timestamp": 999999999999999}]},
+        {"media": [{"uri": "m/7.jpg", "creation_timestamp": null, "title": null, "new": {"in": [2027]}}]}
+    ]"#;
+    let uris: Vec<String> = pictures(POSTS, json).into_iter().filter_map(|known| known.uri).collect();
+    assert_eq!(uris, ["m/1.jpg", "m/5.jpg", "m/7.jpg"]);
+    let odd = odd(POSTS, json);
+    assert_eq!(odd.len(), 8, "{odd:#?}");
+    assert!(odd[0].starts_with("entry 0: invalid type: integer `7`, expected a string"), "{}", odd[0]);
+    assert!(odd[1].starts_with("entry 1: picture 1: "), "{}", odd[1]);
+    assert!(odd[3].contains("duplicate field `uri`"), "{}", odd[3]);
+    assert!(odd[6].contains("missing field `uri`"), "{}", odd[6]);
+    assert!(odd[7].contains("no time between"), "{}", odd[7]);
+}
+
+#[test]
+fn g1_has_a_list_for_each_kind_and_none_for_messages() {
+    let json = r#"{"photos": [{"caption": "Gr\u00c3\u00bcn", "taken_at": "2019-03-01T12:00:00", "path": "photos/201903/a.jpg", "location": "x"}],
+        "stories": [{"taken_at": "2019-03-02T12:00:00", "path": "stories/201903/b.jpg"}],
+        "direct": [{"taken_at": "2019-03-02T12:00:00", "path": "direct/201903/private.jpg"}],
+        "profile": [{"path": "profile/201903/me.jpg", "is_active_profile": true}]}"#;
+    let known = pictures(Index::First, json);
+    let rows: Vec<_> =
+        known.iter().map(|k| (k.kind.unwrap(), k.caption.as_deref(), k.taken_at.map(|t| t.0 / 1_000_000))).collect();
+    assert_eq!(
+        rows,
+        [
+            (Kind::Post, Some("Grün"), Some(1_551_441_600)),
+            (Kind::Story, None, Some(1_551_528_000)),
+            (Kind::Profile, None, None)
+        ]
+    );
+    assert_eq!(odd(Index::First, r#"{"photos": [{"path": "p/a.jpg", "taken_at": "soon"}, 1]}"#).len(), 2);
+}
+
+#[test]
+fn g5_has_labels_in_the_accounts_language() {
+    let json = r#"[{"timestamp": 9, "fbid": "1", "media": [], "label_values": [
+        {"label": "Bildunterschrift", "value": "hallo \u00f0\u009f\u008c\u0085"}, {"label": "URL", "value": "https://x", "href": "https://x"},
+        {"title": "Owner", "dict": [{"title": "", "dict": [{"label": "Name", "value": "me"}]}]}, {"label": 7}, 8,
+        {"label": "Medien", "media": [{"uri": "media/posts/a.jpg", "creation_timestamp": 8}, {"uri": "media/posts/b.jpg"}]}]},
+        {"timestamp": 10, "media": [{"uri": "media/posts/c.jpg"}], "label_values": [{"label": "L\u00c3\u00a9gende", "value": "oui"}]}]"#;
+    let known = pictures(Index::Posts { kind: Kind::Post, labelled: true }, json);
+    let rows: Vec<_> = known
+        .iter()
+        .map(|k| {
+            (
+                k.uri.as_deref().unwrap(),
+                k.caption.as_deref().unwrap(),
+                k.taken_at.unwrap().0,
+                k.post.clone().unwrap().index,
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("media/posts/a.jpg", "hallo 🌅", 9_000_000, Some(0)),
+            ("media/posts/b.jpg", "hallo 🌅", 9_000_000, Some(1)),
+            ("media/posts/c.jpg", "oui", 10_000_000, None)
+        ]
+    );
+}
+
+#[test]
+fn a_films_still_is_told_with_it() {
+    let json = r#"{"ig_reels_media": [{"media": [{"uri": "m/r.mp4", "creation_timestamp": 3, "title": "in motion",
+        "thumbnail": {"uri": "m/r_cover.jpg"}}, {"uri": "m/s.mp4", "cover": "none"}]}]}"#;
+    let known = pictures(Index::Posts { kind: Kind::Reel, labelled: false }, json);
+    let uris: Vec<_> = known.iter().map(|k| (k.uri.as_deref().unwrap(), k.caption.as_deref().unwrap())).collect();
+    assert_eq!(uris, [("m/r_cover.jpg", "in motion"), ("m/r.mp4", "in motion"), ("m/s.mp4", "in motion")]);
+}
+
+#[test]
+fn depth_and_noise_are_odd_and_nothing_worse() {
+    let deep = format!(r#"[{}{}, {{"media": [{{"uri": "m/a.jpg"}}]}}]"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!((pictures(POSTS, &deep).len(), odd(POSTS, &deep).len()), (1, 1));
+    let nested = format!(r#"[{{"media": [{{"uri": {}7{}}}]}}]"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(odd(POSTS, &nested).len(), 1);
+    let mut all = Vec::new();
+    let cut = read(POSTS, &br#"[{"media": [{"uri": "m/a.jpg"}]}, {"media": [{"uri": "#[..], |told| all.push(told));
+    assert!(cut.is_err() && all.len() == 1);
+}
+
+mod mutated {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One of each generation, to be damaged.
+    const SAMPLES: [&str; 3] = [
+        r#"[{"media":[{"uri":"media/posts/a.jpg","creation_timestamp":5,"title":"\u00c3\u00b6"}]},{"title":"t","creation_timestamp":9,"media":[{"uri":"b.jpg"},{"uri":"c.jpg","thumbnail":{"uri":"d.jpg"}}]}]"#,
+        r#"{"photos":[{"caption":"x","taken_at":"2019-03-01T12:00:00","path":"photos/201903/a.jpg"}],"profile":[{"path":"p/b.jpg"}]}"#,
+        r#"[{"timestamp":9,"media":[],"label_values":[{"label":"Caption","value":"v"},{"label":"M","media":[{"uri":"a.jpg"}]}]}]"#,
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn damage_of_any_kind_is_an_answer(
+            sample in 0..3_usize, first in any::<bool>(),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8, any::<u8>()), 0..12),
+        ) {
+            let mut bytes = SAMPLES[sample].as_bytes().to_vec();
+            for (at, how, byte) in edits {
+                if bytes.is_empty() {
+                    break;
+                }
+                let at = at.index(bytes.len());
+                match how {
+                    0 => bytes[at] = byte,
+                    1 => drop(bytes.remove(at)),
+                    2 => bytes.insert(at, b"[]{}\",:0\\"[usize::from(byte) % 9]),
+                    _ => bytes.truncate(at),
+                }
+            }
+            let index = if first { Index::First } else { POSTS };
+            let mut told = 0;
+            let _ = read(index, bytes.as_slice(), |what| {
+                told += 1;
+                if let Told::Picture { uri, known } = what {
+                    assert_eq!(known.uri.as_ref(), Some(&uri));
+                    assert_ne!(known.caption.as_deref(), Some(""));
+                }
+            });
+            prop_assert!(told <= bytes.len());
+        }
+    }
+}

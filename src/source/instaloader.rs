@@ -1,0 +1,199 @@
+//! Folders as Instaloader leaves them: `2024-03-01_18-30-00_UTC_1.jpg` with `….txt` (the caption)
+//! and `….json` or `….json.xz` (what the site said) beside it. The time is in the name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use serde_json::Value;
+
+use super::known::{Known, Membership, caption, seconds, time};
+use super::{Entry, Listing};
+use crate::config::Kind;
+
+/// Larger texts and metadata are not read.
+const MAX_BYTES: u64 = 16 << 20;
+/// Memory for unpacking, in KiB: xz's largest preset needs 65 MiB.
+const XZ_MEMORY_KIB: u32 = 96 << 10;
+/// What a name begins with, a digit for each 0.
+const STAMP: &str = "0000-00-00_00-00-00_UTC";
+
+/// A name taken apart.
+struct Name<'a> {
+    /// The part that a post's files share.
+    stamp: &'a str,
+    /// What follows it.
+    rest: Rest<'a>,
+}
+
+enum Rest<'a> {
+    /// A picture or film, with its number in a carousel, from 1.
+    Medium(Option<u32>),
+    /// The account's own picture.
+    Profile,
+    /// Caption or metadata.
+    Facts(&'a str),
+    /// Comments, places: not read.
+    More,
+}
+
+impl<'a> Name<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        let fits = |(b, pattern): (u8, u8)| if pattern == b'0' { b.is_ascii_digit() } else { b == pattern };
+        let stamp = name.get(..STAMP.len()).filter(|stamp| stamp.bytes().zip(STAMP.bytes()).all(fits))?;
+        let (middle, suffix) = name[STAMP.len()..].split_once('.')?;
+        let facts = matches!(suffix, "txt" | "json" | "json.xz");
+        let rest = match (middle, facts) {
+            ("", true) => Rest::Facts(suffix),
+            (_, true) => Rest::More,
+            ("_profile_pic", _) => Rest::Profile,
+            ("", _) => Rest::Medium(None),
+            (number, _) => Rest::Medium(Some(number.strip_prefix('_')?.parse().ok()?)),
+        };
+        Some(Self { stamp, rest })
+    }
+
+    fn time(&self) -> Option<crate::artifact::rows::Micros> {
+        let (day, clock) = self.stamp.strip_suffix("_UTC")?.split_once('_')?;
+        time(&format!("{day}T{}", clock.replace('-', ":"))).ok()
+    }
+}
+
+/// Adds what Instaloader's names and files say of the pictures beside them; its own files are
+/// taken off the list.
+pub(super) fn annotate(listing: &mut Listing) {
+    let group = |entry: &Entry, stamp: &str| (entry.source.clone(), format!("{}{stamp}", folder(entry)));
+    let mut posts = BTreeSet::new();
+    let mut folders = BTreeSet::new();
+    for entry in &listing.entries {
+        if let Some(Name { stamp, rest: Rest::Medium(_) | Rest::Profile }) = Name::of(entry.name()) {
+            posts.insert(group(entry, stamp));
+            folders.insert((entry.source.clone(), folder(entry).to_owned()));
+        }
+    }
+    if posts.is_empty() {
+        return;
+    }
+    let mut facts: BTreeMap<_, Known> = BTreeMap::new();
+    for entry in std::mem::take(&mut listing.entries) {
+        match Name::of(entry.name()) {
+            Some(Name { stamp, rest: Rest::Facts(suffix) }) if posts.contains(&group(&entry, stamp)) => {
+                match read(&entry, suffix) {
+                    Ok(known) => {
+                        let all = facts.remove(&group(&entry, stamp)).unwrap_or_default();
+                        facts.insert(group(&entry, stamp), all.or(known));
+                    }
+                    Err(why) => listing.skipped.push(entry.skipped("bad-entry", why)),
+                }
+            }
+            Some(Name { stamp, rest: Rest::More }) if posts.contains(&group(&entry, stamp)) => {}
+            None if is_own(entry.name()) && folders.contains(&(entry.source.clone(), folder(&entry).to_owned())) => {}
+            _ => listing.entries.push(entry),
+        }
+    }
+    for entry in &mut listing.entries {
+        let Some(name) = Name::of(entry.name()) else { continue };
+        let group = group(entry, name.stamp);
+        let story = folder(entry).ends_with(":stories/");
+        let (kind, index) = match name.rest {
+            Rest::Medium(number) if story => (Kind::Story, number),
+            Rest::Medium(number) => (Kind::Post, number),
+            Rest::Profile => (Kind::Profile, None),
+            Rest::Facts(_) | Rest::More => continue,
+        };
+        let post = Membership { post: group.1.clone(), index: index.map(|number| number.saturating_sub(1)) };
+        let by_name = Known { kind: Some(kind), taken_at: name.time(), post: Some(post), ..Known::default() };
+        let known =
+            if kind == Kind::Profile { Known::default() } else { facts.get(&group).cloned().unwrap_or_default() };
+        // The metadata knows a story by its type; the name alone does not.
+        entry.known = std::mem::take(&mut entry.known).or(known).or(by_name);
+    }
+}
+
+/// The path up to the name.
+fn folder(entry: &Entry) -> &str {
+    &entry.path[..entry.path.len() - entry.name().len()]
+}
+
+/// Instaloader's notes to itself.
+fn is_own(name: &str) -> bool {
+    name == "id" || name.starts_with("iterator_")
+}
+
+fn read(entry: &Entry, suffix: &str) -> Result<Known, String> {
+    let text = |stream: &mut dyn Read| -> Result<Known, String> {
+        let text = String::from_utf8(all(stream)?).map_err(|_| "not a text in UTF-8")?;
+        Ok(Known { caption: caption(text.strip_suffix('\n').unwrap_or(&text).to_owned()), ..Known::default() })
+    };
+    let opened = entry.open(|stream, _| match suffix {
+        "txt" => text(stream),
+        "json" => read_metadata(&all(stream)?),
+        _ => read_metadata(&all(lzma_rust2::XzReader::new_mem_limit(stream, true, XZ_MEMORY_KIB))?),
+    });
+    opened.map_err(|error| error.to_string()).and_then(|read| read)
+}
+
+fn all(stream: impl Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    stream.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_BYTES { Err(format!("larger than {} MB", MAX_BYTES >> 20)) } else { Ok(bytes) }
+}
+
+/// What a post's metadata says: caption, time, and whether it is a story.
+///
+/// # Errors
+/// When it is not JSON.
+pub fn read_metadata(json: &[u8]) -> Result<Known, String> {
+    let whole: Value = serde_json::from_slice(json).map_err(|error| format!("not the JSON it should be: {error}"))?;
+    let node = &whole["node"];
+    let captions = [
+        &node["edge_media_to_caption"]["edges"][0]["node"]["text"],
+        &node["iphone_struct"]["caption"]["text"],
+        &node["caption"]["text"],
+        &node["caption"],
+    ];
+    let moments = [&node["taken_at_timestamp"], &node["date"], &node["taken_at"]];
+    Ok(Known {
+        kind: (whole["instaloader"]["node_type"] == "StoryItem").then_some(Kind::Story),
+        taken_at: moments.into_iter().find_map(Value::as_i64).and_then(|moment| seconds(moment).ok()),
+        caption: captions.into_iter().find_map(Value::as_str).and_then(|text| caption(text.to_owned())),
+        ..Known::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::rows::Micros;
+
+    #[test]
+    fn names_are_taken_apart() {
+        let medium = |name| match Name::of(name)?.rest {
+            Rest::Medium(number) => Some(number),
+            _ => None,
+        };
+        assert_eq!(medium("2024-03-01_18-30-00_UTC.jpg"), Some(None));
+        assert_eq!(medium("2024-03-01_18-30-00_UTC_12.webp"), Some(Some(12)));
+        for other in ["2024-03-01_18-30-00_UTC.txt", "2024-03-01_18-30-00_UTC_comments.json", "2024-03-01.jpg", "id"] {
+            assert_eq!(medium(other), None, "{other}");
+        }
+        let name = Name::of("2019-03-01_12-00-00_UTC_1.jpg").unwrap();
+        assert_eq!(name.time(), Some(Micros(1_551_441_600_000_000)));
+        assert_eq!(Name::of("2019-13-01_12-00-00_UTC_1.jpg").unwrap().time(), None);
+    }
+
+    #[test]
+    fn metadata_gives_caption_time_and_kind() {
+        let json =
+            br#"{"node": {"taken_at_timestamp": 5, "edge_media_to_caption": {"edges": [{"node": {"text": "hi"}}]}},
+            "instaloader": {"version": "4", "node_type": "StoryItem"}}"#;
+        let known = read_metadata(json).unwrap();
+        assert_eq!(
+            (known.kind, known.taken_at, known.caption.as_deref()),
+            (Some(Kind::Story), Some(Micros(5_000_000)), Some("hi"))
+        );
+        assert_eq!(read_metadata(b"[7]"), Ok(Known::default()));
+        assert!(read_metadata(b"{").is_err());
+        let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+        assert!(read_metadata(&deep).unwrap_err().contains("recursion limit"));
+    }
+}

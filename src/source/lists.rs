@@ -1,0 +1,217 @@
+//! JSON lists read one entry at a time: an entry that does not fit is one entry lost, and memory
+//! is that of one entry, however large the file.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Larger files are not read.
+pub(super) const MAX_BYTES: u64 = 512 << 20;
+/// Larger entries end the reading.
+const MAX_ENTRY_BYTES: u64 = 16 << 20;
+
+/// Where an entry stands in its file.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The key of its list; empty if the file is the list.
+    pub list: &'a str,
+    /// Its number in the list, from 0.
+    pub index: usize,
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.list {
+            "" => write!(f, "entry {}", self.index),
+            list => write!(f, "entry {} of {list}", self.index),
+        }
+    }
+}
+
+/// Hands the entries of `stream`'s list (or of every list that is a value of its object) to `each`,
+/// unparsed, as long as that says `true`.
+///
+/// # Errors
+/// In words, when the stream cannot be read or is no such JSON; the entries before that place
+/// have been handed over.
+pub(super) fn read(stream: impl Read, each: impl FnMut(At<'_>, &RawValue) -> bool) -> Result<(), String> {
+    let left = Cell::new(MAX_ENTRY_BYTES);
+    let mut stream = BufReader::new(Rationed { stream: stream.take(MAX_BYTES + 1), left: &left, total: 0 });
+    let start = stream.fill_buf().map_err(|error| error.to_string())?;
+    if start.starts_with(b"\xef\xbb\xbf") {
+        stream.consume(3);
+    }
+    let mut reader = Lists { each, left: &left, stopped: false };
+    let mut json = serde_json::Deserializer::from_reader(stream);
+    let read = json.deserialize_any(File(&mut reader)).and_then(|()| json.end());
+    match read {
+        Err(error) if !reader.stopped => Err(format!("not the JSON it should be: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// Fails when an entry, or the whole, is too large.
+struct Rationed<'a, R> {
+    stream: R,
+    left: &'a Cell<u64>,
+    total: u64,
+}
+
+impl<R: Read> Read for Rationed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)? as u64;
+        self.total += read;
+        if self.total > MAX_BYTES {
+            return Err(io::Error::other(format!("larger than {} MB", MAX_BYTES >> 20)));
+        }
+        let left = self.left.get().checked_sub(read);
+        self.left.set(left.ok_or_else(|| io::Error::other(format!("an entry of over {} MB", MAX_ENTRY_BYTES >> 20)))?);
+        Ok(read as usize)
+    }
+}
+
+struct Lists<'a, F> {
+    each: F,
+    left: &'a Cell<u64>,
+    stopped: bool,
+}
+
+impl<F: FnMut(At<'_>, &RawValue) -> bool> Lists<'_, F> {
+    fn drain<'de, A: SeqAccess<'de>>(&mut self, list: &str, mut entries: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(entry) = entries.next_element::<Box<RawValue>>()? {
+            self.left.set(MAX_ENTRY_BYTES);
+            if !(self.each)(At { list, index }, &entry) {
+                self.stopped = true;
+                return Err(A::Error::custom("stopped"));
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The whole file: a list, or an object of lists.
+struct File<'l, 'a, F>(&'l mut Lists<'a, F>);
+
+impl<'de, F: FnMut(At<'_>, &RawValue) -> bool> Visitor<'de> for File<'_, '_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or an object of lists")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, entries: A) -> Result<(), A::Error> {
+        self.0.drain("", entries)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value_seed(Value { lists: self.0, key: &key })?;
+        }
+        Ok(())
+    }
+}
+
+/// One value of the file's object: a list, or something to pass over.
+struct Value<'l, 'a, F> {
+    lists: &'l mut Lists<'a, F>,
+    key: &'l str,
+}
+
+impl<'de, F: FnMut(At<'_>, &RawValue) -> bool> DeserializeSeed<'de> for Value<'_, '_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(At<'_>, &RawValue) -> bool> Visitor<'de> for Value<'_, '_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, entries: A) -> Result<(), A::Error> {
+        self.lists.drain(self.key, entries)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(text: &str) -> (Vec<String>, Result<(), String>) {
+        let mut found = Vec::new();
+        let read = read(text.as_bytes(), |at, entry| {
+            found.push(format!("{at}: {}", entry.get()));
+            true
+        });
+        (found, read)
+    }
+
+    #[test]
+    fn lists_are_found_at_the_top_and_one_level_down() {
+        assert_eq!(entries("[1, {\"a\": [2]}]"), (vec!["entry 0: 1".into(), "entry 1: {\"a\": [2]}".into()], Ok(())));
+        let (found, read) =
+            entries("\u{feff}{\"a\": [1], \"b\": {\"c\": [9]}, \"d\": null, \"e\": -1.5, \"f\": [true]}");
+        assert_eq!((found, read), (vec!["entry 0 of a: 1".into(), "entry 0 of f: true".into()], Ok(())));
+    }
+
+    #[test]
+    fn what_was_whole_before_the_damage_is_kept() {
+        let (found, read) = entries("[1, 2, {\"a\": ");
+        assert_eq!(found.len(), 2);
+        assert!(read.unwrap_err().contains("EOF while parsing"));
+        assert!(entries("nonsense").1.is_err() && entries("7").1.is_err() && entries("[] x").1.is_err());
+    }
+
+    #[test]
+    fn depth_costs_nothing_here() {
+        let deep = format!("[{}{}, 7]", "[".repeat(100_000), "]".repeat(100_000));
+        let (found, read) = entries(&deep);
+        assert_eq!((found.len(), read), (2, Ok(())));
+    }
+
+    #[test]
+    fn an_endless_entry_ends_the_reading() {
+        let endless = b"[\"".chain(io::repeat(b'x'));
+        assert!(read(endless, |_, _| true).unwrap_err().contains("an entry of over 16 MB"));
+        let many = b"[".chain(io::Read::take(io::repeat(b' '), MAX_ENTRY_BYTES * 2));
+        assert!(read(many, |_, _| true).is_err());
+    }
+}

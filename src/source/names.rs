@@ -1,0 +1,76 @@
+//! Addresses are looked up among the names that were seen, by their ends, and never joined to a
+//! path: what an index says can find a listed file and nothing else.
+
+use std::collections::BTreeMap;
+
+/// The paths of all inputs, to be found by their last components.
+pub(super) struct Names {
+    /// Components from last to first, so that a common end is a common beginning.
+    reversed: BTreeMap<String, Vec<usize>>,
+}
+
+impl Names {
+    pub(super) fn new<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        let mut reversed: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (i, path) in paths.enumerate() {
+            reversed.entry(backwards(path)).or_default().push(i);
+        }
+        Self { reversed }
+    }
+
+    /// The numbers of the paths that are `address`, or end in it at a component's beginning.
+    pub(super) fn ending_in(&self, address: &str) -> Vec<usize> {
+        let end = backwards(address);
+        // `0` follows `/` in ASCII.
+        let longer = self.reversed.range(format!("{end}/")..format!("{end}0"));
+        let all = self.reversed.get(&end).into_iter().chain(longer.map(|(_, numbers)| numbers));
+        all.flatten().copied().collect()
+    }
+}
+
+fn backwards(path: &str) -> String {
+    path.rsplit('/').collect::<Vec<_>>().join("/")
+}
+
+/// Why an address cannot be that of a file among the inputs.
+pub(super) fn address_defect(address: &str) -> Option<&'static str> {
+    let scheme = address.split_once(':').map(|(before, _)| before);
+    let letters = |s: &str| s.len() > 1 && s.bytes().all(|b| b.is_ascii_alphanumeric());
+    let has_scheme = scheme.is_some_and(|s| letters(s) && s.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let drive = address.as_bytes().get(1) == Some(&b':');
+    if address.is_empty() {
+        Some("an empty address")
+    } else if has_scheme {
+        Some("an address elsewhere, not a file of the export")
+    } else if drive || address.starts_with(['/', '\\']) {
+        Some("an absolute path, not a file of the export")
+    } else if address.split(['/', '\\']).any(|part| part == "..") {
+        Some("a path that leads out of the export")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_by_whole_components_at_their_end() {
+        let paths = ["media/a.jpg", "x/media/a.jpg", "xmedia/a.jpg", "media/a.jpg!", "media/a.jpg"];
+        let names = Names::new(paths.into_iter());
+        assert_eq!(names.ending_in("media/a.jpg"), [0, 4, 1]);
+        assert_eq!(names.ending_in("a.jpg").len(), 4);
+        assert!(names.ending_in("b.jpg").is_empty() && names.ending_in("").is_empty());
+    }
+
+    #[test]
+    fn addresses_that_lead_elsewhere_are_no_names() {
+        for bad in ["", "/etc/passwd", "../x.jpg", "a/../../x", "http://x/y.jpg", "file:///x", "C:\\x", "a\\..\\b"] {
+            assert!(address_defect(bad).is_some(), "{bad}");
+        }
+        for good in ["media/posts/a.jpg", "a..b/c.jpg", "12:30.jpg"] {
+            assert_eq!(address_defect(good), None, "{good}");
+        }
+    }
+}

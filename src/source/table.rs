@@ -1,0 +1,240 @@
+//! A CSV or JSON table beside plain pictures: `path, caption, taken_at, kind, post,
+//! carousel_index, uri`, of which `path` and one other have to be there. Whoever can write such a
+//! table can use pictures of any site.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::entry::{Place, Stamp};
+use super::folder::readable;
+use super::known::{Known, Membership, caption, time};
+use super::names::{Names, address_defect};
+use super::{Complaints, Entry, Listing, lists};
+use crate::config::Kind;
+
+/// What the columns may be called, the first that is there counting.
+const PATH: &[&str] = &["path", "file", "filename", "file_name"];
+const CAPTION: &[&str] = &["caption", "title", "description", "text"];
+const TAKEN_AT: &[&str] = &["taken_at", "date", "time", "timestamp", "created_at"];
+const KIND: &[&str] = &["kind"];
+const POST: &[&str] = &["post"];
+const CAROUSEL_INDEX: &[&str] = &["carousel_index"];
+const URI: &[&str] = &["uri", "url"];
+/// Longer tables are read to here.
+const MAX_ROWS: usize = 1_000_000;
+
+/// What such files are called.
+const SUFFIXES: [&str; 3] = ["csv", "tsv", "json"];
+
+/// A row: the path of a picture and what is known of it, or where the row is and what is wrong.
+pub type Row = Result<(String, Known), (String, String)>;
+
+/// The tables that lie beside a folder and have its name: `photos.csv` beside `photos/`.
+pub(super) fn beside(folder: &Path, source: &Arc<str>) -> Vec<Entry> {
+    let Ok(folder) = folder.canonicalize() else { return Vec::new() };
+    let entry = |suffix: &&str| {
+        let name = format!("{}.{suffix}", readable(folder.file_name()?.as_encoded_bytes()));
+        let path = folder.with_file_name(&name);
+        let meta = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Entry::plain(name, source.clone(), Place::File(path), Stamp::of(&meta)))
+    };
+    SUFFIXES.iter().filter_map(entry).collect()
+}
+
+/// Adds what tables among the entries, and those `beside` a source, say of the other entries. A
+/// table is taken off the list; a CSV or JSON that is none stays on it.
+pub(super) fn annotate(listing: &mut Listing, beside: Vec<Entry>) {
+    let mut tables = Vec::new();
+    let mut others = Vec::new();
+    for entry in std::mem::take(&mut listing.entries) {
+        match if entry.known.kind.is_none() { rows(&entry) } else { None } {
+            Some(rows) => tables.push((entry, rows)),
+            None => others.push(entry),
+        }
+    }
+    tables.extend(beside.into_iter().filter_map(|entry| rows(&entry).map(|rows| (entry, rows))));
+    if !tables.is_empty() {
+        let names = Names::new(others.iter().map(|entry| entry.path.as_str()));
+        for (table, (rows, end)) in &tables {
+            let mut complaints = Complaints::new(listing, table);
+            for row in rows {
+                match row {
+                    Err((at, why)) => complaints.odd(at, why.clone()),
+                    Ok((path, known)) => match find(path, table, &names, &others) {
+                        Ok(i) => others[i].known = std::mem::take(&mut others[i].known).or(known.clone()),
+                        Err((reason, why)) => {
+                            complaints.add(path.clone(), reason, format!("{why}; listed in {}", table.path));
+                        }
+                    },
+                }
+            }
+            complaints.finish(end.clone());
+        }
+    }
+    listing.entries = others;
+}
+
+/// The picture that a row means: at that path from the table's folder, or the only one whose path
+/// ends so.
+fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<usize, (&'static str, &'static str)> {
+    if let Some(defect) = address_defect(path) {
+        return Err(("bad-address", defect));
+    }
+    let path = path.strip_prefix("./").unwrap_or(path);
+    // A table beside a folder may write the folder's name before each path.
+    let inner = path.strip_prefix(&*table.source).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
+    let found = [path, inner].map(|path| names.ending_in(path)).into_iter().find(|found| !found.is_empty());
+    let folder = &table.path[..table.path.len() - table.name().len()];
+    let exact = |&&i: &&usize| {
+        let inside = entries[i].path.strip_prefix(folder).filter(|_| entries[i].source == table.source);
+        inside.is_some_and(|inside| inside == path || inside == inner)
+    };
+    match found.as_deref() {
+        None => Err(("missing", "no such picture is here")),
+        Some(&[i]) => Ok(i),
+        Some(several) => match several.iter().find(exact) {
+            Some(&i) => Ok(i),
+            None => Err(("bad-address", "several pictures have that name")),
+        },
+    }
+}
+
+/// The rows of a file and why the reading ended early, if it is such a table.
+fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), String>)> {
+    let suffix = entry.suffix();
+    if !SUFFIXES.contains(&suffix.as_str()) {
+        return None;
+    }
+    let read = entry.open(|stream, _| if suffix == "json" { read_json(stream) } else { read_csv(stream) });
+    read.ok().filter(|(rows, _)| !rows.is_empty())
+}
+
+/// The rows of a JSON table: a list of objects, or an object with such a list. No rows, if the
+/// first entry shows that it is none.
+///
+/// The second value says where and why the reading ended early, if it did.
+pub fn read_json(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
+    let mut rows = Vec::new();
+    let end = lists::read(stream, |at, raw| {
+        let fields = serde_json::from_str::<Map<String, Value>>(raw.get()).map_err(|error| error.to_string());
+        if rows.is_empty() && !fields.as_ref().is_ok_and(|fields| is_table(|name| fields.contains_key(name))) {
+            return false;
+        }
+        let row = fields.and_then(|fields| {
+            row(|name| match fields.get(name) {
+                None | Some(Value::Null) => Ok(None),
+                Some(Value::String(text)) => Ok(Some(text.clone())),
+                Some(Value::Number(number)) => Ok(Some(number.to_string())),
+                Some(_) => Err(format!("{name} is neither text nor number")),
+            })
+        });
+        rows.push(row.map_err(|why| (at.to_string(), why)));
+        rows.len() < MAX_ROWS
+    });
+    (rows, end)
+}
+
+/// The rows of a CSV table with a header, separated by comma, semicolon or tab. No rows, if its
+/// header shows that it is none. The second value is as with [`read_json`].
+pub fn read_csv(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
+    let mut rows = Vec::new();
+    let mut stream = BufReader::new(stream.take(lists::MAX_BYTES));
+    let Ok(start) = stream.fill_buf() else { return (rows, Ok(())) };
+    let line = String::from_utf8_lossy(start.split(|&b| b == b'\n').next().unwrap_or_default()).into_owned();
+    let header = |separator: char| -> Vec<String> {
+        let cells = line.trim_start_matches('\u{feff}').trim_end().split(separator);
+        cells.map(|cell| cell.trim().trim_matches('"').to_ascii_lowercase()).collect()
+    };
+    let separators = [',', ';', '\t'].into_iter();
+    let Some((separator, names)) = separators
+        .map(|separator| (separator, header(separator)))
+        .find(|(_, names)| is_table(|name| names.iter().any(|n| n == name)))
+    else {
+        return (rows, Ok(()));
+    };
+    let mut csv = csv::ReaderBuilder::new().flexible(true).delimiter(separator as u8).from_reader(stream);
+    for record in csv.records().take(MAX_ROWS) {
+        let read = match record {
+            Ok(record) => {
+                let cell = |name: &str| record.get(names.iter().position(|n| n == name)?);
+                row(|name| Ok(cell(name).map(str::to_owned)))
+            }
+            Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => return (rows, Err(error.to_string())),
+            Err(error) => Err(error.to_string()),
+        };
+        rows.push(read.map_err(|why| (format!("row {}", rows.len() + 1), why)));
+    }
+    (rows, Ok(()))
+}
+
+fn is_table(has: impl Fn(&str) -> bool) -> bool {
+    let any = |names: &[&str]| names.iter().any(|name| has(name));
+    any(PATH) && [CAPTION, TAKEN_AT, KIND, POST, URI].into_iter().any(any)
+}
+
+/// A row out of its cells; empty ones say nothing.
+fn row(cell: impl Fn(&str) -> Result<Option<String>, String>) -> Result<(String, Known), String> {
+    let get = |names: &[&str]| -> Result<Option<String>, String> {
+        let found = names.iter().find_map(|name| cell(name).transpose());
+        Ok(found.transpose()?.filter(|text| !text.is_empty()))
+    };
+    let path = get(PATH)?.ok_or("it names no picture")?;
+    let index = match get(CAROUSEL_INDEX)? {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| format!("carousel_index is `{text}`, not a number from 0"))?),
+    };
+    let kind = |text: String| {
+        <Kind as clap::ValueEnum>::from_str(&text, true).map_err(|_| format!("there is no kind `{text}`"))
+    };
+    let known = Known {
+        kind: get(KIND)?.map(kind).transpose()?,
+        taken_at: get(TAKEN_AT)?.map(|text| time(&text)).transpose()?,
+        caption: get(CAPTION)?.and_then(caption),
+        post: get(POST)?.map(|post| Membership { post, index }),
+        uri: get(URI)?,
+    };
+    Ok((path, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::rows::Micros;
+
+    #[test]
+    fn tables_of_either_kind_say_the_same() {
+        let csv = "\u{feff}Path;Caption;taken_at;kind\r\na/1.jpg;\"grün; und \"\"blau\"\" 🌅\";2019-03-01;story\r\n2.jpg;;;\n3.jpg;x;soon;\n";
+        let json = r#"{"made": "by hand", "rows": [
+            {"path": "a/1.jpg", "caption": "grün; und \"blau\" 🌅", "taken_at": 1551398400, "kind": "story"},
+            {"path": "2.jpg", "caption": null}, {"path": "3.jpg", "taken_at": "soon"}]}"#;
+        for (rows, end) in [read_csv(csv.as_bytes()), read_json(json.as_bytes())] {
+            assert_eq!((rows.len(), end), (3, Ok(())));
+            let (path, known) = rows[0].as_ref().unwrap();
+            assert_eq!((path.as_str(), known.caption.as_deref()), ("a/1.jpg", Some("grün; und \"blau\" 🌅")));
+            assert_eq!((known.taken_at, known.kind), (Some(Micros(1_551_398_400_000_000)), Some(Kind::Story)));
+            assert_eq!(rows[1].as_ref().unwrap(), &("2.jpg".to_owned(), Known::default()));
+            assert!(rows[2].as_ref().unwrap_err().1.contains("`soon` is no time"));
+        }
+    }
+
+    #[test]
+    fn other_files_are_no_tables() {
+        for text in ["", "a,b\n1,2\n", "path\nx\n", "[1]", "[]", "{}", "[{\"path\": \"x\"}]", "{\"a\": {\"path\": 1}}"]
+        {
+            assert!(read_csv(text.as_bytes()).0.is_empty() && read_json(text.as_bytes()).0.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_is_one_row_lost() {
+        let (rows, end) = read_csv(&b"path,caption\na.jpg,\xff\nb.jpg,fine\n,none\n"[..]);
+        let fine: Vec<bool> = rows.iter().map(Result::is_ok).collect();
+        assert_eq!((fine, end), (vec![false, true, false], Ok(())));
+        let (rows, end) = read_json(&br#"[{"path": "a", "caption": "x"}, 7, {"path": "b", "caption": []}, {"path"#[..]);
+        assert_eq!((rows.len(), rows.iter().filter(|row| row.is_ok()).count()), (3, 1));
+        assert!(end.is_err());
+    }
+}

@@ -1,0 +1,241 @@
+//! Instagram's exports in all their generations, against what the sample's account really posted.
+
+use std::collections::BTreeMap;
+
+use tsne_grid::artifact::rows::{ImageRow, Micros};
+use tsne_grid::sample::{Picture, plan};
+
+use crate::driver::{Story, encoded, picture, zip_of};
+use image::ImageFormat;
+
+const RUN: &str = "embed --model scattering --json";
+/// Twelve pictures of this seed: two stories, a carousel of four, umlauts and emoji.
+const SEED: u64 = 37;
+const LAYOUTS: [&str; 7] = ["g1", "g2", "g3", "g4", "g5", "html", "instaloader"];
+
+/// What an `images` table says of a picture: kind, time in seconds, caption, place in a carousel.
+type Said = (String, Option<i64>, Option<String>, Option<u32>);
+
+fn said(images: &[ImageRow]) -> BTreeMap<String, Said> {
+    let seconds = |row: &ImageRow| row.taken_at.map(|Micros(t)| t / 1_000_000);
+    let rows = images.iter().filter(|row| row.duplicate_of.is_none());
+    rows.map(|r| (r.image.clone(), (r.kind.clone(), seconds(r), r.caption.clone(), r.carousel_index))).collect()
+}
+
+/// What the account posted, as far as a layout can tell.
+fn posted(images: u32, layout: &str) -> BTreeMap<String, Said> {
+    let plan = plan(images, SEED);
+    let first_of = |p: &Picture| plan.iter().find(|other| other.post == p.post).unwrap().number;
+    let alone = |p: &Picture| plan.iter().filter(|other| other.post == p.post).count() == 1;
+    let said = |p: &Picture| {
+        let kind = if p.story { "story" } else { "post" };
+        let index = (!alone(p) && !matches!(layout, "g1" | "html")).then(|| p.number - first_of(p));
+        let (time, caption) = match layout {
+            "html" => (None, None),
+            _ => (Some(p.time), (!p.story).then(|| p.caption.clone())),
+        };
+        (blake3::hash(&p.jpeg().unwrap()).to_hex().to_string(), (kind.to_owned(), time, caption, index))
+    };
+    plan.iter().map(said).collect()
+}
+
+/// Every file of a folder.
+fn files(story: &Story, folder: &str) -> Vec<(String, Vec<u8>)> {
+    let root = story.path(folder);
+    let files = walkdir::WalkDir::new(&root).sort_by_file_name().into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    files
+        .map(|e| {
+            let name = e.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read(e.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn every_generation_gives_what_was_posted_as_folder_and_as_zips() {
+    let story = Story::new();
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    for layout in LAYOUTS {
+        story.ok(&format!("sample {layout} --images 12 --seed {SEED} --layout {layout}"));
+        // What must never be looked at, in each of its places.
+        for private in [
+            "messages/inbox/friend_1/photos/1.jpg",
+            "your_instagram_activity/messages/inbox/friend_1/photos/1.jpg",
+            "your_instagram_activity/threads/1.jpg",
+            "direct/202401/1.jpg",
+        ] {
+            if layout != "instaloader" {
+                story.put(&format!("{layout}/{private}"), &jpeg(7));
+            }
+        }
+        story.put(&format!("{layout}/logged_information/past_instagram_insights/posts.json"), b"[{\"media\": 7}]");
+        let kinds = "--kinds post,story,reel,archived,profile,other,file";
+        story.ok(&format!("{RUN} {kinds} {layout}"));
+        let of_folder = story.images();
+        assert_eq!(said(&of_folder), posted(12, layout), "{layout}");
+        let told: Vec<String> = story.skipped().into_iter().map(|row| format!("{} {}", row.path, row.reason)).collect();
+        assert!(told.iter().all(|row| !row.contains("messages") && !row.contains("direct")), "{told:?}");
+        let films = told.iter().filter(|row| row.ends_with(" video")).count();
+        assert_eq!(
+            (told.len() - films, films),
+            (usize::from(layout == "instaloader"), usize::from(layout != "html")),
+            "{told:?}"
+        );
+
+        // The same in two zips, the second with pictures alone.
+        let files = files(&story, layout);
+        let (pictures, others): (Vec<_>, Vec<_>) =
+            files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).partition(|(name, _)| name.ends_with(".jpg"));
+        let (some, rest) = pictures.split_at(if layout == "instaloader" { pictures.len() } else { 3 });
+        story.put("me-part1.zip", &zip_of(&[&others, some].concat()));
+        story.put("me-part2.zip", &zip_of(rest));
+        let outcome = story.ok(&format!("{RUN} {kinds} me-part1.zip me-part2.zip"));
+        assert!(outcome.contains("\"embedded\":0"), "{layout}: {outcome}");
+        assert_eq!(said(&story.images()), said(&of_folder), "{layout}");
+        for row in story.images() {
+            let uri = (!matches!(layout, "html" | "instaloader")).then(|| row.path.clone());
+            assert_eq!(row.uri, uri, "{layout}");
+        }
+    }
+}
+
+#[test]
+fn a_sample_in_parts_is_the_sample() {
+    let story = Story::new();
+    story.ok(&format!("sample folder --images 8 --seed {SEED} --layout g3"));
+    let parts = story.ok(&format!("sample zips --images 8 --seed {SEED} --layout g3 --zip --parts 3"));
+    let parts: Vec<&str> = parts.lines().collect();
+    assert_eq!(parts.len(), 3);
+    story.ok(&format!("{RUN} folder"));
+    let of_folder = said(&story.images());
+    assert!(story.ok(&format!("{RUN} {}", parts.join(" "))).contains("\"embedded\":0"));
+    assert_eq!(said(&story.images()), of_folder);
+    // The part with the indexes alone: its own pictures are right, the others are elsewhere.
+    let ran = story.run(&format!("{RUN} --strict {}", parts[0]));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let alone = said(&story.images());
+    assert!(!alone.is_empty() && alone.iter().all(|(image, said)| of_folder.get(image) == Some(said)));
+    assert!(story.skipped().iter().any(|row| row.reason == "missing"));
+    // A part with pictures alone: no captions, and a word about it.
+    let ran = story.run(&format!("{RUN} {}", parts[2]));
+    assert!(ran.code == 0 && ran.stderr.contains("captions and dates are in its other parts"), "{}", ran.stderr);
+    assert!(story.images().iter().all(|row| row.caption.is_none() && row.kind == "post"));
+}
+
+#[test]
+fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
+    let story = Story::new();
+    story.ok(&format!("sample old --images 8 --seed {SEED} --layout g2"));
+    story.ok(&format!("sample new --images 12 --seed {SEED} --layout g4"));
+    // The later export has lost its captions.
+    let index = "new/your_instagram_activity/media/posts_1.json";
+    let posts: serde_json::Value = serde_json::from_slice(&story.read(index)).unwrap();
+    let bare = |post: &serde_json::Value| {
+        let media: Vec<_> =
+            post["media"].as_array().unwrap().iter().map(|m| serde_json::json!({"uri": m["uri"]})).collect();
+        serde_json::json!({ "media": media })
+    };
+    let bare: Vec<_> = posts.as_array().unwrap().iter().map(bare).collect();
+    story.put(index, serde_json::to_string(&bare).unwrap().as_bytes());
+    let kinds = "--kinds post,story";
+    story.ok(&format!("{RUN} {kinds} old"));
+    let status = story.run(&format!("status --model scattering {kinds} old new"));
+    assert!(status.stdout.contains("embed    stale: +4 images\n"), "{}", status.stdout);
+    let outcome: serde_json::Value = serde_json::from_str(&story.ok(&format!("{RUN} {kinds} old new"))).unwrap();
+    let counts = &outcome["counts"];
+    assert_eq!((&counts["embedded"], &counts["pictures"], &counts["duplicates"]), (&4.into(), &12.into(), &8.into()));
+    let (both, expected) = (said(&story.images()), posted(12, "g4"));
+    let old = posted(8, "g2");
+    for (image, said) in &both {
+        if old.contains_key(image) {
+            assert_eq!(said, &expected[image], "what the earlier export knew is kept");
+        }
+    }
+    assert_eq!(both.len(), 12);
+    let status = story.run(&format!("status --model scattering {kinds} new"));
+    assert!(status.stdout.contains("8 gone"), "{}", status.stdout);
+    // Choosing differently embeds nothing.
+    assert!(story.ok(&format!("{RUN} --kinds post old new")).contains("\"embedded\":0"));
+}
+
+#[test]
+fn bytes_posted_under_two_addresses_are_one_picture_with_the_union() {
+    let story = Story::new();
+    let jpeg = encoded(&picture(1), ImageFormat::Jpeg);
+    story.put("g1/photos/201901/a.jpg", &jpeg);
+    story.put(
+        "g1/media.json",
+        br#"{"photos": [{"path": "photos/201901/a.jpg", "caption": "seen \u00f0\u009f\u008c\u0085"}]}"#,
+    );
+    story.put("g2/media/posts/201901/b.jpg", &jpeg);
+    story.put(
+        "g2/content/posts_1.json",
+        br#"[{"media": [{"uri": "media/posts/201901/b.jpg", "creation_timestamp": 1551441600}]}]"#,
+    );
+    story.ok(&format!("{RUN} g2 g1"));
+    let images = story.images();
+    let [first, second] = images.as_slice() else { panic!("{images:?}") };
+    assert_eq!((first.caption.as_deref(), first.taken_at), (Some("seen 🌅"), Some(Micros(1_551_441_600_000_000))));
+    assert_eq!(second.duplicate_of.as_deref(), Some(first.path.as_str()));
+}
+
+#[test]
+fn odd_entries_cost_themselves_alone() {
+    let story = Story::new();
+    let names: Vec<String> = (0..4).map(|i| format!("media/posts/{i}.jpg")).collect();
+    for (i, name) in names.iter().enumerate() {
+        story.put(&format!("e/{name}"), &encoded(&picture(i as u32), ImageFormat::Jpeg));
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let index = format!(
+        r#"[{{"media": [{{"uri": "{}", "creation_timestamp": 1, "title": "fine"}}]}}, {deep},
+            {{"media": [{{"uri": "{}", "uri": "twice"}}]}}, {{"media": [{{"uri": "{}", "title": {{}}}}]}},
+            {{"media": [{{"uri": "file:///etc/passwd"}}]}}, {{"media": [{{"uri": "/etc/passwd"}}]}},
+            {{"media": [{{"uri": "your_instagram_activity/messages/inbox/x/1.jpg"}}]}},
+            {{"media": [{{"uri": "{}", "creation_timestamp": 4, "title": "also"}}]}}, {{"media": [{{"uri":"#,
+        names[0], names[1], names[2], names[3]
+    );
+    story.put("e/your_instagram_activity/media/posts_1.json", index.as_bytes());
+    story.put("e/your_instagram_activity/messages/inbox/x/1.jpg", &encoded(&picture(9), ImageFormat::Jpeg));
+    story.ok(&format!("{RUN} e"));
+    let captions: Vec<Option<String>> = story.images().into_iter().map(|row| row.caption).collect();
+    assert_eq!(captions, [Some("fine".into()), None, None, Some("also".into())]);
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    story.skipped().into_iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
+    let expected = [("bad-address", 2), ("bad-entry", 3), ("missing", 1), ("unreadable", 1)];
+    assert_eq!(reasons, expected.map(|(reason, count)| (reason.to_owned(), count)).into());
+}
+
+#[test]
+fn tables_beside_plain_pictures_give_the_same_columns() {
+    let story = Story::with_photos(4);
+    story.put(
+        "photos/about.csv",
+        "path,caption,taken_at,post\n000.png,\"süß, 🌅\",2024-03-01T10:00:00Z,holiday\n".as_bytes(),
+    );
+    story.put("photos.json", br#"[{"path": "photos/001.png", "title": "beside", "date": 1551441600},
+        {"path": "002.png", "kind": "story"}, {"path": "../x.png", "title": "no"}, {"path": "009.png", "title": "gone"}]"#);
+    story.put("photos/package.json", br#"{"name": "no table"}"#);
+    story.ok(&format!("{RUN} photos --kinds file,story"));
+    let rows: Vec<_> = story
+        .images()
+        .into_iter()
+        .map(|r| (r.path, r.kind, r.caption, r.taken_at.map(|Micros(t)| t / 1_000_000), r.post))
+        .collect();
+    let row = |path: &str, kind: &str, caption: Option<&str>, time, post: Option<&str>| {
+        (path.to_owned(), kind.to_owned(), caption.map(str::to_owned), time, post.map(str::to_owned))
+    };
+    assert_eq!(
+        rows,
+        [
+            row("000.png", "file", Some("süß, 🌅"), Some(1_709_287_200), Some("holiday")),
+            row("001.png", "file", Some("beside"), Some(1_551_441_600), None),
+            row("002.png", "story", None, None, None),
+            row("003.png", "file", None, None, None),
+        ]
+    );
+    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
+    let expected = [("../x.png", "bad-address"), ("009.png", "missing"), ("package.json", "not-an-image")];
+    assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));
+}

@@ -1,0 +1,76 @@
+//! What a run says before it begins, and `status` of what has changed.
+
+use crate::driver::{Story, picture, png};
+
+const RUN: &str = "run photos --model scattering -o a.png";
+
+#[test]
+fn a_run_says_what_is_ahead_and_only_if_anything_is() {
+    let story = Story::with_photos(20);
+    story.put("photos/film.mp4", b"\0\0\0\x18ftypisom\0\0\0\0");
+    let dry = story.run(&format!("{RUN} --dry-run"));
+    let found = "found    20 pictures (20 file), 1 left out (1 video)\n";
+    assert!(dry.stderr.contains(found), "{}", dry.stderr);
+    assert!(dry.stderr.contains("ahead    20 to embed, 0 reused; memory up to"), "{}", dry.stderr);
+    let first = story.run(RUN);
+    assert!(first.stderr.contains(found), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("ahead    0 to embed, 0 reused, 20 to read, and to embed unless known"),
+        "{}",
+        first.stderr
+    );
+    assert!(first.stderr.contains("; grid 5x4, 320x256 pixels"), "{}", first.stderr);
+    let again = story.run(RUN);
+    assert!(!again.stderr.contains("found") && !again.stderr.contains("ahead"), "{}", again.stderr);
+    story.put("photos/new.png", &png(&picture(99)));
+    let dry = story.run(&format!("{RUN} --dry-run --json"));
+    assert!(dry.stderr.contains("1 to embed, 20 reused; 1 s at most; memory up to"), "{}", dry.stderr);
+    let dry: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
+    let preflight = &dry["preflight"];
+    assert_eq!(
+        (&preflight["new"], &preflight["reused"], &preflight["kinds"]["file"]),
+        (&1.into(), &20.into(), &21.into())
+    );
+    assert_eq!(preflight["canvas"], serde_json::json!([320, 320]));
+    assert_eq!(story.run(&format!("{RUN} -q")).stderr, "");
+}
+
+#[test]
+fn the_rate_is_about_the_machine_and_enters_no_artifact() {
+    let (one, two) = (Story::with_photos(18), Story::with_photos(18));
+    one.ok(RUN);
+    two.put("cache/rates.json", b"{\"embed/x\": 0.001}");
+    two.ok(RUN);
+    assert_ne!(one.read("cache/rates.json"), two.read("cache/rates.json"));
+    assert_eq!(one.artifacts(), two.artifacts());
+    one.put("cache/rates.json", b"nonsense");
+    one.put("photos/new.png", &png(&picture(99)));
+    one.ok(RUN);
+}
+
+#[test]
+fn status_says_what_of_the_inputs_has_changed() {
+    let story = Story::with_photos(6);
+    story.ok(RUN);
+    story.put("photos/about.csv", b"path,caption,taken_at\n000.png,one,2024-01-01\n001.png,two,\n");
+    let status = story.ok("status --model scattering -o a.png");
+    assert!(status.starts_with("images   stale: 2 captions changed, 1 times changed\nembed    fresh\n"), "{status}");
+    for i in [2, 3, 4] {
+        std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
+    }
+    story.put("photos/new.png", &png(&picture(99)));
+    let status = story.ok("status --model scattering -o a.png");
+    assert!(status.contains("\nembed    stale: +1 images, 3 gone\n"), "{status}");
+}
+
+#[test]
+fn many_inputs_with_one_defect_are_one_line() {
+    let story = Story::with_photos(2);
+    for i in 0..30 {
+        story.put(&format!("photos/IMG_{i:02}.heic"), b"\0\0\0\x18ftypheic\0\0\0\0");
+    }
+    let ran = story.run(RUN);
+    let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("HEIC")).collect();
+    assert_eq!(lines, ["warning: skipped IMG_00.heic and 29 more: a HEIC picture; convert it to JPEG first"]);
+    assert!(ran.stderr.contains("30 unsupported"), "{}", ran.stderr);
+}

@@ -1,0 +1,122 @@
+//! Zips that are broken or mean harm: one clear line, and nothing outside the cache and the output.
+
+use std::io::{Cursor, Write};
+
+use zip::write::SimpleFileOptions;
+
+use crate::driver::{Story, picture, png, zip_of};
+
+const RUN: &str = "embed --model scattering";
+
+/// Puts `bytes` at a distance from every place where `signature` stands.
+fn patch(zip: &mut [u8], signature: &[u8], at: usize, bytes: &[u8]) {
+    let places: Vec<usize> =
+        zip.windows(4).enumerate().filter(|(_, window)| *window == signature).map(|(place, _)| place).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        zip[place + at..place + at + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+const LOCAL: &[u8] = b"PK\x03\x04";
+const CENTRAL: &[u8] = b"PK\x01\x02";
+
+fn refused(zip: &[u8], expected: &str) {
+    let story = Story::new();
+    story.put("a.zip", zip);
+    let ran = story.run(&format!("{RUN} a.zip"));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("a.zip") && errors[0].contains(expected), "{}", ran.stderr);
+    let mut left: Vec<_> =
+        std::fs::read_dir(story.path("")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    left.retain(|name| name != "cache" && name != "a.zip");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_is_no_honest_zip_is_refused_in_one_line() {
+    let (one, two) = (png(&picture(1)), png(&picture(2)));
+    let good = zip_of(&[("a.png", &one), ("b.png", &two)]);
+    refused(&good[..good.len() / 2], "its end is missing");
+    // The second entry of the directory points at the first one's data.
+    let mut overlapping = good.clone();
+    patch(&mut overlapping, CENTRAL, 42, &[0; 4]);
+    refused(&overlapping, "overlap");
+    // A directory that claims more entries than there may be is not even read.
+    let mut crowd = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for i in 0..200_001 {
+        crowd.start_file(i.to_string(), SimpleFileOptions::default()).unwrap();
+    }
+    refused(&crowd.finish().unwrap().into_inner(), "has 200001 entries; the limit is 200000");
+    let mut lost = good;
+    let end = lost.len() - 6;
+    lost[end..end + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    refused(&lost, "not a zip that can be read");
+}
+
+#[test]
+fn entries_that_are_not_what_they_seem_are_named_and_the_rest_is_read() {
+    let good = png(&picture(1));
+    let story = Story::new();
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.add_symlink("link.png", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+    zip.start_file("good.png", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&good).unwrap();
+    story.put("links.zip", &zip.finish().unwrap().into_inner());
+    let mut encrypted = zip_of(&[("secret.png", &good)]);
+    patch(&mut encrypted, LOCAL, 6, &[1]);
+    patch(&mut encrypted, CENTRAL, 8, &[1]);
+    story.put("encrypted.zip", &encrypted);
+    // An entry that says it has ten bytes and unpacks to more.
+    let mut lying = zip_of(&[("lie.png", &good)]);
+    patch(&mut lying, LOCAL, 22, &10_u32.to_le_bytes());
+    patch(&mut lying, CENTRAL, 24, &10_u32.to_le_bytes());
+    story.put("lying.zip", &lying);
+    let mut flipped = zip_of(&[("flipped.png", &png(&picture(2)))]);
+    let middle = flipped.len() / 2 - 30;
+    flipped[middle] ^= 0x55;
+    story.put("flipped.zip", &flipped);
+    story.ok(&format!("{RUN} links.zip encrypted.zip lying.zip flipped.zip"));
+    let paths: Vec<String> = story.images().into_iter().map(|row| row.path).collect();
+    assert_eq!(paths, ["good.png"]);
+    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
+    let expected = [
+        ("secret.png", "encrypted"),
+        ("flipped.png", "unreadable"),
+        ("link.png", "not-a-file"),
+        ("lie.png", "unreadable"),
+    ];
+    assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));
+}
+
+#[test]
+fn messages_in_a_zip_are_not_even_complained_of() {
+    let story = Story::new();
+    let (post, private) = (png(&picture(1)), png(&picture(2)));
+    let index: &[u8] = br#"[{"media": [{"uri": "media/posts/a.png", "title": "mine"}]}]"#;
+    let mut zip = zip_of(&[
+        ("media/posts/a.png", &post),
+        ("your_instagram_activity/media/posts_1.json", index),
+        ("your_instagram_activity/messages/inbox/x/1.png", &private),
+    ]);
+    // The messages are encrypted; whoever looked at them would say so.
+    let last = zip.windows(4).rposition(|window| window == CENTRAL).unwrap();
+    zip[last + 8] |= 1;
+    let last = zip.windows(4).rposition(|window| window == LOCAL).unwrap();
+    zip[last + 6] |= 1;
+    story.put("a.zip", &zip);
+    let ran = story.run(&format!("{RUN} --strict a.zip"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(story.images().len(), 1);
+    assert!(story.skipped().is_empty() && !ran.stderr.contains("messages"), "{:?} {}", story.skipped(), ran.stderr);
+}
+
+#[test]
+fn a_zip_inside_a_folder_is_named_as_such() {
+    let story = Story::with_photos(2);
+    story.put("photos/old.zip", &zip_of(&[("a.png", &png(&picture(7)))]));
+    story.ok(&format!("{RUN} photos"));
+    let skipped = story.skipped();
+    assert!(skipped[0].detail.contains("name it as a source of its own"), "{skipped:?}");
+}
