@@ -21,6 +21,8 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Larger pictures are not decoded.
 pub const MAX_PIXELS: u64 = 256_000_000;
+/// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
+const HEADER_BYTES: u64 = 16 << 20;
 /// Bytes at the beginning of a file that [`sniff`] wants to see.
 pub const SNIFF_BYTES: usize = 64;
 
@@ -175,7 +177,15 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
     if format == ImageFormat::Jpeg {
         jpeg::check_kind(bytes).map_err(|detail| unreadable(Reason::Unsupported, detail))?;
     }
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(describe)?;
+    let _share = budget.take(2 * HEADER_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    if format == ImageFormat::Png {
+        // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(HEADER_BYTES);
+        reader.limits(limits);
+    }
+    let mut decoder = reader.into_decoder().map_err(describe)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
         return Err(unreadable(Reason::Undecodable, format!("a picture of {width}x{height} pixels")));
