@@ -2,8 +2,7 @@
 //! standard output.
 
 use std::collections::BTreeMap;
-use std::fs::read_to_string;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -23,7 +22,7 @@ use crate::report::{Event, Reporter};
 use crate::stage::{Context, Made, assign, copy_if_changed, project};
 use crate::status::{self, Standing};
 use crate::store::{GcOptions, Store};
-use crate::{export, sample};
+use crate::{export, memory, sample};
 
 /// Exit code of `--strict` when an input was skipped for a defect.
 const SKIPPED: u8 = 3;
@@ -112,7 +111,7 @@ impl App {
     }
 
     fn context(&self, store: Store, keep_latest: bool) -> Context {
-        Context { store, reporter: self.reporter.clone(), budget: Budget::new(decoding_memory()), keep_latest }
+        Context { store, reporter: self.reporter.clone(), budget: Budget::new(memory::for_decoding()), keep_latest }
     }
 
     fn hub(&self) -> Hub {
@@ -362,15 +361,4 @@ fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
         object["output"] = json!(request.settings.render.output);
     }
     object
-}
-
-/// What decoding may take: a quarter of the machine's memory, at most 4 GiB.
-fn decoding_memory() -> u64 {
-    const MOST: u64 = 4 << 30;
-    const UNKNOWN: u64 = 1 << 30;
-    let total_kb = read_to_string(PathBuf::from("/proc/meminfo")).ok().and_then(|text| {
-        text.lines()
-            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
-    });
-    total_kb.map_or(UNKNOWN, |kb| (kb * 1024 / 4).min(MOST))
 }

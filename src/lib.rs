@@ -25,6 +25,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod error;
+mod memory;
 pub mod pipeline;
 pub mod preflight;
 pub mod status;
