@@ -58,21 +58,28 @@ impl<'a> Tiles<'a> {
     }
 
     /// Makes the thumbnails that are missing, on all cores; `done` is called after each picture
-    /// and returns whether to go on. Returns one line for each picture that could not be had.
+    /// and returns whether to go on. Returns one line for each thumbnail that was damaged and
+    /// for each picture that could not be had.
     pub fn prepare(&self, images: &[&str], done: impl Fn() -> bool + Sync) -> Vec<String> {
         let make = |image: &&str| {
-            if !done() || self.cached(image).is_some() {
-                return None;
+            if !done() {
+                return Vec::new();
             }
+            let damage = match self.cached(image) {
+                Ok(Some(_)) => return Vec::new(),
+                Ok(None) => None,
+                Err(error) => Some(format!("{error:#}; drawing it again")),
+            };
             // Whatever fails here is tried again when the tile is drawn, without the cache.
-            self.make(image).err().map(|error| format!("{error:#}"))
+            let failure = self.make(image).err().map(|error| format!("{error:#}"));
+            damage.into_iter().chain(failure).collect()
         };
-        images.par_iter().filter_map(make).collect()
+        images.par_iter().flat_map_iter(make).collect()
     }
 
     /// The thumbnail, or `None` if the picture cannot be had any more.
     pub fn tile(&self, image: &str) -> Option<RgbImage> {
-        self.cached(image).or_else(|| self.make(image).ok())
+        self.cached(image).ok().flatten().or_else(|| self.make(image).ok())
     }
 
     fn place(&self, image: &str) -> Option<(String, Digest)> {
@@ -80,10 +87,12 @@ impl<'a> Tiles<'a> {
         Some((format!("{}/{}", self.folder, key.short(2)), key))
     }
 
-    fn cached(&self, image: &str) -> Option<RgbImage> {
-        let (folder, key) = self.place(image)?;
-        let bytes = self.store.read(&self.store.find(&folder, &key)?).ok()?;
-        Some(image::load_from_memory_with_format(&bytes, ImageFormat::Png).ok()?.into_rgb8())
+    /// The kept thumbnail, if there is one; a damaged one is an error, once: it is put aside.
+    fn cached(&self, image: &str) -> Result<Option<RgbImage>> {
+        let Some((folder, key)) = self.place(image) else { return Ok(None) };
+        let Some(path) = self.store.find(&folder, &key) else { return Ok(None) };
+        let bytes = self.store.read(&path)?;
+        Ok(Some(image::load_from_memory_with_format(&bytes, ImageFormat::Png)?.into_rgb8()))
     }
 
     fn make(&self, image: &str) -> Result<RgbImage> {
