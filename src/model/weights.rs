@@ -146,7 +146,12 @@ impl Layout {
         let length = u64::from_le_bytes(first.as_slice().try_into().context("the file is shorter than 8 bytes")?);
         if length > MAX_HEADER_BYTES {
             let text = String::from_utf8_lossy(&first);
-            bail!("this is not a safetensors file (it begins with {text:?})");
+            let what = match first.as_slice() {
+                b"version " => "; it looks like a Git LFS pointer, which `git lfs pull` turns into the file",
+                [b'<', ..] => "; it looks like a web page",
+                _ => "",
+            };
+            bail!("this is not a safetensors file (it begins with {text:?}{what})");
         }
         let header = read(8, length)?;
         let metadata = serde_json::from_slice(&header).context("its safetensors header is malformed")?;
