@@ -26,6 +26,11 @@ fn main() -> ExitCode {
     if let Err(error) = watched {
         terminal.error(&format!("Ctrl-C will not be noticed: {error}"));
     }
+    // A file that grows beyond `ulimit -f` is then an error of that write instead of the end of the program.
+    #[cfg(unix)]
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()) {
+        terminal.error(&format!("a limit on file sizes will end the program: {error}"));
+    }
     // Panics inside picture decoders are caught and reported as bad files.
     let print_panic = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -32,7 +32,11 @@ impl Terminal {
 
     /// Asks the library to stop; whether it had been asked before.
     pub fn interrupt(&self) -> bool {
-        self.interrupted.swap(true, Ordering::SeqCst)
+        let before = self.interrupted.swap(true, Ordering::SeqCst);
+        if !(before || self.quiet) {
+            self.line("", "stopping at the next safe point; once more stops at once");
+        }
+        before
     }
 
     /// Prints an error.

@@ -1,7 +1,7 @@
 //! One input: where it is, what is known of it, and how its bytes are had.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::Archive;
@@ -104,7 +104,7 @@ impl Entry {
     pub(super) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
         match &self.place {
             Place::File(path) => {
-                let mut file = std::fs::File::open(path)?;
+                let mut file = open_regular(path)?;
                 let size = file.metadata()?.len();
                 Ok(read(&mut file, size))
             }
@@ -174,4 +174,17 @@ fn read_head(stream: impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     stream.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
+}
+
+/// Opens a file that was a regular one when it was listed: should it have become a pipe or a device since, nothing is
+/// waited for and nothing read.
+fn open_regular(path: &Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.read(true).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("a pipe, socket or device")),
+    }
 }

@@ -13,7 +13,11 @@ use super::entry::{Entry, Place, Stamp};
 /// looked at, is listed as skipped.
 pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut Listing) -> Result<()> {
     let root = root.canonicalize()?;
-    let ours = |entry: &DirEntry| own.iter().any(|path| path == entry.path());
+    // Also by way of a link: then it has another path but the same name.
+    let ours = |entry: &DirEntry| {
+        let same = |path: &&PathBuf| entry.path().canonicalize().is_ok_and(|place| place == **path);
+        own.iter().filter(|path| path.file_name() == Some(entry.file_name())).any(|path| same(&path))
+    };
     for path in own.iter().filter(|path| path.starts_with(&root) && path.is_dir()) {
         listing.skip(relative(&root, path), name, "own", "a folder of tsne-grid's own");
     }
