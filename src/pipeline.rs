@@ -14,13 +14,14 @@ use crate::artifact::rows::{AssignRow, EmbedRow, ImageRow, ProjectRow, RenderRow
 use crate::artifact::shards;
 use crate::config::Settings;
 use crate::error::Halt;
+use crate::lap;
 use crate::model::{self, Hub};
 use crate::preflight::{Preflight, remember_rate};
 use crate::report::{Event, Reporter};
 use crate::source::{self, Entry, Listing, Seen};
 use crate::stage::embed::{Embedded, survey};
 use crate::stage::{Context, Made, assign, embed, project, render};
-use crate::store::{ReadError, Store, read_only};
+use crate::store::{ReadError, Store, read_only, remove_abandoned};
 
 /// Where the sources of the last run are remembered, in the cache.
 const SOURCES: &str = "sources.json";
@@ -83,8 +84,9 @@ pub struct Outcome {
 /// Whatever stops a stage; what was made before stays.
 pub fn run(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     match bring(ctx, request, last) {
-        // A file that is damaged is put aside when it is read, so the second time it is made again.
-        Err(error) if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ReadError::Damaged { .. }))) => {
+        // A file that is damaged is put aside when it is read, so the second time it is made again; one that is gone
+        // was sealed or dropped by a run beside this one.
+        Err(error) if error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)) => {
             ctx.warn(format!("{error:#}; making it again"));
             bring(ctx, request, last)
         }
@@ -96,6 +98,7 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     let settings = &request.settings;
     if last == Stage::Render {
         render::format(&settings.render)?;
+        remove_abandoned(folder_of(&settings.render.output));
     }
     let sources = sources(ctx, request)?;
     let listing = list(ctx, request, &sources)?;
@@ -117,6 +120,14 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     remember_sources(ctx, &sources);
     let mut outcome = Outcome { embedded, project: None, assign: None, render: None };
     summarise(ctx, &outcome.embedded, settings.source.strict);
+    if last >= Stage::Assign {
+        // Before any time goes into their places.
+        let points = outcome.embedded.counts.pictures;
+        let grid = assign::grid(&settings.assign, points);
+        if grid.cells() < points as u64 {
+            bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
+        }
+    }
     if last >= Stage::Project {
         let made = project::run(ctx, &settings.project, &outcome.embedded.embed.artifact, request.relayout)?;
         let grown =
@@ -216,10 +227,13 @@ fn remember_sources(ctx: &Context, sources: &[PathBuf]) {
     }
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 pub(crate) fn list(ctx: &Context, request: &Request, sources: &[PathBuf]) -> Result<Listing> {
     let output = &request.settings.render.output;
-    let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let output = folder.canonicalize().map(|folder| folder.join(output.file_name().unwrap_or_default()));
+    let output = folder_of(output).canonicalize().map(|folder| folder.join(output.file_name().unwrap_or_default()));
     let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
     let models = request.hub.models.is_in_use().then(|| request.hub.models.root().canonicalize());
     let own: Vec<PathBuf> = cache.into_iter().chain(models).chain([output]).flatten().collect();

@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use parquet::errors::ParquetError;
 use serde_json::Value;
 
 use super::rows::{EmbedRow, Row};
@@ -180,9 +181,12 @@ impl Library {
         let key = Key { stage: stage.into(), version: FORMAT, params: self.params.clone(), inputs };
         let name = key.digest();
         let header = Header { key, content: images, facts: BTreeMap::new() };
-        let path = self.store.publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
-            write_shard(out, &header, self.dim, blocks).map_err(io::Error::other)
-        })?;
+        let path = self
+            .store
+            .publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
+                write_shard(out, &header, self.dim, blocks).map_err(as_io)
+            })
+            .with_context(|| self.store.cannot_write(4 * self.dim as u64 * names.len() as u64))?;
         Ok(path.file_name().and_then(|name| name.to_str()).context("published names are text")?.to_owned())
     }
 
@@ -214,6 +218,18 @@ impl Library {
             hasher.update(digest.context("every row was visited")?.as_bytes());
         }
         Ok((rows, Digest::from_hasher(&hasher)))
+    }
+}
+
+/// The disk's own error, if it is one: the Parquet writer wraps it up.
+fn as_io(error: anyhow::Error) -> io::Error {
+    match error.downcast() {
+        Ok(ParquetError::External(inner)) => match inner.downcast() {
+            Ok(error) => *error,
+            Err(inner) => io::Error::other(inner),
+        },
+        Ok(error) => io::Error::other(error),
+        Err(error) => io::Error::other(error),
     }
 }
 

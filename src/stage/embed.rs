@@ -20,7 +20,7 @@ use crate::model::Chosen;
 use crate::photo::{self, Reason};
 use crate::report::Progress;
 use crate::source::{Entry, Fate, Known, Listing, Seen};
-use crate::store::{Digest, Key};
+use crate::store::{Digest, Key, read_only};
 
 /// Vectors are committed this often: what a kill can cost.
 const COMMIT_EVERY: Duration = Duration::from_secs(4);
@@ -483,7 +483,9 @@ fn remember(ctx: &Context, entries: &[Entry], seen: &Seen, findings: &[Option<Fi
         Some(Finding::Picture(image, bytes, fate)) => Some((entry, image.as_str(), *bytes, fate)),
         _ => None,
     });
-    if let Err(error) = seen.save(&ctx.store, pictures) {
+    if let Err(error) = seen.save(&ctx.store, pictures)
+        && !error.downcast_ref().is_some_and(read_only)
+    {
         ctx.warn(format!("{error:#}; the next run reads every input again"));
     }
 }

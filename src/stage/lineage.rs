@@ -7,7 +7,7 @@
 
 use super::{Context, Made};
 use crate::artifact::Artifact;
-use crate::store::{Digest, Key};
+use crate::store::{Digest, Key, ReadError};
 
 /// The input that an artifact was grown from.
 pub const PREVIOUS: &str = "previous";
@@ -18,12 +18,21 @@ pub fn parent(artifact: &Artifact) -> Option<Digest> {
 }
 
 impl Context {
-    /// The intact artifacts of a stage: that of the last run, then the others, the newest first.
+    /// The intact artifacts of a stage: that of the last run, then the others, the newest first. What another
+    /// version made and this one cannot read is left alone.
     pub fn earlier(&self, stage: &str) -> impl Iterator<Item = Made> {
         let last = self.store.latest(&format!("{stage}.parquet"));
         let others = self.store.newest_first(stage);
         let others: Vec<_> = others.into_iter().filter(|path| Some(path) != last.as_ref()).collect();
-        last.into_iter().chain(others).filter_map(|path| self.open(path))
+        last.into_iter().chain(others).filter_map(|path| match self.open(&path) {
+            Ok(made) => Some(made),
+            Err(error) => {
+                if matches!(error.downcast_ref(), Some(ReadError::Damaged { .. })) {
+                    self.warn(format!("{error:#}"));
+                }
+                None
+            }
+        })
     }
 
     /// The artifact of this key, or one that was grown and has this key but for its parent.

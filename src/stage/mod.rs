@@ -18,7 +18,7 @@ use crate::artifact::Artifact;
 use crate::error::Halt;
 use crate::photo::Budget;
 use crate::report::{Event, Reporter};
-use crate::store::{Durability, Key, Store, read_only};
+use crate::store::{Durability, Key, ReadError, Store, read_only};
 
 /// What every stage works with.
 pub struct Context {
@@ -65,23 +65,24 @@ impl Context {
 
     /// The artifact with this key, if it is there and intact; a damaged one is a loud miss.
     pub fn look_up(&self, key: &Key) -> Option<Made> {
-        self.open(self.store.find(&key.stage, &key.digest())?)
-    }
-
-    /// The artifact in this file, if it is intact.
-    fn open(&self, path: PathBuf) -> Option<Made> {
-        let read = match self.store.read(&path) {
-            // Intact bytes that are no artifact are as good as damaged.
-            Ok(bytes) => Artifact::decode(bytes).inspect_err(|_| drop(self.store.put_aside(&path))),
-            Err(error) => Err(error.into()),
-        };
-        match read {
-            Ok(artifact) => Some(Made { path, artifact, fresh: true }),
+        let path = self.store.find(&key.stage, &key.digest())?;
+        match self.open(&path) {
+            Ok(made) => Some(made),
             Err(error) => {
+                // Intact bytes that are no artifact are in the way of the new one, as damaged ones were.
+                if error.downcast_ref::<ReadError>().is_none() {
+                    self.store.put_aside(&path);
+                }
                 self.warn(format!("{error:#}; making it again"));
                 None
             }
         }
+    }
+
+    /// The artifact in this file, if it is intact and one that this version can read.
+    fn open(&self, path: &Path) -> Result<Made> {
+        let artifact = Artifact::decode(self.store.read(path)?)?;
+        Ok(Made { path: path.to_owned(), artifact, fresh: true })
     }
 
     /// The artifact with this key: the one that is there, or what `make` makes.
@@ -105,11 +106,11 @@ impl Context {
     /// # Errors
     /// When the cache cannot be written.
     pub fn publish(&self, artifact: Artifact) -> Result<Made> {
-        let key = &artifact.header.key;
+        let (key, bytes) = (&artifact.header.key, artifact.encode()?);
         let path = self
             .store
-            .publish(&key.stage, &key.digest(), "parquet", Durability::Synced, &artifact.encode()?)
-            .with_context(|| format!("cannot write to the cache {}", self.store.root().display()))?;
+            .publish(&key.stage, &key.digest(), "parquet", Durability::Synced, &bytes)
+            .with_context(|| self.store.cannot_write(bytes.len() as u64))?;
         Ok(Made { path, artifact, fresh: false })
     }
 

@@ -290,7 +290,8 @@ fn write_picture(settings: &RenderSettings, write: impl FnOnce(&mut dyn io::Writ
         })
     });
     match failure {
-        Some(error) => Err(error),
+        Some(error) if error.is::<Halt>() => Err(error),
+        Some(error) => Err(error.context(format!("cannot write {}", settings.output.display()))),
         None => written.with_context(|| format!("cannot write {}", settings.output.display())),
     }
 }

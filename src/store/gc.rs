@@ -5,13 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use fs_err as fs;
-
 use super::Store;
+use super::file::TEMP_GRACE;
 use super::verify::StoredFile;
-
-/// Unfinished files of a run that may still be going are left alone for this long.
-const TEMP_GRACE: Duration = Duration::from_secs(3600);
 
 /// What may be dropped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +60,7 @@ impl Store {
                 break;
             }
             if !options.dry_run {
-                fs::remove_file(&file.path)?;
+                self.remove(&file.path)?;
                 // Only empty folders can be removed this way; the first that is not ends it.
                 let above = file.folder().ancestors().take_while(|folder| *folder != self.root);
                 let _ = above.map(std::fs::remove_dir).take_while(Result::is_ok).count();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fs_err as fs;
 
 use super::Store;
+use super::file::create_folder;
 
 /// Held for the length of a run; released when dropped, also by the death of the process.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Store {
     /// Only what opening the lock file says for reasons other than permission.
     pub fn lock(&self, mut waiting: impl FnMut() -> bool) -> io::Result<Option<Lock>> {
         let path = self.root.join("lock");
-        let opened = fs::create_dir_all(&self.root)
+        let opened = create_folder(&self.root)
             .and_then(|()| fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path));
         let file = match opened {
             Ok(file) => file.into_parts().0,

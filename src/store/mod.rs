@@ -7,12 +7,14 @@
 //!
 //! Nothing here trusts a lock: [`Store::lock`] only saves two processes from doing the same work.
 
+mod file;
 mod gc;
 mod key;
 mod lock;
 mod scratch;
 mod verify;
 
+pub use file::{remove_abandoned, replace_file};
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json};
 pub use lock::{Lock, read_only};
@@ -21,17 +23,16 @@ pub use verify::VerifyReport;
 
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
+
+use file::{TempFile, create_folder, sync_folder, temp_name};
 
 /// Hexadecimal digits of the key in a file name (80 bits).
 const KEY_DIGITS: usize = 20;
 /// Hexadecimal digits of the digest in a file name (128 bits).
 const DIGEST_DIGITS: usize = 32;
-/// How names of unfinished files begin; no reader looks at them.
-const TEMP_PREFIX: &str = ".tmp-";
 /// Where damaged files are put aside, under the root.
 const CORRUPT: &str = "corrupt";
 
@@ -66,6 +67,16 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
+impl ReadError {
+    /// Whether the file is lost (damaged, or gone) rather than out of reach for now.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+}
+
 impl Store {
     /// The store at `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -75,6 +86,12 @@ impl Store {
     /// Whether the folder is a store's, rather than one of the user's that has its name.
     pub fn is_in_use(&self) -> bool {
         self.root.join("lock").is_file()
+    }
+
+    /// What could not be done when a write of so many bytes fails.
+    pub fn cannot_write(&self, bytes: u64) -> String {
+        let (size, unit) = if bytes < 1_000_000 { (1e3, "kB") } else { (1e6, "MB") };
+        format!("cannot write {:.1} {unit} to the cache {}", bytes as f64 / size, self.root.display())
     }
 
     /// The folder everything is kept under.
@@ -118,8 +135,11 @@ impl Store {
     /// [`ReadError::Damaged`] when it does not match (it is then moved to `corrupt/`),
     /// [`ReadError::Io`] when it cannot be read.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        let Some(promised) = path.file_name().and_then(digest_in_name) else {
+            let message = format!("{} is no file of the store", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
+        };
         let bytes = fs::read(path)?;
-        let promised = path.file_name().and_then(digest_in_name).unwrap_or_default();
         if Digest::of(&bytes).short(DIGEST_DIGITS) == promised {
             return Ok(bytes);
         }
@@ -247,7 +267,7 @@ impl Store {
     pub fn point_latest(&self, name: &str, target: &Path) -> io::Result<()> {
         let folder = self.root.join("latest");
         let link = folder.join(name);
-        fs::create_dir_all(&folder)?;
+        create_folder(&folder)?;
         #[cfg(unix)]
         {
             let inside = target.strip_prefix(&self.root).unwrap_or(target);
@@ -259,7 +279,10 @@ impl Store {
                 let temp = folder.join(temp_name());
                 match fs_err::os::unix::fs::symlink(&wanted, &temp) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    made => return made.and_then(|()| fs::rename(&temp, &link)),
+                    made => {
+                        made.and_then(|()| fs::rename(&temp, &link))?;
+                        return sync_folder(&folder);
+                    }
                 }
             }
         }
@@ -281,8 +304,10 @@ impl Store {
         let link = self.root.join("latest").join(name);
         if let Ok(target) = std::fs::read_link(&link) {
             let inside = target.strip_prefix("..").ok()?;
+            // Whoever wrote the link, it leads to a published file of this store or nowhere.
+            let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
             let path = self.root.join(inside);
-            return path.is_file().then_some(path);
+            return (plain && digest_in_name(path.file_name()?).is_some() && path.is_file()).then_some(path);
         }
         // A copy: its published original has the same digest in its name.
         let digest = Digest::of(&std::fs::read(&link).ok()?).short(DIGEST_DIGITS);
@@ -292,90 +317,12 @@ impl Store {
     }
 }
 
-/// Puts `write`'s bytes at `path` in one rename, synced; used for the few files outside the
-/// store that the user named (pictures, exports, `--artifact`).
-///
-/// # Errors
-/// What `write` returns, or whatever the disk says.
-pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if path.metadata().is_ok_and(|there| !there.is_file()) {
-        let message = format!("{} is there and is no file that could be replaced", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    create_folder(folder)?;
-    let temp = TempFile::create(folder)?;
-    let mut out = BufWriter::new(&temp.file);
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
-    temp.file.sync_all()?;
-    temp.rename(path)?;
-    sync_folder(folder)
-}
-
 /// The digest digits in a published file's name, or `None` for any other name.
 fn digest_in_name(name: &OsStr) -> Option<&str> {
     let (stem, _suffix) = name.to_str()?.split_once('.')?;
     let (key, digest) = stem.split_once('-')?;
     let hex = |s: &str, len| s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     (hex(key, KEY_DIGITS) && hex(digest, DIGEST_DIGITS)).then_some(digest)
-}
-
-/// A file under a name of its own, removed unless it is renamed.
-struct TempFile {
-    file: fs::File,
-    path: PathBuf,
-}
-
-impl TempFile {
-    fn create(folder: &Path) -> io::Result<Self> {
-        loop {
-            let path = folder.join(temp_name());
-            // Two containers may share a cache and a process number: never write into a file
-            // that is there already.
-            match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                opened => return Ok(Self { file: opened?, path }),
-            }
-        }
-    }
-
-    fn rename(self, to: &Path) -> io::Result<()> {
-        fs::rename(&self.path, to)
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // After a rename there is nothing here to remove; after a failure this is best effort.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Unique among processes (pid) and within this one (counter); no clock, no randomness.
-fn temp_name() -> String {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{TEMP_PREFIX}{}-{count}", std::process::id())
-}
-
-/// Creates a folder, and what is missing above it, so that a power cut does not take it away again.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
-    fs::create_dir_all(folder)?;
-    for above in missing.iter().rev().filter_map(|made| made.parent()) {
-        sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
-    }
-    Ok(())
-}
-
-/// A rename is only safe from a power cut once its folder is on the disk too.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 struct HashingWriter<'a> {

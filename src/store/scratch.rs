@@ -3,7 +3,8 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Store, TempFile, create_folder};
+use super::Store;
+use super::file::{TempFile, create_folder};
 
 /// Bytes converted at a time.
 const PIECE: usize = 1 << 18;

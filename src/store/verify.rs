@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{CORRUPT, ReadError, Store, TEMP_PREFIX, digest_in_name};
+use super::file::is_temporary;
+use super::{CORRUPT, ReadError, Store, digest_in_name};
 
 /// What [`Store::verify`] found.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ impl Store {
                     report.intact += 1;
                     report.bytes += length as u64;
                 }
+                // Another process has removed it since it was listed.
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => report.damaged.push(error.to_string()),
             }
         }
@@ -52,7 +55,7 @@ impl Store {
                 Err(error) => return Err(error.into()),
             };
             let in_corrupt = entry.path().starts_with(self.root.join(CORRUPT));
-            let temporary = entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX);
+            let temporary = is_temporary(entry.file_name());
             let published = !in_corrupt && digest_in_name(entry.file_name()).is_some();
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_file() && (published || temporary || in_corrupt) {
