@@ -14,7 +14,7 @@ const REVISION: &str = "3394518cba29aee1ea82a49d971be90d2dd1dab7";
 
 /// How the hub behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mood {
+pub(crate) enum Mood {
     /// As the real one.
     Good,
     /// Answers 200 with everything, whatever range is asked for; names the file by no sha256.
@@ -29,8 +29,8 @@ enum Mood {
     Flips,
 }
 
-struct Hub {
-    address: String,
+pub(crate) struct Hub {
+    pub(crate) address: String,
     requests: Arc<AtomicUsize>,
     sent: Arc<AtomicU64>,
     tokens: Arc<Mutex<Vec<String>>>,
@@ -38,7 +38,7 @@ struct Hub {
 }
 
 impl Hub {
-    fn start(mood: Mood) -> Self {
+    pub(crate) fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let hub = Self {
@@ -146,7 +146,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// `--sha256` of the weights that the test hub has.
-fn pinned() -> String {
+pub(crate) fn pinned() -> String {
     format!("--sha256 {}", sha256(&std::fs::read(weights()).unwrap()))
 }
 

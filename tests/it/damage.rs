@@ -1,0 +1,182 @@
+//! Every kind of damage to every file of the cache: noticed, said, made again, and the same in the end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::driver::{Story, put};
+
+const RUN: &str = "run photos --model scattering -o out.png";
+
+/// Every file under the cache by its path in there; links are not followed. What is remembered of inputs is left out:
+/// it changes as they come of age.
+fn files(story: &Story) -> BTreeMap<PathBuf, Vec<u8>> {
+    let cache = story.path("cache");
+    let entries = walkdir::WalkDir::new(&cache).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
+    let inside = |path: &Path| path.strip_prefix(&cache).unwrap().to_owned();
+    let entries = entries.filter(|e| !["corrupt", "seen"].iter().any(|name| e.path().starts_with(cache.join(name))));
+    entries.map(|e| (inside(e.path()), std::fs::read(e.path()).unwrap())).collect()
+}
+
+/// A file's bytes after a mishap; `None`: the file is gone.
+fn damaged(kind: &str, bytes: &[u8], other: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    let (middle, last) = (bytes.len() / 2, bytes.len() - 1);
+    match kind {
+        "first bit" => bytes[0] ^= 1,
+        "a bit in the middle" => bytes[middle] ^= 0x10,
+        "last bit" => bytes[last] ^= 0x80,
+        "cut in half" => bytes.truncate(middle),
+        "cut by one" => bytes.truncate(last),
+        "emptied" => bytes.clear(),
+        "longer" => bytes.push(0),
+        "zeros" => bytes.fill(0),
+        "another file's bytes" => bytes = other.to_vec(),
+        "gone" => return None,
+        _ => unreachable!(),
+    }
+    Some(bytes)
+}
+
+/// Whatever lies in the cache is damaged in one way, file by file. A run either meets the damage or does not need the
+/// file; `verify` finds whatever the run did not meet; and after the next run everything is as it was.
+fn survives(kind: &str) {
+    let story = Story::with_photos(4);
+    story.ok(RUN);
+    let before = files(&story);
+    let picture = story.read("out.png");
+    for (path, bytes) in &before {
+        let checked = path.components().count() > 1;
+        if !checked {
+            continue; // `lock` is empty; the list of sources has its own test
+        }
+        let other = before.iter().find(|(p, _)| *p != path && p.extension() == path.extension());
+        let place = story.path("cache").join(path);
+        match damaged(kind, bytes, other.unwrap().1) {
+            Some(bytes) => put(&place, &bytes),
+            None => std::fs::remove_file(&place).unwrap(),
+        }
+        let ran = story.run(RUN);
+        assert_eq!(ran.code, 0, "{kind}, {}: {}", path.display(), ran.stderr);
+        let verified = story.run("verify");
+        let noticed = ran.stderr.contains("was damaged") || verified.stderr.contains("was damaged");
+        assert!(noticed || kind == "gone", "{kind}, {}: {}", path.display(), ran.stderr);
+        let again = story.run(RUN);
+        assert_eq!(again.code, 0, "{kind}, {}: {}", path.display(), again.stderr);
+        assert_eq!(story.run("verify").code, 0, "{kind}, {}", path.display());
+        let mut after = files(&story);
+        // A thumbnail that no picture has to be drawn from need not come back.
+        let missing: Vec<&PathBuf> = before.keys().filter(|path| !after.contains_key(*path)).collect();
+        assert!(missing.iter().all(|path| path.starts_with("thumbs")), "{kind}: {missing:?}");
+        for path in missing {
+            after.insert(path.clone(), before[path].clone());
+        }
+        assert!(after == before, "{kind}, {}", path.display());
+        assert!(story.read("out.png") == picture, "{kind}, {}", path.display());
+        // For the next file everything is there again.
+        before.iter().filter(|(p, _)| p.starts_with("thumbs")).for_each(|(p, b)| put(&story.path("cache").join(p), b));
+    }
+}
+
+#[test]
+fn flipped_bits() {
+    survives("a bit in the middle");
+}
+
+#[test]
+fn cut_files() {
+    survives("cut in half");
+}
+
+#[test]
+fn files_with_the_bytes_of_another() {
+    survives("another file's bytes");
+}
+
+#[test]
+fn files_that_are_gone() {
+    survives("gone");
+}
+
+#[test]
+#[ignore = "long; scripts/soak.sh"]
+fn every_other_kind_of_damage() {
+    for kind in ["first bit", "last bit", "cut by one", "emptied", "longer", "zeros"] {
+        survives(kind);
+    }
+}
+
+/// What has to be drawn again is drawn from sound tiles only, and damage to one is said.
+#[test]
+fn a_damaged_thumbnail_is_said_and_drawn_again() {
+    let story = Story::with_photos(6);
+    story.ok(RUN);
+    let picture = story.read("out.png");
+    for (path, _) in files(&story).iter().filter(|(path, _)| path.starts_with("thumbs")) {
+        put(&story.path("cache").join(path), b"no picture");
+    }
+    let ran = story.run(&RUN.replace("out.png", "out.jpg"));
+    assert_eq!((ran.code, ran.stderr.matches("was damaged").count()), (0, 6), "{}", ran.stderr);
+    story.ok(&RUN.replace("out.png", "other.png"));
+    assert!(story.read("other.png") == picture);
+}
+
+/// What is remembered of inputs saves work; without it they are read again, and said to be.
+#[test]
+fn a_damaged_memory_of_inputs_costs_a_second_look() {
+    let story = Story::with_photos(4);
+    story.ok(RUN);
+    let before = files(&story);
+    for kind in ["a bit in the middle", "cut in half", "emptied", "gone"] {
+        let store = tsne_grid::store::Store::new(story.path("cache"));
+        let place = story.path("cache/seen").join(&store.names("seen")[0]);
+        match damaged(kind, &std::fs::read(&place).unwrap(), b"") {
+            Some(bytes) => put(&place, &bytes),
+            None => std::fs::remove_file(&place).unwrap(),
+        }
+        let ran = story.run(RUN);
+        assert!(ran.code == 0 && ran.stderr.contains("embed    0 new, 4 reused"), "{kind}: {}", ran.stderr);
+        assert_eq!(ran.stderr.contains("was damaged"), kind != "gone", "{kind}: {}", ran.stderr);
+        assert!(files(&story) == before && store.names("seen").len() == 1, "{kind}");
+    }
+}
+
+/// The links of `latest/` are for people; what they say is never taken on trust.
+#[test]
+fn links_that_lead_astray() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    let before = files(&story);
+    for target in ["nowhere", "/etc/passwd", "../../photos/000.png", "../lock", "..", "../embed.parquet"] {
+        for table in ["images", "skipped", "embed", "project", "assign", "render"] {
+            let link = story.path(&format!("cache/latest/{table}.parquet"));
+            std::fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(target, &link).unwrap();
+        }
+        for line in ["status photos --model scattering -o out.png", "verify"] {
+            assert_eq!(story.run(line).code, 0, "{target}, {line}");
+        }
+        // Neither may fall over, whatever it says.
+        for line in ["export all.csv", "gc --dry-run"] {
+            let ran = story.run(line);
+            assert!(ran.code <= 1 && !ran.stderr.contains("panicked"), "{target}, {line}: {}", ran.stderr);
+        }
+        story.ok(RUN);
+        story.ok("export all.csv");
+        assert!(files(&story) == before, "{target}");
+    }
+}
+
+/// The list of the last run's sources is no artifact; if it makes no sense, sources have to be named.
+#[test]
+fn a_garbled_list_of_sources() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    for bytes in [&b""[..], b"{", b"[1]", b"\xff\xfe", b"[\"/nowhere\"]", b"[\"\"]"] {
+        put(&story.path("cache/sources.json"), bytes);
+        let ran = story.run("run --model scattering -o out.png");
+        assert!(matches!(ran.code, 1 | 2), "{bytes:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("no source") || ran.stderr.contains("cannot open the source"), "{}", ran.stderr);
+    }
+    story.ok(RUN);
+    story.ok("run --model scattering -o out.png");
+}

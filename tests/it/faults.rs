@@ -1,0 +1,141 @@
+//! Faults from below: `strace` kills the program or lets the disk fail at the n-th call of a kind; small disks; limits.
+//! Where a machine cannot do that, a test says so on a line that is seen, and is over.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::driver::{BIN, Story};
+
+/// Says something past the test runner's capturing.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn not_tested(why: &str) {
+    tell(&format!("NOT TESTED: {why}"));
+}
+
+/// Whether the program can be run under strace here.
+pub(crate) fn can_trace() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let traced = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", BIN, "--version"]).output();
+        let can = traced.is_ok_and(|output| output.status.success());
+        if !can {
+            not_tested("faults at system calls (strace is not here, or may not trace)");
+        }
+        can
+    })
+}
+
+/// Whether file systems can be mounted, as only the superuser may.
+pub(crate) fn can_mount() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let can = SmallDisk::mount(&dir.path().join("disk"), "64k").is_some();
+        if !can {
+            not_tested("full and read-only disks (mounting one needs the superuser)");
+        }
+        can
+    })
+}
+
+impl Story {
+    /// The program under strace with these of its options.
+    pub(crate) fn traced(&self, options: &[&str], line: &str) -> Command {
+        self.wrapped(Command::new("strace").args(["-f", "-qq", "--seccomp-bpf"]).args(options), line)
+    }
+
+    /// The program in a shell that sets limits first, as `ulimit -f 40`.
+    pub(crate) fn limited(&self, limits: &str, line: &str) -> Command {
+        let script = format!("{limits}; exec \"$@\"");
+        self.wrapped(Command::new("bash").args(["-c", &script, "limited"]), line)
+    }
+
+    /// The program as a user who owns nothing here, where the superuser runs the tests; `None` elsewhere. Permissions mean
+    /// nothing to the superuser.
+    pub(crate) fn as_nobody(&self, line: &str) -> Option<Command> {
+        use std::os::unix::fs::PermissionsExt;
+        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        let can = Command::new(nobody[0]).args(&nobody[1..]).arg("true").output();
+        if !can.is_ok_and(|output| output.status.success()) {
+            not_tested("what another user may (acting as one needs the superuser)");
+            return None;
+        }
+        std::fs::set_permissions(self.path(""), PermissionsExt::from_mode(0o777)).unwrap();
+        // Others may not see the folder in which the program was built.
+        let program = self.path("tsne-grid");
+        std::fs::copy(BIN, &program).unwrap();
+        Some(self.started_by(Command::new(nobody[0]).args(&nobody[1..]), program.as_ref(), line))
+    }
+
+    /// Nothing in the cache is damaged, or there is no cache yet.
+    pub(crate) fn assert_sound(&self, what: &str) {
+        let verified = self.run("verify");
+        assert!(verified.code == 0 || verified.stderr.contains("there is no cache"), "{what}: {}", verified.stderr);
+    }
+
+    fn wrapped(&self, wrapper: &Command, line: &str) -> Command {
+        self.started_by(wrapper, BIN.as_ref(), line)
+    }
+
+    /// `program` with the story's environment and a command line, started by another program.
+    fn started_by(&self, wrapper: &Command, program: &Path, line: &str) -> Command {
+        let inner = self.command(line);
+        let mut command = Command::new(wrapper.get_program());
+        command.args(wrapper.get_args()).arg(program).args(inner.get_args());
+        command.current_dir(self.path("")).stdin(Stdio::null());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+}
+
+/// A file system in memory, of a few kilobytes; gone when dropped.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one at `path`, of a size as mount(8) writes it; `None` where that is not allowed.
+    pub(crate) fn mount(path: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let options = format!("size={size},mode=755");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(path).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path.to_owned()))
+    }
+
+    /// Changes its options: another size, `ro`, `rw`.
+    pub(crate) fn remount(&self, options: &str) {
+        let output = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+/// Numbers that look random and are the same every time (xorshift).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % end.max(1)
+    }
+}

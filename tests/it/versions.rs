@@ -1,0 +1,134 @@
+//! Caches that another version of the program has left: older and newer ones are neither trusted nor lost.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
+use arrow::datatypes::{Field, Schema};
+use tsne_grid::artifact::Artifact;
+use tsne_grid::artifact::rows::{EmbedRow, Row};
+use tsne_grid::store::{Durability, Store};
+
+use crate::driver::{Story, picture, png};
+
+const RUN: &str = "run photos --model scattering -o out.png";
+const STAGES: [&str; 6] = ["images", "skipped", "embed", "project", "assign", "render"];
+
+/// A column that this version does not know.
+fn with_another_column(batch: &RecordBatch) -> RecordBatch {
+    let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+    fields.insert(0, Arc::new(Field::new("from_the_future", arrow::datatypes::DataType::Int32, false)));
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns.insert(0, Arc::new(Int32Array::from(vec![7; batch.num_rows()])));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// The tables of the last run as another version would have left them, in the place of this one's; gives their files.
+fn as_of_another_version(story: &Story, change: impl Fn(&Artifact) -> Artifact) -> BTreeMap<PathBuf, Vec<u8>> {
+    let store = Store::new(story.path("cache"));
+    let mut files = BTreeMap::new();
+    for stage in STAGES {
+        let ours = store.latest(&format!("{stage}.parquet")).unwrap();
+        let theirs = change(&story.artifact(stage));
+        let (key, bytes) = (theirs.header.key.digest(), theirs.encode().unwrap());
+        std::fs::remove_file(ours).unwrap();
+        let path = store.publish(stage, &key, "parquet", Durability::Relaxed, &bytes).unwrap();
+        store.point_latest(&format!("{stage}.parquet"), &path).unwrap();
+        files.insert(path, bytes);
+    }
+    files
+}
+
+#[test]
+fn tables_of_older_and_newer_versions_are_made_anew_and_left_alone() {
+    for version in [0, 99] {
+        let reason = format!("format {version} -> {}", EmbedRow::FORMAT);
+        let story = Story::with_photos(9);
+        story.ok(RUN);
+        let (reference, picture_before) = (story.artifacts(), story.read("out.png"));
+        let theirs = as_of_another_version(&story, |ours| {
+            let mut key = ours.header.key.clone();
+            key.version = version;
+            Artifact::new(key, with_another_column(&ours.batch), ours.header.facts.clone())
+        });
+        let state = story.ok(&RUN.replace("run", "status"));
+        assert!(state.contains(&format!("embed    stale: {reason}")), "{state}");
+        assert_eq!(story.run("verify").code, 0);
+        let ran = story.run(RUN);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(!ran.stderr.contains("damaged") && !ran.stderr.contains("warning"), "{}", ran.stderr);
+        // What this version made is what it made before, and the other version finds its own.
+        let after = story.artifacts();
+        assert!(reference.iter().all(|(path, bytes)| after.get(path) == Some(bytes)), "version {version}");
+        assert!(theirs.iter().all(|(path, bytes)| std::fs::read(path).is_ok_and(|there| there == *bytes)));
+        assert!(story.read("out.png") == picture_before);
+        assert!(story.made_by(RUN).is_empty());
+        story.ok("gc");
+        story.ok("export all.csv");
+    }
+}
+
+/// Sound files of a kind that this version cannot read at all.
+#[test]
+fn tables_that_this_version_cannot_read_are_left_alone() {
+    let story = Story::with_photos(9);
+    story.ok(RUN);
+    let store = Store::new(story.path("cache"));
+    let mut strangers = Vec::new();
+    for stage in STAGES {
+        let key = tsne_grid::store::Digest::of(stage.as_bytes());
+        let path = store.publish(stage, &key, "parquet", Durability::Relaxed, b"PAR2: a format to come").unwrap();
+        store.point_latest(&format!("{stage}.parquet"), &path).unwrap();
+        strangers.push(path);
+    }
+    for line in [&RUN.replace("run", "status"), "verify", "export all.csv", "gc --dry-run"] {
+        let ran = story.run(line);
+        assert!(ran.code <= 1 && !ran.stderr.contains("panicked"), "{line}: {}", ran.stderr);
+    }
+    story.put("photos/new.png", &png(&picture(50)));
+    let ran = story.run(RUN);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(story.assigned().len(), 10);
+    assert!(strangers.iter().all(|path| path.exists()), "{}", ran.stderr);
+}
+
+/// What is remembered of inputs by another version is not believed.
+#[test]
+fn what_another_version_remembers_of_inputs_is_read_again() {
+    let story = Story::with_photos(9);
+    story.ok(RUN);
+    let store = Store::new(story.path("cache"));
+    for name in store.names("seen") {
+        let path = story.path("cache/seen").join(name);
+        let mut theirs = Artifact::decode(store.read(&path).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        theirs.header.key.version = 99;
+        let theirs = Artifact::new(theirs.header.key, with_another_column(&theirs.batch), BTreeMap::new());
+        let place = tsne_grid::store::Digest::from_hex(&"0".repeat(64)).unwrap();
+        // Under the name that this version looks for.
+        let found = path.file_name().unwrap().to_str().unwrap()[..20].to_owned();
+        let path = store.publish("seen", &place, "parquet", Durability::Relaxed, &theirs.encode().unwrap()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().replace(&"0".repeat(20), &found);
+        std::fs::rename(&path, path.with_file_name(name)).unwrap();
+    }
+    let ran = story.run(RUN);
+    assert!(ran.code == 0 && ran.stderr.contains("embed    0 new, 9 reused"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+}
+
+/// A folder that somebody else calls `cache` is not swept, whatever is in it.
+#[test]
+fn files_of_others_in_the_cache_are_left_alone() {
+    let story = Story::with_photos(6);
+    for name in ["cache/README.md", "cache/embed/notes.txt", "cache/project/x-y.parquet", "cache/latest/mine.parquet"] {
+        story.put(name, b"mine");
+    }
+    story.ok(RUN);
+    for line in ["verify", "gc", "gc --max-size 0", &RUN.replace("run", "status"), RUN] {
+        assert_eq!(story.run(line).code, 0, "{line}");
+    }
+    for name in ["cache/README.md", "cache/embed/notes.txt", "cache/project/x-y.parquet", "cache/latest/mine.parquet"] {
+        assert_eq!(story.read(name), b"mine", "{name}");
+    }
+}

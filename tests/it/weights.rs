@@ -1,0 +1,335 @@
+//! Weights that arrive badly: a proxy between the program and the hub cuts, stalls, redirects and lies; files that are no
+//! weights, or malicious ones.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::driver::{Ran, Story, put, ran};
+use crate::hub::{Hub, Mood, pinned};
+use crate::vgg16::{two_drawings, vectors, weights};
+
+/// What the proxy does to the hub's answers.
+#[derive(Clone, Debug)]
+enum Fault {
+    /// Passes everything on.
+    None,
+    /// Announces and sends only this many bytes of each large body, as if that were all.
+    Short(usize),
+    /// Sends so much of the second large body, and then nothing for as long as anybody waits.
+    Stall(usize),
+    /// Sends everybody to another address, which answers.
+    Redirect,
+    /// Sends everybody round in a circle.
+    Circle,
+    /// Waits this long before each answer.
+    Slow(Duration),
+    /// Answers with this page whatever is asked, as a hotel's network does.
+    Page(&'static str),
+    /// Fails with this status the first so many times.
+    Status(u16, usize),
+}
+
+/// A server that passes requests on to a hub.
+struct Proxy {
+    address: String,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    fn start(hub: &Hub, fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<AtomicUsize> = Arc::default();
+        let behind = hub.address.clone();
+        let (here, count) = (address.clone(), requests.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (behind, here, fault) = (behind.clone(), here.clone(), fault.clone());
+                let nth = count.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || pass_on(stream, &behind, &here, &fault, nth));
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn command(&self, story: &Story, flags: &str) -> std::process::Command {
+        let mut command = story.command(&format!("embed in {} {flags}", pinned()));
+        command.env("HF_ENDPOINT", &self.address);
+        command
+    }
+
+    fn embed(&self, story: &Story, flags: &str) -> Ran {
+        ran(&mut self.command(story, flags))
+    }
+}
+
+/// Bodies longer than this are tensors.
+const LARGE: usize = 100_000;
+
+/// The program may be gone before it has heard everything: then so are we.
+fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usize) -> Option<()> {
+    let mut head = String::new();
+    let mut lines = BufReader::new(client.try_clone().ok()?);
+    while !head.ends_with("\r\n\r\n") {
+        if lines.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let mut client = client;
+    let plain = |status: &str, more: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    };
+    let target = head.split(' ').nth(1)?;
+    match fault {
+        Fault::Slow(pause) => std::thread::sleep(*pause),
+        Fault::Page(page) => {
+            return client.write_all(plain("200 OK", "Content-Type: text/html\r\n", page).as_bytes()).ok();
+        }
+        Fault::Status(status, times) if nth < *times => {
+            return client.write_all(plain(&format!("{status} Sorry"), "", "").as_bytes()).ok();
+        }
+        Fault::Circle => {
+            let location = format!("Location: {here}{target}\r\n");
+            return client.write_all(plain("302 Found", &location, "").as_bytes()).ok();
+        }
+        Fault::Redirect if !target.starts_with("/elsewhere") && head.to_lowercase().contains("range: bytes=") => {
+            let location = format!("Location: {here}/elsewhere{target}\r\n");
+            // The metadata that the hub itself gives comes with the redirection.
+            let first = ask(behind, &head)?;
+            let named = first.0.lines().filter(|l| l.starts_with("X-") || l.starts_with("ETag"));
+            let named: String = named.map(|line| format!("{line}\r\n")).collect();
+            return client.write_all(plain("302 Found", &(location + &named), "").as_bytes()).ok();
+        }
+        _ => {}
+    }
+    let (answer, body) = ask(behind, &head.replace(" /elsewhere/", " /"))?;
+    match fault {
+        Fault::Short(length) if body.len() > LARGE => {
+            let answer =
+                answer.replace(&format!("Content-Length: {}", body.len()), &format!("Content-Length: {length}"));
+            client.write_all(answer.as_bytes()).ok()?;
+            client.write_all(&body[..*length]).ok()
+        }
+        Fault::Stall(after) if body.len() > LARGE && nth > 4 => {
+            client.write_all(answer.as_bytes()).ok()?;
+            client.write_all(&body[..*after]).ok()?;
+            std::thread::sleep(Duration::from_secs(600));
+            None
+        }
+        _ => {
+            client.write_all(answer.as_bytes()).ok()?;
+            client.write_all(&body).ok()
+        }
+    }
+}
+
+/// The hub's answer: its head and its body.
+fn ask(behind: &str, head: &str) -> Option<(String, Vec<u8>)> {
+    let mut hub = TcpStream::connect(behind.strip_prefix("http://")?).ok()?;
+    hub.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    hub.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+    Some((String::from_utf8(answer[..end].to_vec()).ok()?, answer[end..].to_vec()))
+}
+
+/// Every file that the story keeps under `models/`, but for the lock.
+fn kept(story: &Story) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(story.path("models")).into_iter().flatten().map(|e| e.into_path());
+    files.filter(|path| path.is_file() && path.file_name().is_some_and(|name| name != "lock")).collect()
+}
+
+#[test]
+fn short_answers_and_errors_are_tried_again_or_named() {
+    let hub = Hub::start(Mood::Good);
+    for (fault, code, expected) in [
+        (Fault::None, 0, ""),
+        (Fault::Short(5_000), 1, "the connection ended after 5000 of"),
+        (Fault::Status(503, 1), 1, "503"),
+        (Fault::Status(404, 100), 1, "404"),
+        (Fault::Status(401, 100), 1, "401"),
+        (Fault::Redirect, 0, ""),
+        (Fault::Circle, 1, "redirect"),
+        (Fault::Page("<html><body>Please sign in</body></html>"), 1, "has sha256"),
+    ] {
+        let (proxy, story) = (Proxy::start(&hub, fault.clone()), two_drawings());
+        let ran = proxy.embed(&story, "");
+        assert_eq!(ran.code, code, "{fault:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{fault:?}: {}", ran.stderr);
+        assert_eq!(kept(&story).len(), usize::from(code == 0), "{fault:?}: {:?}", kept(&story));
+    }
+}
+
+#[test]
+fn a_stalled_download_can_be_interrupted_and_goes_on_from_the_start() {
+    let hub = Hub::start(Mood::Good);
+    let (proxy, story) = (Proxy::start(&hub, Fault::Stall(50_000)), two_drawings());
+    let child = proxy.command(&story, "").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    wait_until(|| proxy.requests.load(Ordering::SeqCst) > 6);
+    let began = Instant::now();
+    interrupt(&child);
+    std::thread::sleep(Duration::from_millis(300));
+    // Nothing arrives, so there is no safe point to wait for.
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(kept(&story).is_empty());
+    let proxy = Proxy::start(&hub, Fault::None);
+    assert_eq!(proxy.embed(&story, "").code, 0);
+}
+
+fn interrupt(child: &Child) {
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+}
+
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Two runs that both find nothing: one fetches, the other waits, says so, and uses what the first has fetched, however
+/// long that takes.
+#[test]
+fn two_cold_starts_fetch_once() {
+    let hub = Hub::start(Mood::Good);
+    let story = two_drawings();
+    let alone = Proxy::start(&hub, Fault::None);
+    assert_eq!(alone.embed(&two_drawings(), "").code, 0);
+    let needed = alone.requests.load(Ordering::SeqCst);
+    let proxy = Proxy::start(&hub, Fault::Slow(Duration::from_millis(40)));
+    let start =
+        |flags: &str| proxy.command(&story, flags).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let children = [start("--cache one"), start("--cache two")];
+    let said: Vec<String> = children
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{stderr}");
+            stderr
+        })
+        .collect();
+    assert_eq!(proxy.requests.load(Ordering::SeqCst), needed, "fetched once");
+    let waiting = said.iter().filter(|text| text.contains("waiting: another run is fetching the weights")).count();
+    assert_eq!(waiting, 1, "{said:?}");
+    assert_eq!(kept(&story).len(), 1);
+}
+
+#[test]
+#[ignore = "long: the download takes more than 10 s; scripts/soak.sh"]
+fn two_cold_starts_over_a_slow_line() {
+    let hub = Hub::start(Mood::Good);
+    let (proxy, story) = (Proxy::start(&hub, Fault::Slow(Duration::from_millis(600))), two_drawings());
+    let began = Instant::now();
+    let start = |flags: &str| proxy.command(&story, flags).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    for mut child in [start("--cache one"), start("--cache two")] {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(began.elapsed() > Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(kept(&story).len(), 1);
+}
+
+#[test]
+fn a_killed_download_leaves_nothing_that_counts() {
+    let hub = Hub::start(Mood::Good);
+    let story = two_drawings();
+    let proxy = Proxy::start(&hub, Fault::Slow(Duration::from_millis(15)));
+    for requests in [2, 5, 12] {
+        let from = proxy.requests.load(Ordering::SeqCst);
+        let mut child = proxy.command(&story, "").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        wait_until(|| proxy.requests.load(Ordering::SeqCst) >= from + requests);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(kept(&story).is_empty(), "{:?}", kept(&story));
+    }
+    let fast = Proxy::start(&hub, Fault::None);
+    assert_eq!(fast.embed(&story, "").code, 0);
+    let asked = fast.requests.load(Ordering::SeqCst);
+    // From now on nobody is asked, with a hub or without.
+    assert_eq!(fast.embed(&story, "--offline").code, 0);
+    assert_eq!(fast.embed(&story, "").code, 0);
+    assert_eq!(fast.requests.load(Ordering::SeqCst), asked);
+}
+
+/// A safetensors file with this header before `data` bytes of zeros.
+fn with_header(header: &str, data: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+}
+
+#[test]
+fn files_that_are_no_weights_are_named_for_what_they_are() {
+    let story = two_drawings();
+    let good = std::fs::read(weights()).unwrap();
+    let tensor = |shape: &str, dtype: &str, offsets: &str| {
+        with_header(
+            &format!("{{\"features.0.bias\":{{\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":{offsets}}}}}"),
+            4096,
+        )
+    };
+    let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
+    let huge = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+    let lying = [&(90_u64 << 20).to_le_bytes()[..], b"{}"].concat();
+    let cases: [(&str, Vec<u8>, &str); 18] = [
+        ("nothing", Vec::new(), "it ends after 0 bytes"),
+        ("a page", b"<!doctype html><html><head><title>Not found</title>".to_vec(), "not a safetensors file"),
+        ("a pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 553\n".to_vec(), "Git LFS"),
+        ("a pickle", b"PK\x03\x04\0\0\0\0\0\0archive/data.pkl".to_vec(), "not safetensors"),
+        ("a header without end", huge, "not a safetensors file"),
+        ("a header larger than the file", lying, "it ends after 10 bytes"),
+        ("no JSON", with_header("{\"features", 8), "malformed"),
+        ("deep JSON", with_header(&deep, 8), "malformed"),
+        ("an array", with_header("[1,2]", 8), "malformed"),
+        ("nothing in it", with_header("{}", 0), "there is no tensor features.0"),
+        ("backwards", tensor("[64]", "F32", "[256,0]"), "features.0.bias"),
+        ("overflow", tensor("[64]", "F32", "[0,18446744073709551615]"), ""),
+        ("overlong shape", tensor("[18446744073709551615,2]", "F32", "[0,256]"), ""),
+        ("a product that wraps", tensor("[64,4294967296,4294967296]", "F32", "[0,256]"), ""),
+        ("another shape", tensor("[63]", "F32", "[0,252]"), "shape [63]"),
+        ("another type", tensor("[64]", "F16", "[0,128]"), "F16"),
+        ("beyond the end", tensor("[64]", "F32", "[4000,4256]"), ""),
+        ("cut", good[..good.len() / 2].to_vec(), "cut"),
+    ];
+    for (name, bytes, expected) in cases {
+        put(&story.path("w.safetensors"), &bytes);
+        let ran = story.run("embed in --weights w.safetensors");
+        assert_eq!(ran.code, 1, "{name}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected) && ran.stderr.contains("w.safetensors"), "{name}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("panicked") && ran.stderr.len() < 600, "{name}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    let story = two_drawings();
+    let good = std::fs::read(weights()).unwrap();
+    let start = 8 + u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut bytes = good.clone();
+        let at = start + 4_000_000;
+        bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        put(&story.path("w.safetensors"), &bytes);
+        let ran = story.run("embed in --weights w.safetensors");
+        assert!(ran.code == 1 && ran.stderr.contains("not finite, in features."), "{}", ran.stderr);
+    }
+    // Finite numbers that overflow on the way give no vectors either.
+    let mut bytes = good;
+    for number in bytes[start..].chunks_exact_mut(4) {
+        number.copy_from_slice(&3e38_f32.to_le_bytes());
+    }
+    put(&story.path("w.safetensors"), &bytes);
+    let ran = story.run("embed in --weights w.safetensors");
+    assert!(ran.code == 1 && ran.stderr.contains("its weights are not usable"), "{}", ran.stderr);
+    assert!(!story.path("cache/latest/embed.parquet").exists());
+    put(&story.path("w.safetensors"), &std::fs::read(weights()).unwrap());
+    story.ok("embed in --weights w.safetensors");
+    assert!(vectors(&story).values().flatten().all(|x| x.is_finite()));
+}
