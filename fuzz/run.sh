@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of exports and tables for a while: fuzz/run.sh [SECONDS]. Works with stable Rust.
-# Only tsne-grid and the target are instrumented; the corpus is kept in fuzz/corpus/.
+# Fuzzes the readers of exports and tables, or of pictures, for a while: fuzz/run.sh exports|decode [SECONDS].
+# Works with stable Rust. Only tsne-grid and the target are instrumented; what was found is kept in fuzz/corpus/.
 set -euo pipefail
 cd "$(dirname "$0")"
-mkdir -p corpus artifacts
-sample() { printf '%b' "$2" > "corpus/seed-$1"; }
+target=${1:?exports or decode}
+mkdir -p corpus/exports corpus/decode artifacts
+sample() { printf '%b' "$2" > "corpus/exports/seed-$1"; }
 sample g1 '\x00{"photos":[{"caption":"\\u00c3\\u00b6","taken_at":"2019-03-01T12:00:00","path":"photos/201903/a.jpg"}],"direct":[{"path":"x"}]}'
 sample g2 '\x01[{"media":[{"uri":"media/posts/a.jpg","creation_timestamp":5,"title":"x"}]},{"title":"t","creation_timestamp":9,"media":[{"uri":"b.jpg"},{"uri":"c.mp4","thumbnail":{"uri":"d.jpg"}}]}]'
 sample g4 '\x01{"ig_stories":[{"uri":"media/stories/a.jpg","creation_timestamp":5,"title":""}],"more":{"a":[1.5e3,null,true]}}'
@@ -14,5 +15,5 @@ sample json '\x04[{"path":"a/1.jpg","caption":"x","taken_at":1551398400,"kind":"
 sample csv '\x05path;caption;taken_at\na.jpg;"x; ""y""";2024-12-31T18:00:00+01:00\n'
 export RUSTC_WRAPPER="$PWD/instrument.sh"
 cargo build --release
-exec "${CARGO_TARGET_DIR:-target}/release/exports" -max_total_time="${1:-600}" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-  -artifact_prefix=artifacts/ corpus
+exec "${CARGO_TARGET_DIR:-target}/release/$target" -max_total_time="${2:-600}" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+  -artifact_prefix=artifacts/ "corpus/$target"

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Power cuts: the cache lies on a file system in a file, which is copied as it is while stages run. A copy holds what had
+# reached the disk by then and nothing of what was still in memory; it is mounted (the journal is replayed) and looked at:
+# whatever a stage had reported as done has to be there and intact, and the run has to go on from there.
+# Usage: scripts/power_cut.sh [CUTS]    Needs Linux, the superuser, a loop device and mkfs.ext4.
+set -euo pipefail
+cuts=${1:-30}
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin=${TSNE_GRID_BIN:-$root/target/release/tsne-grid}
+work=$(mktemp -d)
+mkdir "$work/disk" "$work/copy"
+cleanup() {
+  umount -l "$work/disk" "$work/copy" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work"
+"$bin" sample photos --images 150 -q >/dev/null
+stages=(embed project assign render)
+
+# One stage after the other; each prints the path of its table when it reports that it is done.
+stages_in_a_row() {
+  for stage in "${stages[@]}"; do
+    "$bin" "$stage" photos --model scattering --cache disk/cache -q >>done.txt 2>>errors.txt || return 0
+  done
+}
+
+# How long all of them take when nothing happens.
+began=$(date +%s%N)
+stages_in_a_row
+span=$((($(date +%s%N) - began) / 1000000 * 11 / 10))
+rm -r disk/cache
+
+lost=0 torn=0 reported=0 whole=0
+for ((cut = 1; cut <= cuts; cut++)); do
+  rm -f disk.img copy.img again.img done.txt errors.txt
+  truncate -s 24M disk.img
+  mkfs.ext4 -q -F disk.img
+  mount -o loop disk.img disk
+  : >done.txt
+  stages_in_a_row &
+  row=$!
+  # Cuts are spread evenly over that time, the last of them after the end.
+  moment=$((span * cut / cuts))
+  sleep "$((moment / 1000)).$(printf %03d $((moment % 1000)))"
+  program=$(pgrep -P "$row" -x tsne-grid || true)
+  [ -z "$program" ] || kill -STOP "$program" 2>/dev/null || true
+  cp done.txt reported.txt
+  # The kernel may be writing meanwhile: a copy counts once a second one is the same.
+  cp disk.img copy.img
+  until cp disk.img again.img && cmp -s copy.img again.img; do mv again.img copy.img; done
+  [ -z "$program" ] || kill -KILL "$program" 2>/dev/null || true
+  wait "$row" || true
+  umount disk
+  mount -o loop copy.img copy
+  while read -r path; do
+    reported=$((reported + 1))
+    [ -s "copy/${path#disk/}" ] || { lost=$((lost + 1)); echo "cut $cut: $path was reported and is gone"; }
+  done <reported.txt
+  [ "$(wc -l <reported.txt)" -lt 4 ] || whole=$((whole + 1))
+  # Thumbnails are cheap to draw again and are not synced; a torn one is noticed, no more.
+  "$bin" verify --cache copy/cache >/dev/null 2>verify.txt || true
+  if grep 'was damaged' verify.txt | grep -v /thumbs/; then torn=$((torn + 1)); fi
+  "$bin" run photos --model scattering --cache copy/cache -o out.png -q >/dev/null 2>>errors.txt
+  "$bin" verify --cache copy/cache >/dev/null
+  umount copy
+done
+echo "$cuts power cuts ($whole after everything): $reported tables had been reported, $lost of them were lost; $torn caches had a damaged file"
+[ $((lost + torn)) -eq 0 ]
