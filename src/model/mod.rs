@@ -69,7 +69,7 @@ impl Input {
         match self {
             Self::Stretch(side) => photo::stretch(picture, side, side),
             Self::Square(side) => photo::square(picture, side),
-            Self::Crop(short, side) => photo::crop_middle(picture, short, side),
+            Self::Crop(short, side) => photo::crop_middle(picture, short, side, photo::Filter::Bilinear),
         }
     }
 }

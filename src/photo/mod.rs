@@ -7,6 +7,7 @@ mod pillow;
 mod resize;
 
 pub use budget::Budget;
+pub use pillow::Filter;
 pub use resize::{TileFit, crop_middle, square, stretch, tile};
 
 use std::cell::Cell;

@@ -6,7 +6,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
-use super::pillow;
+use super::pillow::{self, Filter};
 
 /// How a picture fills a square tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
@@ -22,7 +22,7 @@ pub enum TileFit {
 
 /// The whole picture in `side` x `side`, as Pillow's bilinear filter makes it.
 pub fn square(picture: &RgbImage, side: u32) -> RgbImage {
-    pillow::bilinear(picture, side, side)
+    pillow::resize(picture, side, side, Filter::Bilinear)
 }
 
 /// The whole picture in `width` x `height`, bilinear, fast.
@@ -33,9 +33,9 @@ pub fn stretch(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
 /// Sides further apart than this are brought nearer before scaling.
 const LONGEST: u32 = 8;
 
-/// The picture with its short side scaled to `short` as by [`square`], and of that the middle
-/// `side` x `side`.
-pub fn crop_middle(picture: &RgbImage, short: u32, side: u32) -> RgbImage {
+/// The picture with its short side scaled to `short` with Pillow's arithmetic, and of that the middle
+/// `side` x `side`: torchvision's `Resize` and `CenterCrop`.
+pub fn crop_middle(picture: &RgbImage, short: u32, side: u32, filter: Filter) -> RgbImage {
     let (width, height) = picture.dimensions();
     let longest = width.min(height).saturating_mul(LONGEST);
     if width.max(height) > longest {
@@ -43,11 +43,11 @@ pub fn crop_middle(picture: &RgbImage, short: u32, side: u32) -> RgbImage {
         // a strip of 1 x 60,000 would become 256 x 15,360,000 first.
         let (w, h) = (width.min(longest), height.min(longest));
         let middle = crop_imm(picture, (width - w) / 2, (height - h) / 2, w, h).to_image();
-        return crop_middle(&middle, short, side);
+        return crop_middle(&middle, short, side, filter);
     }
     let scaled = |long: u32, other: u32| (u64::from(short) * u64::from(long) / u64::from(other)).max(1) as u32;
     let (width, height) = if width <= height { (short, scaled(height, width)) } else { (scaled(width, height), short) };
-    let scaled = pillow::bilinear(picture, width, height);
+    let scaled = pillow::resize(picture, width, height, filter);
     let middle = |length: u32| (f64::from(length - side) / 2.0).round_ties_even() as u32;
     crop_imm(&scaled, middle(width), middle(height), side, side).to_image()
 }
@@ -113,11 +113,12 @@ mod tests {
 
     #[test]
     fn the_middle_is_kept() {
-        let picture = crop_middle(&halves(300, 100), 256, 224);
+        let crop = |picture: &RgbImage| crop_middle(picture, 256, 224, Filter::Bilinear);
+        let picture = crop(&halves(300, 100));
         assert_eq!(picture.dimensions(), (224, 224));
         assert_eq!(picture.get_pixel(10, 100).0, [0; 3]);
         assert_eq!(picture.get_pixel(214, 100).0, [255; 3]);
-        assert_eq!(crop_middle(&halves(1, 1), 256, 224).dimensions(), (224, 224));
-        assert_eq!(crop_middle(&halves(1, 60_000), 256, 224).dimensions(), (224, 224));
+        assert_eq!(crop(&halves(1, 1)).dimensions(), (224, 224));
+        assert_eq!(crop(&halves(1, 60_000)).dimensions(), (224, 224));
     }
 }
