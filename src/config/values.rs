@@ -48,6 +48,16 @@ choice! {
     ModelName {
         /// Simonyan & Zisserman 2014, trained on ImageNet
         Vgg16,
+        /// Radford et al. 2021, trained on pictures and their captions; knows `search`
+        #[serde(rename = "clip-vit-base-patch32")]
+        #[value(name = "clip-vit-base-patch32")]
+        Clip,
+        /// Oquab et al. 2023, trained on pictures alone
+        #[serde(rename = "dinov2-small")]
+        #[value(name = "dinov2-small")]
+        Dinov2,
+        /// He et al. 2015, trained on ImageNet
+        Resnet50,
         /// Built in, no download
         Scattering,
     }

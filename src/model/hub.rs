@@ -6,6 +6,7 @@
 //! `HF_TOKEN` are honoured.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -15,21 +16,25 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::remote::Remote;
+use super::table::Pretrained;
 use super::weights::{Layout, Wanted, canonical, from_file};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
 use crate::report::{Event, Progress, Reporter};
 use crate::store::{Lock, Store};
 
-/// The pinned weights of VGG16.
-const REPO: &str = "timm/vgg16.tv_in1k";
-const REVISION: &str = "3394518cba29aee1ea82a49d971be90d2dd1dab7";
-const SHA256: &str = "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8";
-const FILE: &str = "model.safetensors";
+/// The file that holds a network's weights.
+const WEIGHTS: &str = "model.safetensors";
 
 /// Exactly one file of one commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Pin {
+    /// The model that it is of, for messages.
+    #[serde(skip)]
+    model: &'static str,
+    /// Its name in the repository.
+    #[serde(skip)]
+    file: &'static str,
     /// `owner/name`.
     pub(super) repo: String,
     /// A commit, or (unpinned) a branch.
@@ -39,26 +44,47 @@ pub(super) struct Pin {
 }
 
 impl Pin {
-    pub(super) fn of(settings: &EmbedSettings) -> Result<Self> {
+    /// The weights of a model, where the settings say nothing else.
+    pub(super) fn of(row: &Pretrained, settings: &EmbedSettings) -> Result<Self> {
         let own = |value: &str, default: &str| if value == "auto" { default.to_owned() } else { value.to_owned() };
         let pin = Self {
-            repo: own(&settings.repo, REPO),
-            revision: own(&settings.revision, REVISION),
-            sha256: own(&settings.sha256, SHA256),
+            model: row.name,
+            file: WEIGHTS,
+            repo: own(&settings.repo, row.repo),
+            revision: own(&settings.revision, row.revision),
+            sha256: own(&settings.sha256, row.sha256),
         };
-        let elsewhere = pin.repo != REPO || pin.revision != REVISION;
-        if elsewhere && settings.sha256 == "auto" {
+        if !pin.is_the_default(row) && settings.sha256 == "auto" {
             bail!(Halt::Usage(format!(
-                "embed.sha256 is pinned for {REPO} at {REVISION}; for {} at {} give its own, or \"\" to go unchecked",
-                pin.repo, pin.revision
+                "embed.sha256 is pinned for {} at {}; for {} at {} give its own, or \"\" to go unchecked",
+                row.repo, row.revision, pin.repo, pin.revision
             )));
         }
         Ok(pin)
     }
 
+    /// Another file beside the weights. `sha256` is that of the default commit; elsewhere only the
+    /// commit vouches for it.
+    pub(super) fn beside(&self, row: &Pretrained, file: &'static str, sha256: &str) -> Self {
+        let sha256 = if self.is_the_default(row) { sha256.to_owned() } else { String::new() };
+        Self { file, sha256, ..self.clone() }
+    }
+
+    fn is_the_default(&self, row: &Pretrained) -> bool {
+        self.repo == row.repo && self.revision == row.revision
+    }
+
     fn repo(&self) -> Repo {
         Repo::with_revision(self.repo.clone(), RepoType::Model, self.revision.clone())
     }
+}
+
+/// Where a file was found.
+enum Found<'a> {
+    /// In the hub's local cache.
+    Here(PathBuf),
+    /// At the hub; with its size, if parts of it may be asked for.
+    There(Remote<'a>, Option<u64>),
 }
 
 /// Where weights come from and are kept.
@@ -89,29 +115,41 @@ impl Hub {
     /// The canonical file of the wanted tensors: from the hub's local cache if it is there,
     /// otherwise over the network.
     pub(super) fn obtain(&self, pin: &Pin, fetch: Fetch, wanted: &[Wanted]) -> Result<Vec<u8>> {
+        match self.open(pin)? {
+            Found::Here(path) => from_file(&path, wanted).with_context(|| path.display().to_string()),
+            Found::There(remote, Some(size)) if fetch == Fetch::Tensors => self.tensors(&remote, size, wanted),
+            Found::There(remote, _) => parts(&whole(&remote, pin)?, wanted),
+        }
+    }
+
+    /// A whole file, from the same places.
+    pub(super) fn file(&self, pin: &Pin) -> Result<Vec<u8>> {
+        match self.open(pin)? {
+            Found::Here(path) => Ok(fs_err::read(path)?),
+            Found::There(remote, _) => whole(&remote, pin),
+        }
+    }
+
+    fn open(&self, pin: &Pin) -> Result<Found<'_>> {
         if pin.sha256.is_empty() {
-            self.remark(&format!("the weights of {} are unpinned: whatever the hub sends is used", pin.repo));
+            self.remark(&format!("{} of {} is unpinned: whatever the hub sends is used", pin.file, pin.repo));
         }
         let local = Cache::from_env().repo(pin.repo());
         // By commit, as every client lays it down; or by the name of a branch.
-        let snapshot = local.pointer_path(&pin.revision).join(FILE);
-        let cached = if snapshot.is_file() { Some(snapshot) } else { local.get(FILE) };
+        let snapshot = local.pointer_path(&pin.revision).join(pin.file);
+        let cached = if snapshot.is_file() { Some(snapshot) } else { local.get(pin.file) };
         if let Some(path) = cached {
             let sound = pin.sha256.is_empty() || sha256_of_file(&path)? == pin.sha256;
             if sound {
-                return from_file(&path, wanted).with_context(|| path.display().to_string());
+                return Ok(Found::Here(path));
             }
             self.remark(&format!("{} does not have the sha256 {}; it is not used", path.display(), pin.sha256));
         }
         if self.offline {
             bail!("{}", self.not_to_be_had(pin, "--offline was given"));
         }
-        self.fetch(pin, fetch, wanted)
-    }
-
-    fn fetch(&self, pin: &Pin, fetch: Fetch, wanted: &[Wanted]) -> Result<Vec<u8>> {
         let api = api().map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string())))?;
-        let url = api.repo(pin.repo()).url(FILE);
+        let url = api.repo(pin.repo()).url(pin.file);
         // The hub names large files by their sha256 and serves ranges. A mirror that does not is
         // not trusted to send parts: the whole file is checked instead.
         let metadata = match api.metadata(&url) {
@@ -132,19 +170,15 @@ impl Hub {
             vouched = is_hex(announced, 64);
             if vouched && !pin.sha256.is_empty() && announced != pin.sha256 {
                 bail!(
-                    "the hub's {FILE} of {} has sha256 {announced}, but {} is pinned; if the new file is right, set embed.sha256",
+                    "the hub's {} of {} has sha256 {announced}, but {} is pinned; if the new file is right, set embed.sha256",
+                    pin.file,
                     pin.repo,
                     pin.sha256
                 );
             }
         }
-        let remote = Remote::new(&*self.reporter, url, token());
-        match metadata {
-            Some(metadata) if fetch == Fetch::Tensors && (vouched || pin.sha256.is_empty()) => {
-                self.tensors(&remote, metadata.size() as u64, wanted)
-            }
-            _ => whole(&remote, pin, wanted),
-        }
+        let size = metadata.filter(|_| vouched || pin.sha256.is_empty()).map(|metadata| metadata.size() as u64);
+        Ok(Found::There(Remote::new(&*self.reporter, url, token()), size))
     }
 
     /// Only the wanted tensors, in ranges.
@@ -164,18 +198,21 @@ impl Hub {
     /// One breath: what is missing, its sha256, where it belongs, and what works without it.
     fn not_to_be_had(&self, pin: &Pin, why: &str) -> String {
         format!(
-            "the weights of vgg16 are not here and cannot be fetched ({why}).\n\
-             Needed: {FILE} of {} at {}, sha256 {}.\n\
-             Put the file anywhere and name it with --weights FILE, or use --model scattering, which needs none.",
+            "the weights of {} are not here and cannot be fetched ({why}).\n\
+             Needed: {} of {} at {}, sha256 {}.\n\
+             Put the file anywhere and name {} with --weights FILE, or use --model scattering, which needs none.",
+            pin.model,
+            pin.file,
             pin.repo,
             pin.revision,
             if pin.sha256.is_empty() { "unpinned" } else { &pin.sha256 },
+            if pin.file == WEIGHTS { "it" } else { "the weights beside it" },
         )
     }
 }
 
-/// The wanted tensors out of the whole file, checked against its sha256.
-fn whole(remote: &Remote<'_>, pin: &Pin, wanted: &[Wanted]) -> Result<Vec<u8>> {
+/// The whole file, checked against its sha256.
+fn whole(remote: &Remote<'_>, pin: &Pin) -> Result<Vec<u8>> {
     let whole = remote.read_all()?;
     let found = hex(&Sha256::digest(&whole));
     if !pin.sha256.is_empty() && found != pin.sha256 {
@@ -184,6 +221,11 @@ fn whole(remote: &Remote<'_>, pin: &Pin, wanted: &[Wanted]) -> Result<Vec<u8>> {
             pin.sha256
         );
     }
+    Ok(whole)
+}
+
+/// The wanted tensors out of the whole file.
+fn parts(whole: &[u8], wanted: &[Wanted]) -> Result<Vec<u8>> {
     let part = |from: u64, count: u64| -> Result<Vec<u8>> {
         let range = from as usize..from.saturating_add(count) as usize;
         Ok(whole.get(range).context("the weights file is shorter than its header says")?.to_vec())

@@ -1,12 +1,19 @@
 //! The models: pictures in, vectors out.
 //!
 //! A model is chosen by its settings ([`choose`]), which gives everything that a key needs without
-//! loading weights; it is loaded only when there is something to embed.
+//! loading weights; it is loaded only when there is something to embed. The pretrained ones are rows
+//! of `table`; CLIP's other half, from texts to vectors, is [`text`].
 
+mod clip;
 mod conv;
+mod dinov2;
 mod hub;
+mod network;
 mod remote;
+mod resnet;
 pub mod scattering;
+mod table;
+pub mod text;
 mod vgg16;
 mod weights;
 
@@ -17,9 +24,11 @@ use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use crate::config::{EmbedSettings, InputFit, ModelName, Pooling};
-use crate::photo;
+use crate::config::{EmbedSettings, InputFit, Layer, Pooling};
+use crate::photo::{self, Filter};
+use network::Pictures;
 use scattering::Scattering;
+use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
 use weights::Weights;
 
@@ -49,7 +58,7 @@ pub struct Chosen {
 
 enum Kind {
     Scattering,
-    Vgg16(Box<Weights>, EmbedSettings),
+    Pretrained(&'static Pretrained, Box<Weights>, Box<EmbedSettings>),
 }
 
 /// How a picture becomes a model's input.
@@ -59,8 +68,15 @@ pub enum Input {
     Stretch(u32),
     /// The same with Pillow's arithmetic, for networks trained elsewhere.
     Square(u32),
-    /// Short side to the first number, middle square of the second.
-    Crop(u32, u32),
+    /// Short side to `short`, of that the middle `side` x `side`, with Pillow's arithmetic.
+    Crop {
+        /// Pixels of the short side.
+        short: u32,
+        /// Pixels a side of what is kept.
+        side: u32,
+        /// The kernel of the resize.
+        filter: Filter,
+    },
 }
 
 impl Input {
@@ -69,7 +85,7 @@ impl Input {
         match self {
             Self::Stretch(side) => photo::stretch(picture, side, side),
             Self::Square(side) => photo::square(picture, side),
-            Self::Crop(short, side) => photo::crop_middle(picture, short, side, photo::Filter::Bilinear),
+            Self::Crop { short, side, filter } => photo::crop_middle(picture, short, side, filter),
         }
     }
 }
@@ -81,38 +97,38 @@ impl Input {
 /// When the weights are not to be had, or are not what they should be; the message says where
 /// they belong and what else can be done.
 pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
-    match settings.model {
-        ModelName::Scattering => Ok(Chosen {
+    let Some(row) = pretrained(settings.model) else {
+        return Ok(Chosen {
             params: json!({"model": "scattering", "version": scattering::VERSION}),
             dim: Scattering::DIM,
             input: Input::Stretch(Scattering::SIDE as u32),
             batch: 64,
             kind: Kind::Scattering,
-        }),
-        ModelName::Vgg16 => {
-            let weights = Weights::find(settings, hub)?;
-            let mut params = json!({
-                "model": "vgg16",
-                "version": vgg16::VERSION,
-                "layer": settings.layer,
-                "fit": settings.fit,
-                "weights": weights.digest.to_string(),
-            });
-            if settings.layer == crate::config::Layer::Block5Pool && settings.pooling != Pooling::Flatten {
+        });
+    };
+    let mut params = json!({"model": row.name, "version": row.version});
+    let (mut dim, mut input) = (row.dim, row.input);
+    let weights = match row.network {
+        Network::Vgg16 => {
+            params["layer"] = json!(settings.layer);
+            params["fit"] = json!(settings.fit);
+            if settings.layer == Layer::Block5Pool && settings.pooling != Pooling::Flatten {
                 params["pooling"] = json!(settings.pooling);
             }
-            Ok(Chosen {
-                params,
-                dim: vgg16::dim(settings),
-                input: match settings.fit {
-                    InputFit::Stretch => Input::Square(224),
-                    InputFit::Crop => Input::Crop(256, 224),
-                },
-                batch: vgg16::BATCH,
-                kind: Kind::Vgg16(Box::new(weights), settings.clone()),
-            })
+            dim = vgg16::dim(settings);
+            if settings.fit == InputFit::Crop {
+                input = Input::Crop { short: 256, side: 224, filter: Filter::Bilinear };
+            }
+            Weights::find(row, &settings.layer.to_string(), &vgg16::wanted(settings), settings, hub)?
         }
-    }
+        Network::Fixed { output, build } => {
+            params["output"] = json!(output);
+            Weights::find(row, output, &weights::wanted(build)?, settings, hub)?
+        }
+    };
+    params["weights"] = json!(weights.digest.to_string());
+    let kind = Kind::Pretrained(row, Box::new(weights), Box::new(settings.clone()));
+    Ok(Chosen { params, dim, input, batch: row.batch, kind })
 }
 
 impl Model for Scattering {
@@ -130,7 +146,10 @@ impl Chosen {
     pub fn load(&self) -> Result<Box<dyn Model>> {
         match &self.kind {
             Kind::Scattering => Ok(Box::new(Scattering::new(&Device::Cpu)?)),
-            Kind::Vgg16(weights, settings) => Ok(Box::new(Vgg16::new(&weights.load()?, settings, &Device::Cpu)?)),
+            Kind::Pretrained(row, weights, settings) => Ok(match row.network {
+                Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, &Device::Cpu)?),
+                Network::Fixed { build, .. } => Box::new(Pictures::new(build(weights.builder()?)?, row)),
+            }),
         }
     }
 
@@ -138,7 +157,7 @@ impl Chosen {
     pub fn origin(&self) -> Vec<(String, String)> {
         match &self.kind {
             Kind::Scattering => Vec::new(),
-            Kind::Vgg16(weights, _) => weights.origin.clone(),
+            Kind::Pretrained(_, weights, _) => weights.origin.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::Model;
 use super::conv::{Convolution, Level, Trunk};
+use super::weights::Wanted;
 use crate::config::{EmbedSettings, Layer, Pooling};
 
 /// Raised when the same weights and settings give other vectors.
@@ -162,6 +163,25 @@ pub(super) fn dense_names(layer: Layer) -> &'static [&'static str] {
         Layer::Fc2 => &NAMES[..2],
         Layer::Predictions => &NAMES,
     }
+}
+
+/// What the layer needs, in the order of the network: under timm's names or torchvision's.
+pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    let mut add = |timm: String, torchvision: String, shape: Vec<usize>| {
+        let of = |part: &str| vec![format!("{timm}.{part}"), format!("{torchvision}.{part}")];
+        wanted.push(Wanted { names: of("bias"), shape: vec![shape[0]] });
+        wanted.push(Wanted { names: of("weight"), shape });
+    };
+    for &(number, from, to) in BLOCKS.iter().copied().flatten() {
+        let name = format!("features.{number}");
+        add(name.clone(), name, vec![to, from, 3, 3]);
+    }
+    let dense = [("classifier.0", [4096, 512 * 7 * 7]), ("classifier.3", [4096, 4096]), ("classifier.6", [1000, 4096])];
+    for (name, (torchvision, shape)) in dense_names(settings.layer).iter().zip(dense) {
+        add((*name).to_owned(), torchvision.to_owned(), shape.to_vec());
+    }
+    wanted
 }
 
 impl Model for Vgg16 {

@@ -1,5 +1,5 @@
-//! VGG16's weights: the tensors that a layer needs, out of a safetensors file of any origin, in
-//! one canonical form whose blake3 is their identity.
+//! A network's weights: the tensors that it needs, out of a safetensors file of any origin, in one
+//! canonical form whose blake3 is their identity.
 //!
 //! The canonical file holds exactly the tensors needed, as little-endian f32, in safetensors' own
 //! order. It is kept in `models/` under the store's rules, so its digest is in its name and is
@@ -9,22 +9,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
 use safetensors::tensor::{Dtype, Metadata, TensorView};
+use serde_json::Value;
 
 use super::hub::{Hub, Pin};
-use super::vgg16::{BLOCKS, dense_names};
+use super::table::{Build, Pretrained};
 use crate::config::EmbedSettings;
 use crate::store::{Digest, Durability, Key};
 
 /// A safetensors header larger than this is no header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
-/// Where canonical files are kept under `models/`.
-const FOLDER: &str = "vgg16";
 
-/// The tensors of a layer, found but not loaded.
+/// The tensors of a network, found but not loaded.
 pub(super) struct Weights {
     /// blake3 of the canonical file.
     pub(super) digest: Digest,
@@ -41,42 +43,29 @@ enum Place {
 }
 
 impl Weights {
-    /// Looks in `embed.weights`, in `models/`, in the hub's local cache, and at the hub.
-    pub(super) fn find(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
-        let wanted = wanted(settings);
+    /// Looks in `embed.weights`, in `models/`, in the hub's local cache, and at the hub. `output` is
+    /// the name of what the `wanted` tensors give.
+    pub(super) fn find(
+        row: &Pretrained,
+        output: &str,
+        wanted: &[Wanted],
+        settings: &EmbedSettings,
+        hub: &Hub,
+    ) -> Result<Self> {
         if !settings.weights.as_os_str().is_empty() {
             let path = &settings.weights;
-            let bytes = from_file(path, &wanted).with_context(|| format!("the weights file {}", path.display()))?;
+            let bytes = from_file(path, wanted).with_context(|| format!("the weights file {}", path.display()))?;
             return Ok(Self { digest: Digest::of(&bytes), origin: Vec::new(), place: Place::Held(bytes) });
         }
-        let pin = Pin::of(settings)?;
-        let key = Key {
-            stage: "weights".into(),
-            version: 1,
-            params: serde_json::json!({"pin": pin, "layer": settings.layer, "fetch": settings.fetch}),
-            inputs: BTreeMap::new(),
-        };
-        let key = key.digest();
-        let (path, digest) = match kept(hub, &key) {
-            Some(found) => found,
-            None => {
-                // Whoever waited here finds what the other has fetched.
-                let _lock = hub.lock()?;
-                match kept(hub, &key) {
-                    Some(found) => found,
-                    None => {
-                        let bytes = hub.obtain(&pin, settings.fetch, &wanted)?;
-                        let published = hub.models.publish(FOLDER, &key, "safetensors", Durability::Synced, &bytes);
-                        (published.context("cannot keep the weights under models/")?, Digest::of(&bytes))
-                    }
-                }
-            }
-        };
+        let pin = Pin::of(row, settings)?;
+        let params = serde_json::json!({"pin": pin, "layer": output, "fetch": settings.fetch});
+        let (path, digest) =
+            keep(hub, row.name, "weights", params, "safetensors", || hub.obtain(&pin, settings.fetch, wanted))?;
         let origin = vec![("repo".into(), pin.repo.clone()), ("revision".into(), pin.revision.clone())];
         Ok(Self { digest, origin, place: Place::Kept(hub.clone(), path) })
     }
 
-    /// The tensors by timm's names, checked against their digest once more.
+    /// The tensors by the first of their names, checked against their digest once more.
     pub(super) fn load(&self) -> Result<HashMap<String, Tensor>> {
         let read;
         let bytes = match &self.place {
@@ -90,12 +79,41 @@ impl Weights {
         let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
         Ok(tensors)
     }
+
+    /// The same, to build a network of.
+    pub(super) fn builder(&self) -> Result<VarBuilder<'static>> {
+        Ok(VarBuilder::from_tensors(self.load()?, DType::F32, &Device::Cpu))
+    }
 }
 
-/// The canonical file with this key, read and checked, so that the digest that enters the model's
-/// key is that of bytes which are really there.
-fn kept(hub: &Hub, key: &Digest) -> Option<(PathBuf, Digest)> {
-    let path = hub.models.find(FOLDER, key)?;
+/// The file that `params` determine under `models/<folder>/`, and its digest; `obtain` is asked if it
+/// is not there yet.
+pub(super) fn keep(
+    hub: &Hub,
+    folder: &str,
+    stage: &str,
+    params: Value,
+    suffix: &str,
+    obtain: impl FnOnce() -> Result<Vec<u8>>,
+) -> Result<(PathBuf, Digest)> {
+    let key = Key { stage: stage.into(), version: 1, params, inputs: BTreeMap::new() }.digest();
+    if let Some(found) = kept(hub, folder, &key) {
+        return Ok(found);
+    }
+    // Whoever waited here finds what the other has fetched.
+    let _lock = hub.lock()?;
+    if let Some(found) = kept(hub, folder, &key) {
+        return Ok(found);
+    }
+    let bytes = obtain()?;
+    let published = hub.models.publish(folder, &key, suffix, Durability::Synced, &bytes);
+    Ok((published.context("cannot keep the weights under models/")?, Digest::of(&bytes)))
+}
+
+/// The file with this key, read and checked, so that the digest that enters the model's key is that
+/// of bytes which are really there.
+fn kept(hub: &Hub, folder: &str, key: &Digest) -> Option<(PathBuf, Digest)> {
+    let path = hub.models.find(folder, key)?;
     match hub.models.read(&path) {
         Ok(bytes) => Some((path, Digest::of(&bytes))),
         Err(error) => {
@@ -106,30 +124,41 @@ fn kept(hub: &Hub, key: &Digest) -> Option<(PathBuf, Digest)> {
 }
 
 /// A tensor that the network needs.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wanted {
-    /// timm's name, and torchvision's.
-    pub(super) names: [String; 2],
+    /// Its names in different files; the first is that of the canonical file.
+    pub(super) names: Vec<String>,
     /// Its shape, or any other of the same number of elements with the same first side.
     pub(super) shape: Vec<usize>,
 }
 
-/// What the layer needs, in the order of the network.
-pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
-    let mut wanted = Vec::new();
-    let mut add = |timm: String, torchvision: String, shape: Vec<usize>| {
-        let of = |part: &str| [format!("{timm}.{part}"), format!("{torchvision}.{part}")];
-        wanted.push(Wanted { names: of("bias"), shape: vec![shape[0]] });
-        wanted.push(Wanted { names: of("weight"), shape });
-    };
-    for &(number, from, to) in BLOCKS.iter().copied().flatten() {
-        let name = format!("features.{number}");
-        add(name.clone(), name, vec![to, from, 3, 3]);
+/// What a network asks for while it is built, in its order: there is no second list to keep.
+pub(super) fn wanted(build: Build) -> Result<Vec<Wanted>> {
+    let asked = Asked::default();
+    build(VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu))?;
+    let asked = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(asked.clone())
+}
+
+/// Gives zeros for whatever is asked, and notes it.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<Wanted>>>);
+
+impl SimpleBackend for Asked {
+    fn get(&self, s: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push(Wanted { names: vec![name.to_owned()], shape: s.dims().to_vec() });
+        // One number seen everywhere: nothing of the real size is allocated.
+        Tensor::zeros((), dtype, device)?.broadcast_as(s)
     }
-    let dense = [("classifier.0", [4096, 512 * 7 * 7]), ("classifier.3", [4096, 4096]), ("classifier.6", [1000, 4096])];
-    for (name, (torchvision, shape)) in dense_names(settings.layer).iter().zip(dense) {
-        add((*name).to_owned(), torchvision.to_owned(), shape.to_vec());
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("the network asks for {name} without saying its shape")
     }
-    wanted
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
 }
 
 /// Where tensors are in a safetensors file.
@@ -213,4 +242,29 @@ pub(super) fn from_file(path: &Path, wanted: &[Wanted]) -> Result<Vec<u8>> {
         })
         .collect::<Result<_>>()?;
     canonical(wanted, &tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelName;
+    use crate::model::table::{Network, pretrained};
+
+    /// Numbers in the tensors that each network asks for: those of its parameters, without the heads
+    /// that are not read, and with the two running figures of each channel in ResNet's normalisation.
+    #[test]
+    fn networks_ask_for_what_they_need_and_no_more() {
+        let cases = [
+            (ModelName::Clip, 200, 87_849_216),
+            (ModelName::Dinov2, 222, 22_056_192),
+            (ModelName::Resnet50, 265, 23_508_032 + 53_120),
+        ];
+        for (name, tensors, numbers) in cases {
+            let row = pretrained(name).unwrap();
+            let Network::Fixed { build, .. } = row.network else { panic!("{} has one output", row.name) };
+            let wanted = wanted(build).unwrap();
+            let count: usize = wanted.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+            assert_eq!((wanted.len(), count), (tensors, numbers), "{}", row.name);
+        }
+    }
 }

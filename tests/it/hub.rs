@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
 use crate::driver::{Ran, Story, ran};
+use crate::formula;
 use crate::vgg16::{two_drawings, vectors, weights};
 
 const REVISION: &str = "3394518cba29aee1ea82a49d971be90d2dd1dab7";
@@ -29,6 +31,14 @@ pub(crate) enum Mood {
     Flips,
 }
 
+/// What the hub has: files of one commit of one repository.
+struct Site {
+    repo: &'static str,
+    revision: &'static str,
+    /// Name, bytes, and what they are announced as.
+    files: Vec<(&'static str, Vec<u8>, String)>,
+}
+
 pub(crate) struct Hub {
     pub(crate) address: String,
     requests: Arc<AtomicUsize>,
@@ -38,7 +48,19 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    /// With the weights of VGG16.
     pub(crate) fn start(mood: Mood) -> Self {
+        let mut file = std::fs::read(weights()).unwrap();
+        let etag = if mood == Mood::Other { "0".repeat(64) } else { sha256(&file) };
+        if mood == Mood::Flips {
+            let middle = file.len() / 2;
+            file[middle] ^= 1;
+        }
+        let files = vec![("model.safetensors", file, etag)];
+        Self::of(Site { repo: "timm/vgg16.tv_in1k", revision: REVISION, files }, mood)
+    }
+
+    fn of(site: Site, mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let hub = Self {
@@ -50,24 +72,21 @@ impl Hub {
         };
         let (requests, sent, tokens) = (hub.requests.clone(), hub.sent.clone(), hub.tokens.clone());
         std::thread::spawn(move || {
-            let mut file = std::fs::read(weights()).unwrap();
-            let etag = if mood == Mood::Other { "0".repeat(64) } else { sha256(&file) };
-            if mood == Mood::Flips {
-                let middle = file.len() / 2;
-                file[middle] ^= 1;
-            }
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { break };
                 // One connection, one request: simple, and what `Connection: close` says.
                 let count = requests.fetch_add(1, Ordering::SeqCst);
-                answer(stream, &file, &etag, mood, count, &sent, &tokens);
+                answer(stream, &site, mood, count, &sent, &tokens);
             }
         });
         hub
     }
 
     fn embed(&self, story: &Story, flags: &str) -> Ran {
-        let mut command = story.command(&format!("embed in {flags}"));
+        self.run(story.command(&format!("embed in {flags}")))
+    }
+
+    fn run(&self, mut command: Command) -> Ran {
         ran(command.env("HF_ENDPOINT", &self.address).env("HF_TOKEN", "secret"))
     }
 }
@@ -80,15 +99,7 @@ impl Drop for Hub {
     }
 }
 
-fn answer(
-    stream: TcpStream,
-    file: &[u8],
-    etag: &str,
-    mood: Mood,
-    count: usize,
-    sent: &AtomicU64,
-    tokens: &Mutex<Vec<String>>,
-) {
+fn answer(stream: TcpStream, site: &Site, mood: Mood, count: usize, sent: &AtomicU64, tokens: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = Vec::new();
     loop {
@@ -106,10 +117,11 @@ fn answer(
     };
     tokens.lock().unwrap().push(header("authorization").unwrap_or_default());
     let mut out = stream;
-    if !request.starts_with(&format!("GET /timm/vgg16.tv_in1k/resolve/{REVISION}/model.safetensors ")) {
+    let at = |name: &str| format!("GET /{}/resolve/{}/{name} ", site.repo, site.revision);
+    let Some((_, file, etag)) = site.files.iter().find(|(name, ..)| request.starts_with(&at(name))) else {
         let _ = write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         return;
-    }
+    };
     let range = header("range").and_then(|r| {
         let (from, to) = r.strip_prefix("bytes=")?.split_once('-')?;
         Some((from.parse::<usize>().ok()?, to.parse::<usize>().ok()?))
@@ -129,13 +141,14 @@ fn answer(
             let body = &file[from..=to.min(file.len() - 1)];
             ("206 Partial Content", body, format!("Content-Range: bytes {from}-{to}/{}\r\n", file.len()))
         }
-        None => ("200 OK", file, String::new()),
+        None => ("200 OK", file.as_slice(), String::new()),
     };
     let announced = body.len();
     let body = if mood == Mood::Cuts && !probe && count % 2 == 1 { &body[..body.len() / 2] } else { body };
     let _ = write!(
         out,
-        "HTTP/1.1 {status}\r\n{names}X-Repo-Commit: {REVISION}\r\nAccept-Ranges: bytes\r\n{extra}Content-Length: {announced}\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 {status}\r\n{names}X-Repo-Commit: {}\r\nAccept-Ranges: bytes\r\n{extra}Content-Length: {announced}\r\nConnection: close\r\n\r\n",
+        site.revision
     );
     let _ = out.write_all(body);
     sent.fetch_add(body.len() as u64, Ordering::SeqCst);
@@ -256,4 +269,37 @@ fn without_weights_and_network_one_breath_says_all() {
         }
     }
     assert!(story.ok("status in").contains("embed    stale: the weights of vgg16 are not here"));
+}
+
+#[test]
+fn search_fetches_the_other_half_and_the_vocabulary() {
+    const REVISION: &str = "b33cedfd0df4e43b8238760678fcc89e1a0d38b3";
+    let file = std::fs::read(formula::weights("clip-vit-base-patch32")).unwrap();
+    let (size, etag) = (file.len() as u64, sha256(&file));
+    // As the hub has small files: named by git's digest, which is no sha256.
+    let vocabulary = include_bytes!("../../src/model/golden/tokenizer.json").to_vec();
+    let files = vec![("model.safetensors", file, etag.clone()), ("tokenizer.json", vocabulary, "f".repeat(40))];
+    let hub = Hub::of(Site { repo: "me/clip", revision: REVISION, files }, Mood::Good);
+    let story = two_drawings();
+    let table = format!("[embed]\nmodel = \"clip-vit-base-patch32\"\nrepo = \"me/clip\"\nsha256 = \"{etag}\"\n");
+    story.put("pipeline.toml", table.as_bytes());
+    let ran = hub.embed(&story, "");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let pictures = hub.sent.load(Ordering::SeqCst);
+    assert!((340_000_000..360_000_000).contains(&pictures), "{pictures} of {size} bytes");
+    let search = || {
+        let mut command = story.command("search --json");
+        command.arg("a dog on a beach");
+        hub.run(command)
+    };
+    let ran = search();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("tokenizer.json of me/clip is unpinned"), "{}", ran.stderr);
+    let both = hub.sent.load(Ordering::SeqCst);
+    assert!(both - pictures < 260_000_000, "{} of {size} bytes", both - pictures);
+    // Everything is kept now.
+    let (requests, first) = (hub.requests.load(Ordering::SeqCst), ran.stdout);
+    assert_eq!(search().stdout, first);
+    assert_eq!(hub.requests.load(Ordering::SeqCst), requests);
+    assert!(story.ok("verify").contains("0 damaged"));
 }

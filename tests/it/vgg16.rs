@@ -30,7 +30,7 @@ const CONVOLUTIONS: [(usize, usize, usize); 13] = [
     (28, 512, 512),
 ];
 
-fn noise(i: usize, salt: usize) -> f64 {
+pub(crate) fn noise(i: usize, salt: usize) -> f64 {
     let mut x = (i as u64).wrapping_add(salt as u64 * 0x9E37_79B9) as u32;
     for (shift, factor) in [(16, 0x7FEB_352D), (15, 0x846C_A68B)] {
         x ^= x >> shift;
@@ -69,7 +69,7 @@ pub(crate) fn weights() -> &'static Path {
     path
 }
 
-fn drawing(width: u32, height: u32, k: u32) -> RgbImage {
+pub(crate) fn drawing(width: u32, height: u32, k: u32) -> RgbImage {
     let wave = |v: u32, period: u32| ((v % (2 * period)).abs_diff(period) * 255 / period) as u8;
     RgbImage::from_fn(width, height, |x, y| {
         let blue = if (x / 17 + y / 23) % 2 == 0 { wave(x + 2 * y, 70) } else { 60 };
@@ -92,12 +92,12 @@ pub(crate) fn vectors(story: &Story) -> BTreeMap<String, Vec<f32>> {
     (0..vectors.names.len()).map(|i| (names[&vectors.names[i]].clone(), vectors.row(i).to_vec())).collect()
 }
 
-fn assert_near(found: &[f32], golden: &[f32], what: &str) {
+pub(crate) fn assert_near(found: &[f32], golden: &[f32], what: &str) {
     assert_eq!(found.len(), golden.len(), "{what}");
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let cosine = dot(found, golden) / (dot(found, found) * dot(golden, golden)).sqrt();
     assert!(cosine > 0.999_999, "{what}: cosine {cosine}");
-    let largest = golden.iter().copied().fold(0.0, f32::max);
+    let largest = golden.iter().copied().fold(0.0, |most: f32, x| most.max(x.abs()));
     let error = found.iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(error < 0.01 * largest, "{what}: off by {error} where the largest is {largest}");
 }

@@ -1,0 +1,136 @@
+//! Texts to vectors, in the space of CLIP's pictures.
+
+use anyhow::{Result, anyhow};
+use candle_core::{Device, Tensor};
+use candle_nn::{Func, Module};
+use serde_json::{Value, json};
+use tokenizers::{Tokenizer, TruncationParams};
+
+use super::clip::{self, MAX_TOKENS};
+use super::hub::{Hub, Pin};
+use super::table::CLIP_VIT_B32;
+use super::weights::{Weights, keep, wanted};
+use crate::config::{EmbedSettings, ModelName};
+
+/// The model whose pictures can be found by text.
+pub const MODEL: ModelName = ModelName::Clip;
+/// The file with its vocabulary, and the sha256 of the one at the pinned commit.
+const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_SHA256: &str = "b556ac8c99757ffb677208af34bc8c6721572114111a6e0aaf5fa69ff0b8d842";
+/// What the text tower gives.
+const OUTPUT: &str = "text_embeds";
+
+/// The space of the text tower that the settings name: which vectors of pictures are in it.
+pub struct Space {
+    /// Of a weights file only its tensors say what it is.
+    file: Option<Value>,
+    /// Of the hub the commit does.
+    pin: Pin,
+}
+
+impl Space {
+    /// Reads the weights file, if the settings name one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the settings name a repository without a sha256.
+    pub fn of(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
+        let file = match settings.weights.as_os_str().is_empty() {
+            true => None,
+            false => Some(super::choose(settings, hub)?.params["weights"].clone()),
+        };
+        Ok(Self { file, pin: Pin::of(&CLIP_VIT_B32, settings)? })
+    }
+
+    /// Whether vectors with these parameters are in it, whose index says this of their origin
+    /// (repository and commit).
+    pub fn holds(&self, params: &Value, origin: Option<(&str, &str)>) -> bool {
+        let same_weights = match &self.file {
+            Some(digest) => params["weights"] == *digest,
+            None => origin == Some((&*self.pin.repo, &*self.pin.revision)),
+        };
+        params["model"] == CLIP_VIT_B32.name && same_weights
+    }
+}
+
+/// A loaded text tower with its tokenizer.
+pub struct Texts {
+    tokenizer: Tokenizer,
+    tower: Func<'static>,
+}
+
+impl Texts {
+    /// Finds the text tower's tensors and the vocabulary as the pictures' are found (a local
+    /// `tokenizer.json` lies beside the file of `embed.weights`), and loads them.
+    ///
+    /// # Errors
+    /// When they are not to be had, or are not what they should be.
+    pub fn load(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
+        let weights = Weights::find(&CLIP_VIT_B32, OUTPUT, &wanted(clip::text_tower)?, settings, hub)?;
+        let tokenizer = tokenizer(&vocabulary(settings, hub)?)?;
+        Ok(Self { tokenizer, tower: clip::text_tower(weights.builder()?)? })
+    }
+
+    /// The vector of a text, of length one. What is longer than 77 tokens is cut.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn embed(&self, text: &str) -> Result<Vec<f32>> {
+        let tokens = tokens(&self.tokenizer, text)?;
+        let tokens = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
+        Ok(self.tower.forward(&tokens)?.flatten_all()?.to_vec1()?)
+    }
+}
+
+/// The bytes of `tokenizer.json`.
+fn vocabulary(settings: &EmbedSettings, hub: &Hub) -> Result<Vec<u8>> {
+    let beside = settings.weights.with_file_name(TOKENIZER);
+    if !settings.weights.as_os_str().is_empty() && beside.is_file() {
+        return Ok(fs_err::read(beside)?);
+    }
+    let pin = Pin::of(&CLIP_VIT_B32, settings)?.beside(&CLIP_VIT_B32, TOKENIZER, TOKENIZER_SHA256);
+    let (path, _) = keep(hub, CLIP_VIT_B32.name, "tokenizer", json!({"pin": pin}), "json", || hub.file(&pin))?;
+    Ok(hub.models.read(&path)?)
+}
+
+fn tokenizer(json: &[u8]) -> Result<Tokenizer> {
+    let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| anyhow!("{TOKENIZER}: {error}"))?;
+    let truncation = TruncationParams { max_length: MAX_TOKENS, ..Default::default() };
+    tokenizer.with_truncation(Some(truncation)).map_err(|error| anyhow!("{TOKENIZER}: {error}"))?;
+    tokenizer.with_padding(None);
+    Ok(tokenizer)
+}
+
+/// The numbers of a text's tokens, between that of the begin and that of the end.
+fn tokens(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode(text, true).map_err(|error| anyhow!("{error}"))?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn assert_equal(vocabulary: &[u8], golden: &str) {
+        let tokenizer = tokenizer(vocabulary).unwrap();
+        let golden: Vec<(String, Vec<u32>)> = serde_json::from_str(golden).unwrap();
+        for (caption, expected) in &golden {
+            assert_eq!(tokens(&tokenizer, caption).unwrap(), *expected, "{caption}");
+        }
+        assert!(golden.len() >= 60);
+    }
+
+    #[test]
+    fn tokens_equal_those_of_transformers() {
+        assert_equal(include_bytes!("golden/tokenizer.json"), include_str!("golden/tokens.json"));
+    }
+
+    #[test]
+    #[ignore = "needs the vocabulary that scripts/golden_tokens.py --real fetches"]
+    fn tokens_of_the_real_vocabulary() {
+        let folder = PathBuf::from(std::env::var_os("TSNE_GRID_TOKENS").expect("TSNE_GRID_TOKENS names its folder"));
+        let golden = std::fs::read_to_string(folder.join("tokens.json")).unwrap();
+        assert_equal(&std::fs::read(folder.join(TOKENIZER)).unwrap(), &golden);
+    }
+}

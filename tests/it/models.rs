@@ -1,0 +1,143 @@
+//! The networks beside VGG16, held to PyTorch's vectors (scripts/models_reference.py), and the search
+//! by text.
+
+use std::collections::BTreeMap;
+
+use crate::driver::{Story, png, put};
+use crate::formula::weights;
+use crate::vgg16::{assert_near, drawing, two_drawings, vectors};
+
+fn golden() -> BTreeMap<String, Vec<f32>> {
+    serde_json::from_str(include_str!("golden/models.json")).unwrap()
+}
+
+/// Embeds the story's pictures, and tells how many were new.
+fn embedded(story: &Story, model: &str, flags: &str) -> u64 {
+    let weights = weights(model).display().to_string();
+    let line = format!("embed in --offline --model {model} --weights {weights} {flags}");
+    story.json(&line)["counts"]["embedded"].as_u64().unwrap()
+}
+
+/// Vectors equal PyTorch's, and depend neither on the pictures beside them nor on the threads.
+fn equals_pytorch(model: &str, dim: usize) {
+    let (story, golden) = (two_drawings(), golden());
+    story.put("in/more.png", &png(&drawing(300, 500, 3)));
+    assert_eq!(embedded(&story, model, ""), 3);
+    let all = vectors(&story);
+    for name in ["exact", "wide"] {
+        let vector = &all[&format!("{name}.png")];
+        assert_eq!(vector.len(), dim);
+        let some: Vec<f32> = vector.iter().step_by(dim / 128).copied().collect();
+        assert_near(&some, &golden[&format!("{model} {name}")], name);
+    }
+    std::fs::remove_file(story.path("in/exact.png")).unwrap();
+    std::fs::remove_file(story.path("in/more.png")).unwrap();
+    std::fs::remove_dir_all(story.path("cache")).unwrap();
+    assert_eq!(embedded(&story, model, "--threads 1"), 1);
+    assert_eq!(vectors(&story)["wide.png"], all["wide.png"]);
+}
+
+#[test]
+fn dinov2_equals_pytorchs() {
+    equals_pytorch("dinov2-small", 384);
+}
+
+#[test]
+fn resnet50_equals_pytorchs() {
+    equals_pytorch("resnet50", 2048);
+}
+
+#[test]
+fn clip_equals_pytorchs() {
+    equals_pytorch("clip-vit-base-patch32", 512);
+}
+
+#[test]
+fn each_model_keeps_its_vectors() {
+    let story = two_drawings();
+    let mut first = BTreeMap::new();
+    for round in 0..2 {
+        for model in ["dinov2-small", "resnet50"] {
+            assert_eq!(embedded(&story, model, ""), if round == 0 { 2 } else { 0 }, "{model}");
+            assert_eq!(*first.entry(model).or_insert_with(|| vectors(&story)), vectors(&story));
+        }
+        let scattering = story.json("embed in --model scattering");
+        assert_eq!(scattering["counts"]["embedded"], if round == 0 { 2 } else { 0 });
+    }
+    let folders = std::fs::read_dir(story.path("cache/embed")).unwrap();
+    assert_eq!(folders.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 3);
+    // A picture that comes in is new to each model once.
+    story.put("in/more.png", &png(&drawing(90, 50, 7)));
+    assert_eq!(embedded(&story, "dinov2-small", ""), 1);
+    assert_eq!(embedded(&story, "resnet50", ""), 1);
+    assert_eq!(embedded(&story, "dinov2-small", ""), 0);
+}
+
+#[test]
+fn weights_of_another_model_are_told_apart() {
+    let story = two_drawings();
+    let other = weights("resnet50").display().to_string();
+    let ran = story.run(&format!("embed in --model dinov2-small --weights {other}"));
+    assert!(ran.code == 1 && ran.stderr.contains("there is no tensor embeddings."), "{}", ran.stderr);
+    let ran = story.run("embed in --model dinov2-small --offline");
+    for expected in ["the weights of dinov2-small are not here", "facebook/dinov2-small at ed25f3a", "ae1e99fcefd5"] {
+        assert!(ran.code == 1 && ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn pictures_are_found_by_text() {
+    const MODEL: &str = "clip-vit-base-patch32";
+    let story = two_drawings();
+    let search = |flags: &str| {
+        let mut command = story.command(&format!("search --offline {flags}"));
+        crate::driver::ran(command.arg("a dog on a beach"))
+    };
+    let ran = search("");
+    assert!(ran.code == 1 && ran.stderr.contains("has no pictures; run first"), "{}", ran.stderr);
+    story.ok("embed in --model scattering");
+    let ran = search("");
+    assert!(ran.code == 1 && ran.stderr.contains("make them first: tsne-grid embed --model clip"), "{}", ran.stderr);
+
+    assert_eq!(embedded(&story, MODEL, ""), 2);
+    let dir = tempfile::tempdir().unwrap();
+    let beside = dir.path().join("model.safetensors");
+    std::os::unix::fs::symlink(weights(MODEL), &beside).unwrap();
+    let flags = format!("--weights {}", beside.display());
+    // Without the vocabulary it says what is missing.
+    let ran = search(&flags);
+    assert!(ran.code == 1 && ran.stderr.contains("Needed: tokenizer.json of openai/clip-vit-base-patch32"));
+    let vocabulary = include_bytes!("../../src/model/golden/tokenizer.json");
+    let revision = "b33cedfd0df4e43b8238760678fcc89e1a0d38b3";
+    let cached = format!("hf-home/hub/models--openai--clip-vit-base-patch32/snapshots/{revision}/tokenizer.json");
+    story.put(&cached, vocabulary);
+    assert!(search(&flags).stderr.contains("does not have the sha256 b556ac8c9975"), "only the pinned one from there");
+    put(&dir.path().join("tokenizer.json"), vocabulary);
+
+    let ran = search(&format!("{flags} --json"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found: BTreeMap<&str, f64> = answer["pictures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|picture| (picture["path"].as_str().unwrap(), picture["score"].as_f64().unwrap()))
+        .collect();
+    let expected = &golden()["a dog on a beach"];
+    for (name, expected) in [("exact.png", expected[0]), ("wide.png", expected[1])] {
+        assert!((found[name] - f64::from(expected)).abs() < 1e-4, "{name}: {} for {expected}", found[name]);
+    }
+    let best = if expected[0] > expected[1] { "exact.png" } else { "wide.png" };
+    assert_eq!(answer["pictures"][0]["path"], best);
+    assert_eq!(answer["pictures"][0]["image"].as_str().unwrap().len(), 64);
+
+    // The vectors are found after a run of another model, and what came in since is named.
+    story.put("in/more.png", &png(&drawing(90, 50, 7)));
+    story.ok("embed in --model scattering");
+    let ran = search(&format!("{flags} --limit 1"));
+    assert!(ran.code == 0 && ran.stdout.lines().count() == 1 && ran.stdout.contains(best), "{}", ran.stdout);
+    assert!(ran.stderr.contains("1 of 3 pictures have no vector"), "{}", ran.stderr);
+    // With the hub's weights these are not comparable.
+    assert!(search("").stderr.contains("has a vector of clip-vit-base-patch32 with the weights asked for"));
+    assert_eq!(story.command("search").arg("").output().unwrap().status.code(), Some(2));
+}
