@@ -72,6 +72,8 @@ pub enum Command {
     Gc(GcArgs),
     /// Write one flat table: path, caption, time, x, y, row, col
     Export(ExportArgs),
+    /// Rank the pictures by a text (they need the vectors of clip-vit-base-patch32)
+    Search(SearchArgs),
     /// Write a synthetic Instagram export, of any generation
     Sample(SampleArgs),
     /// Make a sample and lay it out with the built-in model; needs no network
@@ -218,6 +220,20 @@ pub struct ExportArgs {
     /// With each picture's vector (of an .npy: the vectors alone)
     #[arg(long)]
     pub vector: bool,
+}
+
+/// Arguments of `search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// What to look for, as a caption would say it: "a dog on a beach"
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub text: String,
+    /// Pictures to show, the best first
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// The safetensors file that the pictures were embedded with, if it was not the hub's
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
 }
 
 /// Arguments of `sample`.

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
-    StatusArgs, Tables,
+    SearchArgs, StatusArgs, Tables,
 };
-use crate::config::Settings;
+use crate::config::{EmbedSettings, Settings};
 use crate::error::Halt;
-use crate::model::Hub;
+use crate::model::{Hub, text};
 use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Request, Stage};
 use crate::preflight::Preflight;
@@ -22,7 +22,8 @@ use crate::report::{Event, Reporter};
 use crate::stage::{Context, Made, assign, copy_if_changed, project};
 use crate::status::{self, Standing};
 use crate::store::{GcOptions, Store};
-use crate::{export, memory, sample};
+use crate::ui::harmless;
+use crate::{export, memory, sample, search};
 
 /// Exit code of `--strict` when an input was skipped for a defect.
 const SKIPPED: u8 = 3;
@@ -78,6 +79,7 @@ pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
             app.note(format!("{} rows", pipeline::thousands(rows)));
             Ok(app.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
         }
+        Command::Search(args) => app.search(args),
         Command::Sample(args) => {
             let zips = args.zip.then_some(args.parts);
             let options = sample::Options { images: args.images, seed: args.seed, layout: args.layout, zips };
@@ -312,6 +314,19 @@ impl App {
             "kept_bytes": report.kept_bytes, "dry_run": args.dry_run,
         });
         Ok(self.answer(summary, object))
+    }
+
+    /// With the weights of `[embed]` if they are those of the model that knows texts.
+    fn search(&self, args: SearchArgs) -> Result<Answer> {
+        let mut embed = self.settings()?.embed;
+        if embed.model != text::MODEL {
+            embed = EmbedSettings { model: text::MODEL, ..EmbedSettings::default() };
+        }
+        if let Some(weights) = args.weights {
+            embed.weights = weights;
+        }
+        let hits = search::search(&self.store(), &self.hub(), &embed, &args.text, args.limit as usize)?;
+        Ok(self.answer(harmless(&search::table(&hits)), json!({"text": args.text, "pictures": hits})))
     }
 
     /// The sample, laid out with the model that needs no download; everything in one folder.

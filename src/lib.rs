@@ -1,4 +1,4 @@
-//! tsne-grid lays pictures out by likeness: each becomes a vector (VGG16 or a wavelet scattering),
+//! tsne-grid lays pictures out by likeness: each becomes a vector (a pretrained network or a wavelet scattering),
 //! t-SNE puts the vectors into the plane, an optimal assignment moves them onto a grid, and the
 //! grid is drawn.
 //!
@@ -19,7 +19,8 @@
 //! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
 //!   files: [`model`] (the networks), [`tsne`], [`lap`] (the assignment), [`mod@render`] (the drawing).
 //! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
-//! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table.
+//! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table; [`search`]:
+//!   pictures ranked by a text.
 
 pub mod cli;
 pub mod commands;
@@ -45,4 +46,5 @@ pub mod tsne;
 pub mod export;
 pub mod report;
 pub mod sample;
+pub mod search;
 pub mod ui;

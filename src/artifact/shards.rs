@@ -268,6 +268,19 @@ pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
     Ok(Vectors { names, dim, values })
 }
 
+/// Calls `each` with every picture that a model has embedded, and its vector.
+///
+/// # Errors
+/// When a shard is damaged.
+pub fn visit_model(store: &Store, params: &Value, mut each: impl FnMut(&str, &[f32])) -> Result<()> {
+    let folder = folder(params);
+    for name in store.names(&folder) {
+        let shard = read_shard(store.read(&store.root().join(&folder).join(name))?)?;
+        shard.names.iter().enumerate().for_each(|(i, image)| each(image, shard.row(i)));
+    }
+    Ok(())
+}
+
 /// Whether every shard that an index points at is there (by name: bytes are checked when read).
 pub fn complete(store: &Store, index: &Artifact) -> Result<bool> {
     let present: BTreeSet<String> = store.names(&folder(&index.header.key.params)).into_iter().collect();

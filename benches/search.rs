@@ -1,0 +1,91 @@
+//! `search` among 10,000 pictures, after its model is loaded: the text's vector, and the ranking.
+//!
+//!     scripts/models_reference.py weights clip-vit-base-patch32 DIR
+//!     cargo bench --bench search -- DIR/model.safetensors
+
+#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tsne_grid::artifact::Artifact;
+use tsne_grid::artifact::rows::{ImageRow, Row};
+use tsne_grid::artifact::shards::Library;
+use tsne_grid::artifact::vectors::Vectors;
+use tsne_grid::config::EmbedSettings;
+use tsne_grid::model::Hub;
+use tsne_grid::model::text::{self, Texts};
+use tsne_grid::report::Silent;
+use tsne_grid::search;
+use tsne_grid::store::{Digest, Durability, Key, Store};
+
+const PICTURES: usize = 10_000;
+const DIM: usize = 512;
+
+/// A cache with that many pictures, as after a run.
+fn fill(store: &Store, params: &serde_json::Value) {
+    let mut library = Library::open(store, params, DIM, |damage| panic!("{damage}"));
+    let names: Vec<String> = (0..PICTURES).map(|i| Digest::of(&i.to_le_bytes()).to_string()).collect();
+    let values = names.iter().flat_map(|name| name.bytes().cycle().take(DIM)).map(|byte| f32::from(byte) - 70.0);
+    library.commit(Vectors { names: names.clone(), dim: DIM, values: values.collect() }).unwrap();
+    library.seal().unwrap();
+    let rows: Vec<ImageRow> = names.iter().enumerate().map(|(i, image)| row(i, image)).collect();
+    let key = Key { stage: ImageRow::STAGE.into(), version: 1, params: json!({}), inputs: BTreeMap::new() };
+    let artifact = Artifact::new(key.clone(), ImageRow::to_batch(&rows), BTreeMap::new());
+    let bytes = artifact.encode().unwrap();
+    let path = store.publish(ImageRow::STAGE, &key.digest(), "parquet", Durability::Relaxed, &bytes).unwrap();
+    store.point_latest("images.parquet", &path).unwrap();
+    assert_eq!(library.names(), names.into_iter().collect::<BTreeSet<_>>());
+}
+
+fn row(i: usize, image: &str) -> ImageRow {
+    ImageRow {
+        image: image.to_owned(),
+        path: format!("photos/{i:05}.jpg"),
+        source: "photos".into(),
+        kind: "file".into(),
+        bytes: 100_000,
+        width: 800,
+        height: 600,
+        format: "jpeg".into(),
+        taken_at: None,
+        caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length")),
+        post: None,
+        carousel_index: None,
+        duplicate_of: None,
+        damage: None,
+    }
+}
+
+fn main() {
+    let Some(weights) = std::env::args().skip(1).find(|arg| arg.ends_with(".safetensors")) else {
+        println!("name the weights file (see the head of benches/search.rs)");
+        return;
+    };
+    let dir = std::env::temp_dir().join(format!("tsne-grid-search-{}", std::process::id()));
+    let store = Store::new(&dir);
+    let params = json!({"model": text::MODEL, "bench": PICTURES});
+    fill(&store, &params);
+    let hub = Hub { models: Store::new(dir.join("models")), offline: true, reporter: Arc::new(Silent) };
+    let settings = EmbedSettings { model: text::MODEL, weights: weights.into(), ..EmbedSettings::default() };
+    let started = Instant::now();
+    let texts = Texts::load(&settings, &hub).unwrap();
+    println!("load     {:?}", started.elapsed());
+    let mut times: Vec<(Duration, Duration)> = (0..7)
+        .map(|_| {
+            let started = Instant::now();
+            let query = texts.embed("a dog on a beach").unwrap();
+            let embedded = started.elapsed();
+            let pictures = search::pictures(&store).unwrap();
+            let hits = search::rank(&store, pictures, &params, &query, 20, |warning| panic!("{warning}")).unwrap();
+            assert_eq!(hits.len(), 20);
+            (embedded, started.elapsed())
+        })
+        .collect();
+    times.sort_by_key(|times| times.1);
+    let (text, all) = times[times.len() / 2];
+    println!("search   {all:?} of {PICTURES} pictures, of that the text {text:?} (median of {})", times.len());
+    std::fs::remove_dir_all(dir).unwrap();
+}
