@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs every ```sql and ```python block of a README against a cache, and opens every artifact in it with DuckDB and pandas.
+"""Runs every ```sql, ```python and ```sh block of some pages against a cache, and opens every artifact in it with DuckDB and pandas.
 
-  recipes.py README.md CACHE
+  recipes.py CACHE PAGE.md…
 """
-import os, pathlib, re, sys
+import pathlib, re, subprocess, sys
 import duckdb, pandas as pd
 
-readme, cache = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
+cache, pages = pathlib.Path(sys.argv[1]), sys.argv[2:]
 opened = 0
 for path in sorted(cache.rglob("*.parquet")):
     rows = len(pd.read_parquet(path))
@@ -20,13 +20,16 @@ total = duckdb.sql("select sum(cost) from 'cache/latest/assign.parquet'").fetcha
 noted = duckdb.sql("select decode(value) from parquet_kv_metadata('cache/latest/assign.parquet') where decode(key) = 'tsne_grid.fact.cost'").fetchall()[0][0]
 assert abs(total - float(noted)) < 1e-9, (total, noted)
 
-blocks = re.findall(r"```(sql|python)\n(.*?)```", readme, re.S)
-assert blocks, "the README has recipes"
-for language, text in blocks:
-    if language == "sql":
-        for statement in filter(str.strip, text.split(";")):
-            result = duckdb.sql(statement)
-            print(result.limit(3) if result is not None else "")
-    else:
-        exec(compile(text, "README.md", "exec"), {})
-print(f"{len(blocks)} recipes of the README ran")
+for page in pages:
+    blocks = re.findall(r"```(sql|python|sh)\n(.*?)```", pathlib.Path(page).read_text(), re.S)
+    assert blocks, f"{page} has recipes"
+    for language, text in blocks:
+        if language == "sql":
+            for statement in filter(str.strip, text.split(";")):
+                result = duckdb.sql(statement)
+                print(result.limit(3) if result is not None else "")
+        elif language == "sh":
+            subprocess.run(["bash", "-euc", text], check=True)
+        else:
+            exec(compile(text, page, "exec"), {})
+    print(f"{len(blocks)} recipes of {page} ran")

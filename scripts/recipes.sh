@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the README's recipes for DuckDB, pandas and make on a sample; needs python3 with venv (installs duckdb, pandas, pyarrow).
+# Runs the recipes of the README and of docs/models.md for DuckDB, pandas, make and the shell on a sample; needs python3 with venv (installs duckdb, pandas, pyarrow).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -12,8 +12,8 @@ venv=${TSNE_GRID_VENV:-$HOME/.cache/tsne-grid-recipes}
 cd "$work"
 "$bin" sample photos --images 60 >/dev/null
 "$bin" run photos --model scattering --quiet >/dev/null
-"$venv/bin/python" "$root/scripts/recipes.py" "$root/README.md" cache
 PATH="$(dirname "$bin"):$PATH"
+"$venv/bin/python" "$root/scripts/recipes.py" cache "$root/README.md" "$root/docs/models.md"
 awk '/^```make$/{on=1; next} /^```$/{on=0} on' "$root/README.md" >Makefile
 make -s wall.png && test -s wall.png
 before=$(stat -c %y wall.png)
