@@ -21,8 +21,8 @@ pub(super) fn in_order(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
     parts.collect::<Vec<f64>>().iter().sum()
 }
 
-/// From this many points on the grid is faster than all pairs.
-const GRID: usize = 1200;
+/// From about this many points on the grid is faster than all pairs (3,000 with AVX2, 1,200 without).
+const GRID: usize = 2500;
 
 /// A way to compute the repulsion, with its working memory.
 pub(super) struct Repulsion(Way);
