@@ -54,6 +54,7 @@ fn row(i: usize, image: &str) -> ImageRow {
         caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length")),
         post: None,
         carousel_index: None,
+        uri: None,
         duplicate_of: None,
         damage: None,
     }

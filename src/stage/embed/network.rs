@@ -1,0 +1,86 @@
+//! Inputs go through the network in batches; their vectors are committed as they come.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use image::RgbImage;
+
+use super::Finding;
+use crate::artifact::shards::Library;
+use crate::artifact::vectors::Vectors;
+use crate::model::{Chosen, Model};
+use crate::report::Progress;
+use crate::stage::Context;
+
+/// Vectors are committed this often: what a kill can cost.
+const COMMIT_EVERY: Duration = Duration::from_secs(4);
+/// Vectors are also committed when this many wait, which bounds the memory.
+const COMMIT_ROWS: usize = 512;
+
+/// Collects inputs into batches, embeds them and commits the vectors.
+pub(super) struct Network<'a> {
+    ctx: &'a Context,
+    chosen: &'a Chosen,
+    library: &'a mut Library,
+    bar: &'a dyn Progress,
+    model: Option<Box<dyn Model>>,
+    waiting: Vec<(String, RgbImage)>,
+    done: Vectors,
+    committed: Instant,
+}
+
+impl<'a> Network<'a> {
+    pub(super) fn new(ctx: &'a Context, chosen: &'a Chosen, library: &'a mut Library, bar: &'a dyn Progress) -> Self {
+        let done = Vectors { names: Vec::new(), dim: chosen.dim, values: Vec::new() };
+        Self { ctx, chosen, library, bar, model: None, waiting: Vec::new(), done, committed: Instant::now() }
+    }
+
+    pub(super) fn take(&mut self, finding: &Finding, input: RgbImage) -> Result<()> {
+        let Finding::Picture(image, ..) = finding else { return Ok(()) };
+        let twice = self.waiting.iter().any(|(name, _)| name == image) || self.done.names.contains(image);
+        if twice || self.library.contains(image) {
+            self.bar.advance(1);
+            return Ok(());
+        }
+        self.waiting.push((image.clone(), input));
+        if self.waiting.len() == self.chosen.batch { self.embed() } else { Ok(()) }
+    }
+
+    fn embed(&mut self) -> Result<()> {
+        if self.waiting.is_empty() || self.ctx.reporter.interrupted() {
+            return Ok(());
+        }
+        let model = match &mut self.model {
+            Some(model) => model,
+            none => none.insert(self.chosen.load()?),
+        };
+        let (names, inputs): (Vec<String>, Vec<RgbImage>) = self.waiting.drain(..).unzip();
+        let values = model.embed(&inputs)?;
+        if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+            bail!(
+                "the model gave {} for the picture {}; its weights are not usable",
+                values[at],
+                names[at / self.chosen.dim]
+            );
+        }
+        self.bar.advance(names.len() as u64);
+        self.done.names.extend(names);
+        self.done.values.extend(values);
+        if self.committed.elapsed() >= COMMIT_EVERY || self.done.names.len() >= COMMIT_ROWS {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.committed = Instant::now();
+        let rest = self.done.split_off(0);
+        if rest.names.is_empty() { Ok(()) } else { self.library.commit(rest) }
+    }
+
+    /// Embeds what waits (unless interrupted) and commits everything.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.embed()?;
+        self.commit()
+    }
+}
