@@ -100,14 +100,6 @@ impl Entry {
         self.name().rsplit_once('.').map_or_else(String::new, |(_, suffix)| suffix.to_ascii_lowercase())
     }
 
-    /// The file that it is, unless it is inside of one.
-    pub fn file(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            Place::Zip { .. } => None,
-        }
-    }
-
     /// Gives its bytes, as a stream, and its size to `read`.
     pub(super) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
         match &self.place {
