@@ -154,7 +154,7 @@ fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
     }
     assert_eq!(both.len(), 12);
     let status = story.run(&format!("status --model scattering {kinds} new"));
-    assert!(status.stdout.contains("8 gone"), "{}", status.stdout);
+    assert!(status.stdout.contains("images   stale: 8 paths gone"), "{}", status.stdout);
     // Choosing differently embeds nothing.
     assert!(story.ok(&format!("{RUN} --kinds post old new")).contains("\"embedded\":0"));
 }

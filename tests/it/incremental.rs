@@ -205,7 +205,10 @@ fn a_run_killed_anywhere_leaves_a_clean_cache() {
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(story.run("verify").code, 0);
+        // The first kills may come before there is a cache.
+        if story.path("cache").is_dir() {
+            story.ok("verify");
+        }
     }
     story.ok(RUN);
 }
