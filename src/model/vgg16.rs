@@ -55,7 +55,7 @@ pub(super) struct Vgg16 {
 /// (n, 3, 224, 224) to (n, 512, 7, 7).
 enum Convolutions {
     /// The operation of our own.
-    Fused(Trunk),
+    Fused(Box<Trunk>),
     /// candle's convolutions, by block.
     Layers(Vec<Vec<Conv2d>>),
 }
@@ -75,7 +75,7 @@ impl Convolutions {
         }
         let convolutions: Vec<Convolution<'_>> =
             weights.iter().map(|(weight, bias, pool)| Convolution { weight, bias, pool: *pool }).collect();
-        Ok(Self::Fused(Trunk::new(Level::choose(), &convolutions)))
+        Ok(Self::Fused(Box::new(Trunk::new(Level::choose(), &convolutions))))
     }
 
     fn layers(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {
@@ -89,7 +89,7 @@ impl Convolutions {
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Fused(trunk) => Ok(x.apply_op1_no_bwd(trunk)?),
+            Self::Fused(trunk) => Ok(x.apply_op1_no_bwd(&**trunk)?),
             Self::Layers(blocks) => {
                 let mut x = x.clone();
                 for block in blocks {

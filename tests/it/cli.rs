@@ -61,7 +61,7 @@ fn usage_mistakes_exit_with_2() {
         ("run photos --grid 0x3", "columns x rows like 40x30"),
         ("run photos --perplexity nan", "project.perplexity is NaN"),
         ("run photos --threads 0", "--threads is 0; it can be 1 to 1024"),
-        ("run photos --model vgg19", "possible values: vgg16, scattering"),
+        ("run photos --model vgg19", "possible values: vgg16, clip-vit-base-patch32"),
         ("run photos --config none.toml", "cannot read none.toml"),
         ("run photos --repo me/mine", "embed.sha256 is pinned for timm/vgg16.tv_in1k"),
         ("export table.xlsx", "has to end in .parquet, .csv or .npy"),

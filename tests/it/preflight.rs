@@ -19,7 +19,7 @@ fn a_run_says_what_is_ahead_and_only_if_anything_is() {
         "{}",
         first.stderr
     );
-    assert!(first.stderr.contains("; grid 5x4, 320x256 pixels"), "{}", first.stderr);
+    assert!(first.stderr.contains("; grid 4x5, 256x320 pixels"), "{}", first.stderr);
     let again = story.run(RUN);
     assert!(!again.stderr.contains("found") && !again.stderr.contains("ahead"), "{}", again.stderr);
     story.put("photos/new.png", &png(&picture(99)));

@@ -12,7 +12,7 @@ use tsne_grid::store::{Durability, Store};
 
 use crate::driver::{Story, picture, png};
 
-const RUN: &str = "run photos --model scattering -o out.png";
+const RUN: &str = "run photos --model scattering --perplexity 2 -o out.png";
 const STAGES: [&str; 6] = ["images", "skipped", "embed", "project", "assign", "render"];
 
 /// A column that this version does not know.
