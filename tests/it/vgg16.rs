@@ -149,8 +149,8 @@ fn weights_files_that_are_none_are_told_apart() {
     nan[end - 70_000..end - 69_996].copy_from_slice(&f32::NAN.to_le_bytes());
     story.put("nan.safetensors", &nan);
     let cases = [
-        ("page", "not a safetensors file (it begins with \"<!DOCTYP\")"),
-        ("pointer", "not a safetensors file (it begins with \"version \")"),
+        ("page", "not a safetensors file (it begins with \"<!DOCTYP\"; it looks like a web page)"),
+        ("pointer", "not a safetensors file (it begins with \"version \"; it looks like a Git LFS pointer"),
         ("cut", "it was cut"),
         ("short", "it was cut, or is not safetensors"),
         ("other", "there is no tensor features.0.bias"),
