@@ -2,7 +2,7 @@
 
 use crate::driver::{Story, picture, png};
 
-const RUN: &str = "run photos --model scattering -o a.png";
+const RUN: &str = "run photos --model scattering --perplexity 5 -o a.png";
 
 #[test]
 fn a_run_says_what_is_ahead_and_only_if_anything_is() {
