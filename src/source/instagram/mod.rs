@@ -1,4 +1,4 @@
-//! Instagram's "Download your information", every generation of it ([`layout`]): captions, times,
+//! Instagram's "Download your information", every generation of it (`layout`): captions, times,
 //! kinds and carousels for the pictures that its indexes list.
 //!
 //! An export is recognised by its folders, wherever they lie, and all parts of all exports are
