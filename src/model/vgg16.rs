@@ -1,17 +1,20 @@
-//! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle.
+//! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle: its convolutions are
+//! one operation of our own on the CPU ([`conv`]), and candle's on any other device.
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use anyhow::Result;
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
+use rayon::prelude::*;
 
 use super::Model;
+use super::conv::{Convolution, Level, Trunk};
 use crate::config::{EmbedSettings, Layer, Pooling};
 
 /// Raised when the same weights and settings give other vectors.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Pictures that go through the network together.
 pub(super) const BATCH: usize = 8;
 /// Side of the input.
@@ -41,43 +44,111 @@ pub(super) fn dim(settings: &EmbedSettings) -> usize {
 
 /// The network up to the layer that is read.
 pub(super) struct Vgg16 {
-    blocks: Vec<Vec<Conv2d>>,
+    convolutions: Convolutions,
     /// fc1, fc2, predictions, as far as they are needed.
     dense: Vec<Linear>,
     pooling: Pooling,
     device: Device,
 }
 
+/// (n, 3, 224, 224) to (n, 512, 7, 7).
+enum Convolutions {
+    /// The operation of our own.
+    Fused(Trunk),
+    /// candle's convolutions, by block.
+    Layers(Vec<Vec<Conv2d>>),
+}
+
+impl Convolutions {
+    fn new(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {
+        if device.is_cpu() { Self::fused(tensors) } else { Self::layers(tensors, device) }
+    }
+
+    fn fused(tensors: &HashMap<String, Tensor>) -> Result<Self> {
+        let mut weights: Vec<(Vec<f32>, Vec<f32>, bool)> = Vec::new();
+        for block in BLOCKS {
+            for (at, (number, ..)) in block.iter().enumerate() {
+                let part = |part| tensor(tensors, &format!("features.{number}"), part)?.flatten_all()?.to_vec1();
+                weights.push((part("weight")?, part("bias")?, at + 1 == block.len()));
+            }
+        }
+        let convolutions: Vec<Convolution<'_>> =
+            weights.iter().map(|(weight, bias, pool)| Convolution { weight, bias, pool: *pool }).collect();
+        Ok(Self::Fused(Trunk::new(Level::choose(), &convolutions)))
+    }
+
+    fn layers(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {
+        let config = Conv2dConfig { padding: 1, ..Default::default() };
+        let conv = |&(number, ..): &(usize, usize, usize)| -> Result<Conv2d> {
+            let part = |part| tensor(tensors, &format!("features.{number}"), part)?.to_device(device);
+            Ok(Conv2d::new(part("weight")?, Some(part("bias")?), config))
+        };
+        Ok(Self::Layers(BLOCKS.iter().map(|block| block.iter().map(conv).collect()).collect::<Result<_>>()?))
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Fused(trunk) => Ok(x.apply_op1_no_bwd(trunk)?),
+            Self::Layers(blocks) => {
+                let mut x = x.clone();
+                for block in blocks {
+                    for conv in block {
+                        x = conv.forward(&x)?.relu()?;
+                    }
+                    x = x.max_pool2d(2)?;
+                }
+                Ok(x)
+            }
+        }
+    }
+}
+
+impl CustomOp1 for Trunk {
+    fn name(&self) -> &'static str {
+        "convolutions"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (images, _, height, width) = layout.shape().dims4()?;
+        let (CpuStorage::F32(numbers), Some((from, to))) = (storage, layout.contiguous_offsets()) else {
+            candle_core::bail!("the convolutions take a contiguous f32 tensor")
+        };
+        let shape = [images, height, width];
+        Ok((CpuStorage::F32(self.forward(&numbers[from..to], shape)), Shape::from(self.output(shape).to_vec())))
+    }
+}
+
+/// A part ("weight", "bias") of a layer, by timm's name.
+fn tensor<'a>(tensors: &'a HashMap<String, Tensor>, name: &str, part: &str) -> candle_core::Result<&'a Tensor> {
+    tensors
+        .get(&format!("{name}.{part}"))
+        .ok_or_else(|| candle_core::Error::Msg(format!("the weights lack {name}.{part}")))
+}
+
 impl Vgg16 {
     /// Builds the network from tensors under timm's names.
     pub(super) fn new(tensors: &HashMap<String, Tensor>, settings: &EmbedSettings, device: &Device) -> Result<Self> {
-        let get = |name: &str, part: &str| {
-            tensors.get(&format!("{name}.{part}")).cloned().with_context(|| format!("the weights lack {name}.{part}"))
-        };
-        let config = Conv2dConfig { padding: 1, ..Default::default() };
-        let conv = |&(number, ..): &(usize, usize, usize)| -> Result<Conv2d> {
-            let name = format!("features.{number}");
-            Ok(Conv2d::new(get(&name, "weight")?, Some(get(&name, "bias")?), config))
-        };
-        let blocks = BLOCKS.iter().map(|block| block.iter().map(conv).collect()).collect::<Result<_>>()?;
         let dense = dense_names(settings.layer).iter().map(|name| {
+            let part = |part| tensor(tensors, name, part)?.to_device(device);
             // timm keeps the dense layers as convolutions over the 7x7 places: the same numbers.
-            Ok(Linear::new(get(name, "weight")?.flatten_from(1)?, Some(get(name, "bias")?)))
+            Ok(Linear::new(part("weight")?.flatten_from(1)?, Some(part("bias")?)))
         });
-        Ok(Self { blocks, dense: dense.collect::<Result<_>>()?, pooling: settings.pooling, device: device.clone() })
+        let dense = dense.collect::<Result<_>>()?;
+        let convolutions = Convolutions::new(tensors, device)?;
+        Ok(Self { convolutions, dense, pooling: settings.pooling, device: device.clone() })
     }
 
     /// (n, 3, 224, 224), normalised.
     fn input(&self, pictures: &[RgbImage]) -> Result<Tensor> {
         let plane = SIDE * SIDE;
         let mut values = vec![0_f32; pictures.len() * 3 * plane];
-        for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(3 * plane)) {
+        pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
             for (i, pixel) in picture.pixels().enumerate() {
                 for c in 0..3 {
                     out[c * plane + i] = (f32::from(pixel.0[c]) / 255.0 - MEAN[c]) / STD[c];
                 }
             }
-        }
+        });
         Ok(Tensor::from_vec(values, (pictures.len(), 3, SIDE, SIDE), &self.device)?)
     }
 }
@@ -96,13 +167,7 @@ pub(super) fn dense_names(layer: Layer) -> &'static [&'static str] {
 impl Model for Vgg16 {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         debug_assert!(pictures.len() <= BATCH);
-        let mut x = self.input(pictures)?;
-        for block in &self.blocks {
-            for conv in block {
-                x = conv.forward(&x)?.relu()?;
-            }
-            x = x.max_pool2d(2)?;
-        }
+        let x = self.convolutions.forward(&self.input(pictures)?)?;
         let mut x = match self.pooling {
             _ if !self.dense.is_empty() => x.flatten_from(1)?,
             Pooling::Flatten => x.flatten_from(1)?,

@@ -1,0 +1,112 @@
+//! The first convolution, straight from pixels: with three channels there is nothing to gain by
+//! Winograd. The 3×3 patches of a row become the rows of one product.
+
+use rayon::prelude::*;
+
+use super::maps::{Maps, Order, blocks};
+use super::product::multiply;
+use super::scratch::Scratch;
+use super::simd::{BLOCK, Block, Level, Simd, Task};
+
+/// A 3×3 convolution with padding 1 and ReLU, of planes.
+#[derive(Debug)]
+pub(super) struct Direct {
+    level: Level,
+    /// Panel, element of a patch, the panel's output channels. The last element of a patch is 1: its
+    /// weight is the bias.
+    weights: Vec<Block>,
+    from: usize,
+    to: usize,
+}
+
+impl Direct {
+    /// `weight` is (to, from, 3, 3), `bias` is (to).
+    pub(super) fn new(level: Level, weight: &[f32], bias: &[f32]) -> Self {
+        let to = bias.len();
+        let patch = weight.len() / to;
+        let (length, width) = (blocks(patch + 1) * BLOCK, level.panel() * BLOCK);
+        let mut weights = vec![Block::default(); to.div_ceil(width) * length * level.panel()];
+        for (output, kernel) in weight.chunks_exact(patch).enumerate() {
+            for (element, &number) in kernel.iter().chain([&bias[output]]).enumerate() {
+                let at = (output / width * length + element) * width + output % width;
+                weights[at / BLOCK].0[at % BLOCK] = number;
+            }
+        }
+        Self { level, weights, from: patch / 9, to: blocks(to) }
+    }
+
+    /// What comes out for pictures of this size.
+    pub(super) fn output(&self, images: usize, height: usize, width: usize) -> Maps {
+        Maps { images, blocks: self.to, height, width, order: Order::Rows }
+    }
+
+    /// Computes the layer: `planes` is (images, from, height, width), `output` as [`Self::output`].
+    pub(super) fn forward(&self, planes: &[f32], out: &Maps, output: &mut [Block], scratch: &Scratch) {
+        let patch = blocks(9 * self.from + 1);
+        let sums = self.weights.len() / (patch * BLOCK) * out.width;
+        output.par_chunks_mut(out.row()).enumerate().for_each(|(row, output)| {
+            let (image, y) = (row / out.height, row % out.height);
+            let planes = &planes[image * self.from * out.height * out.width..];
+            scratch.with([patch * out.width, sums], |[patches, sums]| {
+                self.gather(planes, out, y, patches);
+                self.level.run(Row { layer: self, patches, patch, sums, output, width: out.width });
+            });
+        });
+    }
+
+    /// The patches around row `y` of one picture: (channel, 3, 3), then 1, then zeros.
+    fn gather(&self, planes: &[f32], out: &Maps, y: usize, patches: &mut [Block]) {
+        let (height, width) = (out.height, out.width);
+        patches.fill(Block::default());
+        let patch = patches.len() / width;
+        for channel in 0..self.from {
+            for down in 0..3 {
+                // The row above `y` comes first.
+                let Some(line) = (y + down).checked_sub(1).filter(|&line| line < height) else { continue };
+                let line = &planes[(channel * height + line) * width..][..width];
+                for across in 0..3 {
+                    let element = (channel * 3 + down) * 3 + across;
+                    // Places whose neighbour is inside of the picture.
+                    let places = 1_usize.saturating_sub(across)..(width + 1 - across).min(width);
+                    let from = places.start + across - 1;
+                    let column = patches[element / BLOCK..].iter_mut().step_by(patch);
+                    for (block, &number) in column.skip(places.start).zip(&line[from..from + places.len()]) {
+                        block.0[element % BLOCK] = number;
+                    }
+                }
+            }
+        }
+        let one = 9 * self.from;
+        for block in patches[one / BLOCK..].iter_mut().step_by(patch) {
+            block.0[one % BLOCK] = 1.0;
+        }
+    }
+}
+
+/// A row of the output from the patches around it.
+struct Row<'a> {
+    layer: &'a Direct,
+    patches: &'a [Block],
+    /// Blocks of a patch.
+    patch: usize,
+    sums: &'a mut [Block],
+    output: &'a mut [Block],
+    width: usize,
+}
+
+impl Task for Row<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { layer, patches, patch, sums, output, width } = self;
+        multiply(simd, patches, patch, &layer.weights, sums);
+        let zero = simd.splat(0.0);
+        let stride = sums.len() / width;
+        for (block, output) in output.chunks_exact_mut(width).enumerate() {
+            for (sum, output) in sums[block..].iter().step_by(stride).zip(output) {
+                for part in 0..S::PARTS {
+                    simd.store(simd.max(simd.load(sum, part), zero), output, part);
+                }
+            }
+        }
+    }
+}

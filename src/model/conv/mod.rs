@@ -1,0 +1,130 @@
+//! The convolutions of a VGG network on the CPU: a trunk of 3×3 convolutions with padding 1, each with
+//! bias and ReLU, some with 2×2 maximum pooling. How it works and what was measured: docs/convolution.md.
+//!
+//! In reading order: [`simd`] (vectors of this processor), [`product`] (the matrix product),
+//! [`transform`] and [`winograd`] (a layer), [`direct`] (the first layer), and here the layers in a
+//! row. Every number is computed by one thread in one order: the bytes are the same for any number of
+//! threads and any batch, on one kind of processor.
+
+mod direct;
+mod maps;
+mod product;
+mod scratch;
+mod simd;
+mod transform;
+mod winograd;
+
+use std::sync::{Mutex, PoisonError};
+
+use direct::Direct;
+use maps::Maps;
+use scratch::Scratch;
+use simd::{BLOCK, Block};
+use winograd::Winograd;
+
+pub(crate) use simd::Level;
+
+/// A convolution as it is stored: `weight` is (outputs, inputs, 3, 3), `bias` is (outputs).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Convolution<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    /// Whether 2×2 maximum pooling follows.
+    pub(crate) pool: bool,
+}
+
+/// Convolutions in a row, with their weights in the layout of the kernels.
+#[derive(Debug)]
+pub(crate) struct Trunk {
+    first: Direct,
+    /// Layers that a picture goes through alone, while its maps are in the cache.
+    narrow: Vec<Winograd>,
+    /// Layers that all pictures go through together, once past their weights.
+    wide: Vec<Winograd>,
+    channels: usize,
+    /// Held while a batch goes through, with the memory it goes through.
+    memory: Mutex<Memory>,
+}
+
+/// What a batch needs beside the weights; it grows to the largest batch and is used again.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Input and output of a layer, taking turns: of one picture, of all.
+    one: [Vec<Block>; 2],
+    all: [Vec<Block>; 2],
+    scratch: Scratch,
+}
+
+impl Trunk {
+    /// Brings the weights into their layout: 4 times their size. The first convolution must not pool.
+    pub(crate) fn new(level: Level, convolutions: &[Convolution<'_>]) -> Self {
+        let (first, others) = convolutions.split_first().expect("a trunk has a layer");
+        assert!(!first.pool, "the first layer does not pool");
+        let winograd = |c: &Convolution<'_>| Winograd::new(level, c.weight, c.bias, c.pool);
+        let mut narrow: Vec<Winograd> = others.iter().map(winograd).collect();
+        let wide = narrow.split_off(narrow.iter().take_while(|layer| layer.is_narrow()).count());
+        let channels = convolutions.last().map_or(0, |last| last.bias.len());
+        Self { first: Direct::new(level, first.weight, first.bias), narrow, wide, channels, memory: Mutex::default() }
+    }
+
+    /// (images, channels, height, width) of what comes out for pictures of this size.
+    pub(crate) fn output(&self, [images, height, width]: [usize; 3]) -> [usize; 4] {
+        let maps = self.first.output(images, height, width);
+        let maps = self.narrow.iter().chain(&self.wide).fold(maps, |maps, layer| layer.output(&maps));
+        [images, self.channels, maps.height, maps.width]
+    }
+
+    /// What comes out for `planes`, (images, inputs, height, width).
+    pub(crate) fn forward(&self, planes: &[f32], [images, height, width]: [usize; 3]) -> Vec<f32> {
+        // In one job of the pool: entering it for every layer costs more than the smallest layers.
+        rayon::scope(|_| {
+            let memory = &mut *self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            self.through(planes, [images, height, width], memory)
+        })
+    }
+
+    fn through(&self, planes: &[f32], [images, height, width]: [usize; 3], memory: &mut Memory) -> Vec<f32> {
+        let Memory { one, all, scratch } = memory;
+        let first = self.first.output(1, height, width);
+        let narrowed = self.narrow.iter().fold(first, |maps, layer| layer.output(&maps));
+        let mut maps = Maps { images, ..narrowed };
+        all[0].resize(maps.len(), Block::default());
+        for (image, planes) in planes.chunks_exact(planes.len() / images).enumerate() {
+            let mut maps = first;
+            one[0].resize(maps.len(), Block::default());
+            self.first.forward(planes, &maps, &mut one[0], scratch);
+            for layer in &self.narrow {
+                let out = layer.output(&maps);
+                let [from, to] = one.each_mut();
+                to.resize(out.len(), Block::default());
+                layer.forward(&maps, from, to, scratch);
+                std::mem::swap(from, to);
+                maps = out;
+            }
+            all[0][image * maps.len()..][..maps.len()].copy_from_slice(&one[0]);
+        }
+        for layer in &self.wide {
+            let out = layer.output(&maps);
+            let [from, to] = all.each_mut();
+            to.resize(out.len(), Block::default());
+            layer.forward(&maps, from, to, scratch);
+            std::mem::swap(from, to);
+            maps = out;
+        }
+        unblocked(&maps, &all[0], self.channels)
+    }
+}
+
+/// (images, channels, height, width).
+fn unblocked(maps: &Maps, blocks: &[Block], channels: usize) -> Vec<f32> {
+    let mut planes = Vec::with_capacity(maps.images * channels * maps.height * maps.width);
+    for image in 0..maps.images {
+        for channel in 0..channels {
+            for y in 0..maps.height {
+                let at = maps.at(image, y, channel / BLOCK, 0);
+                planes.extend(blocks[at..at + maps.width].iter().map(|block| block.0[channel % BLOCK]));
+            }
+        }
+    }
+    planes
+}

@@ -1,0 +1,292 @@
+//! The processor's vectors, behind one small trait, and the choice between them at run time.
+//!
+//! All kernels are written once, over [`Simd`], and compiled for each of [`Level`]. The only unsafe
+//! code of the network is in here: the calls of vector instructions. Two things make them sound.
+//! A value of [`Avx2`] or [`Avx512`] exists only after the processor was asked; and the only memory
+//! they touch is a [`Block`], through a reference, at a place that is checked.
+#![allow(unsafe_code, reason = "vector instructions; see above")]
+
+use std::fmt;
+
+/// Numbers in a [`Block`].
+pub(super) const BLOCK: usize = 16;
+
+/// Sixteen channels of one place: the unit in which activations, weights and products are stored.
+/// It fills a cache line, and it is one vector of AVX-512, two of AVX2 and four of SSE2 or NEON.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C, align(64))]
+pub(super) struct Block(pub(super) [f32; BLOCK]);
+
+/// Vectors of f32.
+pub(super) trait Simd: Copy + Send + Sync {
+    /// [`Self::LANES`] numbers.
+    type Vector: Copy;
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Vectors in a block.
+    const PARTS: usize = BLOCK / Self::LANES;
+    /// Blocks in two vectors.
+    const PANEL: usize = 2 * Self::LANES / BLOCK;
+    /// Rows of a product's register tile, which is two vectors wide: as many as leave registers for
+    /// the operands.
+    const ROWS: usize;
+
+    /// The same number everywhere.
+    fn splat(self, number: f32) -> Self::Vector;
+    /// A part of a block.
+    fn load(self, from: &Block, part: usize) -> Self::Vector;
+    /// Writes a part of a block.
+    fn store(self, vector: Self::Vector, to: &mut Block, part: usize);
+    /// a + b.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a - b.
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a · b + c, rounded once where the processor can.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The larger one.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+}
+
+/// Something to compute with vectors. `run` and everything below it that takes a [`Simd`] has to be
+/// `#[inline(always)]`, so that it is compiled for the instructions of that level.
+pub(super) trait Task {
+    /// Computes it.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// A set of vector instructions that this processor has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Level {
+    /// 16 lanes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// 8 lanes.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// What the compiler makes of plain arrays: SSE2, NEON, or no vectors at all.
+    Portable(Portable),
+}
+
+impl Level {
+    /// All that this processor has, the fastest first.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut levels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(Avx512::detect().map(Self::Avx512));
+            levels.extend(Avx2::detect().map(Self::Avx2));
+        }
+        levels.push(Self::Portable(Portable));
+        levels
+    }
+
+    /// The fastest.
+    pub(crate) fn choose() -> Self {
+        Self::all()[0]
+    }
+
+    /// Computes `task` at this level.
+    pub(super) fn run(self, task: impl Task) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => simd.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => simd.run(task),
+            Self::Portable(simd) => task.run(simd),
+        }
+    }
+
+    /// Blocks that a register tile is wide.
+    pub(super) fn panel(self) -> usize {
+        fn width<S: Simd>(_: S) -> usize {
+            S::PANEL
+        }
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => width(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => width(simd),
+            Self::Portable(simd) => width(simd),
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            Self::Portable(_) => "portable",
+        })
+    }
+}
+
+/// Plain arrays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    type Vector = [f32; 8];
+    const LANES: usize = 8;
+    const ROWS: usize = 3;
+
+    #[inline(always)]
+    fn splat(self, number: f32) -> Self::Vector {
+        [number; 8]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &Block, part: usize) -> Self::Vector {
+        from.0.as_chunks().0[part]
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Self::Vector, to: &mut Block, part: usize) {
+        to.0.as_chunks_mut().0[part] = vector;
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // Where the instruction is not known to be there, `mul_add` is a slow function.
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            std::array::from_fn(|i| a[i] * b[i] + c[i])
+        }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Block, Simd, Task};
+
+    /// A level of x86-64: its token, its vector, its instructions, its register tile.
+    macro_rules! level {
+        ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $features:literal, [$($feature:tt),*],
+         $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul_add:ident, $max:ident) => {
+            /// A sign that the processor has these instructions.
+            #[derive(Clone, Copy, Debug)]
+            pub(crate) struct $name(());
+
+            impl $name {
+                /// The sign, if the processor has them.
+                pub(super) fn detect() -> Option<Self> {
+                    ($(is_x86_feature_detected!($feature))&&*).then_some(Self(()))
+                }
+
+                /// Computes `task` with them.
+                pub(super) fn run(self, task: impl Task) {
+                    #[target_feature(enable = $features)]
+                    fn inner(simd: $name, task: impl Task) {
+                        task.run(simd);
+                    }
+                    // SAFETY: `self` exists, so the processor has the features.
+                    unsafe { inner(self, task) }
+                }
+            }
+
+            impl Simd for $name {
+                type Vector = $vector;
+                const LANES: usize = $lanes;
+                const ROWS: usize = $rows;
+
+                #[inline(always)]
+                fn splat(self, number: f32) -> Self::Vector {
+                    // SAFETY: `self` exists, so the processor has the instruction.
+                    unsafe { $splat(number) }
+                }
+
+                #[inline(always)]
+                fn load(self, from: &Block, part: usize) -> Self::Vector {
+                    let numbers = &from.0[part * $lanes..][..$lanes];
+                    // SAFETY: as above; the slice has as many numbers as are read.
+                    unsafe { $load(numbers.as_ptr()) }
+                }
+
+                #[inline(always)]
+                fn store(self, vector: Self::Vector, to: &mut Block, part: usize) {
+                    let numbers = &mut to.0[part * $lanes..][..$lanes];
+                    // SAFETY: as above; the slice has as many numbers as are written.
+                    unsafe { $store(numbers.as_mut_ptr(), vector) }
+                }
+
+                #[inline(always)]
+                fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+                    // SAFETY: `self` exists, so the processor has the instruction.
+                    unsafe { $add(a, b) }
+                }
+
+                #[inline(always)]
+                fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+                    // SAFETY: as above.
+                    unsafe { $sub(a, b) }
+                }
+
+                #[inline(always)]
+                fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+                    // SAFETY: as above.
+                    unsafe { $mul_add(a, b, c) }
+                }
+
+                #[inline(always)]
+                fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+                    // SAFETY: as above.
+                    unsafe { $max(a, b) }
+                }
+            }
+        };
+    }
+
+    level!(
+        Avx2,
+        __m256,
+        8,
+        6,
+        "avx2,fma",
+        ["avx2", "fma"],
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_sub_ps,
+        _mm256_fmadd_ps,
+        _mm256_max_ps
+    );
+    level!(
+        Avx512,
+        __m512,
+        16,
+        12,
+        "avx512f",
+        ["avx512f"],
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_fmadd_ps,
+        _mm512_max_ps
+    );
+}
