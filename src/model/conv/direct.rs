@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::maps::{Maps, Order, blocks};
-use super::product::multiply;
+use super::product::{Factors, multiply, strips};
 use super::scratch::Scratch;
 use super::simd::{BLOCK, Block, Level, Simd, Task};
 
@@ -59,26 +59,28 @@ impl Direct {
         let (height, width) = (out.height, out.width);
         patches.fill(Block::default());
         let patch = patches.len() / width;
-        for channel in 0..self.from {
-            for down in 0..3 {
-                // The row above `y` comes first.
-                let Some(line) = (y + down).checked_sub(1).filter(|&line| line < height) else { continue };
-                let line = &planes[(channel * height + line) * width..][..width];
-                for across in 0..3 {
-                    let element = (channel * 3 + down) * 3 + across;
-                    // Places whose neighbour is inside of the picture.
-                    let places = 1_usize.saturating_sub(across)..(width + 1 - across).min(width);
-                    let from = places.start + across - 1;
-                    let column = patches[element / BLOCK..].iter_mut().step_by(patch);
-                    for (block, &number) in column.skip(places.start).zip(&line[from..from + places.len()]) {
-                        block.0[element % BLOCK] = number;
+        for strip in strips(width, self.level.rows()) {
+            let mut set = |element: usize, row: usize, number: f32| {
+                patches[strip.input(patch, row, element / BLOCK)].0[element % BLOCK] = number;
+            };
+            for channel in 0..self.from {
+                for down in 0..3 {
+                    // The row above `y` comes first.
+                    let Some(line) = (y + down).checked_sub(1).filter(|&line| line < height) else { continue };
+                    let line = &planes[(channel * height + line) * width..][..width];
+                    for across in 0..3 {
+                        for row in 0..strip.height {
+                            let x = (strip.first + row + across).checked_sub(1);
+                            if let Some(&number) = x.and_then(|x| line.get(x)) {
+                                set((channel * 3 + down) * 3 + across, row, number);
+                            }
+                        }
                     }
                 }
             }
-        }
-        let one = 9 * self.from;
-        for block in patches[one / BLOCK..].iter_mut().step_by(patch) {
-            block.0[one % BLOCK] = 1.0;
+            for row in 0..strip.height {
+                set(9 * self.from, row, 1.0);
+            }
         }
     }
 }
@@ -98,13 +100,19 @@ impl Task for Row<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { layer, patches, patch, sums, output, width } = self;
-        multiply(simd, patches, patch, &layer.weights, sums);
+        let panel = patch * BLOCK * S::PANEL;
+        let panels = layer.weights.len() / panel;
+        let to = panels * S::PANEL;
+        let factors = Factors { inputs: patches, from: patch, weights: &layer.weights, apart: panel };
+        multiply(simd, width, panels, factors, None, sums);
         let zero = simd.splat(0.0);
-        let stride = sums.len() / width;
-        for (block, output) in output.chunks_exact_mut(width).enumerate() {
-            for (sum, output) in sums[block..].iter().step_by(stride).zip(output) {
-                for part in 0..S::PARTS {
-                    simd.store(simd.max(simd.load(sum, part), zero), output, part);
+        for strip in strips(width, S::ROWS) {
+            for (block, output) in output.chunks_exact_mut(width).enumerate() {
+                for row in 0..strip.height {
+                    let sum = &sums[strip.sum(to, S::PANEL, row, block)];
+                    for part in 0..S::PARTS {
+                        simd.store(simd.max(simd.load(sum, part), zero), &mut output[strip.first + row], part);
+                    }
                 }
             }
         }

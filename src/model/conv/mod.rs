@@ -2,7 +2,7 @@
 //! bias and ReLU, some with 2×2 maximum pooling. How it works and what was measured: docs/convolution.md.
 //!
 //! In reading order: [`simd`] (vectors of this processor), [`product`] (the matrix product),
-//! [`transform`] and [`winograd`] (a layer), [`direct`] (the first layer), and here the layers in a
+//! [`transform`], [`tiles`] and [`winograd`] (a layer), [`direct`] (the first layer), and here the layers in a
 //! row. Every number is computed by one thread in one order: the bytes are the same for any number of
 //! threads and any batch, on one kind of processor.
 
@@ -11,6 +11,7 @@ mod maps;
 mod product;
 mod scratch;
 mod simd;
+mod tiles;
 mod transform;
 mod winograd;
 
@@ -62,7 +63,7 @@ impl Trunk {
         assert!(!first.pool, "the first layer does not pool");
         let winograd = |c: &Convolution<'_>| Winograd::new(level, c.weight, c.bias, c.pool);
         let mut narrow: Vec<Winograd> = others.iter().map(winograd).collect();
-        let wide = narrow.split_off(narrow.iter().take_while(|layer| layer.is_narrow()).count());
+        let wide = narrow.split_off(narrow.iter().take_while(|layer| layer.narrow).count());
         let channels = convolutions.last().map_or(0, |last| last.bias.len());
         Self { first: Direct::new(level, first.weight, first.bias), narrow, wide, channels, memory: Mutex::default() }
     }

@@ -45,6 +45,10 @@ pub(super) trait Simd: Copy + Send + Sync {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The larger one.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// Asks for a block to be brought near, where the processor knows how.
+    #[inline(always)]
+    fn prefetch(self, _block: &Block) {}
 }
 
 /// Something to compute with vectors. `run` and everything below it that takes a [`Simd`] has to be
@@ -96,17 +100,26 @@ impl Level {
         }
     }
 
-    /// Blocks that a register tile is wide.
+    /// [`Simd::PANEL`] of it.
     pub(super) fn panel(self) -> usize {
-        fn width<S: Simd>(_: S) -> usize {
-            S::PANEL
+        self.shape().0
+    }
+
+    /// [`Simd::ROWS`] of it.
+    pub(super) fn rows(self) -> usize {
+        self.shape().1
+    }
+
+    fn shape(self) -> (usize, usize) {
+        fn of<S: Simd>(_: S) -> (usize, usize) {
+            (S::PANEL, S::ROWS)
         }
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => width(simd),
+            Self::Avx512(simd) => of(simd),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => width(simd),
-            Self::Portable(simd) => width(simd),
+            Self::Avx2(simd) => of(simd),
+            Self::Portable(simd) => of(simd),
         }
     }
 }
@@ -254,6 +267,12 @@ mod x86 {
                 fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
                     // SAFETY: as above.
                     unsafe { $max(a, b) }
+                }
+
+                #[inline(always)]
+                fn prefetch(self, block: &Block) {
+                    // SAFETY: every x86-64 has the instruction; it reads nothing that the program sees.
+                    unsafe { _mm_prefetch::<_MM_HINT_T1>(block.0.as_ptr().cast()) }
                 }
             }
         };
