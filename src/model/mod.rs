@@ -3,7 +3,7 @@
 //! A model is chosen by its settings ([`choose`]), which gives everything that a key needs without
 //! loading weights; it is loaded only when there is something to embed.
 
-mod conv;
+pub mod conv;
 mod hub;
 mod remote;
 pub mod scattering;

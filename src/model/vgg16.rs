@@ -74,7 +74,7 @@ impl Convolutions {
         }
         let convolutions: Vec<Convolution<'_>> =
             weights.iter().map(|(weight, bias, pool)| Convolution { weight, bias, pool: *pool }).collect();
-        Ok(Self::Fused(Trunk::new(Level::choose(), &convolutions)))
+        Ok(Self::Fused(Trunk::new(Level::best(), &convolutions)))
     }
 
     fn layers(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {

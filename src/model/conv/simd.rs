@@ -6,8 +6,6 @@
 //! they touch is a [`Block`], through a reference, at a place that is checked.
 #![allow(unsafe_code, reason = "vector instructions; see above")]
 
-use std::fmt;
-
 /// Numbers in a [`Block`].
 pub(super) const BLOCK: usize = 16;
 
@@ -21,6 +19,8 @@ pub(super) struct Block(pub(super) [f32; BLOCK]);
 pub(super) trait Simd: Copy + Send + Sync {
     /// [`Self::LANES`] numbers.
     type Vector: Copy;
+    /// What the level is called.
+    const NAME: &'static str;
     /// Numbers in a vector.
     const LANES: usize;
     /// Vectors in a block.
@@ -31,6 +31,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// the operands.
     const ROWS: usize;
 
+    /// Computes `task` with the instructions of this level.
+    fn vectorize(self, task: impl Task);
     /// The same number everywhere.
     fn splat(self, number: f32) -> Self::Vector;
     /// A part of a block.
@@ -60,7 +62,10 @@ pub(super) trait Task {
 
 /// A set of vector instructions that this processor has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Level {
+pub struct Level(Kind);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
     /// 16 lanes.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
@@ -71,79 +76,83 @@ pub(crate) enum Level {
     Portable(Portable),
 }
 
+/// `$body` with `$simd` bound to the token of a level.
+macro_rules! with_simd {
+    ($level:expr, $simd:ident => $body:expr) => {
+        match $level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512($simd) => $body,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2($simd) => $body,
+            Kind::Portable($simd) => $body,
+        }
+    };
+}
+
 impl Level {
     /// All that this processor has, the fastest first.
-    pub(crate) fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let mut levels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            levels.extend(Avx512::detect().map(Self::Avx512));
-            levels.extend(Avx2::detect().map(Self::Avx2));
+            levels.extend(Avx512::detect().map(Kind::Avx512));
+            levels.extend(Avx2::detect().map(Kind::Avx2));
         }
-        levels.push(Self::Portable(Portable));
-        levels
+        levels.push(Kind::Portable(Portable));
+        levels.into_iter().map(Self).collect()
     }
 
     /// The fastest.
-    pub(crate) fn choose() -> Self {
+    pub fn best() -> Self {
         Self::all()[0]
+    }
+
+    /// Its name: avx512, avx2 or portable.
+    pub fn name(self) -> &'static str {
+        with_simd!(self, simd => name_of(simd))
     }
 
     /// Computes `task` at this level.
     pub(super) fn run(self, task: impl Task) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => simd.run(task),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => simd.run(task),
-            Self::Portable(simd) => task.run(simd),
-        }
+        with_simd!(self, simd => simd.vectorize(task));
     }
 
     /// [`Simd::PANEL`] of it.
     pub(super) fn panel(self) -> usize {
-        self.shape().0
+        with_simd!(self, simd => panel_of(simd))
     }
 
     /// [`Simd::ROWS`] of it.
     pub(super) fn rows(self) -> usize {
-        self.shape().1
-    }
-
-    fn shape(self) -> (usize, usize) {
-        fn of<S: Simd>(_: S) -> (usize, usize) {
-            (S::PANEL, S::ROWS)
-        }
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => of(simd),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => of(simd),
-            Self::Portable(simd) => of(simd),
-        }
+        with_simd!(self, simd => rows_of(simd))
     }
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => "avx512",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => "avx2",
-            Self::Portable(_) => "portable",
-        })
-    }
+fn name_of<S: Simd>(_: S) -> &'static str {
+    S::NAME
+}
+
+fn panel_of<S: Simd>(_: S) -> usize {
+    S::PANEL
+}
+
+fn rows_of<S: Simd>(_: S) -> usize {
+    S::ROWS
 }
 
 /// Plain arrays.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Portable;
+pub(super) struct Portable;
 
 impl Simd for Portable {
     type Vector = [f32; 8];
+    const NAME: &'static str = "portable";
     const LANES: usize = 8;
     const ROWS: usize = 3;
+
+    fn vectorize(self, task: impl Task) {
+        task.run(self);
+    }
 
     #[inline(always)]
     fn splat(self, number: f32) -> Self::Vector {
@@ -187,7 +196,7 @@ impl Simd for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -197,20 +206,26 @@ mod x86 {
 
     /// A level of x86-64: its token, its vector, its instructions, its register tile.
     macro_rules! level {
-        ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $features:literal, [$($feature:tt),*],
+        ($name:ident, $called:literal, $vector:ty, $lanes:literal, $rows:literal, $features:literal, [$($feature:tt),*],
          $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul_add:ident, $max:ident) => {
             /// A sign that the processor has these instructions.
             #[derive(Clone, Copy, Debug)]
-            pub(crate) struct $name(());
+            pub(super) struct $name(());
 
             impl $name {
                 /// The sign, if the processor has them.
                 pub(super) fn detect() -> Option<Self> {
                     ($(is_x86_feature_detected!($feature))&&*).then_some(Self(()))
                 }
+            }
 
-                /// Computes `task` with them.
-                pub(super) fn run(self, task: impl Task) {
+            impl Simd for $name {
+                type Vector = $vector;
+                const NAME: &'static str = $called;
+                const LANES: usize = $lanes;
+                const ROWS: usize = $rows;
+
+                fn vectorize(self, task: impl Task) {
                     #[target_feature(enable = $features)]
                     fn inner(simd: $name, task: impl Task) {
                         task.run(simd);
@@ -218,12 +233,6 @@ mod x86 {
                     // SAFETY: `self` exists, so the processor has the features.
                     unsafe { inner(self, task) }
                 }
-            }
-
-            impl Simd for $name {
-                type Vector = $vector;
-                const LANES: usize = $lanes;
-                const ROWS: usize = $rows;
 
                 #[inline(always)]
                 fn splat(self, number: f32) -> Self::Vector {
@@ -280,6 +289,7 @@ mod x86 {
 
     level!(
         Avx2,
+        "avx2",
         __m256,
         8,
         6,
@@ -295,6 +305,7 @@ mod x86 {
     );
     level!(
         Avx512,
+        "avx512",
         __m512,
         16,
         12,
