@@ -88,6 +88,14 @@ fn components(ctx: &Context, rows: &dyn tsne::Rows, count: usize, seed: u64) -> 
     Ok(tsne::Matrix::new(pca.len, pca.components, pca.scores)?)
 }
 
+/// Scales a vector to length 1; one without a direction stays where it is.
+pub fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+}
+
 struct OnDisk {
     scratch: Scratch,
     len: usize,

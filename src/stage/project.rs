@@ -104,7 +104,7 @@ pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Resu
 fn prepare(metric: Metric) -> components::Prepare {
     match metric {
         Metric::Euclidean => |_| {},
-        Metric::Cosine => normalise,
+        Metric::Cosine => components::normalise,
     }
 }
 
@@ -179,12 +179,4 @@ fn old_places(parent: &Artifact, names: &[String]) -> Result<Vec<Option<[f32; 2]
     let places: HashMap<&str, [f32; 2]> =
         rows.iter().map(|row| (row.image.as_str(), [row.x as f32, row.y as f32])).collect();
     Ok(names.iter().map(|name| places.get(name.as_str()).copied()).collect())
-}
-
-/// Scales a vector to length 1; one without a direction stays where it is.
-fn normalise(vector: &mut [f32]) {
-    let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-    }
 }
