@@ -78,11 +78,17 @@ fn a_folder_of_someone_else_is_refused_before_any_work() {
 
 #[test]
 fn the_page_is_never_an_input() {
-    let story = Story::with_photos(6);
-    story.ok("run . --model scattering");
-    story.ok("run . --model scattering --frames frames --cell 16 -o wall.dzi --page=false");
-    let again = story.json("run . --model scattering --cell 16 -o wall.dzi");
-    assert_eq!(again["counts"]["pictures"], 6, "neither sheets nor larger pictures nor tiles");
+    let story = Story::new();
+    story.ok("sample . --images 12");
+    story.ok("run . --model scattering --frames frames --cell 16 -o wall.dzi");
+    let again = story.json("run . --model scattering --cell 16 -o grid.jpg");
+    assert_eq!(again["embed"]["fresh"], true, "neither sheets nor larger pictures nor tiles nor frames");
+    story.ok("run . --model scattering --cell 16 -o other.jpg");
+    // Only the picture of another run is a picture like any other.
+    assert_eq!(
+        story.images().iter().map(|row| &*row.path).filter(|path| !path.starts_with("media")).collect::<Vec<_>>(),
+        ["grid.jpg"]
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ function draw() {
   } else {
     drawTiles(ratio);
   }
-  if (view.scale * ratio > 150) drawSharp();
+  if (settled && view.scale * ratio > 150) drawSharp();
   if (shows.seams && inGrid) drawSeams();
   if (shows.new) drawNew();
   drawLabels();

@@ -51,7 +51,7 @@ pub fn format(settings: &RenderSettings) -> Result<Format> {
 }
 
 /// The folders that are filled beside the picture.
-pub fn folders(settings: &RenderSettings) -> Vec<OwnFolder> {
+fn folders(settings: &RenderSettings) -> Vec<OwnFolder> {
     let page = settings.page.then(|| explorer::place(settings));
     let tiles = (Format::of(&settings.output) == Some(Format::Dzi)).then(|| dzi::folder(&settings.output));
     let frames = (!settings.frames.as_os_str().is_empty()).then(|| OwnFolder::new(&settings.frames));
