@@ -46,7 +46,7 @@ pub(crate) fn can_mount() -> bool {
 impl Story {
     /// The program under strace with these of its options.
     pub(crate) fn traced(&self, options: &[&str], line: &str) -> Command {
-        self.wrapped(Command::new("strace").args(["-f", "-qq", "--seccomp-bpf"]).args(options), line)
+        self.wrapped(Command::new("strace").args(["-f", "-qq"]).args(options), line)
     }
 
     /// The program in a shell that sets limits first, as `ulimit -f 40`.
