@@ -123,7 +123,7 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn a_stopped_holder_is_waited_for_visibly_and_the_wait_can_be_ended() {
     let story = Story::new();
-    story.ok("sample photos --images 200");
+    story.ok("sample photos --images 60");
     let spawn = || story.command(RUN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut holder = spawn();
     wait_for_lock(&story);

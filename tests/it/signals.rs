@@ -112,8 +112,7 @@ fn closed_descriptors_do_not_end_up_in_files() {
 /// A second signal does not wait for a safe point.
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
-    let story = Story::new();
-    story.ok("sample photos --images 400");
+    let story = Story::with_photos(500);
     let mut child = story.command(RUN).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     while !story.path("cache/lock").exists() {
         std::thread::sleep(Duration::from_millis(1));
