@@ -27,7 +27,7 @@ fuzz_target!(init: {
             for fit in [photo::TileFit::Cover, photo::TileFit::Contain, photo::TileFit::Stretch] {
                 assert_eq!(photo::tile(&decoded.pixels, 16, fit).dimensions(), (16, 16));
             }
-            photo::crop_middle(&decoded.pixels, 20, 16);
+            photo::crop_middle(&decoded.pixels, 20, 16, photo::Filter::Bicubic);
         }
         Err(no) => assert!(no.detail.len() <= 800 && !no.detail.contains('\n'), "{no}"),
     }

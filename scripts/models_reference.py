@@ -8,12 +8,14 @@
 
 Needs torch, torchvision, transformers, safetensors, numpy, Pillow, pandas and pyarrow.
 """
-import json, os, pathlib, statistics, subprocess, sys, tempfile, time
+import contextlib, json, os, pathlib, statistics, subprocess, sys, tempfile, time
 import numpy as np, pandas as pd, torch, torchvision
 from PIL import Image
 from safetensors.numpy import save_file
 from torchvision import transforms as T
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, Dinov2Config, Dinov2Model
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -170,8 +172,7 @@ def drawing(width, height, k):
 
 
 def golden():
-    root = pathlib.Path(__file__).resolve().parent.parent
-    vocabulary = json.loads((root / "src/model/golden/tokenizer.json").read_text())["model"]
+    vocabulary = json.loads((ROOT / "src/model/golden/tokenizer.json").read_text())["model"]
     tokenizer = CLIPTokenizer(vocab=vocabulary["vocab"], merges=[tuple(m.split()) for m in vocabulary["merges"]])
     out = {}
     for name, tensors in (("clip-vit-base-patch32", clip(2)), ("dinov2-small", dinov2()), ("resnet50", resnet50())):
@@ -216,17 +217,21 @@ def weights(name, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(FORMULAS[name](), folder / "model.safetensors")
-    root = pathlib.Path(__file__).resolve().parent.parent
-    (folder / "tokenizer.json").write_text((root / "src/model/golden/tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text((ROOT / "src/model/golden/tokenizer.json").read_text())
+
+
+@contextlib.contextmanager
+def collection(formula, photos, count):
+    """A folder to work in with weights by the formula, its tensors, and the chosen photos."""
+    with tempfile.TemporaryDirectory() as folder:
+        work, tensors = pathlib.Path(folder), formula()
+        save_file(tensors, work / "model.safetensors")
+        yield work, tensors, chosen(photos, int(count), work)
 
 
 def parity(program, photos, count=50):
     for name, formula in FORMULAS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            work = pathlib.Path(folder)
-            tensors = formula()
-            save_file(tensors, work / "model.safetensors")
-            folder = chosen(photos, int(count), work)
+        with collection(formula, photos, count) as (work, tensors, folder):
             ours(program, name, work / "model.safetensors", folder, work, "-q")
             found = vectors_of(work / "cache")
             pictures, texts = network(name, tensors)
@@ -242,10 +247,9 @@ def parity(program, photos, count=50):
 
 def text_parity(program, work, texts, pictures, paths):
     """The scores of `search` with the small vocabulary of the tests."""
-    root = pathlib.Path(__file__).resolve().parent.parent
-    (work / "tokenizer.json").write_text((root / "src/model/golden/tokenizer.json").read_text())
+    (work / "tokenizer.json").write_text((ROOT / "src/model/golden/tokenizer.json").read_text())
     worst = 0.0
-    for caption, numbers in json.loads((root / "src/model/golden/tokens.json").read_text())[::20]:
+    for caption, numbers in json.loads((ROOT / "src/model/golden/tokens.json").read_text())[::20]:
         command = [program, "search", caption, "--limit", "999", "--json", "--weights", work / "model.safetensors", "--cache", work / "cache"]
         answer = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=work).stdout)
         scores = {picture["path"]: picture["score"] for picture in answer["pictures"]}
@@ -257,11 +261,7 @@ def text_parity(program, work, texts, pictures, paths):
 def speed(program, photos, count=60):
     """Decoding included: ours is the whole of `embed` less that of a single picture, theirs decodes on one thread."""
     for name, formula in FORMULAS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            work = pathlib.Path(folder)
-            tensors = formula()
-            save_file(tensors, work / "model.safetensors")
-            folder = chosen(photos, int(count), work)
+        with collection(formula, photos, count) as (work, tensors, folder):
             one = work / "one"
             one.mkdir()
             first = sorted(folder.iterdir())[0]

@@ -1,5 +1,5 @@
 //! The convolutions of a VGG network on the CPU: a trunk of 3×3 convolutions with padding 1, each with
-//! bias and ReLU, some with 2×2 maximum pooling. How it works and what was measured: docs/convolution.md.
+//! bias and ReLU, some with 2×2 maximum pooling.
 //!
 //! In reading order: [`simd`] (vectors of this processor), [`product`] (the matrix product),
 //! [`transform`], [`tiles`] and [`winograd`] (a layer), [`direct`] (the first layer), and here the layers in a
