@@ -21,7 +21,7 @@ use crate::report::{Event, Reporter};
 use crate::source::{self, Entry, Listing, Seen};
 use crate::stage::embed::{Embedded, survey};
 use crate::stage::{Context, Made, assign, embed, project, render};
-use crate::store::{ReadError, Store, read_only, remove_abandoned};
+use crate::store::{ReadError, Store, folder_of, read_only, remove_abandoned};
 
 /// Where the sources of the last run are remembered, in the cache.
 const SOURCES: &str = "sources.json";
@@ -225,10 +225,6 @@ fn remember_sources(ctx: &Context, sources: &[PathBuf]) {
             ctx.warn(format!("the sources are not remembered: {error}"));
         }
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub(crate) fn list(ctx: &Context, request: &Request, sources: &[PathBuf]) -> Result<Listing> {

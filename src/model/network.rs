@@ -1,5 +1,5 @@
-//! A network on candle that takes pictures: pixels become a tensor, pictures go through in groups of
-//! one size, the groups side by side.
+//! Pixels become a tensor; a network on candle takes pictures in groups of one size, the groups side
+//! by side.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -25,28 +25,28 @@ impl Pictures {
     pub(super) fn new(network: Func<'static>, row: &'static Pretrained) -> Self {
         Self { network, row }
     }
+}
 
-    /// (GROUP, 3, side, side), normalised; what has no picture is zero.
-    fn input(&self, pictures: &[RgbImage]) -> Result<Tensor> {
-        let (width, height) = pictures[0].dimensions();
-        let plane = (width * height) as usize;
-        let mut values = vec![0_f32; GROUP * 3 * plane];
-        for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(3 * plane)) {
-            for (c, out) in out.chunks_exact_mut(plane).enumerate() {
-                let (mean, std) = (self.row.mean[c], self.row.std[c]);
-                for (out, pixel) in out.iter_mut().zip(picture.as_raw().chunks_exact(3)) {
-                    *out = (f32::from(pixel[c]) / 255.0 - mean) / std;
-                }
+/// (count, 3, height, width) of at most `count` pictures of one size, normalised as `row` says; what has
+/// no picture is zero.
+pub(super) fn input(pictures: &[RgbImage], count: usize, row: &Pretrained) -> Result<Tensor> {
+    let (width, height) = pictures[0].dimensions();
+    let plane = (width * height) as usize;
+    let mut values = vec![0_f32; count * 3 * plane];
+    pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
+        for (c, out) in out.chunks_exact_mut(plane).enumerate() {
+            for (out, pixel) in out.iter_mut().zip(picture.as_raw().chunks_exact(3)) {
+                *out = (f32::from(pixel[c]) / 255.0 - row.mean[c]) / row.std[c];
             }
         }
-        Ok(Tensor::from_vec(values, (GROUP, 3, height as usize, width as usize), &Device::Cpu)?)
-    }
+    });
+    Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
 }
 
 impl Model for Pictures {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let group = |pictures: &[RgbImage]| -> Result<Vec<f32>> {
-            let vectors = self.network.forward(&self.input(pictures)?)?;
+            let vectors = self.network.forward(&input(pictures, GROUP, self.row)?)?;
             Ok(vectors.narrow(0, 0, pictures.len())?.flatten_all()?.to_vec1()?)
         };
         let groups: Vec<Vec<f32>> = pictures.par_chunks(GROUP).map(group).collect::<Result<_>>()?;

@@ -64,7 +64,7 @@ pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
     }
 }
 
-static VGG16: Pretrained = Pretrained {
+pub(super) static VGG16: Pretrained = Pretrained {
     name: "vgg16",
     repo: "timm/vgg16.tv_in1k",
     revision: "3394518cba29aee1ea82a49d971be90d2dd1dab7",

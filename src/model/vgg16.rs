@@ -7,10 +7,11 @@ use anyhow::Result;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
-use rayon::prelude::*;
 
 use super::Model;
 use super::conv::{Convolution, Level, Trunk};
+use super::network::input;
+use super::table::VGG16;
 use super::weights::Wanted;
 use crate::config::{EmbedSettings, Layer, Pooling};
 
@@ -18,8 +19,6 @@ use crate::config::{EmbedSettings, Layer, Pooling};
 pub(super) const VERSION: u32 = 2;
 /// Pictures that go through the network together.
 pub(super) const BATCH: usize = 8;
-/// Side of the input.
-const SIDE: usize = 224;
 /// The five blocks: names (timm's numbers) and channels of their convolutions; a 2x2 maximum
 /// pooling ends each.
 pub(super) const BLOCKS: [&[(usize, usize, usize)]; 5] = [
@@ -29,9 +28,6 @@ pub(super) const BLOCKS: [&[(usize, usize, usize)]; 5] = [
     &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
     &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
 ];
-/// ImageNet's mean and standard deviation, of RGB in 0..1.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Length of the vectors that these settings give.
 pub(super) fn dim(settings: &EmbedSettings) -> usize {
@@ -138,20 +134,6 @@ impl Vgg16 {
         let convolutions = Convolutions::new(tensors, device)?;
         Ok(Self { convolutions, dense, pooling: settings.pooling, device: device.clone() })
     }
-
-    /// (n, 3, 224, 224), normalised.
-    fn input(&self, pictures: &[RgbImage]) -> Result<Tensor> {
-        let plane = SIDE * SIDE;
-        let mut values = vec![0_f32; pictures.len() * 3 * plane];
-        pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
-            for (i, pixel) in picture.pixels().enumerate() {
-                for c in 0..3 {
-                    out[c * plane + i] = (f32::from(pixel.0[c]) / 255.0 - MEAN[c]) / STD[c];
-                }
-            }
-        });
-        Ok(Tensor::from_vec(values, (pictures.len(), 3, SIDE, SIDE), &self.device)?)
-    }
 }
 
 /// The dense layers up to `layer`, by timm's names.
@@ -187,7 +169,8 @@ pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
 impl Model for Vgg16 {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         debug_assert!(pictures.len() <= BATCH);
-        let x = self.convolutions.forward(&self.input(pictures)?)?;
+        let input = input(pictures, pictures.len(), &VGG16)?.to_device(&self.device)?;
+        let x = self.convolutions.forward(&input)?;
         let mut x = match self.pooling {
             _ if !self.dense.is_empty() => x.flatten_from(1)?,
             Pooling::Flatten => x.flatten_from(1)?,
@@ -262,7 +245,7 @@ mod tests {
         let found = ours.embed(&pictures).unwrap();
         assert_eq!(found.len(), 2000);
         assert_eq!(ours.embed(&pictures[1..]).unwrap(), found[1000..], "whatever the batch");
-        let input = ours.input(&pictures).unwrap();
+        let input = input(&pictures, pictures.len(), &VGG16).unwrap();
         let oracle = Vgg::new(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu), Models::Vgg16).unwrap();
         for (i, found) in found.chunks(1000).enumerate() {
             let logits = oracle.forward_t(&input.get(i).unwrap(), false).unwrap();

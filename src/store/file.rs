@@ -23,10 +23,7 @@ pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
 /// # Errors
 /// What `write` returns, or whatever the disk says.
 pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     if path.metadata().is_ok_and(|there| !there.is_file()) {
         let message = format!("{} is there and is no file that could be replaced", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -40,6 +37,11 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
     temp.file.sync_all()?;
     temp.rename(path)?;
     sync_folder(folder)
+}
+
+/// The folder that a file named by the user is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Removes what killed runs left beside a picture of the user's, where `gc` does not come.

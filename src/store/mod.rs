@@ -14,7 +14,7 @@ mod lock;
 mod scratch;
 mod verify;
 
-pub use file::{remove_abandoned, replace_file};
+pub use file::{folder_of, remove_abandoned, replace_file};
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json};
 pub use lock::{Lock, read_only};

@@ -66,9 +66,10 @@ impl Story {
             return None;
         }
         std::fs::set_permissions(self.path(""), PermissionsExt::from_mode(0o777)).unwrap();
-        // Others may not see the folder in which the program was built.
+        // Others may not see the folder in which the program was built. A copy made by this process could still be open
+        // for writing in a child that another test is just starting, and then it does not run ("text file busy").
         let program = self.path("tsne-grid");
-        std::fs::copy(BIN, &program).unwrap();
+        assert!(Command::new("cp").arg(BIN).arg(&program).status().unwrap().success());
         Some(self.started_by(Command::new(nobody[0]).args(&nobody[1..]), program.as_ref(), line))
     }
 
