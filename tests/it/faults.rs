@@ -46,7 +46,7 @@ pub(crate) fn can_mount() -> bool {
 impl Story {
     /// The program under strace with these of its options.
     pub(crate) fn traced(&self, options: &[&str], line: &str) -> Command {
-        self.wrapped(Command::new("strace").args(["-f", "-qq", "--seccomp-bpf"]).args(options), line)
+        self.wrapped(Command::new("strace").args(["-f", "-qq"]).args(options), line)
     }
 
     /// The program in a shell that sets limits first, as `ulimit -f 40`.
@@ -121,5 +121,22 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+/// Numbers that look random and are the same every time (xorshift).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % end.max(1)
     }
 }

@@ -2,6 +2,7 @@
 
 mod bombs;
 mod cli;
+mod crash;
 mod damage;
 mod disk;
 mod driver;
@@ -12,10 +13,13 @@ mod growth;
 mod hostile;
 mod hub;
 mod incremental;
+mod inputs;
 mod limits;
+mod locks;
 mod models;
 mod pictures;
 mod preflight;
+mod signals;
 mod sources;
 mod tables;
 mod tidy;

@@ -1,0 +1,235 @@
+//! SIGKILL and power cuts: whatever has a name is whole, whatever was reported is on the disk, and a second run goes on
+//! where the first one was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::driver::{Story, picture, png, put};
+use crate::faults::{Dice, can_trace};
+
+const RUN: &str = "run photos --model scattering -o out.png";
+/// Each stage by its command, with all its flags.
+const STAGES: [&str; 4] = ["embed", "project", "assign", "render"];
+
+fn line(stage: &str) -> String {
+    match stage {
+        "render" => "render photos --model scattering -o out.png".to_owned(),
+        stage => format!("{stage} photos --model scattering"),
+    }
+}
+
+/// A story in which everything before `stage` is up to date.
+fn up_to(stage: &str, photos: u32) -> Story {
+    let story = Story::with_photos(photos);
+    if let Some(before) = STAGES.iter().position(|s| *s == stage).and_then(|i| i.checked_sub(1)) {
+        story.ok(&line(STAGES[before]));
+    }
+    story
+}
+
+/// What a story made in the end, without what was put aside.
+fn results(story: &Story) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut artifacts = story.artifacts();
+    artifacts.retain(|path, _| !path.starts_with("corrupt"));
+    artifacts
+}
+
+fn quiet(mut command: Command) -> Command {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Kills a stage at random moments, each time from where the last kill left it or from before the stage; after each kill
+/// nothing is damaged, and what was embedded stays embedded.
+fn kill_at_random(stage: &str, kills: u32, photos: u32) {
+    let reference = Story::with_photos(photos);
+    reference.ok(&line("render"));
+    let base = up_to(stage, photos);
+    let timed = up_to(stage, photos);
+    let started = Instant::now();
+    timed.ok(&line(stage));
+    let whole = started.elapsed().as_micros() as u64;
+    let mut dice = Dice::new(kills.into());
+    let mut cache = base;
+    let (mut finished, mut committed) = (0, 0);
+    for kill in 0..kills {
+        let mut child = quiet(cache.command(&line(stage))).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(dice.below(whole)));
+        child.kill().unwrap();
+        finished += u32::from(child.wait().unwrap().success());
+        cache.assert_sound(stage);
+        let embedded = rows_embedded(&cache);
+        assert!(embedded >= committed, "{stage}, kill {kill}: {embedded} vectors, there were {committed}");
+        committed = embedded;
+        // Three in a row on one cache, then from the beginning.
+        if kill % 3 == 2 {
+            let new = cache.json(&line("embed"))["counts"]["embedded"].as_u64().unwrap();
+            assert_eq!(
+                new,
+                u64::from(photos) - committed,
+                "{stage}, kill {kill}: what was committed is not made again"
+            );
+            cache.ok(&line("render"));
+            assert!(results(&cache) == results(&reference), "{stage}, kill {kill}");
+            assert!(cache.read("out.png") == reference.read("out.png"), "{stage}, kill {kill}");
+            (cache, committed) = (up_to(stage, photos), 0);
+        }
+    }
+    assert!(finished < kills, "{stage} was never killed in time");
+}
+
+/// Pictures that have a vector in the cache, in parts or shards.
+fn rows_embedded(story: &Story) -> u64 {
+    let files = walkdir::WalkDir::new(story.path("cache/embed")).min_depth(2).into_iter().flatten();
+    let shards = files.filter(|file| file.path().extension().is_some_and(|s| s == "parquet"));
+    let names: BTreeSet<String> = shards
+        .flat_map(|file| tsne_grid::artifact::vectors::shard_names(std::fs::read(file.path()).unwrap()).unwrap())
+        .collect();
+    names.len() as u64
+}
+
+#[test]
+fn every_stage_killed_at_random_moments_leaves_a_sound_cache() {
+    for stage in STAGES {
+        kill_at_random(stage, 6, 30);
+    }
+}
+
+#[test]
+#[ignore = "long: 200 kills a stage; scripts/soak.sh"]
+fn every_stage_killed_two_hundred_times() {
+    for stage in STAGES {
+        kill_at_random(stage, 200, if stage == "embed" { 600 } else { 60 });
+    }
+}
+
+/// The calls at which a kill could leave something half done.
+const CALLS: [&str; 5] = ["rename", "fsync", "symlink", "unlink", "mkdir"];
+
+/// Kills at the first, second, … call of a kind until the program gets through; gives how often.
+fn kill_at_every(call: &str, step: usize) -> usize {
+    let reference = Story::with_photos(4);
+    reference.ok(RUN);
+    for nth in (1..).step_by(step) {
+        let story = Story::with_photos(4);
+        let inject = format!("inject={call}:signal=KILL:when={nth}");
+        let trace = format!("trace={call}");
+        // With one thread and no thumbnails by others the n-th call is the program's n-th call.
+        let line = format!("{RUN} --threads 1");
+        let status = quiet(story.traced(&["-o", "/dev/null", "-e", &trace, "-e", &inject], &line)).status().unwrap();
+        story.assert_sound(&format!("{call} {nth}"));
+        story.ok(RUN);
+        assert!(results(&story) == results(&reference), "{call} {nth}");
+        assert!(story.read("out.png") == reference.read("out.png"), "{call} {nth}");
+        if status.success() {
+            return nth - 1;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn killed_at_every_rename() {
+    if can_trace() {
+        let kills = kill_at_every("rename", 1);
+        assert!(kills >= 8, "only {kills} renames");
+    }
+}
+
+#[test]
+fn killed_at_every_link_and_removal() {
+    for call in ["symlink", "unlink"].into_iter().filter(|_| can_trace()) {
+        assert!(kill_at_every(call, 1) > 0, "no {call}");
+    }
+}
+
+#[test]
+#[ignore = "long; scripts/soak.sh"]
+fn killed_at_every_sync_and_write() {
+    for call in CALLS.into_iter().chain(["write", "openat", "close"]).filter(|_| can_trace()) {
+        let kills = kill_at_every(call, 1);
+        crate::faults::tell(&format!("killed at {kills} {call}"));
+    }
+}
+
+/// A power cut keeps what was synced, in the order in which it was. So before a file gets its name its bytes have to be
+/// synced, and before anything else is named (that may refer to it) its folder.
+#[test]
+fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
+    if !can_trace() {
+        return;
+    }
+    let story = Story::with_photos(5);
+    let log = story.path("trace");
+    let options = ["-y", "-o", log.to_str().unwrap(), "-e", "trace=write,rename,symlink,fsync,mkdir"];
+    assert!(quiet(story.traced(&options, RUN)).status().unwrap().success());
+    let log = String::from_utf8(story.read("trace")).unwrap();
+    let place = |text: &str| story.path(text).canonicalize().unwrap_or_else(|_| story.path(text));
+    let mut synced: BTreeSet<PathBuf> = BTreeSet::new();
+    // Folders that hold a new name and are not synced yet.
+    let mut owed: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut names = 0;
+    for line in log.lines() {
+        let Some((call, rest)) = line.split_once(' ').and_then(|(_pid, call)| call.trim_start().split_once('(')) else {
+            continue;
+        };
+        let descriptor =
+            || rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| place(path));
+        let quoted: Vec<PathBuf> = rest.split('"').skip(1).step_by(2).map(PathBuf::from).collect();
+        match call {
+            "write" => drop(descriptor().map(|path| synced.remove(&path))),
+            "fsync" => {
+                let path = descriptor().unwrap();
+                owed.remove(&path);
+                synced.insert(path);
+            }
+            // A new folder is a name in the one above it.
+            "mkdir" if rest.ends_with("= 0") => {
+                let made = story.path("").canonicalize().unwrap().join(&quoted[0]);
+                if !made.starts_with(story.path("cache/thumbs")) {
+                    owed.insert(made.parent().unwrap().to_owned(), line.to_owned());
+                }
+            }
+            "rename" => {
+                let root = story.path("").canonicalize().unwrap();
+                let (from, to) = (root.join(&quoted[0]), root.join(&quoted[1]));
+                if to.starts_with(root.join("cache/thumbs")) {
+                    continue; // cheap to make again, and a torn one is noticed
+                }
+                names += 1;
+                let link = to.starts_with(root.join("cache/latest"));
+                assert!(link || synced.contains(&from), "not synced before it is named: {line}");
+                let folder = to.parent().unwrap().to_owned();
+                owed.remove(&folder);
+                assert!(owed.is_empty(), "named before {owed:?} was synced: {line}");
+                owed.insert(folder, line.to_owned());
+            }
+            _ => {}
+        }
+    }
+    assert!(owed.is_empty(), "never synced: {owed:?}");
+    // Six tables and their links, a shard and its part, what was seen, the sources, the picture.
+    assert!(names >= 16, "only {names} names");
+}
+
+/// A file that a power cut has torn (right name, wrong or missing bytes) is noticed as any damage is.
+#[test]
+fn torn_files_are_noticed() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    let before = results(&story);
+    for (path, bytes) in before.iter() {
+        let torn = [&bytes[..bytes.len() / 2 & !511], &vec![0; bytes.len() - (bytes.len() / 2 & !511)][..]].concat();
+        put(&story.path("cache").join(path), &torn);
+    }
+    story.put("photos/one-more.png", &png(&picture(70)));
+    let ran = story.run(RUN);
+    assert!(ran.code == 0 && ran.stderr.contains("was damaged"), "{}", ran.stderr);
+    std::fs::remove_file(story.path("photos/one-more.png")).unwrap();
+    story.run("verify");
+    story.ok(&format!("{RUN} --relayout"));
+    let after = results(&story);
+    assert!(before.iter().all(|(path, bytes)| path.starts_with("embed") || after.get(path) == Some(bytes)));
+}
