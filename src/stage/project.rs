@@ -18,6 +18,9 @@ use crate::tsne;
 /// Points whose neighbours are compared with those in the plane.
 const QUALITY_SAMPLE: usize = 1000;
 
+/// The input that the vectors are.
+const EMBED: &str = "embed";
+
 /// The fact that names the folder of the vectors: projections of one model can be compared.
 const VECTORS: &str = "vectors";
 
@@ -27,7 +30,7 @@ fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
         stage: ProjectRow::STAGE.into(),
         version: ProjectRow::FORMAT,
         params: serde_json::to_value(settings).expect("settings are plain data"),
-        inputs: BTreeMap::from([("embed".to_owned(), vectors)]),
+        inputs: BTreeMap::from([(EMBED.to_owned(), vectors)]),
     }
 }
 
@@ -45,7 +48,8 @@ pub struct Plan {
 /// # Errors
 /// When the index cannot be read.
 pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayout: bool) -> Result<Plan> {
-    let mut key = key(settings, index.header.content);
+    let vectors = index.header.content;
+    let mut key = key(settings, vectors);
     if settings.init != Init::Previous || relayout {
         return Ok(Plan { key, parent: None });
     }
@@ -58,9 +62,14 @@ pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayou
     let parent = ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).find(|earlier| {
         let header = &earlier.header;
         let alike = header.key.params == key.params && header.key.version == key.version;
+        // A projection of these very vectors was made by another run since the search for a current one.
+        let meanwhile = header.key.inputs.get(EMBED) == Some(&vectors);
         let rows = ProjectRow::from_batch(&earlier.batch).unwrap_or_default();
         let shared = rows.iter().filter(|row| names.contains(row.image.as_str())).count();
-        alike && header.facts.get(VECTORS) == Some(&folder) && 2 * shared >= rows.len().max(names.len()).max(1)
+        alike
+            && !meanwhile
+            && header.facts.get(VECTORS) == Some(&folder)
+            && 2 * shared >= rows.len().max(names.len()).max(1)
     });
     if let Some(parent) = &parent {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
