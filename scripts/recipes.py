@@ -20,6 +20,13 @@ total = duckdb.sql("select sum(cost) from 'cache/latest/assign.parquet'").fetcha
 noted = duckdb.sql("select decode(value) from parquet_kv_metadata('cache/latest/assign.parquet') where decode(key) = 'tsne_grid.fact.cost'").fetchall()[0][0]
 assert abs(total - float(noted)) < 1e-9, (total, noted)
 
+# Another model's vectors lie beside: a recipe takes those of the last run.
+shard = next(cache.glob("embed/*/*.parquet"))
+other = pd.read_parquet(shard)
+other["embedding"] = [vector[:10] for vector in other["embedding"]]
+(cache / "embed/another").mkdir()
+other.to_parquet(cache / "embed/another/shard.parquet")
+
 for page in pages:
     blocks = re.findall(r"```(sql|python|sh)\n(.*?)```", pathlib.Path(page).read_text(), re.S)
     assert blocks, f"{page} has recipes"
