@@ -226,7 +226,7 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 pub struct SearchArgs {
     /// What to look for, as a caption would say it: "a dog on a beach"
-    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(value_parser = words)]
     pub text: String,
     /// Pictures to show, the best first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -273,6 +273,10 @@ pub struct DemoArgs {
 /// `--embed-fit` is also `--fit`.
 pub fn command() -> clap::Command {
     Cli::command().mut_subcommand("embed", |embed| embed.mut_arg("embed_fit", |arg| arg.alias("fit")))
+}
+
+fn words(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("there is nothing to look for".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -320,7 +320,7 @@ impl App {
     fn search(&self, args: SearchArgs) -> Result<Answer> {
         let mut embed = self.settings()?.embed;
         if embed.model != text::MODEL {
-            embed = EmbedSettings { model: text::MODEL, ..EmbedSettings::default() };
+            embed = EmbedSettings { model: text::MODEL, fetch: embed.fetch, ..EmbedSettings::default() };
         }
         if let Some(weights) = args.weights {
             embed.weights = weights;

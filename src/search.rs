@@ -11,7 +11,6 @@ use crate::artifact::{Artifact, shards};
 use crate::config::EmbedSettings;
 use crate::model::Hub;
 use crate::model::text::{self, Space, Texts};
-use crate::report::Event;
 use crate::store::Store;
 
 /// A picture that was found.
@@ -39,8 +38,7 @@ pub fn search(store: &Store, hub: &Hub, settings: &EmbedSettings, text: &str, li
     let pictures = pictures(store)?;
     let params = params(store, hub, settings)?.with_context(|| none_there(store))?;
     let texts = Texts::load(settings, hub)?;
-    let warn = |text| hub.reporter.event(&Event::Warning(text));
-    rank(store, pictures, &params, &texts.embed(text)?, limit, warn)
+    rank(store, pictures, &params, &texts.embed(text)?, limit, |text| hub.warn(&text))
 }
 
 /// The last run's pictures.
@@ -56,10 +54,10 @@ pub fn pictures(store: &Store) -> Result<Vec<ImageRow>> {
 }
 
 /// The pictures by the angle between their vectors, which the model with these parameters gave, and
-/// `query`; all have length one. Pictures without a vector are counted aloud.
+/// `query`; all have length one. Pictures without a vector, and damaged shards, are told to `warn`.
 ///
 /// # Errors
-/// When a shard is damaged, or none of the pictures has a vector.
+/// When a shard cannot be read, or none of the pictures has a vector.
 pub fn rank(
     store: &Store,
     pictures: Vec<ImageRow>,
@@ -69,9 +67,10 @@ pub fn rank(
     warn: impl Fn(String),
 ) -> Result<Vec<Hit>> {
     let mut scores: HashMap<String, f32> = HashMap::new();
-    shards::visit_model(store, params, |image, vector| {
+    let score = |image: &str, vector: &[f32]| {
         scores.insert(image.to_owned(), vector.iter().zip(query).map(|(a, b)| a * b).sum());
-    })?;
+    };
+    shards::visit_model(store, params, score, &warn)?;
     let all = pictures.len();
     let mut found: Vec<(ImageRow, f32)> =
         pictures.into_iter().filter_map(|row| scores.get(&row.image).map(|&score| (row, score))).collect();
@@ -89,7 +88,7 @@ fn none_there(store: &Store) -> String {
     let (cache, model) = (store.root().display(), text::MODEL);
     format!(
         "no picture of the cache {cache} has a vector of {model} with the weights asked for; make them first: \
-         tsne-grid embed --model {model}"
+         tsne-grid embed --model {model} (or, if they were made with a file of weights, name it with --weights)"
     )
 }
 
@@ -101,9 +100,15 @@ fn hit(row: ImageRow, score: f32) -> Hit {
 fn params(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<Option<Value>> {
     let space = Space::of(settings, hub)?;
     for path in store.latest("embed.parquet").into_iter().chain(store.newest_first(EmbedRow::STAGE)) {
-        // What is damaged is none of this command's business.
-        let Ok(index) = store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode) else { continue };
-        let header = index.header;
+        let index = match store.read(&path) {
+            Ok(bytes) => Artifact::decode(bytes),
+            Err(error) => {
+                hub.warn(&error.to_string());
+                continue;
+            }
+        };
+        // What another version made is none of this command's business.
+        let Ok(Artifact { header, .. }) = index else { continue };
         let fact = |name| header.facts.get(name).map(String::as_str);
         if space.holds(&header.key.params, fact("repo").zip(fact("revision"))) {
             return Ok(Some(header.key.params));
@@ -115,12 +120,33 @@ fn params(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<Option<V
 /// One line a picture: score, path, caption.
 pub fn table(hits: &[Hit]) -> String {
     const WIDEST: usize = 60;
-    let width = hits.iter().map(|hit| hit.path.chars().count()).max().unwrap_or(0).min(WIDEST);
+    // A line break in a name would make a line that is no picture's.
+    let path = |hit: &Hit| hit.path.replace('\n', "\\n");
+    let width = hits.iter().map(|hit| path(hit).chars().count()).max().unwrap_or(0).min(WIDEST);
     let line = |hit: &Hit| {
         let caption = hit.caption.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
         let short: String = caption.chars().take(WIDEST).collect();
         let more = if short.len() < caption.len() { "…" } else { "" };
-        format!("{:.3}  {:width$}  {short}{more}", hit.score, hit.path).trim_end().to_owned()
+        format!("{:.3}  {:width$}  {short}{more}", hit.score, path(hit)).trim_end().to_owned()
     };
     hits.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_one_line_whatever_its_name() {
+        let hit = |path: &str, caption: &str| Hit {
+            score: 0.25,
+            path: path.into(),
+            source: "in".into(),
+            caption: Some(caption.into()),
+            image: "0".repeat(64),
+        };
+        let table = table(&[hit("a.png", "two\nlines"), hit("x\n0.999  best.png", "")]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines, ["0.250  a.png               two lines", "0.250  x\\n0.999  best.png"]);
+    }
 }

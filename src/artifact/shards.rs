@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::rows::{EmbedRow, Row};
 use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names, write_shard};
 use super::{Artifact, Header};
-use crate::store::{Digest, Durability, Key, Store};
+use crate::store::{Digest, Durability, Key, ReadError, Store};
 
 /// Raised when the columns of shards change.
 const FORMAT: u32 = 1;
@@ -268,17 +268,39 @@ pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
     Ok(Vectors { names, dim, values })
 }
 
-/// Calls `each` with every picture that a model has embedded, and its vector.
+/// Calls `each` with every picture that a model has embedded, and its vector. A damaged shard is put
+/// aside and its error given to `damaged`; a part that another run has sealed meanwhile is found
+/// again in its shard.
 ///
 /// # Errors
-/// When a shard is damaged.
-pub fn visit_model(store: &Store, params: &Value, mut each: impl FnMut(&str, &[f32])) -> Result<()> {
+/// When a shard cannot be read.
+pub fn visit_model(
+    store: &Store,
+    params: &Value,
+    mut each: impl FnMut(&str, &[f32]),
+    mut damaged: impl FnMut(String),
+) -> Result<()> {
     let folder = folder(params);
-    for name in store.names(&folder) {
-        let shard = read_shard(store.read(&store.root().join(&folder).join(name))?)?;
-        shard.names.iter().enumerate().for_each(|(i, image)| each(image, shard.row(i)));
+    let mut visited = BTreeSet::new();
+    loop {
+        let names = store.names(&folder).into_iter().filter(|name| !visited.contains(name));
+        let names: Vec<String> = names.collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            match store.read(&store.root().join(&folder).join(&name)) {
+                Ok(bytes) => {
+                    let shard = read_shard(bytes)?;
+                    shard.names.iter().enumerate().for_each(|(i, image)| each(image, shard.row(i)));
+                }
+                Err(error @ ReadError::Damaged { .. }) => damaged(format!("{error}; its pictures have no vector now")),
+                Err(error) if error.is_loss() => {}
+                Err(error) => return Err(error.into()),
+            }
+            visited.insert(name);
+        }
     }
-    Ok(())
 }
 
 /// Whether every shard that an index points at is there (by name: bytes are checked when read).

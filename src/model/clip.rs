@@ -11,24 +11,22 @@ use candle_transformers::models::clip::vision_model::{ClipVisionConfig, ClipVisi
 /// The text tower reads this many tokens, begin and end included.
 pub(super) const MAX_TOKENS: usize = 77;
 
-/// (n, 3, 224, 224) to (n, 512), each of length one: `image_embeds`.
+/// What the towers give, by the names that transformers has for them.
+pub(super) const IMAGES: &str = "image_embeds";
+pub(super) const TEXTS: &str = "text_embeds";
+
+/// (n, 3, 224, 224) to (n, 512), each of length one: [`IMAGES`].
 pub(super) fn image_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
-    images(tensors, &ClipVisionConfig::vit_base_patch32())
-}
-
-/// Token numbers (1, up to 77) to (1, 512) of length one: `text_embeds`.
-pub(super) fn text_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
-    texts(tensors, &ClipTextConfig::vit_base_patch32())
-}
-
-fn images(tensors: VarBuilder<'static>, config: &ClipVisionConfig) -> Result<Func<'static>> {
-    let tower = ClipVisionTransformer::new(tensors.pp("vision_model"), config)?;
+    let config = ClipVisionConfig::vit_base_patch32();
+    let tower = ClipVisionTransformer::new(tensors.pp("vision_model"), &config)?;
     let projection = linear_no_bias(config.embed_dim, config.projection_dim, tensors.pp("visual_projection"))?;
     Ok(Func::new(move |x| div_l2_norm(&projection.forward(&tower.forward(x)?)?)))
 }
 
-fn texts(tensors: VarBuilder<'static>, config: &ClipTextConfig) -> Result<Func<'static>> {
-    let tower = ClipTextTransformer::new(tensors.pp("text_model"), config)?;
+/// Token numbers (1, up to 77) to (1, 512) of length one: [`TEXTS`].
+pub(super) fn text_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
+    let config = ClipTextConfig::vit_base_patch32();
+    let tower = ClipTextTransformer::new(tensors.pp("text_model"), &config)?;
     let projection = linear_no_bias(config.embed_dim, config.projection_dim, tensors.pp("text_projection"))?;
     Ok(Func::new(move |x| div_l2_norm(&projection.forward(&tower.forward(x)?)?)))
 }

@@ -16,11 +16,11 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::remote::Remote;
-use super::table::Pretrained;
-use super::weights::{Layout, Wanted, canonical, from_file};
+use super::table::{CLIP_VIT_B32, Pretrained};
+use super::weights::{Wanted, from_file, gather};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
-use crate::report::{Event, Progress, Reporter};
+use crate::report::{Event, Reporter};
 use crate::store::{Lock, Store};
 
 /// The file that holds a network's weights.
@@ -99,7 +99,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub(super) fn remark(&self, text: &str) {
+    /// Tells the user.
+    pub fn warn(&self, text: &str) {
         self.reporter.event(&Event::Warning(text.to_owned()));
     }
 
@@ -132,7 +133,7 @@ impl Hub {
 
     fn open(&self, pin: &Pin) -> Result<Found<'_>> {
         if pin.sha256.is_empty() {
-            self.remark(&format!("{} of {} is unpinned: whatever the hub sends is used", pin.file, pin.repo));
+            self.warn(&format!("{} of {} is unpinned: whatever the hub sends is used", pin.file, pin.repo));
         }
         let local = Cache::from_env().repo(pin.repo());
         // By commit, as every client lays it down; or by the name of a branch.
@@ -143,7 +144,7 @@ impl Hub {
             if sound {
                 return Ok(Found::Here(path));
             }
-            self.remark(&format!("{} does not have the sha256 {}; it is not used", path.display(), pin.sha256));
+            self.warn(&format!("{} does not have the sha256 {}; it is not used", path.display(), pin.sha256));
         }
         if self.offline {
             bail!("{}", self.not_to_be_had(pin, "--offline was given"));
@@ -183,30 +184,29 @@ impl Hub {
 
     /// Only the wanted tensors, in ranges.
     fn tensors(&self, remote: &Remote<'_>, size: u64, wanted: &[Wanted]) -> Result<Vec<u8>> {
-        let read = |from: u64, count: u64, bar: Option<&dyn Progress>| {
+        let bar = self.reporter.bar("fetching weights", wanted.iter().map(Wanted::size).sum(), true);
+        gather(wanted, |from, count| {
             let end = from.checked_add(count).filter(|&end| end <= size);
             ensure!(end.is_some(), "the weights file has {size} bytes, but its header speaks of more");
-            remote.read(from, count, bar)
-        };
-        let layout = Layout::read(|from, count| read(from, count, None))?;
-        let ranges: Vec<(u64, u64)> = wanted.iter().map(|tensor| layout.range(tensor)).collect::<Result<_>>()?;
-        let bar = self.reporter.bar("fetching weights", ranges.iter().map(|r| r.1).sum(), true);
-        let tensors = ranges.into_iter().map(|(from, count)| read(from, count, Some(&*bar)));
-        canonical(wanted, &tensors.collect::<Result<Vec<_>>>()?)
+            remote.read(from, count, &*bar)
+        })
     }
 
     /// One breath: what is missing, its sha256, where it belongs, and what works without it.
     fn not_to_be_had(&self, pin: &Pin, why: &str) -> String {
+        let (what, are, place) = match pin.file {
+            WEIGHTS => ("weights", "are", "Put the file anywhere and name it with --weights FILE"),
+            _ => ("vocabulary", "is", "Put the file beside the weights and name those with --weights FILE"),
+        };
+        // Whoever asks for the model that knows texts is not helped by one that knows none.
+        let else_way =
+            if pin.model == CLIP_VIT_B32.name { "" } else { ", or use --model scattering, which needs none" };
+        let sha256 = if pin.sha256.is_empty() { "unpinned" } else { &pin.sha256 };
         format!(
-            "the weights of {} are not here and cannot be fetched ({why}).\n\
-             Needed: {} of {} at {}, sha256 {}.\n\
-             Put the file anywhere and name {} with --weights FILE, or use --model scattering, which needs none.",
-            pin.model,
-            pin.file,
-            pin.repo,
-            pin.revision,
-            if pin.sha256.is_empty() { "unpinned" } else { &pin.sha256 },
-            if pin.file == WEIGHTS { "it" } else { "the weights beside it" },
+            "the {what} of {} {are} not here and cannot be fetched ({why}).\n\
+             Needed: {} of {} at {}, sha256 {sha256}.\n\
+             {place}{else_way}.",
+            pin.model, pin.file, pin.repo, pin.revision,
         )
     }
 }
@@ -226,13 +226,10 @@ fn whole(remote: &Remote<'_>, pin: &Pin) -> Result<Vec<u8>> {
 
 /// The wanted tensors out of the whole file.
 fn parts(whole: &[u8], wanted: &[Wanted]) -> Result<Vec<u8>> {
-    let part = |from: u64, count: u64| -> Result<Vec<u8>> {
+    gather(wanted, |from, count| {
         let range = from as usize..from.saturating_add(count) as usize;
         Ok(whole.get(range).context("the weights file is shorter than its header says")?.to_vec())
-    };
-    let layout = Layout::read(part)?;
-    let tensors = wanted.iter().map(|tensor| layout.range(tensor).and_then(|(from, count)| part(from, count)));
-    canonical(wanted, &tensors.collect::<Result<Vec<_>>>()?)
+    })
 }
 
 fn api() -> Result<Api> {

@@ -43,15 +43,13 @@ impl<'a> Remote<'a> {
     }
 
     /// `count` bytes from `from`; exactly as many, or an error.
-    pub(super) fn read(&self, from: u64, count: u64, bar: Option<&dyn Progress>) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, from: u64, count: u64, bar: &dyn Progress) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < count {
             self.go_on()?;
             let at = from + bytes.len() as u64;
             let piece = self.piece(at, RANGE_BYTES.min(count - bytes.len() as u64))?;
-            if let Some(bar) = bar {
-                bar.advance(piece.len() as u64);
-            }
+            bar.advance(piece.len() as u64);
             bytes.extend(piece);
         }
         Ok(bytes)

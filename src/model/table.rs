@@ -91,7 +91,7 @@ pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
     dim: 512,
     batch: 16,
     version: 1,
-    network: Network::Fixed { output: "image_embeds", build: clip::image_tower },
+    network: Network::Fixed { output: clip::IMAGES, build: clip::image_tower },
 };
 
 /// Oquab et al. 2023, arXiv:2304.07193; prepared as for its authors' evaluations.

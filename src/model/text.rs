@@ -1,6 +1,6 @@
 //! Texts to vectors, in the space of CLIP's pictures.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use candle_core::{Device, Tensor};
 use candle_nn::{Func, Module};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 use super::clip::{self, MAX_TOKENS};
 use super::hub::{Hub, Pin};
 use super::table::CLIP_VIT_B32;
-use super::weights::{Weights, keep, wanted};
+use super::weights::{Weights, fetched, keep, key, wanted};
 use crate::config::{EmbedSettings, ModelName};
 
 /// The model whose pictures can be found by text.
@@ -17,36 +17,44 @@ pub const MODEL: ModelName = ModelName::Clip;
 /// The file with its vocabulary, and the sha256 of the one at the pinned commit.
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_SHA256: &str = "b556ac8c99757ffb677208af34bc8c6721572114111a6e0aaf5fa69ff0b8d842";
-/// What the text tower gives.
-const OUTPUT: &str = "text_embeds";
 
 /// The space of the text tower that the settings name: which vectors of pictures are in it.
-pub struct Space {
-    /// Of a weights file only its tensors say what it is.
-    file: Option<Value>,
-    /// Of the hub the commit does.
-    pin: Pin,
+pub struct Space<'a> {
+    hub: &'a Hub,
+    of: Origin,
 }
 
-impl Space {
+/// What tells that space.
+enum Origin {
+    /// The image tower of a weights file, by what enters the keys of its vectors.
+    File(Value),
+    /// A file of a commit at the hub.
+    Hub(Pin),
+}
+
+impl<'a> Space<'a> {
     /// Reads the weights file, if the settings name one.
     ///
     /// # Errors
     /// When it cannot be read, or the settings name a repository without a sha256.
-    pub fn of(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
-        let file = match settings.weights.as_os_str().is_empty() {
-            true => None,
-            false => Some(super::choose(settings, hub)?.params["weights"].clone()),
+    pub fn of(settings: &EmbedSettings, hub: &'a Hub) -> Result<Self> {
+        let of = match settings.weights.as_os_str().is_empty() {
+            true => Origin::Hub(Pin::of(&CLIP_VIT_B32, settings)?),
+            false => Origin::File(super::choose(settings, hub)?.params["weights"].clone()),
         };
-        Ok(Self { file, pin: Pin::of(&CLIP_VIT_B32, settings)? })
+        Ok(Self { hub, of })
     }
 
     /// Whether vectors with these parameters are in it, whose index says this of their origin
-    /// (repository and commit).
+    /// (repository and commit). An index keeps the origin of its first run; others may have come to
+    /// the same numbers by the hub, whose image tower then lies in `models/`.
     pub fn holds(&self, params: &Value, origin: Option<(&str, &str)>) -> bool {
-        let same_weights = match &self.file {
-            Some(digest) => params["weights"] == *digest,
-            None => origin == Some((&*self.pin.repo, &*self.pin.revision)),
+        let fetched = |pin| fetched(&CLIP_VIT_B32, clip::IMAGES, pin, self.hub).map(|digest| digest.to_string());
+        let same_weights = match &self.of {
+            Origin::File(digest) => params["weights"] == *digest,
+            Origin::Hub(pin) => {
+                origin == Some((&*pin.repo, &*pin.revision)) || params["weights"].as_str() == fetched(pin).as_deref()
+            }
         };
         params["model"] == CLIP_VIT_B32.name && same_weights
     }
@@ -65,7 +73,7 @@ impl Texts {
     /// # Errors
     /// When they are not to be had, or are not what they should be.
     pub fn load(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
-        let weights = Weights::find(&CLIP_VIT_B32, OUTPUT, &wanted(clip::text_tower)?, settings, hub)?;
+        let weights = Weights::find(&CLIP_VIT_B32, clip::TEXTS, &wanted(clip::text_tower)?, settings, hub)?;
         let tokenizer = tokenizer(&vocabulary(settings, hub)?)?;
         Ok(Self { tokenizer, tower: clip::text_tower(weights.builder()?)? })
     }
@@ -73,11 +81,13 @@ impl Texts {
     /// The vector of a text, of length one. What is longer than 77 tokens is cut.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or the weights are so far off that a number is not finite.
     pub fn embed(&self, text: &str) -> Result<Vec<f32>> {
         let tokens = tokens(&self.tokenizer, text)?;
         let tokens = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
-        Ok(self.tower.forward(&tokens)?.flatten_all()?.to_vec1()?)
+        let vector: Vec<f32> = self.tower.forward(&tokens)?.flatten_all()?.to_vec1()?;
+        ensure!(vector.iter().all(|x| x.is_finite()), "the weights give a vector that is not finite for this text");
+        Ok(vector)
     }
 }
 
@@ -88,7 +98,8 @@ fn vocabulary(settings: &EmbedSettings, hub: &Hub) -> Result<Vec<u8>> {
         return Ok(fs_err::read(beside)?);
     }
     let pin = Pin::of(&CLIP_VIT_B32, settings)?.beside(&CLIP_VIT_B32, TOKENIZER, TOKENIZER_SHA256);
-    let (path, _) = keep(hub, CLIP_VIT_B32.name, "tokenizer", json!({"pin": pin}), "json", || hub.file(&pin))?;
+    let key = key("tokenizer", json!({"pin": pin}));
+    let (path, _) = keep(hub, CLIP_VIT_B32.name, &key, "json", || hub.file(&pin))?;
     Ok(hub.models.read(&path)?)
 }
 

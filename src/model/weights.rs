@@ -16,11 +16,11 @@ use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use safetensors::tensor::{Dtype, Metadata, TensorView};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::hub::{Hub, Pin};
 use super::table::{Build, Pretrained};
-use crate::config::EmbedSettings;
+use crate::config::{EmbedSettings, Fetch};
 use crate::store::{Digest, Durability, Key};
 
 /// A safetensors header larger than this is no header.
@@ -58,9 +58,8 @@ impl Weights {
             return Ok(Self { digest: Digest::of(&bytes), origin: Vec::new(), place: Place::Held(bytes) });
         }
         let pin = Pin::of(row, settings)?;
-        let params = serde_json::json!({"pin": pin, "layer": output, "fetch": settings.fetch});
-        let (path, digest) =
-            keep(hub, row.name, "weights", params, "safetensors", || hub.obtain(&pin, settings.fetch, wanted))?;
+        let key = key("weights", params(&pin, output, settings.fetch));
+        let (path, digest) = keep(hub, row.name, &key, "safetensors", || hub.obtain(&pin, settings.fetch, wanted))?;
         let origin = vec![("repo".into(), pin.repo.clone()), ("revision".into(), pin.revision.clone())];
         Ok(Self { digest, origin, place: Place::Kept(hub.clone(), path) })
     }
@@ -86,27 +85,42 @@ impl Weights {
     }
 }
 
-/// The file that `params` determine under `models/<folder>/`, and its digest; `obtain` is asked if it
-/// is not there yet.
+/// The digest of a network's weights of this pin, if they were fetched before.
+pub(super) fn fetched(row: &Pretrained, output: &str, pin: &Pin, hub: &Hub) -> Option<Digest> {
+    [Fetch::Tensors, Fetch::File].into_iter().find_map(|fetch| {
+        let (_, digest) = kept(hub, row.name, &key("weights", params(pin, output, fetch)))?;
+        Some(digest)
+    })
+}
+
+fn params(pin: &Pin, output: &str, fetch: Fetch) -> Value {
+    json!({"pin": pin, "layer": output, "fetch": fetch})
+}
+
+/// The key of what is kept under `models/`.
+pub(super) fn key(stage: &str, params: Value) -> Digest {
+    Key { stage: stage.into(), version: 1, params, inputs: BTreeMap::new() }.digest()
+}
+
+/// The file with this key under `models/<folder>/`, and its digest; `obtain` is asked if it is not
+/// there yet.
 pub(super) fn keep(
     hub: &Hub,
     folder: &str,
-    stage: &str,
-    params: Value,
+    key: &Digest,
     suffix: &str,
     obtain: impl FnOnce() -> Result<Vec<u8>>,
 ) -> Result<(PathBuf, Digest)> {
-    let key = Key { stage: stage.into(), version: 1, params, inputs: BTreeMap::new() }.digest();
-    if let Some(found) = kept(hub, folder, &key) {
+    if let Some(found) = kept(hub, folder, key) {
         return Ok(found);
     }
     // Whoever waited here finds what the other has fetched.
     let _lock = hub.lock()?;
-    if let Some(found) = kept(hub, folder, &key) {
+    if let Some(found) = kept(hub, folder, key) {
         return Ok(found);
     }
     let bytes = obtain()?;
-    let published = hub.models.publish(folder, &key, suffix, Durability::Synced, &bytes);
+    let published = hub.models.publish(folder, key, suffix, Durability::Synced, &bytes);
     Ok((published.context("cannot keep the weights under models/")?, Digest::of(&bytes)))
 }
 
@@ -117,7 +131,7 @@ fn kept(hub: &Hub, folder: &str, key: &Digest) -> Option<(PathBuf, Digest)> {
     match hub.models.read(&path) {
         Ok(bytes) => Some((path, Digest::of(&bytes))),
         Err(error) => {
-            hub.remark(&format!("{error}; fetching the weights again"));
+            hub.warn(&format!("{error}; fetching the weights again"));
             None
         }
     }
@@ -130,6 +144,13 @@ pub(super) struct Wanted {
     pub(super) names: Vec<String>,
     /// Its shape, or any other of the same number of elements with the same first side.
     pub(super) shape: Vec<usize>,
+}
+
+impl Wanted {
+    /// Bytes of its numbers.
+    pub(super) fn size(&self) -> u64 {
+        4 * self.shape.iter().product::<usize>() as u64
+    }
 }
 
 /// What a network asks for while it is built, in its order: there is no second list to keep.
@@ -162,7 +183,7 @@ impl SimpleBackend for Asked {
 }
 
 /// Where tensors are in a safetensors file.
-pub(super) struct Layout {
+struct Layout {
     /// Position of the first tensor's bytes.
     start: u64,
     metadata: Metadata,
@@ -170,7 +191,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Reads the header: its length, then itself. `read(from, length)` gives a range of the file.
-    pub(super) fn read(mut read: impl FnMut(u64, u64) -> Result<Vec<u8>>) -> Result<Self> {
+    fn read(mut read: impl FnMut(u64, u64) -> Result<Vec<u8>>) -> Result<Self> {
         let first = read(0, 8)?;
         let length = u64::from_le_bytes(first.as_slice().try_into().context("the file is shorter than 8 bytes")?);
         if length > MAX_HEADER_BYTES {
@@ -188,7 +209,7 @@ impl Layout {
     }
 
     /// The range of a tensor's bytes in the file.
-    pub(super) fn range(&self, wanted: &Wanted) -> Result<(u64, u64)> {
+    fn range(&self, wanted: &Wanted) -> Result<(u64, u64)> {
         let info = wanted.names.iter().find_map(|name| self.metadata.info(name));
         let name = &wanted.names[0];
         let info = info.with_context(|| format!("there is no tensor {name}"))?;
@@ -197,17 +218,26 @@ impl Layout {
         ensure!(same, "{name} has shape {:?}; it should have {:?}", info.shape, wanted.shape);
         ensure!(info.dtype == Dtype::F32, "{name} is {:?}; only F32 is read", info.dtype);
         let (from, to) = info.data_offsets;
-        let size = 4 * wanted.shape.iter().product::<usize>();
+        let size = wanted.size();
         ensure!(
-            to.checked_sub(from) == Some(size),
+            to.checked_sub(from).map(|bytes| bytes as u64) == Some(size),
             "{name} has {from}..{to} for its bytes; it should have {size} bytes"
         );
-        Ok((self.start + from as u64, size as u64))
+        Ok((self.start + from as u64, size))
     }
 }
 
+/// The canonical file out of a safetensors file of which `read(from, length)` gives a range. What is not as wanted is
+/// found before the first tensor is read.
+pub(super) fn gather(wanted: &[Wanted], mut read: impl FnMut(u64, u64) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let layout = Layout::read(&mut read)?;
+    let ranges: Vec<(u64, u64)> = wanted.iter().map(|tensor| layout.range(tensor)).collect::<Result<_>>()?;
+    let tensors = ranges.into_iter().map(|(from, count)| read(from, count));
+    canonical(wanted, &tensors.collect::<Result<Vec<_>>>()?)
+}
+
 /// The canonical file of tensors whose bytes are given in the order of `wanted`.
-pub(super) fn canonical(wanted: &[Wanted], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
+fn canonical(wanted: &[Wanted], bytes: &[Vec<u8>]) -> Result<Vec<u8>> {
     for (tensor, bytes) in wanted.iter().zip(bytes) {
         let (numbers, _) = bytes.as_chunks();
         let finite = numbers.iter().all(|&number| f32::from_le_bytes(number).is_finite());
@@ -225,7 +255,7 @@ pub(super) fn canonical(wanted: &[Wanted], bytes: &[Vec<u8>]) -> Result<Vec<u8>>
 pub(super) fn from_file(path: &Path, wanted: &[Wanted]) -> Result<Vec<u8>> {
     let mut file = fs_err::File::open(path)?;
     let length = file.metadata()?.len();
-    let mut read = |from: u64, count: u64| -> Result<Vec<u8>> {
+    let read = |from: u64, count: u64| -> Result<Vec<u8>> {
         let end = from.checked_add(count).filter(|&end| end <= length);
         ensure!(end.is_some(), "it ends after {length} bytes, but more are needed: it was cut, or is not safetensors");
         file.seek(SeekFrom::Start(from))?;
@@ -233,15 +263,7 @@ pub(super) fn from_file(path: &Path, wanted: &[Wanted]) -> Result<Vec<u8>> {
         file.read_exact(&mut bytes)?;
         Ok(bytes)
     };
-    let layout = Layout::read(&mut read)?;
-    let tensors: Vec<Vec<u8>> = wanted
-        .iter()
-        .map(|tensor| {
-            let (from, count) = layout.range(tensor)?;
-            read(from, count)
-        })
-        .collect::<Result<_>>()?;
-    canonical(wanted, &tensors)
+    gather(wanted, read)
 }
 
 #[cfg(test)]

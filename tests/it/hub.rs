@@ -283,6 +283,8 @@ fn search_fetches_the_other_half_and_the_vocabulary() {
     let story = two_drawings();
     let table = format!("[embed]\nmodel = \"clip-vit-base-patch32\"\nrepo = \"me/clip\"\nsha256 = \"{etag}\"\n");
     story.put("pipeline.toml", table.as_bytes());
+    // The index is first made with a file, and names no origin; from the hub come the same numbers.
+    story.ok(&format!("embed in --weights {}", formula::weights("clip-vit-base-patch32").display()));
     let ran = hub.embed(&story, "");
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let pictures = hub.sent.load(Ordering::SeqCst);

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use tsne_grid::artifact::rows::EmbedRow;
+
 use crate::driver::{Story, png, put};
 use crate::formula::weights;
 use crate::vgg16::{assert_near, drawing, two_drawings, vectors};
@@ -139,5 +141,20 @@ fn pictures_are_found_by_text() {
     assert!(ran.stderr.contains("1 of 3 pictures have no vector"), "{}", ran.stderr);
     // With the hub's weights these are not comparable.
     assert!(search("").stderr.contains("has a vector of clip-vit-base-patch32 with the weights asked for"));
-    assert_eq!(story.command("search").arg("").output().unwrap().status.code(), Some(2));
+    for blank in ["", " \n\u{a0}"] {
+        assert_eq!(story.command("search").arg(blank).output().unwrap().status.code(), Some(2));
+    }
+
+    // A damaged shard costs its own pictures only, and says so.
+    assert_eq!(embedded(&story, MODEL, ""), 1);
+    let row = story.latest::<EmbedRow>().remove(0);
+    let folders = std::fs::read_dir(story.path("cache/embed")).unwrap().map(|entry| entry.unwrap().path());
+    let shard = folders.map(|folder| folder.join(&row.shard)).find(|path| path.is_file()).unwrap();
+    let mut bytes = std::fs::read(&shard).unwrap();
+    bytes[100] ^= 1;
+    put(&shard, &bytes);
+    for expected in ["was damaged", "of 3 pictures have no vector"] {
+        let ran = search(&flags);
+        assert!(ran.code == 0 && ran.stderr.contains(expected), "{}", ran.stderr);
+    }
 }
