@@ -5,7 +5,7 @@
 //! of `table`; CLIP's other half, from texts to vectors, is [`text`].
 
 mod clip;
-mod conv;
+pub mod conv;
 mod dinov2;
 mod hub;
 mod network;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
@@ -28,6 +28,12 @@ pub(super) const BLOCKS: [&[(usize, usize, usize)]; 5] = [
     &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
     &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
 ];
+
+/// The processor's vectors that the convolutions use: the widest, or those that the variable names.
+fn level() -> Result<Level> {
+    let name = std::env::var("TSNE_GRID_SIMD").ok();
+    Level::choose(name.as_deref()).map_err(|error| anyhow!("TSNE_GRID_SIMD: {error}"))
+}
 
 /// Length of the vectors that these settings give.
 pub(super) fn dim(settings: &EmbedSettings) -> usize {
@@ -71,7 +77,7 @@ impl Convolutions {
         }
         let convolutions: Vec<Convolution<'_>> =
             weights.iter().map(|(weight, bias, pool)| Convolution { weight, bias, pool: *pool }).collect();
-        Ok(Self::Fused(Box::new(Trunk::new(Level::choose(), &convolutions))))
+        Ok(Self::Fused(Box::new(Trunk::new(level()?, &convolutions))))
     }
 
     fn layers(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {

@@ -23,20 +23,22 @@ use scratch::Scratch;
 use simd::{BLOCK, Block};
 use winograd::Winograd;
 
-pub(crate) use simd::Level;
+pub use simd::Level;
 
-/// A convolution as it is stored: `weight` is (outputs, inputs, 3, 3), `bias` is (outputs).
+/// A convolution as it is stored.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Convolution<'a> {
-    pub(crate) weight: &'a [f32],
-    pub(crate) bias: &'a [f32],
+pub struct Convolution<'a> {
+    /// (outputs, inputs, 3, 3).
+    pub weight: &'a [f32],
+    /// (outputs).
+    pub bias: &'a [f32],
     /// Whether 2×2 maximum pooling follows.
-    pub(crate) pool: bool,
+    pub pool: bool,
 }
 
 /// Convolutions in a row, with their weights in the layout of the kernels.
 #[derive(Debug)]
-pub(crate) struct Trunk {
+pub struct Trunk {
     first: Direct,
     /// Layers that a picture goes through alone, while its maps are in the cache.
     narrow: Vec<Winograd>,
@@ -58,7 +60,7 @@ struct Memory {
 
 impl Trunk {
     /// Brings the weights into their layout: 4 times their size. The first convolution must not pool.
-    pub(crate) fn new(level: Level, convolutions: &[Convolution<'_>]) -> Self {
+    pub fn new(level: Level, convolutions: &[Convolution<'_>]) -> Self {
         let (first, others) = convolutions.split_first().expect("a trunk has a layer");
         assert!(!first.pool, "the first layer does not pool");
         let winograd = |c: &Convolution<'_>| Winograd::new(level, c.weight, c.bias, c.pool);
@@ -69,14 +71,14 @@ impl Trunk {
     }
 
     /// (images, channels, height, width) of what comes out for pictures of this size.
-    pub(crate) fn output(&self, [images, height, width]: [usize; 3]) -> [usize; 4] {
+    pub fn output(&self, [images, height, width]: [usize; 3]) -> [usize; 4] {
         let maps = self.first.output(images, height, width);
         let maps = self.narrow.iter().chain(&self.wide).fold(maps, |maps, layer| layer.output(&maps));
         [images, self.channels, maps.height, maps.width]
     }
 
     /// What comes out for `planes`, (images, inputs, height, width).
-    pub(crate) fn forward(&self, planes: &[f32], [images, height, width]: [usize; 3]) -> Vec<f32> {
+    pub fn forward(&self, planes: &[f32], [images, height, width]: [usize; 3]) -> Vec<f32> {
         // In one job of the pool: entering it for every layer costs more than the smallest layers.
         rayon::scope(|_| {
             let memory = &mut *self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,3 +131,6 @@ fn unblocked(maps: &Maps, blocks: &[Block], channels: usize) -> Vec<f32> {
     }
     planes
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! The processor's vectors, behind one small trait, and the choice between them at run time.
 //!
-//! All kernels are written once, over [`Simd`], and compiled for each of [`Level`]. The only unsafe
-//! code of the network is in here: the calls of vector instructions. Two things make them sound.
-//! A value of [`Avx2`] or [`Avx512`] exists only after the processor was asked; and the only memory
-//! they touch is a [`Block`], through a reference, at a place that is checked.
-#![allow(unsafe_code, reason = "vector instructions; see above")]
+//! All kernels are written once, over [`Simd`], and compiled for each of [`Level`]. [`Portable`] is
+//! the plain meaning of it; the vector instructions of x86-64 are in [`x86`].
 
-use std::fmt;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "x86_64")]
+use x86::{Avx2, Avx512};
 
 /// Numbers in a [`Block`].
 pub(super) const BLOCK: usize = 16;
@@ -21,6 +22,8 @@ pub(super) struct Block(pub(super) [f32; BLOCK]);
 pub(super) trait Simd: Copy + Send + Sync {
     /// [`Self::LANES`] numbers.
     type Vector: Copy;
+    /// What the level is called.
+    const NAME: &'static str;
     /// Numbers in a vector.
     const LANES: usize;
     /// Vectors in a block.
@@ -31,6 +34,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// the operands.
     const ROWS: usize;
 
+    /// Computes `task` with the instructions of this level.
+    fn vectorize(self, task: impl Task);
     /// The same number everywhere.
     fn splat(self, number: f32) -> Self::Vector;
     /// A part of a block.
@@ -60,7 +65,10 @@ pub(super) trait Task {
 
 /// A set of vector instructions that this processor has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Level {
+pub struct Level(Kind);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
     /// 16 lanes.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
@@ -71,79 +79,91 @@ pub(crate) enum Level {
     Portable(Portable),
 }
 
+/// `$body` with `$simd` bound to the token of a level.
+macro_rules! with_simd {
+    ($level:expr, $simd:ident => $body:expr) => {
+        match $level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512($simd) => $body,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2($simd) => $body,
+            Kind::Portable($simd) => $body,
+        }
+    };
+}
+
 impl Level {
     /// All that this processor has, the fastest first.
-    pub(crate) fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let mut levels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            levels.extend(Avx512::detect().map(Self::Avx512));
-            levels.extend(Avx2::detect().map(Self::Avx2));
+            levels.extend(Avx512::detect().map(Kind::Avx512));
+            levels.extend(Avx2::detect().map(Kind::Avx2));
         }
-        levels.push(Self::Portable(Portable));
-        levels
+        levels.push(Kind::Portable(Portable));
+        levels.into_iter().map(Self).collect()
     }
 
-    /// The fastest.
-    pub(crate) fn choose() -> Self {
-        Self::all()[0]
+    /// The one of this name, or the fastest.
+    ///
+    /// # Errors
+    /// When the processor has none of that name.
+    pub fn choose(name: Option<&str>) -> Result<Self, String> {
+        let all = Self::all();
+        let Some(name) = name else { return Ok(all[0]) };
+        all.iter().copied().find(|level| level.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|level| level.name()).collect();
+            format!("this processor has no vectors called {name}, only {}", names.join(", "))
+        })
+    }
+
+    /// Its name: avx512, avx2 or portable.
+    pub fn name(self) -> &'static str {
+        with_simd!(self, simd => name_of(simd))
     }
 
     /// Computes `task` at this level.
     pub(super) fn run(self, task: impl Task) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => simd.run(task),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => simd.run(task),
-            Self::Portable(simd) => task.run(simd),
-        }
+        with_simd!(self, simd => simd.vectorize(task));
     }
 
     /// [`Simd::PANEL`] of it.
     pub(super) fn panel(self) -> usize {
-        self.shape().0
+        with_simd!(self, simd => panel_of(simd))
     }
 
     /// [`Simd::ROWS`] of it.
     pub(super) fn rows(self) -> usize {
-        self.shape().1
-    }
-
-    fn shape(self) -> (usize, usize) {
-        fn of<S: Simd>(_: S) -> (usize, usize) {
-            (S::PANEL, S::ROWS)
-        }
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(simd) => of(simd),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => of(simd),
-            Self::Portable(simd) => of(simd),
-        }
+        with_simd!(self, simd => rows_of(simd))
     }
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => "avx512",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => "avx2",
-            Self::Portable(_) => "portable",
-        })
-    }
+fn name_of<S: Simd>(_: S) -> &'static str {
+    S::NAME
+}
+
+fn panel_of<S: Simd>(_: S) -> usize {
+    S::PANEL
+}
+
+fn rows_of<S: Simd>(_: S) -> usize {
+    S::ROWS
 }
 
 /// Plain arrays.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Portable;
+pub(super) struct Portable;
 
 impl Simd for Portable {
     type Vector = [f32; 8];
+    const NAME: &'static str = "portable";
     const LANES: usize = 8;
     const ROWS: usize = 3;
+
+    fn vectorize(self, task: impl Task) {
+        task.run(self);
+    }
 
     #[inline(always)]
     fn splat(self, number: f32) -> Self::Vector {
@@ -184,128 +204,4 @@ impl Simd for Portable {
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::{Block, Simd, Task};
-
-    /// A level of x86-64: its token, its vector, its instructions, its register tile.
-    macro_rules! level {
-        ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $features:literal, [$($feature:tt),*],
-         $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul_add:ident, $max:ident) => {
-            /// A sign that the processor has these instructions.
-            #[derive(Clone, Copy, Debug)]
-            pub(crate) struct $name(());
-
-            impl $name {
-                /// The sign, if the processor has them.
-                pub(super) fn detect() -> Option<Self> {
-                    ($(is_x86_feature_detected!($feature))&&*).then_some(Self(()))
-                }
-
-                /// Computes `task` with them.
-                pub(super) fn run(self, task: impl Task) {
-                    #[target_feature(enable = $features)]
-                    fn inner(simd: $name, task: impl Task) {
-                        task.run(simd);
-                    }
-                    // SAFETY: `self` exists, so the processor has the features.
-                    unsafe { inner(self, task) }
-                }
-            }
-
-            impl Simd for $name {
-                type Vector = $vector;
-                const LANES: usize = $lanes;
-                const ROWS: usize = $rows;
-
-                #[inline(always)]
-                fn splat(self, number: f32) -> Self::Vector {
-                    // SAFETY: `self` exists, so the processor has the instruction.
-                    unsafe { $splat(number) }
-                }
-
-                #[inline(always)]
-                fn load(self, from: &Block, part: usize) -> Self::Vector {
-                    let numbers = &from.0[part * $lanes..][..$lanes];
-                    // SAFETY: as above; the slice has as many numbers as are read.
-                    unsafe { $load(numbers.as_ptr()) }
-                }
-
-                #[inline(always)]
-                fn store(self, vector: Self::Vector, to: &mut Block, part: usize) {
-                    let numbers = &mut to.0[part * $lanes..][..$lanes];
-                    // SAFETY: as above; the slice has as many numbers as are written.
-                    unsafe { $store(numbers.as_mut_ptr(), vector) }
-                }
-
-                #[inline(always)]
-                fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-                    // SAFETY: `self` exists, so the processor has the instruction.
-                    unsafe { $add(a, b) }
-                }
-
-                #[inline(always)]
-                fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-                    // SAFETY: as above.
-                    unsafe { $sub(a, b) }
-                }
-
-                #[inline(always)]
-                fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
-                    // SAFETY: as above.
-                    unsafe { $mul_add(a, b, c) }
-                }
-
-                #[inline(always)]
-                fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-                    // SAFETY: as above.
-                    unsafe { $max(a, b) }
-                }
-
-                #[inline(always)]
-                fn prefetch(self, block: &Block) {
-                    // SAFETY: every x86-64 has the instruction; it reads nothing that the program sees.
-                    unsafe { _mm_prefetch::<_MM_HINT_T1>(block.0.as_ptr().cast()) }
-                }
-            }
-        };
-    }
-
-    level!(
-        Avx2,
-        __m256,
-        8,
-        6,
-        "avx2,fma",
-        ["avx2", "fma"],
-        _mm256_set1_ps,
-        _mm256_loadu_ps,
-        _mm256_storeu_ps,
-        _mm256_add_ps,
-        _mm256_sub_ps,
-        _mm256_fmadd_ps,
-        _mm256_max_ps
-    );
-    level!(
-        Avx512,
-        __m512,
-        16,
-        12,
-        "avx512f",
-        ["avx512f"],
-        _mm512_set1_ps,
-        _mm512_loadu_ps,
-        _mm512_storeu_ps,
-        _mm512_add_ps,
-        _mm512_sub_ps,
-        _mm512_fmadd_ps,
-        _mm512_max_ps
-    );
 }

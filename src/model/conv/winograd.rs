@@ -59,15 +59,21 @@ impl Winograd {
         let (inputs, width) = (blocks(from), level.panel() * BLOCK);
         let panels = to.div_ceil(width);
         let mut weights = vec![Block::default(); panels * POINTS_APART * inputs * width];
-        let panel_length = weights.len() / panels;
-        weights.par_chunks_mut(panel_length).enumerate().for_each(|(panel, weights)| {
-            let point_length = panel_length / POINTS_APART;
+        let point_length = inputs * width;
+        weights.par_chunks_mut(POINTS_APART * point_length).enumerate().for_each(|(panel, weights)| {
             for input in 0..from {
-                for (at, output) in (panel * width..to.min((panel + 1) * width)).enumerate() {
-                    let number = input * width + at;
-                    let transformed = transform::weights(&kernels[output * from + input]);
-                    for (point, weight) in transformed.into_iter().enumerate() {
-                        weights[point * point_length + number / BLOCK].0[number % BLOCK] = weight;
+                for block in 0..level.panel() {
+                    let first = (panel * level.panel() + block) * BLOCK;
+                    let mut points = [Block::default(); POINTS];
+                    for output in first..to.min(first + BLOCK) {
+                        let kernel = transform::weights(&kernels[output * from + input]);
+                        for (point, number) in points.iter_mut().zip(kernel) {
+                            point.0[output - first] = number;
+                        }
+                    }
+                    let at = input * level.panel() + block;
+                    for (weights, point) in weights.chunks_exact_mut(point_length).zip(points) {
+                        weights[at] = point;
                     }
                 }
             }

@@ -1,0 +1,132 @@
+//! The convolutions of VGG16 alone: images/s, and the products of the same processor to compare with.
+//!
+//!   [TSNE_GRID_SIMD=avx512|avx2|portable] cargo bench --bench vgg16 -- [WEIGHTS.safetensors] [--serve]
+//!
+//! Without weights they are noise of the usual size. Says the seconds that the weights take to their layout, then images/s of
+//! batches 8 and 1, medians of five. With --serve a batch size is read from each line of standard input and answered with the
+//! images/s of about a second, so that another program can take turns with it (scripts/vgg16_speed.py does).
+#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use tsne_grid::model::conv::{Convolution, Level, Trunk};
+
+/// Numbers of timm's names, channels in, channels out; what pools ends a block.
+const LAYERS: [(usize, usize, usize, bool); 13] = [
+    (0, 3, 64, false),
+    (2, 64, 64, true),
+    (5, 64, 128, false),
+    (7, 128, 128, true),
+    (10, 128, 256, false),
+    (12, 256, 256, false),
+    (14, 256, 256, true),
+    (17, 256, 512, false),
+    (19, 512, 512, false),
+    (21, 512, 512, true),
+    (24, 512, 512, false),
+    (26, 512, 512, false),
+    (28, 512, 512, true),
+];
+const SIDE: usize = 224;
+/// Multiplications and additions of a picture by the definition, and what is left of them by Winograd's way.
+const DIRECT_GFLOP: f64 = 30.69;
+const PRODUCTS_GFLOP: f64 = 8.0;
+
+fn main() {
+    // Cargo adds `--bench` of its own.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let level = Level::choose(std::env::var("TSNE_GRID_SIMD").ok().as_deref()).expect("a level of this processor");
+    let weights = weights(args.first().filter(|arg| !arg.starts_with('-')));
+    let layers = weights.iter().zip(LAYERS);
+    let layers: Vec<Convolution<'_>> =
+        layers.map(|((weight, bias), (.., pool))| Convolution { weight, bias, pool }).collect();
+    let start = Instant::now();
+    let trunk = Trunk::new(level, &layers);
+    println!(
+        "{}, {} threads; layout of the weights {:.3} s",
+        level.name(),
+        rayon::current_num_threads(),
+        seconds(start)
+    );
+    if args.iter().any(|arg| arg == "--serve") {
+        for line in std::io::stdin().lock().lines() {
+            let batch = line.expect("a line").trim().parse().expect("a batch size");
+            println!("{}", images_per_second(&trunk, batch));
+        }
+        return;
+    }
+    let gemm = median(gemm_gflops);
+    println!(
+        "matrix products of gemm: {gemm:.0} GFLOP/s, {:.1} images/s at most by the definition",
+        gemm / DIRECT_GFLOP
+    );
+    for batch in [8, 1] {
+        let speed = median(|| images_per_second(&trunk, batch));
+        let share = 100.0 * speed * PRODUCTS_GFLOP / gemm;
+        println!("batch {batch}: {speed:.2} images/s; its products alone are {share:.0} % of gemm's");
+    }
+}
+
+/// (weight, bias) by layer: of a file in timm's naming, or noise.
+fn weights(path: Option<&String>) -> Vec<(Vec<f32>, Vec<f32>)> {
+    let tensors: HashMap<String, Tensor> = match path {
+        Some(path) => candle_core::safetensors::load(path, &Device::Cpu).expect("a safetensors file"),
+        None => HashMap::new(),
+    };
+    let numbers = |name: String, count: usize, scale: f32| match tensors.get(&name) {
+        Some(tensor) => tensor.flatten_all().and_then(|numbers| numbers.to_vec1()).expect("f32"),
+        None => noise(count, scale),
+    };
+    let layer = |(number, from, to, _): (usize, usize, usize, bool)| {
+        let scale = (24.0 / (9 * from) as f32).sqrt();
+        let weight = numbers(format!("features.{number}.weight"), to * from * 9, scale);
+        (weight, numbers(format!("features.{number}.bias"), to, 0.1))
+    };
+    LAYERS.into_iter().map(layer).collect()
+}
+
+fn noise(count: usize, scale: f32) -> Vec<f32> {
+    let mut state = count as u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1_u32 << 24) as f32 - 0.5) * scale
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Of as many batches as take a second.
+fn images_per_second(trunk: &Trunk, batch: usize) -> f64 {
+    let planes = noise(batch * 3 * SIDE * SIDE, 4.0);
+    trunk.forward(&planes, [batch, SIDE, SIDE]);
+    let (start, mut batches) = (Instant::now(), 0);
+    while seconds(start) < 1.0 {
+        trunk.forward(&planes, [batch, SIDE, SIDE]);
+        batches += 1;
+    }
+    (batches * batch) as f64 / seconds(start)
+}
+
+/// All cores on products of 1536×1536 matrices, through candle.
+fn gemm_gflops() -> f64 {
+    const SIZE: usize = 1536;
+    let a = Tensor::from_vec(noise(SIZE * SIZE, 1.0), (SIZE, SIZE), &Device::Cpu).expect("a matrix");
+    let (start, mut products) = (Instant::now(), 0);
+    while seconds(start) < 0.5 {
+        a.matmul(&a).expect("a product");
+        products += 1;
+    }
+    products as f64 * 2e-9 * (SIZE as f64).powi(3) / seconds(start)
+}
+
+fn seconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64()
+}
+
+fn median(mut measure: impl FnMut() -> f64) -> f64 {
+    let mut values: Vec<f64> = (0..5).map(|_| measure()).collect();
+    values.sort_by(f64::total_cmp);
+    values[2]
+}
