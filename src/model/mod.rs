@@ -19,7 +19,7 @@ mod weights;
 
 pub use hub::Hub;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
@@ -138,6 +138,12 @@ impl Model for Scattering {
     }
 }
 
+/// Where VGG16 runs: on the CPU, unless the program was built with the feature `cuda` or `metal`.
+fn device() -> Result<Device> {
+    let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
+    gpu.context("this program was built for a GPU")
+}
+
 impl Chosen {
     /// Loads it.
     ///
@@ -147,7 +153,7 @@ impl Chosen {
         match &self.kind {
             Kind::Scattering => Ok(Box::new(Scattering::new(&Device::Cpu)?)),
             Kind::Pretrained(row, weights, settings) => Ok(match row.network {
-                Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, &Device::Cpu)?),
+                Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, &device()?)?),
                 Network::Fixed { build, .. } => Box::new(Pictures::new(build(weights.builder()?)?, row)),
             }),
         }
