@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of VGG16 on the CPU, ours and PyTorch's taking turns in one run: medians, and their ratios.
 
-  vgg16_speed.py WEIGHTS.safetensors PHOTOS [--rounds 5] [--threads N] [--level avx2|portable] [--network-only]
+  vgg16_speed.py WEIGHTS.safetensors PHOTOS [--rounds 5] [--threads N] [--level avx2|portable] [--only network|whole]
 
 Network alone: block5_pool of batches of 8 and 1, f32; PyTorch in channels_last and in its default layout, the better one counts.
 Whole embed: `tsne-grid embed` of the folder into an empty cache, as a process from start to end, against Pillow and PyTorch in a
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 a = argparse.ArgumentParser()
 a.add_argument("weights"); a.add_argument("photos"); a.add_argument("--rounds", type=int, default=5)
 a.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0))); a.add_argument("--level")
-a.add_argument("--network-only", action="store_true")
+a.add_argument("--only", choices=("network", "whole"))
 a = a.parse_args()
 root = pathlib.Path(__file__).resolve().parent.parent
 weights, photos = os.path.abspath(a.weights), os.path.abspath(a.photos)
@@ -78,20 +78,21 @@ def show(what, ours, theirs):
 
 
 subprocess.run(["cargo", "build", "--release", "-q"], cwd=root, check=True)
-bench = ["cargo", "bench", "-q", "--bench", "vgg16", "--", weights, "--serve"]
-ours = subprocess.Popen(bench, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-print(ours.stdout.readline().strip(), f"; torch {torch.__version__}, {a.threads} threads", flush=True)
-for batch in (8, 1):
-    mine, channels_last, default = [], [], []
-    for _ in range(a.rounds):
-        print(batch, file=ours.stdin, flush=True)
-        mine.append(float(ours.stdout.readline()))
-        channels_last.append(theirs_alone(torch.channels_last, batch))
-        default.append(theirs_alone(torch.contiguous_format, batch))
-    show(f"network, batch {batch}", mine, {"channels_last": channels_last, "default layout": default})
-ours.stdin.close()
-ours.wait()
-if not a.network_only:
+if a.only != "whole":
+    bench = ["cargo", "bench", "-q", "--bench", "vgg16", "--", weights, "--serve"]
+    ours = subprocess.Popen(bench, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print(ours.stdout.readline().strip(), f"; torch {torch.__version__}, {a.threads} threads", flush=True)
+    for batch in (8, 1):
+        mine, channels_last, default = [], [], []
+        for _ in range(a.rounds):
+            print(batch, file=ours.stdin, flush=True)
+            mine.append(float(ours.stdout.readline()))
+            channels_last.append(theirs_alone(torch.channels_last, batch))
+            default.append(theirs_alone(torch.contiguous_format, batch))
+        show(f"network, batch {batch}", mine, {"channels_last": channels_last, "default layout": default})
+    ours.stdin.close()
+    ours.wait()
+if a.only != "network":
     mine, theirs = [], []
     for _ in range(a.rounds):
         mine.append(ours_whole())
