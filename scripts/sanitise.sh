@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The tests of the convolutions, at every level that the processor has, under AddressSanitizer and under valgrind.
+# src/model/conv uses nothing else of ours, so it is a small crate of its own here, and only that is built.
+# Needs valgrind, and lets stable Rust take the sanitiser's flag.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+crate=$(mktemp -d)
+trap 'rm -rf "$crate"' EXIT
+cp "$root/Cargo.lock" "$crate"
+cat > "$crate/Cargo.toml" <<TOML
+[package]
+name = "conv"
+edition = "2024"
+[lib]
+path = "$root/src/model/conv/mod.rs"
+[dependencies]
+rayon = "1"
+[dev-dependencies]
+proptest = { version = "1", default-features = false, features = ["std"] }
+[profile.release]
+debug = "line-tables-only"
+debug-assertions = true
+TOML
+cd "$crate"
+target=$(rustc -vV | sed -n 's/host: //p')
+echo "== AddressSanitizer"
+RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test --release --lib --target "$target" -- --test-threads 1
+echo "== valgrind"
+cargo test --release --lib --no-run
+# Thirty passes through a trunk would take it too long.
+valgrind --error-exitcode=1 --quiet "$(find target/release/deps -name 'conv-*' -perm -u+x)" --test-threads 1 --skip bytes_depend
