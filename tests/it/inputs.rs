@@ -160,8 +160,8 @@ fn a_folder_full_of_traps() {
 fn files_and_folders_that_may_not_be_read() {
     let story = Story::with_photos(4);
     story.put("photos/locked/inside.png", &png(&picture(50)));
-    std::fs::set_permissions(story.path("photos/locked"), PermissionsExt::from_mode(0)).unwrap();
-    std::fs::set_permissions(story.path("photos/000.png"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(story.path("photos/locked"), PermissionsExt::from_mode(0o000)).unwrap();
+    std::fs::set_permissions(story.path("photos/000.png"), PermissionsExt::from_mode(0o000)).unwrap();
     let superuser = std::fs::read(story.path("photos/000.png")).is_ok();
     let command = if superuser { story.as_nobody(RUN) } else { Some(story.command(RUN)) };
     let Some(mut command) = command else { return };
