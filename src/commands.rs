@@ -19,7 +19,7 @@ use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Request, Stage};
 use crate::preflight::Preflight;
 use crate::report::{Event, Reporter};
-use crate::stage::{Context, Made, assign, copy_if_changed, project};
+use crate::stage::{Context, Made, assign, copy_if_changed, project, render};
 use crate::status::{self, Standing};
 use crate::store::{GcOptions, Store};
 use crate::ui::harmless;
@@ -374,6 +374,7 @@ fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
     }
     if outcome.render.is_some() {
         object["output"] = json!(request.settings.render.output);
+        object["explorer"] = json!(render::page(&request.settings.render));
     }
     object
 }

@@ -10,7 +10,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::artifact::Artifact;
-use crate::artifact::rows::{AssignRow, EmbedRow, ImageRow, ProjectRow, RenderRow, Row, SkippedRow};
+use crate::artifact::rows::{
+    ArrivalRow, AssignRow, EmbedRow, ImageRow, NeighbourRow, ProjectRow, RenderRow, Row, SeamRow, SkippedRow,
+};
 use crate::artifact::shards;
 use crate::config::Settings;
 use crate::error::Halt;
@@ -19,7 +21,9 @@ use crate::model::{self, Hub};
 use crate::preflight::{Preflight, remember_rate};
 use crate::report::{Event, Reporter};
 use crate::source::{self, Entry, Listing, Seen};
+use crate::stage::arrivals::Arrivals;
 use crate::stage::embed::{Embedded, survey};
+use crate::stage::neighbours::Likeness;
 use crate::stage::{Context, Made, assign, embed, project, render};
 use crate::store::{ReadError, Store, folder_of, read_only, remove_abandoned};
 
@@ -97,7 +101,7 @@ pub fn run(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
 fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     let settings = &request.settings;
     if last == Stage::Render {
-        render::format(&settings.render)?;
+        render::check(&settings.render)?;
         remove_abandoned(folder_of(&settings.render.output));
     }
     let sources = sources(ctx, request)?;
@@ -150,10 +154,22 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
     if let (true, Some(assign)) = (last >= Stage::Render, &outcome.assign) {
         let rows = ImageRow::from_batch(&outcome.embedded.images.artifact.batch)?;
         let input = render::Input::assignment(&assign.artifact)?;
-        let made = render::run(ctx, &settings.render, &input, &places_of(&rows, &listing))?;
-        let how = if made.fresh { "fresh" } else { "written" };
-        ctx.note(format!("render   {} {how}", settings.render.output.display()));
-        outcome.render = Some(made);
+        let pictures = rows.iter().map(|row| row.image.clone()).collect();
+        let arrivals = Arrivals::of(ctx, &pictures);
+        arrivals.save(ctx)?;
+        let embedded = &outcome.embedded.embed.artifact;
+        let known = render::Known {
+            sources: places_of(&rows, &listing),
+            images: &rows,
+            likeness: Some(Likeness { index: embedded, assigned: &assign.artifact, metric: settings.project.metric }),
+            new: arrivals.newest(&pictures),
+            earlier: [Some(&embedded.header.key), outcome.project.as_ref().map(|made| &made.artifact.header.key)]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+        };
+        outcome.render = Some(render::run(ctx, &settings.render, &input, &known)?);
     }
     Ok(outcome)
 }
@@ -164,27 +180,23 @@ fn bring(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
 /// As [`render::run`].
 pub fn render_table(ctx: &Context, request: &Request, table: &Path) -> Result<Made> {
     let settings = &request.settings;
-    render::format(&settings.render)?;
+    render::check(&settings.render)?;
     let input = render::Input::table(table, &settings.render)?;
     let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
     let sources = match sources(ctx, request) {
         // Remembered sources may be gone; the kept thumbnails may still do.
         Ok(sources) if named || sources.iter().all(|source| source.exists()) => sources,
-        _ => return render::run(ctx, &settings.render, &input, &HashMap::new()),
+        _ => return render::run(ctx, &settings.render, &input, &render::Known::default()),
     };
     let listing = list(ctx, request, &sources)?;
     let findings = survey(ctx, &listing.entries, &load_seen(ctx, &sources), true);
-    let mut places = HashMap::new();
-    for (entry, finding) in listing.entries.iter().zip(&findings) {
-        if let Some(embed::Finding::Picture(image, ..)) = finding {
-            places.entry(image.as_str()).or_insert(entry);
-        }
-    }
-    render::run(ctx, &settings.render, &input, &places)
+    let (images, _) = embed::tables(&listing, &findings, settings.source.strict);
+    let known = render::Known { sources: places_of(&images, &listing), images: &images, ..render::Known::default() };
+    render::run(ctx, &settings.render, &input, &known)
 }
 
 /// Where each picture of the `images` table can be read.
-fn places_of<'a>(rows: &'a [ImageRow], listing: &'a Listing) -> HashMap<&'a str, &'a Entry> {
+pub(crate) fn places_of<'a>(rows: &'a [ImageRow], listing: &'a Listing) -> HashMap<&'a str, &'a Entry> {
     let by_path: HashMap<(&str, &str), &Entry> =
         listing.entries.iter().map(|e| ((&*e.source, e.path.as_str()), e)).collect();
     let mut places = HashMap::new();
@@ -228,11 +240,13 @@ fn remember_sources(ctx: &Context, sources: &[PathBuf]) {
 }
 
 pub(crate) fn list(ctx: &Context, request: &Request, sources: &[PathBuf]) -> Result<Listing> {
+    let place =
+        |path: &Path| folder_of(path).canonicalize().map(|folder| folder.join(path.file_name().unwrap_or_default()));
     let output = &request.settings.render.output;
-    let output = folder_of(output).canonicalize().map(|folder| folder.join(output.file_name().unwrap_or_default()));
+    let own_files = [place(output), place(&output.with_extension("parquet"))];
     let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
     let models = request.hub.models.is_in_use().then(|| request.hub.models.root().canonicalize());
-    let own: Vec<PathBuf> = cache.into_iter().chain(models).chain([output]).flatten().collect();
+    let own: Vec<PathBuf> = cache.into_iter().chain(models).chain(own_files).flatten().collect();
     let listing = source::list(sources, &request.settings.source, &own)?;
     listing.notes.iter().for_each(|note| ctx.note(note.clone()));
     Ok(listing)
@@ -323,7 +337,8 @@ pub fn thousands(number: usize) -> String {
 /// # Errors
 /// When nothing has been run with this cache, or the last index is damaged.
 pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
-    let tables = [ImageRow::STAGE, SkippedRow::STAGE].into_iter().chain(Stage::ALL.map(Stage::name));
+    let beside = [ImageRow::STAGE, SkippedRow::STAGE, ArrivalRow::STAGE, NeighbourRow::STAGE, SeamRow::STAGE];
+    let tables = beside.into_iter().chain(Stage::ALL.map(Stage::name));
     let latest: Vec<PathBuf> = tables.filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
     if latest.is_empty() {
         bail!(

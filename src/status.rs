@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::artifact::rows::{AssignRow, ImageRow, RenderRow, Row, SkippedRow};
+use crate::artifact::rows::{AssignRow, ImageRow, Row, SkippedRow};
 use crate::artifact::shards::Library;
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::model::{self, Hub};
-use crate::pipeline::{Request, Stage, list, load_seen, sources, thousands};
+use crate::pipeline::{Request, Stage, list, load_seen, places_of, sources, thousands};
 use crate::preflight::Preflight;
+use crate::stage::arrivals::Arrivals;
 use crate::stage::embed::{Ahead, survey};
 use crate::stage::lineage::PREVIOUS;
+use crate::stage::neighbours::Likeness;
 use crate::stage::{Context, Made, assign, embed, project, render};
 use crate::store::{Key, canonical_json};
 
@@ -90,21 +92,26 @@ pub fn status(ctx: &Context, request: &Request, last: Stage) -> Result<(Vec<Stan
     let places = assign::Input::projection(&projected.artifact)?;
     let key = assign::plan(ctx, &settings.assign, &places, Some(&embedded.artifact)).key;
     let Some(assigned) = standing(ctx, &mut standings, "assign", &key) else { return Ok((standings, None)) };
+    let input = render::Input::assignment(&assigned.artifact)?;
+    let known = render::Known {
+        sources: places_of(&images, &listing),
+        images: &images,
+        likeness: Some(Likeness {
+            index: &embedded.artifact,
+            assigned: &assigned.artifact,
+            metric: settings.project.metric,
+        }),
+        new: Arrivals::of(ctx, &good).newest(&good),
+        earlier: Vec::new(),
+    };
     let cells = AssignRow::from_batch(&assigned.artifact.batch)?;
     let pictures = cells.iter().map(|row| row.image.as_str());
-    let key = render::key(&settings.render, assigned.artifact.header.content, pictures)?;
-    if let Some(drawn) = standing(ctx, &mut standings, "render", &key) {
-        let row = RenderRow::from_batch(&drawn.artifact.batch)?;
-        let output = &settings.render.output;
-        let there = std::fs::read(output).map(|bytes| crate::store::Digest::of(&bytes).to_string());
-        let reason = match there {
-            Err(_) => Some("is missing"),
-            Ok(digest) if row.first().is_some_and(|row| row.digest == digest) => None,
-            Ok(_) => Some("is not what was drawn"),
-        };
-        if let (Some(reason), Some(last)) = (reason, standings.last_mut()) {
-            *last = stale("render", vec![format!("{} {reason}", output.display())]);
-        }
+    let key = render::key(&settings.render, assigned.artifact.header.content, pictures, &known)?;
+    if let Some(drawn) = standing(ctx, &mut standings, "render", &key)
+        && let (Some(reason), Some(last)) =
+            (render::lacks(ctx, &settings.render, &drawn.artifact, &input, &known)?, standings.last_mut())
+    {
+        *last = stale("render", vec![reason]);
     }
     Ok((standings, None))
 }

@@ -154,17 +154,75 @@ row! {
 }
 
 row! {
+    /// One of the nearest pictures of a picture, by their vectors.
+    NeighbourRow, "neighbours", 1 {
+        /// The picture.
+        image: String,
+        /// 1 is the nearest.
+        rank: u32,
+        /// The other picture.
+        neighbour: String,
+        /// How far apart their vectors are.
+        distance: f64,
+    }
+}
+
+row! {
+    /// How far apart the vectors of pictures are that are side by side on the grid.
+    SeamRow, "seams", 1 {
+        /// Row of the cell.
+        row: u32,
+        /// Its column.
+        col: u32,
+        /// To the picture at its right, if there is one.
+        right: Option<f64>,
+        /// To the picture below it, if there is one.
+        below: Option<f64>,
+    }
+}
+
+row! {
+    /// With which run a picture came.
+    ArrivalRow, "arrivals", 1 {
+        /// The picture.
+        image: String,
+        /// Runs that brought no picture do not count; the first one is 0.
+        run: u32,
+    }
+}
+
+row! {
+    /// What is in a cell of a picture: the table that lies beside it.
+    CellRow, "cells", 1 {
+        /// Row of the grid, from 0 at the top.
+        row: u32,
+        /// Column of the grid, from 0 at the left.
+        col: u32,
+        /// The picture (or, of an `--input` table, its identifier).
+        image: String,
+        /// Its path inside its source, if it is known.
+        path: Option<String>,
+        /// Name of the source.
+        source: Option<String>,
+        /// Its place in the plane.
+        x: f64,
+        /// Its place in the plane.
+        y: f64,
+    }
+}
+
+row! {
     /// What was drawn.
-    RenderRow, "render", 1 {
+    RenderRow, "render", 2 {
         /// Name of the file (without its folder) that it was first written to.
         output: String,
-        /// jpeg, png or webp.
+        /// jpeg, png, webp or dzi.
         format: String,
         /// Pixels.
         width: u32,
         /// Pixels.
         height: u32,
-        /// blake3 of the picture's bytes.
+        /// blake3 of the picture's bytes (of a dzi: of the description, which names its tiles' digest).
         digest: String,
         /// The picture itself, unless it is very large.
         picture: Option<Blob>,
@@ -284,6 +342,17 @@ impl Cell for f64 {
     }
     fn get(column: &ArrayRef, row: usize) -> Option<Self> {
         Some(column.as_primitive_opt::<Float64Type>()?.value(row))
+    }
+}
+
+impl Cell for Option<f64> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(Float64Array::from_iter(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_primitive_opt::<Float64Type>()?;
+        Some(column.is_valid(row).then(|| column.value(row)))
     }
 }
 

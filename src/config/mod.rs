@@ -139,7 +139,7 @@ table! {
 table! {
     /// `[render]`: cells become a picture.
     RenderSettings, RenderFlags {
-        /// The picture to write; its suffix chooses .jpg, .png or .webp
+        /// The picture to write; its suffix chooses .jpg, .png, .webp or .dzi (deep zoom)
         output: PathBuf = "grid.jpg".into(), arg(short = 'o', help_heading = "Render");
         /// Pictures in their cells, or at their t-SNE places
         style: Style = Style::Grid, arg(help_heading = "Render");
@@ -157,6 +157,18 @@ table! {
         canvas: u32 = 0, arg(help_heading = "Render");
         /// Column of the --input table that colours points without a picture
         color_by: String = String::new(), arg(help_heading = "Render");
+        /// Colour the borders between cells by how far apart the two pictures are in feature space
+        seams: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Outline the pictures that came with the last run that brought any
+        highlight_new: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Folder for a time-lapse: the picture as it grew, month by month
+        frames: PathBuf = PathBuf::new(), arg(help_heading = "Render");
+        /// Write the explorer, a page to walk through the pictures, beside the picture
+        page: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Longest side of the pictures that the page shows large, in pixels; 0 leaves them out
+        large: u32 = 512, arg(help_heading = "Render");
+        /// Link from the page to the original files, relative to it
+        links: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
     }
 }
 
@@ -211,6 +223,7 @@ impl Settings {
             ("render.cell", f64::from(render.cell), 1.0, 4096.0),
             ("render.gap", f64::from(render.gap), 0.0, 4096.0),
             ("render.quality", f64::from(render.quality), 1.0, 100.0),
+            ("render.large", f64::from(render.large), 0.0, 4096.0),
         ];
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {

@@ -19,46 +19,95 @@ const DISTINCT: [[u8; 3]; 10] = [
     [102, 102, 102],
 ];
 /// For numbers: dark to light, the way of viridis.
-const RAMP: [[f64; 3]; 5] =
+pub const RAMP: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
 /// Without a column, and for empty places in one.
 const PLAIN: [u8; 3] = [70, 90, 120];
+
+/// Of pictures that are new.
+pub const NEW: [u8; 3] = [255, 122, 0];
+
+/// The colours of all rows, and what they mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Colours {
+    /// One colour a row.
+    pub of_row: Vec<[u8; 3]>,
+    /// What they mean; none where all are the same.
+    pub legend: Option<Legend>,
+}
+
+/// What colours mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Legend {
+    /// The column.
+    pub column: String,
+    /// Whether its values are numbers, between which colours run; otherwise each text has a colour.
+    pub numeric: bool,
+    /// Texts, or the ends of the numbers and three between them, with their colours.
+    pub entries: Vec<(String, [u8; 3])>,
+    /// Of each row its number, or the number of its text among the entries.
+    pub of_row: Vec<Option<f64>>,
+}
+
+impl Legend {
+    /// The legend of the same rows in another order.
+    pub fn sorted(&self, order: &[usize]) -> Self {
+        Self { of_row: order.iter().map(|&i| self.of_row[i]).collect(), ..self.clone() }
+    }
+}
 
 /// One colour a row, by the values of a column; one for all if `column` is empty.
 ///
 /// # Errors
 /// When there is no such column.
-pub fn of_column(batch: &RecordBatch, column: &str) -> Result<Vec<[u8; 3]>> {
+pub fn of_column(batch: &RecordBatch, column: &str) -> Result<Colours> {
     if column.is_empty() {
-        return Ok(vec![PLAIN; batch.num_rows()]);
+        return Ok(Colours { of_row: vec![PLAIN; batch.num_rows()], legend: None });
     }
     let values =
         batch.column_by_name(column).with_context(|| format!("--color-by: the table has no column `{column}`"))?;
-    if values.data_type().is_numeric() { by_number(values) } else { by_name(values) }
+    if values.data_type().is_numeric() { by_number(values, column) } else { by_name(values, column) }
 }
 
-fn by_number(values: &ArrayRef) -> Result<Vec<[u8; 3]>> {
+/// A colour between dark (0) and light (1).
+pub fn ramp(share: f64) -> [u8; 3] {
+    let at = share * (RAMP.len() - 1) as f64;
+    let i = (at as usize).min(RAMP.len() - 2);
+    std::array::from_fn(|c| (RAMP[i][c] + (RAMP[i + 1][c] - RAMP[i][c]) * (at - i as f64)).round() as u8)
+}
+
+fn by_number(values: &ArrayRef, column: &str) -> Result<Colours> {
     let values = cast(values, &DataType::Float64)?;
     let values: Vec<Option<f64>> =
         values.as_primitive::<Float64Type>().iter().map(|v| v.filter(|v| v.is_finite())).collect();
     let known = || values.iter().flatten().copied();
     let (low, high) = (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
-    let ramp = |value: f64| {
-        let at = if high > low { (value - low) / (high - low) * (RAMP.len() - 1) as f64 } else { 0.0 };
-        let i = (at as usize).min(RAMP.len() - 2);
-        std::array::from_fn(|c| (RAMP[i][c] + (RAMP[i + 1][c] - RAMP[i][c]) * (at - i as f64)).round() as u8)
-    };
-    Ok(values.iter().map(|value| value.map_or(PLAIN, ramp)).collect())
+    let colour = |value: f64| ramp(if high > low { (value - low) / (high - low) } else { 0.0 });
+    let steps = if high > low { 5 } else { usize::from(high == low) };
+    let step = |i: usize| low + (high - low) * i as f64 / 4.0;
+    let entries = (0..steps).map(|i| (format!("{:.4}", step(i)), colour(step(i)))).collect();
+    let of_row = values.iter().map(|value| value.map_or(PLAIN, colour)).collect();
+    let legend = Legend { column: column.to_owned(), numeric: true, entries, of_row: values };
+    Ok(Colours { of_row, legend: Some(legend) })
 }
 
-fn by_name(values: &ArrayRef) -> Result<Vec<[u8; 3]>> {
+fn by_name(values: &ArrayRef, column: &str) -> Result<Colours> {
     let values = cast(values, &DataType::Utf8)?;
     let values = values.as_string::<i32>();
     let mut names: Vec<&str> = values.iter().flatten().collect();
     names.sort_unstable();
     names.dedup();
-    let colour = |name: &str| DISTINCT[names.binary_search(&name).unwrap_or(0) % DISTINCT.len()];
-    Ok((0..values.len()).map(|i| if values.is_valid(i) { colour(values.value(i)) } else { PLAIN }).collect())
+    let number = |i: usize| values.is_valid(i).then(|| names.binary_search(&values.value(i)).ok()).flatten();
+    let numbers: Vec<Option<usize>> = (0..values.len()).map(number).collect();
+    let colour = |number: usize| DISTINCT[number % DISTINCT.len()];
+    let legend = Legend {
+        column: column.to_owned(),
+        numeric: false,
+        entries: names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), colour(i))).collect(),
+        of_row: numbers.iter().map(|number| number.map(|n| n as f64)).collect(),
+    };
+    let of_row = numbers.iter().map(|number| number.map_or(PLAIN, colour)).collect();
+    Ok(Colours { of_row, legend: Some(legend) })
 }
 
 #[cfg(test)]
@@ -74,9 +123,16 @@ mod tests {
             ("size", Arc::new(Int32Array::from(vec![1, 3, 2, 1]))),
         ])
         .unwrap();
-        assert_eq!(of_column(&batch, "name").unwrap(), [DISTINCT[1], DISTINCT[0], DISTINCT[1], PLAIN]);
-        assert_eq!(of_column(&batch, "size").unwrap(), [[68, 1, 84], [253, 231, 37], [33, 145, 140], [68, 1, 84]]);
-        assert_eq!(of_column(&batch, "").unwrap(), [PLAIN; 4]);
+        let names = of_column(&batch, "name").unwrap();
+        assert_eq!(names.of_row, [DISTINCT[1], DISTINCT[0], DISTINCT[1], PLAIN]);
+        let legend = names.legend.unwrap();
+        assert_eq!(legend.entries, [("a".to_owned(), DISTINCT[0]), ("b".to_owned(), DISTINCT[1])]);
+        assert_eq!(legend.of_row, [Some(1.0), Some(0.0), Some(1.0), None]);
+        let sizes = of_column(&batch, "size").unwrap();
+        assert_eq!(sizes.of_row, [[68, 1, 84], [253, 231, 37], [33, 145, 140], [68, 1, 84]]);
+        let legend = sizes.legend.unwrap();
+        assert_eq!((legend.numeric, legend.entries.len(), &*legend.entries[2].0), (true, 5, "2.0000"));
+        assert_eq!(of_column(&batch, "").unwrap(), Colours { of_row: vec![PLAIN; 4], legend: None });
         assert!(of_column(&batch, "colour").unwrap_err().to_string().contains("`colour`"));
     }
 }

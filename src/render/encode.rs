@@ -6,10 +6,11 @@ use std::io::{self, Write};
 
 use anyhow::{Result, anyhow, bail};
 use image::codecs::jpeg::JpegEncoder;
-use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, GenericImageView, ImageEncoder, Rgb, RgbImage};
+use image::{GenericImageView, Rgb, RgbImage};
+use image_webp::{ColorType, WebPEncoder};
 
 use super::Canvas;
+use super::remark::{self, Remarked};
 
 /// A picture's file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -21,6 +22,8 @@ pub enum Format {
     Png,
     /// Lossless here, up to 16,383 pixels a side.
     Webp,
+    /// A folder of JPEG tiles at every scale (see [`super::dzi`]), of any size.
+    Dzi,
 }
 
 impl Format {
@@ -30,6 +33,7 @@ impl Format {
             "jpg" | "jpeg" => Some(Self::Jpeg),
             "png" => Some(Self::Png),
             "webp" => Some(Self::Webp),
+            "dzi" => Some(Self::Dzi),
             _ => None,
         }
     }
@@ -40,6 +44,7 @@ impl Format {
             Self::Jpeg => "jpeg",
             Self::Png => "png",
             Self::Webp => "webp",
+            Self::Dzi => "dzi",
         }
     }
 
@@ -47,7 +52,7 @@ impl Format {
     pub fn largest_side(self) -> u64 {
         match self {
             Self::Jpeg => 65_535,
-            Self::Png => i32::MAX as u64,
+            Self::Png | Self::Dzi => i32::MAX as u64,
             Self::Webp => 16_383,
         }
     }
@@ -63,29 +68,34 @@ impl Format {
                 "a picture of {width}x{height} pixels does not fit into a {}, which has at most {most} a side; \
                  make cells smaller (--cell){}",
                 self.name(),
-                if self == Self::Png { "" } else { " or write a .png" },
+                if self.largest_side() == i32::MAX as u64 { "" } else { " or write a .png or a .dzi" },
             );
         }
         Ok(())
     }
 }
 
-/// Draws `canvas` into a file of this format. `quality` (1 to 100) is JPEG's.
+/// Draws `canvas` into a file of this format. `quality` (1 to 100) is JPEG's; `remark`, unless it is
+/// empty, goes into the file's metadata.
 ///
 /// # Errors
-/// When drawing or writing fails.
-pub fn encode(canvas: &mut dyn Canvas, format: Format, quality: u8, out: &mut dyn Write) -> Result<()> {
+/// When drawing or writing fails, or the format is no single file.
+pub fn encode(canvas: &mut dyn Canvas, format: Format, quality: u8, remark: &str, out: &mut dyn Write) -> Result<()> {
     match format {
-        Format::Jpeg => jpeg(canvas, quality, out),
-        Format::Png => png(canvas, out),
-        Format::Webp => webp(canvas, out),
+        Format::Jpeg => jpeg(canvas, quality, remark, out),
+        Format::Png => png(canvas, remark, out),
+        Format::Webp => webp(canvas, remark, out),
+        Format::Dzi => bail!("deep zoom is a folder of tiles"),
     }
 }
 
-fn png(canvas: &mut dyn Canvas, out: &mut dyn Write) -> Result<()> {
+fn png(canvas: &mut dyn Canvas, remark: &str, out: &mut dyn Write) -> Result<()> {
     let mut encoder = png::Encoder::new(out, canvas.width(), canvas.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    if !remark.is_empty() {
+        encoder.add_itxt_chunk(remark::KEYWORD.to_owned(), remark.to_owned())?;
+    }
     let mut writer = encoder.write_header()?;
     let mut stream = writer.stream_writer()?;
     each_band(canvas, |band| Ok(stream.write_all(band.as_raw())?))?;
@@ -93,11 +103,15 @@ fn png(canvas: &mut dyn Canvas, out: &mut dyn Write) -> Result<()> {
     Ok(writer.finish()?)
 }
 
-fn webp(canvas: &mut dyn Canvas, out: &mut dyn Write) -> Result<()> {
+fn webp(canvas: &mut dyn Canvas, remark: &str, out: &mut dyn Write) -> Result<()> {
     let mut whole = RgbImage::new(canvas.width(), canvas.height());
     canvas.draw(0, &mut whole)?;
     let (width, height) = whole.dimensions();
-    Ok(WebPEncoder::new_lossless(out).write_image(whole.as_raw(), width, height, ExtendedColorType::Rgb8)?)
+    let mut encoder = WebPEncoder::new(out);
+    if !remark.is_empty() {
+        encoder.set_xmp_metadata(remark::xmp(remark).into_bytes());
+    }
+    Ok(encoder.encode(whole.as_raw(), width, height, ColorType::Rgb8)?)
 }
 
 fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(&RgbImage) -> Result<()>) -> Result<()> {
@@ -112,12 +126,12 @@ fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(&RgbImage) -> Result<
     Ok(())
 }
 
-fn jpeg(canvas: &mut dyn Canvas, quality: u8, out: &mut dyn Write) -> Result<()> {
+fn jpeg(canvas: &mut dyn Canvas, quality: u8, remark: &str, out: &mut dyn Write) -> Result<()> {
     let bands = Bands {
         size: (canvas.width(), canvas.height()),
         state: RefCell::new(BandState { canvas, rows: RgbImage::new(0, 0), top: 0, failure: None }),
     };
-    let mut out = io::BufWriter::new(out);
+    let mut out = Remarked::new(io::BufWriter::new(out), remark);
     JpegEncoder::new_with_quality(&mut out, quality).encode_image(&bands)?;
     out.flush()?;
     match bands.state.into_inner().failure {
@@ -233,7 +247,7 @@ mod tests {
 
     fn encoded(gradient: &mut Gradient, format: Format) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        encode(gradient, format, 90, &mut bytes)?;
+        encode(gradient, format, 90, "", &mut bytes)?;
         Ok(bytes)
     }
 

@@ -1,10 +1,16 @@
-//! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`]), and files written row by
-//! row ([`encode`]).
+//! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`], [`seams`]), files written row
+//! by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`]), and a page to
+//! walk through them ([`page`]).
 
 pub mod colours;
+pub mod dzi;
 pub mod encode;
 pub mod mosaic;
+pub mod page;
+pub mod pyramid;
+pub mod remark;
 pub mod scatter;
+pub mod seams;
 pub mod tiles;
 
 use anyhow::Result;

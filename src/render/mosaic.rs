@@ -3,6 +3,7 @@
 use anyhow::Result;
 use image::RgbImage;
 
+use super::seams::Seams;
 use super::{Canvas, fill, paste};
 
 /// Gives the tile of picture `i`, at most a cell in size; or `None` to leave its cell empty.
@@ -22,6 +23,8 @@ pub struct Mosaic<'a> {
     pub rows: Vec<Vec<(u32, usize)>>,
     /// The tiles.
     pub tiles: Box<Tiles<'a>>,
+    /// Colours of the borders between cells, if they are to be seen.
+    pub seams: Option<&'a Seams>,
 }
 
 /// Pixels of `count` cells with gaps between them.
@@ -63,6 +66,14 @@ impl Canvas for Mosaic<'_> {
                 paste(band, &tile, x + free_x / 2, y + free_y / 2);
             }
         }
+        // The border below a row reaches into the next one.
+        for row in (top / pitch).saturating_sub(1)..=last {
+            let (Some(seams), Some(cells)) = (self.seams, self.rows.get(row as usize)) else { continue };
+            let y = i64::from(row * pitch) - i64::from(top);
+            for &(column, _) in cells {
+                seams.draw(band, (row, column), (i64::from(column * pitch), y), self.cell, self.gap);
+            }
+        }
         Ok(())
     }
 }
@@ -82,6 +93,7 @@ mod tests {
             columns: 2,
             rows: vec![vec![(0, 0), (1, 1)], vec![(1, 2)]],
             tiles: Box::new(move |i| Ok(Some(tile(i)))),
+            seams: None,
         };
         assert_eq!((mosaic.width(), mosaic.height(), mosaic.band()), (9, 9, 5));
         let mut whole = RgbImage::new(9, 9);

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
@@ -15,46 +16,124 @@ use crate::store::{Digest, Durability, Store};
 /// Raised when the same picture and size give another thumbnail.
 pub const VERSION: u32 = 1;
 
+/// Pixels of a tile of the page.
+pub const PAGE_TILE: u32 = 128;
+/// JPEG quality of a tile of the page, which is encoded once more as a part of a sheet.
+const PAGE_QUALITY: u8 = 92;
+/// JPEG quality of a picture that is shown large.
+const LARGE_QUALITY: u8 = 82;
+
+/// What is kept of a picture. None of it has the original's metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A tile of the picture, lossless.
+    Tile {
+        /// Pixels of its side.
+        cell: u32,
+        /// How the picture fills it.
+        fit: TileFit,
+    },
+    /// A tile of the page, [`PAGE_TILE`] pixels.
+    Page {
+        /// How the picture fills it.
+        fit: TileFit,
+    },
+    /// The whole picture, no side longer than this, never enlarged.
+    Large {
+        /// Pixels.
+        side: u32,
+    },
+}
+
+impl Kept {
+    fn folder(self) -> String {
+        let name = |fit: TileFit| format!("{fit:?}").to_lowercase();
+        match self {
+            Self::Tile { cell, fit } => format!("thumbs/{cell}-{}-{VERSION}", name(fit)),
+            Self::Page { fit } => format!("thumbs/page-{}-{VERSION}", name(fit)),
+            Self::Large { side } => format!("thumbs/large-{side}-{VERSION}"),
+        }
+    }
+
+    fn format(self) -> ImageFormat {
+        if matches!(self, Self::Tile { .. }) { ImageFormat::Png } else { ImageFormat::Jpeg }
+    }
+
+    fn of(self, pixels: &RgbImage) -> RgbImage {
+        match self {
+            Self::Tile { cell, fit } => photo::tile(pixels, cell, fit),
+            Self::Page { fit } => photo::tile(pixels, PAGE_TILE, fit),
+            Self::Large { side } if pixels.width().max(pixels.height()) > side => {
+                photo::tile(pixels, side, TileFit::Contain)
+            }
+            Self::Large { .. } => pixels.clone(),
+        }
+    }
+
+    fn encode(self, picture: &RgbImage) -> Result<Vec<u8>> {
+        let mut bytes = Cursor::new(Vec::new());
+        match self {
+            Self::Tile { .. } => picture.write_to(&mut bytes, ImageFormat::Png)?,
+            Self::Page { .. } => JpegEncoder::new_with_quality(&mut bytes, PAGE_QUALITY).encode_image(picture)?,
+            Self::Large { .. } => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
+        }
+        Ok(bytes.into_inner())
+    }
+}
+
+/// A thumbnail as a file has it.
+pub enum Encoded {
+    /// A file of the cache, intact.
+    File(PathBuf),
+    /// The bytes, where the cache could not take them.
+    Bytes(Vec<u8>),
+}
+
 /// Where thumbnails come from: the cache, or the pictures themselves.
 pub struct Tiles<'a> {
     store: &'a Store,
     budget: &'a Budget,
-    cell: u32,
-    fit: TileFit,
-    folder: String,
-    sources: HashMap<&'a str, &'a Entry>,
+    /// What is made of a picture once it is decoded.
+    kept: Vec<Kept>,
+    sources: &'a HashMap<&'a str, &'a Entry>,
+    /// Names of the kept files by folder, as they were at the beginning.
+    listed: HashMap<String, Vec<String>>,
 }
 
-fn folder(cell: u32, fit: TileFit) -> String {
-    let fit = format!("{fit:?}").to_lowercase();
-    format!("thumbs/{cell}-{fit}-{VERSION}")
-}
-
-/// The kept thumbnails that a picture with these parameters uses.
+/// The kept thumbnails that a picture with these parameters uses, and those of its page.
 pub fn kept(store: &Store, params: &serde_json::Value) -> Vec<PathBuf> {
     let cell = params["cell"].as_u64().and_then(|cell| u32::try_from(cell).ok());
     let fit = serde_json::from_value(params["fit"].clone()).ok();
-    let Some(folder) = cell.zip(fit).map(|(cell, fit)| folder(cell, fit)) else { return Vec::new() };
-    let folders = (0..=255).map(|byte| format!("{folder}/{byte:02x}"));
-    folders.flat_map(|f| store.names(&f).into_iter().map(move |name| store.root().join(&f).join(name))).collect()
+    let Some((cell, fit)) = cell.zip(fit) else { return Vec::new() };
+    let mut folders = vec![Kept::Tile { cell, fit }.folder(), Kept::Page { fit }.folder()];
+    let thumbs = std::fs::read_dir(store.root().join("thumbs")).into_iter().flatten();
+    let names = thumbs.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    folders.extend(names.filter(|name| name.starts_with("large-")).map(|name| format!("thumbs/{name}")));
+    let parts = folders.iter().flat_map(|folder| parts(folder));
+    parts.flat_map(|f| store.names(&f).into_iter().map(move |name| store.root().join(&f).join(name))).collect()
+}
+
+/// Thumbnails are spread over 256 folders.
+fn parts(folder: &str) -> impl Iterator<Item = String> {
+    (0..=255).map(move |byte| format!("{folder}/{byte:02x}"))
 }
 
 impl<'a> Tiles<'a> {
-    /// Thumbnails of `cell` pixels; `sources` says where each picture can be read.
+    /// Thumbnails of these kinds; `sources` says where each picture can be read.
     pub fn new(
         store: &'a Store,
         budget: &'a Budget,
-        cell: u32,
-        fit: TileFit,
-        sources: HashMap<&'a str, &'a Entry>,
+        kept: Vec<Kept>,
+        sources: &'a HashMap<&'a str, &'a Entry>,
     ) -> Self {
-        Self { store, budget, cell, fit, folder: folder(cell, fit), sources }
+        let folders = kept.iter().flat_map(|kept| parts(&kept.folder()).collect::<Vec<_>>());
+        let listed = folders.map(|folder| (folder.clone(), store.names(&folder))).collect();
+        Self { store, budget, kept, sources, listed }
     }
 
-    /// Whether the picture can be had.
-    pub fn has(&self, image: &str) -> bool {
-        self.sources.contains_key(image)
-            || self.place(image).is_some_and(|(folder, key)| self.store.find(&folder, &key).is_some())
+    /// Whether this of the picture can be had.
+    pub fn has(&self, image: &str, kept: Kept) -> bool {
+        self.sources.contains_key(image) || self.find(image, kept).is_some()
     }
 
     /// Makes the thumbnails that are missing, on all cores; `done` is called after each picture
@@ -65,48 +144,71 @@ impl<'a> Tiles<'a> {
             if !done() {
                 return Vec::new();
             }
-            let damage = match self.cached(image) {
-                Ok(Some(_)) => return Vec::new(),
-                Ok(None) => None,
-                Err(error) => Some(format!("{error:#}; drawing it again")),
-            };
+            let found: Vec<_> = self.kept.iter().map(|&kept| self.cached(image, kept)).collect();
+            if found.iter().all(|found| matches!(found, Ok(Some(_)))) {
+                return Vec::new();
+            }
+            let damage = found.into_iter().filter_map(|found| Some(format!("{:#}; drawing it again", found.err()?)));
             // Whatever fails here is tried again when the tile is drawn, without the cache.
             let failure = self.make(image).err().map(|error| format!("{error:#}"));
-            damage.into_iter().chain(failure).collect()
+            damage.chain(failure).collect()
         };
         images.par_iter().flat_map_iter(make).collect()
     }
 
     /// The thumbnail, or `None` if the picture cannot be had any more.
-    pub fn tile(&self, image: &str) -> Option<RgbImage> {
-        self.cached(image).ok().flatten().or_else(|| self.make(image).ok())
+    pub fn tile(&self, image: &str, kept: Kept) -> Option<RgbImage> {
+        if let Ok(Some(bytes)) = self.cached(image, kept) {
+            return Some(image::load_from_memory_with_format(&bytes, kept.format()).ok()?.into_rgb8());
+        }
+        Some(kept.of(&self.make(image).ok()?))
     }
 
-    fn place(&self, image: &str) -> Option<(String, Digest)> {
-        let key = Digest::from_hex(image)?;
-        Some((format!("{}/{}", self.folder, key.short(2)), key))
+    /// The thumbnail as a file, or `None` if the picture cannot be had any more.
+    pub fn file(&self, image: &str, kept: Kept) -> Option<Encoded> {
+        let pixels = match self.cached(image, kept) {
+            Ok(Some(_)) => None,
+            _ => Some(self.make(image).ok()?),
+        };
+        match (self.find(image, kept), pixels) {
+            (Some(path), _) => Some(Encoded::File(path)),
+            (None, pixels) => Some(Encoded::Bytes(kept.encode(&kept.of(&pixels?)).ok()?)),
+        }
+    }
+
+    fn find(&self, image: &str, kept: Kept) -> Option<PathBuf> {
+        let (folder, key) = place(image, kept)?;
+        let listed = self.listed.get(&folder).and_then(|names| Store::find_among(names, &key));
+        let listed = listed.map(|name| self.store.root().join(&folder).join(name)).filter(|path| path.is_file());
+        listed.or_else(|| self.store.find(&folder, &key))
     }
 
     /// The kept thumbnail, if there is one; a damaged one is an error, once: it is put aside.
-    fn cached(&self, image: &str) -> Result<Option<RgbImage>> {
-        let Some((folder, key)) = self.place(image) else { return Ok(None) };
-        let Some(path) = self.store.find(&folder, &key) else { return Ok(None) };
-        let bytes = self.store.read(&path)?;
-        Ok(Some(image::load_from_memory_with_format(&bytes, ImageFormat::Png)?.into_rgb8()))
+    fn cached(&self, image: &str, kept: Kept) -> Result<Option<Vec<u8>>> {
+        let Some(path) = self.find(image, kept) else { return Ok(None) };
+        Ok(Some(self.store.read(&path)?))
     }
 
+    /// Decodes a picture once and keeps everything that is wanted of it; gives its pixels.
     fn make(&self, image: &str) -> Result<RgbImage> {
         let entry = self.sources.get(image).with_context(|| format!("no source has the picture {image}"))?;
         let bytes = entry.read().map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
         anyhow::ensure!(Digest::of(&bytes).to_string() == image, "{} changed during the run", entry.path);
         let photo = photo::decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
-        let tile = photo::tile(&photo.pixels, self.cell, self.fit);
-        if let Some((folder, key)) = self.place(image) {
-            let mut png = Cursor::new(Vec::new());
-            tile.write_to(&mut png, ImageFormat::Png)?;
-            // A cache that cannot be written costs time, not the picture.
-            let _ = self.store.publish(&folder, &key, "png", Durability::Relaxed, png.get_ref());
+        for &kept in &self.kept {
+            let Some((folder, key)) = place(image, kept) else { continue };
+            if self.store.find(&folder, &key).is_none() {
+                let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
+                let encoded = kept.encode(&kept.of(&photo.pixels))?;
+                // A cache that cannot be written costs time, not the picture.
+                let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
+            }
         }
-        Ok(tile)
+        Ok(photo.pixels)
     }
+}
+
+fn place(image: &str, kept: Kept) -> Option<(String, Digest)> {
+    let key = Digest::from_hex(image)?;
+    Some((format!("{}/{}", kept.folder(), key.short(2)), key))
 }

@@ -90,6 +90,14 @@ impl Entry {
         self.known.kind.unwrap_or(Kind::File)
     }
 
+    /// The file that it is, unless it is inside of one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Zip { .. } => None,
+        }
+    }
+
     /// Its path's last component.
     pub(super) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()

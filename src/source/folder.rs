@@ -8,15 +8,18 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Listing;
 use super::entry::{Entry, Place, Stamp};
+use crate::store::OwnFolder;
 
 /// Adds every regular file under `root`; whatever is neither file nor folder, or cannot be
 /// looked at, is listed as skipped.
 pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut Listing) -> Result<()> {
     let root = root.canonicalize()?;
+    // Pages, frames and tiles of any run say themselves whose they are.
+    let marked = |entry: &DirEntry| entry.file_type().is_dir() && OwnFolder::new(entry.path()).is_ours();
     // Also by way of a link: then it has another path but the same name.
     let ours = |entry: &DirEntry| {
         let same = |path: &&PathBuf| entry.path().canonicalize().is_ok_and(|place| place == **path);
-        own.iter().filter(|path| path.file_name() == Some(entry.file_name())).any(|path| same(&path))
+        own.iter().filter(|path| path.file_name() == Some(entry.file_name())).any(|path| same(&path)) || marked(entry)
     };
     for path in own.iter().filter(|path| path.starts_with(&root) && path.is_dir()) {
         listing.skip(relative(&root, path), name, "own", "a folder of tsne-grid's own");

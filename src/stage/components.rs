@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Context;
 use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, shards};
+use crate::config::Metric;
 use crate::store::Scratch;
 use crate::tsne;
 
@@ -86,6 +87,23 @@ fn components(ctx: &Context, rows: &dyn tsne::Rows, count: usize, seed: u64) -> 
     let _spinner = ctx.reporter.bar("principal components", 0, false);
     let pca = tsne::pca(rows, count, seed)?;
     Ok(tsne::Matrix::new(pca.len, pca.components, pca.scores)?)
+}
+
+/// What a metric does to vectors before their straight distances are taken: on the unit sphere those grow
+/// with the angle, also after PCA.
+pub fn prepare(metric: Metric) -> Prepare {
+    match metric {
+        Metric::Euclidean => |_| {},
+        Metric::Cosine => normalise,
+    }
+}
+
+/// Scales a vector to length 1; one without a direction stays where it is.
+fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
 }
 
 struct OnDisk {

@@ -1,9 +1,12 @@
-//! The four stages. Each reads and writes tables of [`crate::artifact`]; none imports another.
+//! The four stages, and what they share. Each stage reads and writes tables of [`crate::artifact`];
+//! none imports another.
 
+pub mod arrivals;
 pub mod assign;
 pub mod components;
 pub mod embed;
 pub mod lineage;
+pub mod neighbours;
 pub mod project;
 pub mod render;
 

@@ -11,7 +11,7 @@ use super::lineage::PREVIOUS;
 use super::{Context, Facts, Made};
 use crate::artifact::rows::{ProjectRow, Row};
 use crate::artifact::{Artifact, read_table, shards, vectors};
-use crate::config::{Init, Metric, ProjectSettings};
+use crate::config::{Init, ProjectSettings};
 use crate::store::{Digest, Key};
 use crate::tsne;
 
@@ -84,7 +84,8 @@ pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayou
 pub fn run(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayout: bool) -> Result<Made> {
     let Plan { key, parent } = plan(ctx, settings, index, relayout)?;
     ctx.bring(key, || {
-        let (names, points) = components::of_index(ctx, index, settings.pca, settings.seed, prepare(settings.metric))?;
+        let (names, points) =
+            components::of_index(ctx, index, settings.pca, settings.seed, components::prepare(settings.metric))?;
         ctx.go_on()?;
         let (rows, mut facts) = project(ctx, settings, names, &points, parent.as_ref())?;
         facts.insert(VECTORS.to_owned(), shards::folder(&index.header.key.params));
@@ -101,20 +102,12 @@ pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Resu
     ctx.bring(key(settings, Digest::of(&bytes)), || {
         let vectors = read_table(bytes).and_then(|batch| vectors::from_batch(&batch));
         let vectors = vectors.with_context(|| path.display().to_string())?;
-        let prepare = prepare(settings.metric);
+        let prepare = components::prepare(settings.metric);
         let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, prepare)?;
         ctx.go_on()?;
         let (rows, facts) = project(ctx, settings, names, &points, None)?;
         Ok((ProjectRow::to_batch(&rows), facts))
     })
-}
-
-/// On the unit sphere the straight distance grows with the angle, also after PCA.
-fn prepare(metric: Metric) -> components::Prepare {
-    match metric {
-        Metric::Euclidean => |_| {},
-        Metric::Cosine => normalise,
-    }
 }
 
 fn project(
@@ -188,12 +181,4 @@ fn old_places(parent: &Artifact, names: &[String]) -> Result<Vec<Option<[f32; 2]
     let places: HashMap<&str, [f32; 2]> =
         rows.iter().map(|row| (row.image.as_str(), [row.x as f32, row.y as f32])).collect();
     Ok(names.iter().map(|name| places.get(name.as_str()).copied()).collect())
-}
-
-/// Scales a vector to length 1; one without a direction stays where it is.
-fn normalise(vector: &mut [f32]) {
-    let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-    }
 }

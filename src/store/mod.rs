@@ -8,6 +8,7 @@
 //! Nothing here trusts a lock: [`Store::lock`] only saves two processes from doing the same work.
 
 mod file;
+mod folder;
 mod gc;
 mod key;
 mod lock;
@@ -15,6 +16,7 @@ mod scratch;
 mod verify;
 
 pub use file::{folder_of, remove_abandoned, replace_file};
+pub use folder::OwnFolder;
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json};
 pub use lock::{Lock, read_only};
@@ -102,9 +104,15 @@ impl Store {
     /// The file of `folder` with this key, by name alone: its bytes are checked when it is read.
     /// Should two writers have left two, the same one is chosen every time.
     pub fn find(&self, folder: &str, key: &Digest) -> Option<PathBuf> {
+        let names = self.names(folder);
+        Some(self.root.join(folder).join(Self::find_among(&names, key)?))
+    }
+
+    /// The name with this key among those that [`Store::names`] gave.
+    pub fn find_among<'n>(names: &'n [String], key: &Digest) -> Option<&'n String> {
         let prefix = format!("{}-", key.short(KEY_DIGITS));
-        let name = self.names(folder).into_iter().find(|name| name.starts_with(&prefix))?;
-        Some(self.root.join(folder).join(name))
+        let first = names.partition_point(|name| *name < prefix);
+        names.get(first).filter(|name| name.starts_with(&prefix))
     }
 
     /// Names of the published files of `folder`, sorted. A folder that is not there is empty.

@@ -56,7 +56,7 @@ fn a_sample_replaces_only_a_sample() {
 fn usage_mistakes_exit_with_2() {
     let story = Story::with_photos(2);
     let cases = [
-        ("run photos -o grid.gif", "render.output is grid.gif; its suffix has to be .jpg, .png or .webp"),
+        ("run photos -o grid.gif", "render.output is grid.gif; its suffix has to be .jpg, .png, .webp or .dzi"),
         ("run photos --cell 0", "render.cell is 0; it can be 1 to 4096"),
         ("run photos --grid 0x3", "columns x rows like 40x30"),
         ("run photos --perplexity nan", "project.perplexity is NaN"),
@@ -143,7 +143,7 @@ fn the_demo_needs_nothing_and_a_second_one_does_nothing() {
     assert_eq!((first.code, first.stdout.as_str()), (0, "tsne-grid-demo/grid.jpg\n"), "{}", first.stderr);
     let second = story.run("demo --images 40");
     assert!(
-        second.stderr.contains("embed    0 new") && second.stderr.matches("fresh").count() == 3,
+        second.stderr.contains("embed    0 new") && second.stderr.matches("fresh").count() == 4,
         "{}",
         second.stderr
     );

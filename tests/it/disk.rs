@@ -65,15 +65,47 @@ fn a_full_disk_for_the_picture_leaves_the_older_one() {
     }
     let story = Story::with_photos(9);
     let disk = SmallDisk::mount(&story.path("out"), "64k").unwrap();
-    story.ok("run photos --model scattering -o out/a.jpg --cell 16");
+    story.ok("run photos --model scattering -o out/a.jpg --cell 16 --page=false");
     let older = story.read("out/a.jpg");
     let failed = story.run("run photos --model scattering -o out/a.jpg --cell 300 --quality 100");
     assert_clear(&failed, "No space left on device", "the picture");
     assert!(failed.stderr.contains("out/a.jpg"), "{}", failed.stderr);
     assert!(story.read("out/a.jpg") == older);
-    assert_eq!(std::fs::read_dir(story.path("out")).unwrap().count(), 1, "nothing else is left there");
+    assert_eq!(std::fs::read_dir(story.path("out")).unwrap().count(), 2, "nothing but its table is left there");
     disk.remount("size=8m");
     story.ok("run photos --model scattering -o out/a.jpg --cell 300 --quality 100");
+}
+
+/// The same of the page: the older one stays whole, with all that it names.
+#[test]
+fn a_full_disk_for_the_page_leaves_the_older_one() {
+    if !can_mount() {
+        return;
+    }
+    let story = Story::with_photos(9);
+    let disk = SmallDisk::mount(&story.path("out"), "1m").unwrap();
+    let run = "run photos --model scattering -o out/a.jpg --cell 16";
+    story.ok(run);
+    let files = |story: &Story| -> Vec<std::path::PathBuf> {
+        let files = walkdir::WalkDir::new(story.path("out/explorer-a")).into_iter().map(Result::unwrap);
+        files.filter(|file| file.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
+    };
+    let before: Vec<_> = files(&story).into_iter().filter(|path| !path.ends_with("tsne-grid.json")).collect();
+    let contents: Vec<_> = before.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    story.put("out/filler", &vec![0; 700_000]);
+    for i in 0..30 {
+        story.put(&format!("photos/more-{i}.png"), &crate::driver::png(&crate::driver::picture(100 + i)));
+    }
+    let failed = story.run(run);
+    assert_clear(&failed, "No space left on device", "the page");
+    assert!(failed.stderr.contains("cannot write the page out/explorer-a/index.html"), "{}", failed.stderr);
+    for (path, bytes) in before.iter().zip(contents) {
+        assert!(std::fs::read(path).unwrap() == bytes, "{} is as it was", path.display());
+    }
+    assert_eq!(story.run(&format!("{} --check", run.replace("run", "status"))).code, 4);
+    disk.remount("size=8m");
+    story.ok(run);
+    assert!(files(&story).len() > before.len());
 }
 
 /// Lets every n-th call of a kind fail once.

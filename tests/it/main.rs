@@ -1,6 +1,8 @@
 //! Stories told to the built binary, each in a folder of its own.
 
+mod beside;
 mod bombs;
+mod browser;
 mod cli;
 mod crash;
 mod damage;
@@ -17,6 +19,9 @@ mod inputs;
 mod limits;
 mod locks;
 mod models;
+mod page;
+mod page_hostile;
+mod page_looks;
 mod pictures;
 mod preflight;
 mod signals;

@@ -12,7 +12,7 @@ use tsne_grid::artifact::rows::{AssignRow, ProjectRow, Row};
 
 use crate::driver::Story;
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+pub(crate) fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     // As pandas and DuckDB compress by default.
     let snappy = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
@@ -21,7 +21,7 @@ fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-fn text(values: &[&str]) -> ArrayRef {
+pub(crate) fn text(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 

@@ -1,0 +1,165 @@
+// A picture looked at: the card beside the pointer, and the box with the larger picture.
+
+const card = element("card");
+const box = element("box");
+
+function hover(px, py) {
+  if (!settled) return;
+  const i = pictureAt(px, py);
+  canvas.classList.toggle("over", i >= 0);
+  if (i < 0) hideCard();
+  else showCard(i, px, py);
+}
+
+function showCard(i, px, py) {
+  const { caption } = block("texts");
+  element("card-caption").textContent = caption[i];
+  element("card-facts").textContent = factsOf(i) || nameOf(i);
+  card.hidden = false;
+  const beside = (at, size, room) => (at + 18 + size < room ? at + 18 : Math.max(8, at - 18 - size));
+  const x = beside(px, card.offsetWidth, windowWidth());
+  const y = beside(py, card.offsetHeight, windowHeight());
+  card.style.transform = `translate(${x}px, ${y}px)`;
+}
+
+function hideCard() {
+  card.hidden = true;
+  canvas.classList.remove("over");
+}
+
+/** Makes a picture the chosen one, and says so. */
+function choose(i) {
+  chosen = i;
+  element("said").textContent = [nameOf(i), factsOf(i), `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}`]
+    .filter(Boolean)
+    .join(", ");
+  redraw();
+}
+
+function tapped(px, py, kind) {
+  if (!settled) return;
+  const i = pictureAt(px, py);
+  if (i < 0) {
+    chosen = -1;
+    hideCard();
+    redraw();
+    return;
+  }
+  // A finger cannot hover: it sees the card first.
+  const seen = chosen === i && !card.hidden;
+  choose(i);
+  if (kind === "mouse" || seen) open(i);
+  else showCard(i, px, py);
+}
+
+function open(i) {
+  choose(i);
+  hideCard();
+  fillBox(i);
+  if (!box.open) box.showModal();
+}
+
+function fillBox(i) {
+  const { caption, path, link } = block("texts");
+  const { post, order } = block("facts");
+  element("box-caption").textContent = caption[i];
+  element("box-facts").textContent = factsOf(i);
+  element("box-path").textContent = path[i];
+  box.setAttribute("aria-label", nameOf(i));
+  waiting.clear();
+  const original = element("box-link");
+  original.hidden = link[i] === "";
+  if (link[i]) original.href = link[i];
+  else original.removeAttribute("href");
+  element("frame").replaceChildren(largeOf(i));
+  const siblings = post[i] === null ? [] : [...post.keys()].filter((other) => post[other] === post[i]);
+  siblings.sort((a, b) => order[a] - order[b]);
+  fillStrip("siblings", siblings.length > 1 ? siblings : [], i);
+  fillStrip("alike", block("likeness").nearest[i] ?? [], i);
+}
+
+/** The larger picture; without one, the tile. */
+function largeOf(i) {
+  if (!wall.large) return tileOf(i, 128);
+  const image = new Image();
+  image.alt = nameOf(i);
+  image.src = `${wall.large}/${block("facts").name[i]}.jpg`;
+  image.addEventListener("error", () => image.replaceWith(tileOf(i, 128)));
+  return image;
+}
+
+/** A tile as an element of its own, drawn as soon as its sheet is there. */
+function tileOf(i, side) {
+  const tile = document.createElement("canvas");
+  tile.width = side;
+  tile.height = side;
+  const level = levelFor(side);
+  const drawIt = () => {
+    findTile(i, level);
+    if (found.bitmap) {
+      tile.getContext("2d").drawImage(found.bitmap, found.x, found.y, found.side, found.side, 0, 0, side, side);
+    }
+    return found.side === wall.levels[level].side && found.bitmap !== null;
+  };
+  if (!drawIt()) waiting.add(drawIt);
+  // What is lacking is asked for after the next frame.
+  redraw();
+  return tile;
+}
+
+function fillStrip(id, pictures, current) {
+  const section = element(id);
+  section.hidden = pictures.length === 0;
+  const buttons = pictures.map((i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", nameOf(i));
+    if (i === current) button.setAttribute("aria-current", "true");
+    button.append(tileOf(i, 104));
+    button.addEventListener("click", () => open(i));
+    return button;
+  });
+  section.querySelector(".strip").replaceChildren(...buttons);
+}
+
+element("close").addEventListener("click", () => box.close());
+element("previous").addEventListener("click", () => step(-1));
+element("next").addEventListener("click", () => step(1));
+box.addEventListener("click", (event) => {
+  // Beside the box is the box itself: its content covers it.
+  if (event.target === box) box.close();
+});
+box.addEventListener("close", () => {
+  reveal(chosen);
+  canvas.focus();
+});
+box.addEventListener("keydown", (event) => {
+  const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!steps) return;
+  event.preventDefault();
+  const next = inDirection(chosen, ...steps);
+  if (next >= 0) open(next);
+});
+
+/** To the next picture that is lit, in the order of the layout. */
+function step(by) {
+  const of = layout.to;
+  const before = (a, b) =>
+    of.name === "grid" ? a - b : of.name === "time" ? of.x[a] - of.x[b] || of.y[b] - of.y[a] : of.x[a] - of.x[b];
+  const order = [...Array(count).keys()].filter((i) => !lit || lit[i] || i === chosen).sort(before);
+  open(order[(order.indexOf(chosen) + by + order.length) % order.length]);
+}
+
+/** The picture next to one in a direction, among those that are lit; -1 if there is none. */
+function inDirection(i, dx, dy) {
+  const { x, y } = layout.to;
+  let [best, least] = [-1, Number.POSITIVE_INFINITY];
+  for (let other = 0; other < count; other += 1) {
+    if (other === i || (lit && !lit[other])) continue;
+    const along = (x[other] - x[i]) * dx + (y[other] - y[i]) * dy;
+    const aside = Math.abs((x[other] - x[i]) * dy) + Math.abs((y[other] - y[i]) * dx);
+    // Straight ahead is nearest; what lies more aside than ahead is another direction.
+    if (along > 0.01 && aside <= along && along + 3 * aside < least) [best, least] = [other, along + 3 * aside];
+  }
+  return best;
+}

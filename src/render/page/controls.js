@@ -1,0 +1,168 @@
+// What is looked for, and what is shown.
+
+const looking = { text: "", kinds: null, from: null, to: null };
+
+/** Without accents and case: who looks for "cafe" means "Café" too. */
+const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+let haystack = null;
+
+function look() {
+  const { time, kinds, kind } = block("facts");
+  const words = plain(looking.text).split(/\s+/).filter(Boolean);
+  const all = words.length === 0 && !looking.kinds && looking.from === null && looking.to === null;
+  if (words.length > 0 && !haystack) {
+    const { caption, path } = block("texts");
+    haystack = caption.map((text, i) => plain(`${text}\n${path[i]}`));
+  }
+  const fits = (i) =>
+    words.every((word) => haystack[i].includes(word)) &&
+    (!looking.kinds || looking.kinds.has(kinds[kind[i]])) &&
+    (looking.from === null || (time[i] !== null && time[i] >= looking.from)) &&
+    (looking.to === null || (time[i] !== null && time[i] < looking.to));
+  lit = all ? null : Uint8Array.from({ length: count }, (_, i) => (fits(i) ? 1 : 0));
+  const hits = lit ? lit.reduce((sum, one) => sum + one, 0) : count;
+  element("count").hidden = all;
+  element("count").textContent = `${hits.toLocaleString("en")} of ${count.toLocaleString("en")}`;
+  element("more").classList.toggle("active", Boolean(looking.kinds) || looking.from !== null || looking.to !== null);
+  redraw();
+}
+
+element("search").addEventListener("input", (event) => {
+  looking.text = event.target.value;
+  look();
+});
+element("search").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !lit) return;
+  const first = lit.indexOf(1);
+  if (first < 0) return;
+  choose(first);
+  reveal(first);
+  canvas.focus();
+});
+
+element("more").addEventListener("click", () => {
+  const panel = element("panel");
+  panel.hidden = !panel.hidden;
+  element("more").setAttribute("aria-expanded", String(!panel.hidden));
+});
+
+/** Fills the panel with what these pictures can be told apart by. */
+function makePanel() {
+  const facts = block("facts");
+  makeKinds(facts);
+  makeTimes(facts);
+  makeLegend(facts);
+  element("seams-label").hidden = !wall.hasCells || !block("likeness").seams;
+  element("new-label").hidden = facts.new.length === 0;
+  element("new-text").textContent = `The ${facts.new.length.toLocaleString("en")} that are new`;
+  element("shows").hidden = element("seams-label").hidden && element("new-label").hidden;
+  for (const what of ["seams", "new"]) {
+    element(what).addEventListener("change", (event) => {
+      shows[what] = event.target.checked;
+      redraw();
+    });
+  }
+  element("more").hidden = ["kinds", "times", "shows", "legend"].every((id) => element(id).hidden);
+}
+
+function makeKinds({ kinds }) {
+  const named = kinds.filter(Boolean);
+  element("kinds").hidden = named.length < 2;
+  for (const kind of named) {
+    const label = document.createElement("label");
+    const check = document.createElement("input");
+    check.type = "checkbox";
+    check.checked = true;
+    check.value = kind;
+    check.addEventListener("change", () => {
+      const on = [...element("kinds").querySelectorAll("input:checked")].map((input) => input.value);
+      looking.kinds = on.length === named.length ? null : new Set(on);
+      look();
+    });
+    label.append(check, kind);
+    element("kinds").append(label);
+  }
+}
+
+// The slider goes by days, or by months where that would be too many.
+const ticks = [];
+
+function makeTimes({ time }) {
+  const known = time.filter((t) => t !== null);
+  const [first, last] = [
+    known.reduce((a, b) => Math.min(a, b), Infinity),
+    known.reduce((a, b) => Math.max(a, b), -Infinity),
+  ];
+  element("times").hidden = known.length === 0 || last - first < 86400;
+  if (element("times").hidden) return;
+  const step = last - first < 800 * 86400 ? "day" : "month";
+  const date = new Date(1000 * first);
+  date.setUTCHours(0, 0, 0, 0);
+  if (step === "month") date.setUTCDate(1);
+  for (
+    ;
+    date.getTime() / 1000 <= last;
+    step === "month" ? date.setUTCMonth(date.getUTCMonth() + 1) : date.setUTCDate(date.getUTCDate() + 1)
+  ) {
+    ticks.push(date.getTime() / 1000);
+  }
+  ticks.push(date.getTime() / 1000);
+  for (const id of ["from", "to"]) {
+    element(id).max = ticks.length - 1;
+    element(id).value = id === "from" ? 0 : ticks.length - 1;
+    element(id).addEventListener("input", () => {
+      slide(id);
+      look();
+    });
+  }
+  slide("to");
+}
+
+/** Takes over where the slider's two handles are; the one that is moved pushes the other. */
+function slide(moved) {
+  const [from, to] = [element("from"), element("to")];
+  if (Number(from.value) >= Number(to.value)) {
+    if (moved === "from") to.value = Number(from.value) + 1;
+    else from.value = Number(to.value) - 1;
+    if (Number(from.value) >= Number(to.value)) from.value = Number(to.value) - 1;
+  }
+  const [first, last] = [Number(from.value), Number(to.value)];
+  looking.from = first === 0 ? null : ticks[first];
+  looking.to = last === ticks.length - 1 ? null : ticks[last];
+  const day = (seconds) => dayFormat.format(1000 * seconds);
+  element("span").textContent = `${day(ticks[first])} – ${day(ticks[last] - 86400)}`;
+  from.setAttribute("aria-valuetext", day(ticks[first]));
+  to.setAttribute("aria-valuetext", day(ticks[last] - 86400));
+}
+
+function makeLegend({ legend }) {
+  element("legend").hidden = !legend;
+  if (!legend) return;
+  element("legend-title").textContent = legend.column;
+  const items = legend.entries.slice(0, 40).map(([text, colour]) => {
+    const item = document.createElement("li");
+    const swatch = document.createElement("canvas");
+    [swatch.width, swatch.height] = [14, 14];
+    const context = swatch.getContext("2d");
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 14, 14);
+    const name = document.createElement("bdi");
+    name.textContent = text;
+    item.append(swatch, name);
+    return item;
+  });
+  element("legend-list").replaceChildren(...items);
+  element("panel").hidden = windowWidth() <= 760;
+  element("more").setAttribute("aria-expanded", String(!element("panel").hidden));
+}
+
+function chooseLayout(name) {
+  switchTo(name);
+  for (const button of document.querySelectorAll("#layouts button")) {
+    const on = button.dataset.layout === name;
+    button.setAttribute("aria-checked", String(on));
+    button.tabIndex = on ? 0 : -1;
+  }
+  hideCard();
+  redraw();
+}

@@ -1,0 +1,221 @@
+// One frame. A grid at rest is drawn sheet by sheet, anything else tile by tile or, where there are many,
+// block by block; each from the level whose tiles are as large as they will be seen.
+
+const paint = canvas.getContext("2d", { alpha: false });
+const DIM = 0.13;
+/** Larger pictures are used for at most so many tiles at a time. */
+const MOST_SHARP = 30;
+
+/** What is lit while something is looked for: 1 or 0 for each picture; null lights all. */
+let lit = null;
+let chosen = -1;
+const shows = { seams: false, new: false };
+
+let colours = {};
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  colours = { ground: of("ground"), ink: of("ink"), accent: of("accent"), faint: of("faint") };
+}
+
+function draw() {
+  const ratio = devicePixelRatio;
+  paint.setTransform(ratio, 0, 0, ratio, 0, 0);
+  paint.fillStyle = colours.ground;
+  paint.fillRect(0, 0, windowWidth(), windowHeight());
+  paint.imageSmoothingEnabled = true;
+  const inGrid = layout.to.name === "grid" && layout.share === 1;
+  if (inGrid) {
+    drawSheets(ratio);
+    if (lit) dimGrid();
+  } else {
+    drawPictures(ratio);
+  }
+  if (settled && view.scale * ratio > 150) drawSharp();
+  if (shows.seams && inGrid) drawSeams();
+  if (shows.new) drawNew();
+  drawLabels();
+  if (chosen >= 0) drawChosen();
+  drawOverview();
+}
+
+/** The sheets of a level that are in the window: their columns and rows, first and last. */
+function visibleSheets(level) {
+  const per = perSheet[level];
+  const [left, top] = toWall(0, 0);
+  const [right, bottom] = toWall(windowWidth(), windowHeight());
+  const clamp = (v, length) => Math.min(Math.ceil(length / per) - 1, Math.max(0, Math.floor(v / per)));
+  return {
+    columns: [clamp(left, wall.columns), clamp(right, wall.columns)],
+    rows: [clamp(top, wall.rows), clamp(bottom, wall.rows)],
+  };
+}
+
+function drawSheets(ratio) {
+  const best = levelFor(view.scale * ratio);
+  // From rough to sharp: where the sharp sheet is not there yet, a rough one shows through.
+  const { columns, rows } = visibleSheets(best);
+  let complete = true;
+  for (let row = rows[0]; row <= rows[1]; row += 1) {
+    for (let column = columns[0]; column <= columns[1]; column += 1) {
+      if (!sheet(best, column, row)) complete = false;
+    }
+  }
+  for (let level = complete ? best : 0; level <= best; level += 1) drawLevel(level);
+  drawEmpty();
+}
+
+const emptyCells = [...inCell.keys()].filter((cell) => inCell[cell] < 0);
+
+/** Cells without a picture look like what is around the wall, whatever sheets have there. */
+function drawEmpty() {
+  paint.fillStyle = colours.ground;
+  for (const cell of emptyCells) {
+    const [column, row] = [cell % wall.columns, Math.floor(cell / wall.columns)];
+    const [x, y] = toWindow(column, row).map(Math.round);
+    const [right, bottom] = toWindow(column + 1, row + 1).map(Math.round);
+    if (right >= 0 && bottom >= 0 && x <= windowWidth() && y <= windowHeight())
+      paint.fillRect(x, y, right - x, bottom - y);
+  }
+}
+
+function drawLevel(level) {
+  const { side } = wall.levels[level];
+  const per = perSheet[level];
+  const { columns, rows } = visibleSheets(level);
+  for (let row = rows[0]; row <= rows[1]; row += 1) {
+    for (let column = columns[0]; column <= columns[1]; column += 1) {
+      const bitmap = sheets.get(sheetKey(level, column, row))?.bitmap ?? (level === 0 ? sheet(0, column, row) : null);
+      if (!bitmap) continue;
+      // Edges on whole pixels, so that no line shows between sheets.
+      const [x, y] = toWindow(column * per, row * per).map(Math.round);
+      const [right, bottom] = toWindow(column * per + bitmap.width / side, row * per + bitmap.height / side).map(
+        Math.round,
+      );
+      paint.drawImage(bitmap, x, y, right - x, bottom - y);
+    }
+  }
+}
+
+// A picture of one pixel for each cell lies over the grid: what is not looked for is covered.
+const mask = document.createElement("canvas");
+let maskOf = null;
+
+function dimGrid() {
+  if (maskOf !== lit) {
+    maskOf = lit;
+    mask.width = wall.columns;
+    mask.height = wall.rows;
+    const pixels = new ImageData(wall.columns, wall.rows);
+    for (let i = 0; i < count; i += 1) pixels.data[4 * wall.cells[i] + 3] = lit[i] ? 0 : 255;
+    const context = mask.getContext("2d");
+    context.putImageData(pixels, 0, 0);
+    context.globalCompositeOperation = "source-in";
+    context.fillStyle = colours.ground;
+    context.fillRect(0, 0, wall.columns, wall.rows);
+  }
+  const [x, y] = toWindow(0, 0);
+  paint.globalAlpha = 1 - DIM;
+  paint.imageSmoothingEnabled = false;
+  paint.drawImage(mask, x, y, wall.columns * view.scale, wall.rows * view.scale);
+  paint.imageSmoothingEnabled = true;
+  paint.globalAlpha = 1;
+}
+
+/** Calls `each` for every picture that is in the window, with its middle in pixels. */
+function eachVisible(each) {
+  const { from, to, share } = layout;
+  const part = ease(share);
+  const [cx, cy, scale] = [windowWidth() / 2, windowHeight() / 2, view.scale];
+  const [right, bottom, half] = [windowWidth(), windowHeight(), scale / 2];
+  for (let i = 0; i < count; i += 1) {
+    let x = to.x[i];
+    let y = to.y[i];
+    if (part < 1) {
+      x = from.x[i] + (x - from.x[i]) * part;
+      y = from.y[i] + (y - from.y[i]) * part;
+    }
+    const px = (x - view.x) * scale + cx;
+    const py = (y - view.y) * scale + cy;
+    if (px > -half && py > -half && px < right + half && py < bottom + half) each(i, px, py);
+  }
+}
+
+/** More pictures than this in the window take too long to be drawn one by one while it moves. */
+const CROWD = 600;
+let resting = 0;
+let atRest = false;
+
+/** One by one where they move among themselves, are few, or where nothing moves any more. */
+function drawPictures(ratio) {
+  let seen = 0;
+  if (layout.share === 1) eachVisible(() => (seen += 1));
+  if (seen <= CROWD || atRest) {
+    drawTiles(ratio);
+  } else {
+    drawBlocks(ratio);
+    clearTimeout(resting);
+    resting = setTimeout(() => {
+      atRest = true;
+      redraw();
+    }, 200);
+  }
+  atRest = false;
+}
+
+function drawTiles(ratio) {
+  const level = affordableLevel(view.scale * ratio);
+  const side = view.scale;
+  inPasses(paint, (only) => {
+    eachVisible((i, px, py) => {
+      if (only !== null && lit[i] !== only) return;
+      findTile(i, level);
+      const { bitmap, x, y, side: from } = found;
+      if (bitmap) paint.drawImage(bitmap, x, y, from, from, px - side / 2, py - side / 2, side, side);
+    });
+  });
+}
+
+/** Calls `pass` with null for all pictures; or, while some are lit, first with 0 for the others, dimmed. */
+function inPasses(context, pass) {
+  if (!lit) {
+    pass(null);
+    return;
+  }
+  context.globalAlpha = DIM;
+  pass(0);
+  context.globalAlpha = 1;
+  pass(1);
+}
+
+/** Close by, the larger pictures take the place of the largest tiles. */
+function drawSharp() {
+  if (!wall.large) return;
+  const visible = [];
+  eachVisible((i, px, py) => {
+    if (!lit || lit[i]) visible.push([i, px, py]);
+  });
+  if (visible.length > MOST_SHARP) return;
+  const side = view.scale;
+  for (const [i, px, py] of visible) {
+    const bitmap = largePicture(i);
+    if (bitmap) drawFitted(bitmap, px - side / 2, py - side / 2, side);
+  }
+}
+
+/** Draws a picture into a square as tiles are filled. */
+function drawFitted(bitmap, x, y, side) {
+  const { width, height } = bitmap;
+  if (wall.fit === "stretch") {
+    paint.drawImage(bitmap, x, y, side, side);
+  } else if (wall.fit === "cover") {
+    const short = Math.min(width, height);
+    paint.drawImage(bitmap, (width - short) / 2, (height - short) / 2, short, short, x, y, side, side);
+  } else {
+    const scale = side / Math.max(width, height);
+    const [w, h] = [width * scale, height * scale];
+    paint.fillStyle = wall.background;
+    paint.fillRect(x, y, side, side);
+    paint.drawImage(bitmap, x + (side - w) / 2, y + (side - h) / 2, w, h);
+  }
+}

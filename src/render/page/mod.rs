@@ -1,0 +1,115 @@
+//! The explorer's page: one HTML file with its style, its script and its data, that needs no server,
+//! no network and no framework.
+//!
+//! The data stand in blocks that no browser executes, with `<`, `>` and `&` escaped; the script puts
+//! text into the page as text alone; and the page's security policy lets no script or style run but
+//! these two, by their hashes, and nothing be loaded but pictures.
+
+mod data;
+
+pub use data::{Large, Level, Picture, Pictures, Wall};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
+
+/// Raised when the same data give another page.
+pub const VERSION: u32 = 1;
+
+const TEMPLATE: &str = include_str!("index.html");
+const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
+/// One script, in the order in which it is read.
+const SCRIPTS: [&str; 12] = [
+    include_str!("data.js"),
+    include_str!("layouts.js"),
+    include_str!("sheets.js"),
+    include_str!("view.js"),
+    include_str!("draw.js"),
+    include_str!("blocks.js"),
+    include_str!("marks.js"),
+    include_str!("overview.js"),
+    include_str!("card.js"),
+    include_str!("controls.js"),
+    include_str!("address.js"),
+    include_str!("main.js"),
+];
+
+/// The page.
+pub fn html(wall: &Wall) -> String {
+    let (style, script) = (STYLES.concat(), SCRIPTS.concat());
+    let policy = format!(
+        "default-src 'none'; img-src 'self' file: blob:; style-src 'sha256-{}'; script-src 'sha256-{}'; \
+         base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        hash(&style),
+        hash(&script)
+    );
+    let [first, rest @ ..] = wall.blocks();
+    let block = |(name, json): &(&str, serde_json::Value)| {
+        format!("<script type=\"application/json\" id=\"data-{name}\">{}</script>\n", harmless(&json.to_string()))
+    };
+    fill(TEMPLATE, |name| match name {
+        "policy" => policy.clone(),
+        "version" => env!("CARGO_PKG_VERSION").to_owned(),
+        "title" => wall.title(),
+        "style" => style.clone(),
+        "script" => script.clone(),
+        "wall" => block(&first),
+        // Behind the script, so that the wall is drawn while these are still being read.
+        "rest" => rest.iter().map(block).collect(),
+        other => unreachable!("the template has no place called {other}"),
+    })
+}
+
+/// Fills the places `{{name}}` of the template; what is filled in is not looked at again.
+fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut parts = template.split("{{");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, text) = part.split_once("}}").expect("the template closes what it opens");
+        filled.push_str(&value(name));
+        filled.push_str(text);
+    }
+    filled
+}
+
+/// JSON in which no character means anything to HTML.
+fn harmless(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => safe.push_str("\\u003c"),
+            '>' => safe.push_str("\\u003e"),
+            '&' => safe.push_str("\\u0026"),
+            _ => safe.push(c),
+        }
+    }
+    safe
+}
+
+fn hash(text: &str) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_cannot_leave_their_block() {
+        let hostile = "</script><script>alert(1)</script><!-- & {{script}} \u{2028}";
+        let json = harmless(&serde_json::json!([hostile]).to_string());
+        assert!(!json.contains(['<', '>', '&']));
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
+        assert_eq!(fill("a{{x}}b{{y}}", |name| format!("[{name}{{{{x}}}}]")), "a[x{{x}}]b[y{{x}}]");
+    }
+
+    #[test]
+    fn style_and_script_are_those_of_the_policy() {
+        let page = html(&data::tests::empty());
+        let between = |from: &str, to: &str| page.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+        assert!(page.contains(&format!("style-src 'sha256-{}'", hash(&between("<style>", "</style>")))));
+        let script = between("<script>", "</script>");
+        assert!(page.contains(&format!("script-src 'sha256-{}'", hash(&script))));
+        assert!(!script.contains("innerHTML") && !script.contains("eval("), "text stays text");
+    }
+}

@@ -1,0 +1,77 @@
+// Where one is, in small: the whole layout from the roughest sheet, and a frame.
+
+const overview = element("overview");
+/** Pixels of its longer side, at most so much of the window. */
+const OVERVIEW = 150;
+const OVERVIEW_SHARE = 0.28;
+const small = document.createElement("canvas");
+let smallOf = "";
+
+function drawOverview() {
+  const of = layout.to;
+  const [left, top] = toWall(0, 0);
+  const [right, bottom] = toWall(windowWidth(), windowHeight());
+  const seen = Math.min(right, of.width) - Math.max(left, 0) > of.width * 0.9;
+  const whole = seen && Math.min(bottom, of.height) - Math.max(top, 0) > of.height * 0.9;
+  overview.hidden = whole || layout.share < 1 || windowHeight() < 420;
+  if (overview.hidden) return;
+  const scale = Math.min(OVERVIEW, OVERVIEW_SHARE * windowWidth()) / Math.max(of.width, of.height);
+  const [width, height] = [of.width * scale, of.height * scale].map((side) => Math.max(8, Math.round(side)));
+  if (smallOf !== `${of.name} ${width} ${devicePixelRatio}`) drawSmall(of, width, height, scale);
+  const context = overview.getContext("2d");
+  if (overview.width !== small.width || overview.height !== small.height) {
+    overview.width = small.width;
+    overview.height = small.height;
+    overview.style.width = `${width}px`;
+    overview.style.height = `${height}px`;
+  }
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(small, 0, 0);
+  context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  context.lineWidth = 2;
+  context.strokeStyle = colours.accent;
+  context.strokeRect(
+    left * scale,
+    top * scale,
+    Math.max(4, (right - left) * scale),
+    Math.max(4, (bottom - top) * scale),
+  );
+}
+
+function drawSmall(of, width, height, scale) {
+  small.width = width * devicePixelRatio;
+  small.height = height * devicePixelRatio;
+  const context = small.getContext("2d");
+  context.scale(devicePixelRatio, devicePixelRatio);
+  context.fillStyle = colours.ground;
+  context.fillRect(0, 0, width, height);
+  context.globalAlpha = 0.8;
+  let complete = true;
+  const side = Math.max(1, scale);
+  for (let i = 0; i < count; i += 1) {
+    findTile(i, 0);
+    complete &&= found.bitmap !== null;
+    if (found.bitmap) {
+      const [x, y] = [of.x[i] * scale, of.y[i] * scale];
+      context.drawImage(found.bitmap, found.x, found.y, found.side, found.side, x - side / 2, y - side / 2, side, side);
+    }
+  }
+  smallOf = complete ? `${of.name} ${width} ${devicePixelRatio}` : "";
+}
+
+function lookThere(event) {
+  if (event.type === "pointermove" && event.buttons === 0) return;
+  const box = overview.getBoundingClientRect();
+  const of = layout.to;
+  frame.glide = null;
+  view.x = ((event.clientX - box.left) / box.width) * of.width;
+  view.y = ((event.clientY - box.top) / box.height) * of.height;
+  goal.scale = view.scale;
+  keepInside();
+  redraw();
+}
+overview.addEventListener("pointerdown", (event) => {
+  overview.setPointerCapture(event.pointerId);
+  lookThere(event);
+});
+overview.addEventListener("pointermove", lookThere);

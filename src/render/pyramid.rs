@@ -1,0 +1,207 @@
+//! A canvas at half its size, a quarter, an eighth, …, each cut into square pieces, in one pass
+//! from top to bottom: a row of pieces of each level is all that is ever in memory.
+
+use std::sync::Mutex;
+
+use anyhow::Result;
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use rayon::prelude::*;
+
+use super::Canvas;
+
+/// One piece of one level.
+pub struct Piece {
+    /// How often the canvas was halved.
+    pub halvings: u32,
+    /// Its column among the level's pieces.
+    pub column: u32,
+    /// Its row among the level's pieces.
+    pub row: u32,
+    /// What it shows: a square, or less at the right and lower edges.
+    pub pixels: RgbImage,
+}
+
+impl Piece {
+    /// The piece as a JPEG of this quality (1 to 100).
+    ///
+    /// # Errors
+    /// Only if the encoder fails.
+    pub fn jpeg(&self, quality: u8) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&self.pixels)?;
+        Ok(bytes)
+    }
+}
+
+/// Draws `canvas` once and hands on the pieces, `side` (even) pixels each, of the canvas and of its
+/// `halvings` successive halves. `put` is called by several threads at a time.
+///
+/// # Errors
+/// What the canvas or `put` return.
+pub fn pyramid(
+    canvas: &mut dyn Canvas,
+    side: u32,
+    halvings: u32,
+    put: &(dyn Fn(Piece) -> Result<()> + Sync),
+) -> Result<()> {
+    let (mut width, height) = (canvas.width(), canvas.height());
+    let mut levels: Vec<Level> = Vec::new();
+    for halvings in 0..=halvings {
+        levels.push(Level { halvings, width, side, rows: Vec::new(), next_row: 0 });
+        width = width.div_ceil(2);
+    }
+    let mut top = 0;
+    while top < height {
+        let mut band = RgbImage::new(canvas.width(), canvas.band().max(1).min(height - top));
+        canvas.draw(top, &mut band)?;
+        top += band.height();
+        take(&mut levels, band.into_raw(), top == height, put)?;
+    }
+    Ok(())
+}
+
+/// The rows of a level that have not been cut into pieces yet.
+struct Level {
+    halvings: u32,
+    width: u32,
+    side: u32,
+    rows: Vec<u8>,
+    /// Row of pieces that comes next.
+    next_row: u32,
+}
+
+/// Gives rows to the first level; what it completes goes on to the next, halved.
+fn take(levels: &mut [Level], rows: Vec<u8>, last: bool, put: &(dyn Fn(Piece) -> Result<()> + Sync)) -> Result<()> {
+    let Some((level, smaller)) = levels.split_first_mut() else { return Ok(()) };
+    level.rows.extend(rows);
+    let whole = 3 * level.width as usize * level.side as usize;
+    loop {
+        let rest = last && !level.rows.is_empty();
+        if level.rows.len() < whole && !rest {
+            return Ok(());
+        }
+        let rest = level.rows.split_off(whole.min(level.rows.len()));
+        let strip = std::mem::replace(&mut level.rows, rest);
+        let strip = RgbImage::from_raw(level.width, (strip.len() / 3) as u32 / level.width, strip).expect("whole rows");
+        level.cut(&strip, put)?;
+        level.next_row += 1;
+        let end = last && level.rows.is_empty();
+        take(smaller, halved(&strip), end, put)?;
+    }
+}
+
+impl Level {
+    fn cut(&self, strip: &RgbImage, put: &(dyn Fn(Piece) -> Result<()> + Sync)) -> Result<()> {
+        let failure = Mutex::new(None);
+        (0..self.width.div_ceil(self.side)).into_par_iter().for_each(|column| {
+            let left = column * self.side;
+            let width = self.side.min(self.width - left);
+            let pixels = image::imageops::crop_imm(strip, left, 0, width, strip.height()).to_image();
+            let piece = Piece { halvings: self.halvings, column, row: self.next_row, pixels };
+            if let Err(error) = put(piece) {
+                failure.lock().expect("no panic").get_or_insert(error);
+            }
+        });
+        failure.into_inner().expect("no panic").map_or(Ok(()), Err)
+    }
+}
+
+/// Every 2x2 pixels become their mean; at odd edges what there is of them. The strip's height is even
+/// unless it is a level's last one.
+fn halved(strip: &RgbImage) -> Vec<u8> {
+    let (width, height) = strip.dimensions();
+    let row = 3 * width as usize;
+    let raw = strip.as_raw();
+    let half = 3 * width.div_ceil(2) as usize;
+    let mut halved = vec![0; half * height.div_ceil(2) as usize];
+    halved.par_chunks_exact_mut(half).enumerate().for_each(|(y, to)| {
+        let upper = &raw[2 * y * row..][..row];
+        let lower = raw.get((2 * y + 1) * row..).filter(|rest| !rest.is_empty()).map_or(upper, |rest| &rest[..row]);
+        for (x, to) in to.chunks_exact_mut(3).enumerate() {
+            let left = 6 * x;
+            let right = if left + 3 < row { left + 3 } else { left };
+            for c in 0..3 {
+                let sum = [upper[left + c], upper[right + c], lower[left + c], lower[right + c]];
+                to[c] = ((sum.into_iter().map(u16::from).sum::<u16>() + 2) / 4) as u8;
+            }
+        }
+    });
+    halved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+    use std::collections::BTreeMap;
+
+    struct Plain {
+        picture: RgbImage,
+        band: u32,
+    }
+
+    impl Canvas for Plain {
+        fn width(&self) -> u32 {
+            self.picture.width()
+        }
+        fn height(&self) -> u32 {
+            self.picture.height()
+        }
+        fn band(&self) -> u32 {
+            self.band
+        }
+        fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
+            let rows = image::imageops::crop_imm(&self.picture, 0, top, self.width(), band.height()).to_image();
+            *band = rows;
+            Ok(())
+        }
+    }
+
+    /// The definition: the whole level at once.
+    fn half(picture: &RgbImage) -> RgbImage {
+        let (width, height) = picture.dimensions();
+        RgbImage::from_fn(width.div_ceil(2), height.div_ceil(2), |x, y| {
+            let at = |dx: u32, dy: u32| picture.get_pixel((2 * x + dx).min(width - 1), (2 * y + dy).min(height - 1)).0;
+            Rgb(std::array::from_fn(|c| {
+                let sum: u32 = [at(0, 0), at(1, 0), at(0, 1), at(1, 1)].iter().map(|p| u32::from(p[c])).sum();
+                ((sum + 2) / 4) as u8
+            }))
+        })
+    }
+
+    #[test]
+    fn pieces_put_together_are_the_levels_however_the_bands_fall() {
+        for (width, height, side, halvings) in [(1, 1, 2, 3), (37, 50, 8, 6), (64, 64, 16, 2), (17, 5, 4, 1)] {
+            let picture = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7) as u8, (y * 5) as u8, (x * y) as u8]));
+            for band in [1, 3, 8, 100] {
+                let pieces = Mutex::new(BTreeMap::new());
+                pyramid(&mut Plain { picture: picture.clone(), band }, side, halvings, &|piece| {
+                    let place = (piece.halvings, piece.column, piece.row);
+                    assert!(pieces.lock().unwrap().insert(place, piece.pixels).is_none(), "each piece once");
+                    Ok(())
+                })
+                .unwrap();
+                let pieces = pieces.into_inner().unwrap();
+                let mut level = picture.clone();
+                let mut expected = 0;
+                for halvings in 0..=halvings {
+                    for (x, y, pixel) in level.enumerate_pixels() {
+                        let piece = &pieces[&(halvings, x / side, y / side)];
+                        assert_eq!(piece.get_pixel(x % side, y % side), pixel, "level {halvings} at {x}, {y}");
+                    }
+                    expected += level.width().div_ceil(side) * level.height().div_ceil(side);
+                    level = half(&level);
+                }
+                assert_eq!(pieces.len(), expected as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_is_handed_on() {
+        let mut plain = Plain { picture: RgbImage::new(9, 9), band: 2 };
+        let put = |piece: Piece| if piece.halvings == 1 { anyhow::bail!("full") } else { Ok(()) };
+        assert_eq!(pyramid(&mut plain, 4, 2, &put).unwrap_err().to_string(), "full");
+    }
+}

@@ -1,0 +1,169 @@
+//! The explorer: a page beside the picture, with its sheets of tiles and its larger pictures.
+//!
+//! `index.html` is written last and refers to a folder of sheets named after what is on them, so that
+//! whoever opens the page while it is made anew sees the old one whole.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::links::links;
+use super::sheets::{SHEET, Sheets, name};
+use super::{Input, Known, digest_of, seams};
+use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
+use crate::config::RenderSettings;
+use crate::error::Halt;
+use crate::render::page::{self, Large, Level, Pictures, Wall};
+use crate::render::tiles::{self, Kept, Tiles};
+use crate::stage::Context;
+use crate::stage::neighbours::Likeness;
+use crate::store::{Digest, Key, OwnFolder};
+
+/// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
+pub(super) fn place(settings: &RenderSettings) -> OwnFolder {
+    let stem = settings.output.file_stem().unwrap_or_default().to_string_lossy();
+    let name = if stem == "grid" { "explorer".to_owned() } else { format!("explorer-{stem}") };
+    OwnFolder::new(settings.output.with_file_name(name))
+}
+
+/// What determines the page; `pictures` are those that can be had.
+///
+/// # Errors
+/// Only if settings cannot be written as JSON.
+pub(super) fn key<'a>(
+    settings: &RenderSettings,
+    input: &Input,
+    known: &Known<'_>,
+    pictures: impl Iterator<Item = &'a str>,
+) -> Result<Key> {
+    let params = json!({
+        "page": page::VERSION, "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
+        "large": settings.large, "color_by": settings.color_by,
+    });
+    let mut inputs = BTreeMap::from([
+        ("assign".to_owned(), input.digest),
+        ("pictures".to_owned(), digest_of(pictures)),
+        ("images".to_owned(), crate::artifact::content_digest(&ImageRow::to_batch(known.images))),
+        ("new".to_owned(), digest_of(known.new.iter().map(String::as_str))),
+    ]);
+    for key in known.likeness.iter().flat_map(Likeness::keys) {
+        inputs.insert(key.stage.clone(), key.digest());
+    }
+    if settings.links {
+        let links = links(place(settings).root(), known);
+        inputs.insert("links".to_owned(), digest_of(links.iter().flat_map(|(image, link)| [*image, link.as_str()])));
+    }
+    Ok(Key { stage: "explorer".into(), version: page::VERSION, params, inputs })
+}
+
+/// Whether the page of this key is in the folder, whole.
+pub(super) fn stands(folder: &OwnFolder, key: &Key) -> bool {
+    folder.key() == Some(key.digest().to_string()) && folder.root().join("index.html").is_file()
+}
+
+/// Brings the page up to date.
+///
+/// # Errors
+/// When the folder is someone else's or cannot be written, vectors are damaged, or the user interrupts.
+pub(super) fn run(
+    ctx: &Context,
+    settings: &RenderSettings,
+    input: &Input,
+    known: &Known<'_>,
+    tiles: &Tiles<'_>,
+) -> Result<()> {
+    let folder = place(settings);
+    let index = folder.root().join("index.html");
+    let pictures = input
+        .rows
+        .iter()
+        .map(|row| row.image.as_str())
+        .filter(|image| tiles.has(image, Kept::Page { fit: settings.fit }));
+    let key = key(settings, input, known, pictures)?;
+    if stands(&folder, &key) {
+        ctx.note(format!("explorer {} fresh", index.display()));
+        return Ok(());
+    }
+    let write = || {
+        folder.claim()?;
+        let sheets = Sheets { ctx, settings, input, tiles, folder: &folder };
+        sheets.prepare()?;
+        let (name, levels) = sheets.write()?;
+        let large = sheets.write_large()?;
+        let wall = wall(ctx, settings, input, known, &folder, levels, large.clone())?;
+        folder.put("index.html", page::html(&wall).as_bytes())?;
+        sheets.sweep(&name, large.as_ref())?;
+        anyhow::Ok(folder.seal(&key.digest().to_string())?)
+    };
+    write().map_err(|error| match error.is::<Halt>() {
+        true => error,
+        false => error.context(format!("cannot write the page {}", index.display())),
+    })?;
+    ctx.note(format!("explorer {} written", index.display()));
+    Ok(())
+}
+
+/// Everything that the page knows, in the order of the grid.
+fn wall(
+    ctx: &Context,
+    settings: &RenderSettings,
+    input: &Input,
+    known: &Known<'_>,
+    folder: &OwnFolder,
+    levels: Vec<Level>,
+    large: Option<Large>,
+) -> Result<Wall> {
+    let mut order: Vec<usize> = (0..input.rows.len()).collect();
+    order.sort_by_key(|&i| (input.rows[i].row, input.rows[i].col));
+    let by_image = known.by_image();
+    let links = if settings.links { links(folder.root(), known) } else { BTreeMap::new() };
+    let grid = input.grid();
+    let mut pictures = Pictures::default();
+    for &i in &order {
+        let cell = &input.rows[i];
+        let row = by_image.get(cell.image.as_str()).copied();
+        // Of a table of someone's own the identifier is all there is; a digest says nothing to anybody.
+        let label = (row.is_none() && Digest::from_hex(&cell.image).is_none()).then_some(cell.image.as_str());
+        pictures.push(page::Picture {
+            cell: cell.row * grid.0 + cell.col,
+            place: [cell.x, cell.y],
+            name: name(&cell.image),
+            known: row,
+            label,
+            link: links.get(cell.image.as_str()).map(String::as_str),
+            new: known.new.contains(&cell.image),
+        });
+    }
+    let seams = seams(ctx, known)?;
+    let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
+    Ok(Wall {
+        grid,
+        fit: settings.fit,
+        background: settings.background,
+        has_cells: input.has_cells,
+        has_places: input.has_places,
+        sheet: SHEET,
+        levels,
+        large,
+        legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
+        nearest: nearest(ctx, input, known, &order)?,
+        seams: order.iter().map(shades).collect(),
+        pictures,
+    })
+}
+
+/// The nearest pictures of each, by their numbers in `order`; nothing where there are no vectors.
+fn nearest(ctx: &Context, input: &Input, known: &Known<'_>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
+    let mut nearest = vec![Vec::new(); order.len()];
+    let Some(likeness) = known.likeness else { return Ok(nearest) };
+    let numbered = order.iter().enumerate().map(|(n, &i)| (input.rows[i].image.as_str(), n as u32));
+    let number: HashMap<&str, u32> = numbered.collect();
+    let made = likeness.nearest(ctx)?;
+    for row in NeighbourRow::from_batch(&made.artifact.batch)? {
+        if let (Some(&image), Some(&other)) = (number.get(row.image.as_str()), number.get(row.neighbour.as_str())) {
+            nearest[image as usize].push(other);
+        }
+    }
+    Ok(nearest)
+}

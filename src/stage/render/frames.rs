@@ -1,0 +1,142 @@
+//! A time-lapse: the picture as it grew, month by month, every picture in the place it has now.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use chrono::{DateTime, Datelike as _};
+use image::RgbImage;
+
+use super::draw::{self, Drawing};
+use super::{Input, Known, format, size};
+use crate::artifact::rows::Micros;
+use crate::config::RenderSettings;
+use crate::render::encode::{Format, encode};
+use crate::render::remark;
+use crate::render::tiles::Tiles;
+use crate::stage::Context;
+use crate::store::{Key, OwnFolder, canonical_json};
+
+/// Tiles are held in memory from frame to frame, up to so many bytes.
+const MAX_TILES_BYTES: u64 = 2 << 30;
+
+/// Months since the year 0.
+type Month = i32;
+
+fn month(time: Micros) -> Option<Month> {
+    let date = DateTime::from_timestamp_micros(time.0)?;
+    Some(12 * date.year() + date.month0() as i32)
+}
+
+/// Brings the frames in `render.frames` up to date: one a month from the first dated picture to the
+/// last, named `0001.jpg` and so on, and `frames.csv`, which says what they show. Pictures without a
+/// date are there from the beginning.
+///
+/// # Errors
+/// When the folder is someone else's, no picture has a date, the tiles do not fit in memory, or
+/// something cannot be written.
+pub(super) fn run(
+    ctx: &Context,
+    settings: &RenderSettings,
+    input: &Input,
+    known: &Known<'_>,
+    tiles: &Tiles<'_>,
+) -> Result<()> {
+    let by_image = known.by_image();
+    let taken = |image: &str| by_image.get(image).and_then(|row| month(row.taken_at?));
+    let months: Vec<Option<Month>> = input.rows.iter().map(|row| taken(&row.image)).collect();
+    let dated = || months.iter().flatten().copied();
+    let Some((first, last)) = dated().min().zip(dated().max()) else {
+        bail!("no picture has a date, so there is no month to begin the frames with");
+    };
+    let count = (last - first + 1) as usize;
+    // Months between two pictures may be many if one date is wrong, but cost nothing.
+    let folder = OwnFolder::new(&settings.frames);
+    let pictures =
+        input.rows.iter().map(|row| row.image.as_str()).filter(|image| tiles.has(image, draw::tile(settings)));
+    let mut key = super::key(&RenderSettings { seams: false, ..settings.clone() }, input.digest, pictures, known)?;
+    key.stage = "frames".to_owned();
+    key.params["months"] = serde_json::to_value(&months)?;
+    let digest = key.digest().to_string();
+    let suffix = match format(settings)? {
+        Format::Png => "png",
+        Format::Webp => "webp",
+        Format::Jpeg | Format::Dzi => "jpg",
+    };
+    let names = |folder: &OwnFolder| folder.names("").into_iter().filter(|name| is_frame(name)).collect::<Vec<_>>();
+    if folder.key().as_ref() == Some(&digest) && names(&folder).len() == count {
+        ctx.note(format!("frames   {} fresh", settings.frames.display()));
+        return Ok(());
+    }
+    let bytes = input.rows.len() as u64 * u64::from(settings.cell).pow(2) * 3;
+    if bytes > MAX_TILES_BYTES {
+        bail!("the tiles of the frames take {} MB of memory; make cells smaller (--cell)", bytes >> 20);
+    }
+    folder.claim()?;
+    names(&folder).iter().try_for_each(|name| folder.remove(name))?;
+    let drawing = Drawing::new(ctx, settings, input, tiles, size(settings, input.rows.len(), input.grid())?, None);
+    drawing.prepare()?;
+    let all: Vec<Option<RgbImage>> = (0..input.rows.len()).map(|i| drawing.tile(i)).collect::<Result<_>>()?;
+    let mut table = String::from("frame,month,pictures\n");
+    let bar = ctx.reporter.bar("frames", count as u64, false);
+    let mut before: Option<(usize, String)> = None;
+    for (number, now) in (first..=last).enumerate() {
+        ctx.go_on()?;
+        let there = |i: usize| months[i].is_none_or(|month| month <= now);
+        let shown = (0..months.len()).filter(|&i| there(i)).count();
+        let name = format!("{:04}.{suffix}", number + 1);
+        match &before {
+            // Nothing came in this month: the same frame once more.
+            Some((as_many, same)) if *as_many == shown => folder.link(&name, &folder.root().join(same))?,
+            _ => folder.put(&name, &frame(&drawing, settings, &all, there, &key)?)?,
+        }
+        table.push_str(&format!("{name},{:04}-{:02},{shown}\n", now.div_euclid(12), now.rem_euclid(12) + 1));
+        before = Some((shown, name));
+        bar.advance(1);
+    }
+    folder.put("frames.csv", table.as_bytes())?;
+    folder.seal(&digest)?;
+    ctx.note(format!("frames   {} written, {count} months", settings.frames.display()));
+    Ok(())
+}
+
+fn is_frame(name: &str) -> bool {
+    let number = name.split_once('.').map_or(name, |(number, _)| number);
+    number.len() >= 4 && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// One frame: only what is `there` yet.
+fn frame(
+    drawing: &Drawing<'_>,
+    settings: &RenderSettings,
+    all: &[Option<RgbImage>],
+    there: impl Fn(usize) -> bool,
+    key: &Key,
+) -> Result<Vec<u8>> {
+    let mut canvas = drawing.canvas(|i| Ok(all[i].clone().filter(|_| there(i))));
+    let format = match format(settings)? {
+        Format::Dzi => Format::Jpeg,
+        other => other,
+    };
+    let mut bytes = Vec::new();
+    // The months of all pictures are no concern of a single frame.
+    let made_by = Key { params: serde_json::Value::Null, inputs: BTreeMap::new(), ..key.clone() };
+    encode(&mut *canvas, format, settings.quality, &remark::provenance(&[&made_by]), &mut bytes)
+        .with_context(|| format!("a frame of {}", canonical_json(&settings.frames)))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_follow_each_other_over_new_year() {
+        let at = |text: &str| {
+            let time: DateTime<chrono::Utc> = text.parse().unwrap();
+            month(Micros(time.timestamp_micros())).unwrap()
+        };
+        assert_eq!(at("2024-01-01T00:00:00Z") - at("2023-12-31T23:59:59Z"), 1);
+        assert_eq!(at("2024-01-31T00:00:00Z"), at("2024-01-01T12:00:00Z"));
+        assert!(is_frame("0001.jpg") && is_frame("12345.png") && !is_frame("frames.csv") && !is_frame("1.jpg"));
+    }
+}

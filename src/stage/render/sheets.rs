@@ -1,0 +1,191 @@
+//! The pictures of the page: sheets of tiles at every scale, and the larger pictures.
+
+use std::collections::{BTreeMap, HashSet};
+
+use anyhow::{Context as _, Result};
+use image::{Rgb, RgbImage};
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::Input;
+use crate::config::RenderSettings;
+use crate::render::mosaic::Mosaic;
+use crate::render::page::{Large, Level};
+use crate::render::pyramid::pyramid;
+use crate::render::tiles::{self, Encoded, Kept, PAGE_TILE, Tiles};
+use crate::stage::Context;
+use crate::store::{Digest, OwnFolder};
+
+/// Pixels of a sheet's side.
+pub(super) const SHEET: u32 = 1024;
+/// JPEG quality of a sheet.
+const SHEET_QUALITY: u8 = 82;
+/// Hexadecimal digits of a picture's name on the page.
+const NAME_DIGITS: usize = 16;
+
+/// The thumbnails that the page needs.
+pub(super) fn kept(settings: &RenderSettings) -> Vec<Kept> {
+    let large = (settings.large > 0).then_some(Kept::Large { side: settings.large });
+    [Kept::Page { fit: settings.fit }].into_iter().chain(large).collect()
+}
+
+/// A picture's name on the page: it says nothing of where the picture came from.
+pub(super) fn name(image: &str) -> &str {
+    image.get(..NAME_DIGITS).unwrap_or(image)
+}
+
+/// What sheets and larger pictures are made from, and where they go.
+pub(super) struct Sheets<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) settings: &'a RenderSettings,
+    pub(super) input: &'a Input,
+    pub(super) tiles: &'a Tiles<'a>,
+    pub(super) folder: &'a OwnFolder,
+}
+
+impl Sheets<'_> {
+    /// The pictures of which this can be had.
+    fn with(&self, kept: Kept) -> Vec<&str> {
+        let images = self.input.rows.iter().map(|row| row.image.as_str());
+        images.filter(|image| self.tiles.has(image, kept)).collect()
+    }
+
+    /// Makes the thumbnails that are missing.
+    ///
+    /// # Errors
+    /// When the user interrupts.
+    pub(super) fn prepare(&self) -> Result<()> {
+        let wanted = self.with(Kept::Page { fit: self.settings.fit });
+        let bar = self.ctx.reporter.bar("page", wanted.len() as u64, false);
+        // What is said of a thumbnail that is damaged was said when the picture was drawn.
+        self.tiles.prepare(&wanted, || {
+            bar.advance(1);
+            !self.ctx.reporter.interrupted()
+        });
+        self.ctx.go_on()
+    }
+
+    /// How often the grid is halved until it fits on one sheet.
+    fn halvings(&self) -> u32 {
+        let (columns, rows) = self.input.grid();
+        let longest = |halvings: u32| u64::from(columns.max(rows)) * u64::from(PAGE_TILE >> halvings);
+        (0..PAGE_TILE.ilog2()).find(|&halvings| longest(halvings) <= u64::from(SHEET)).unwrap_or(PAGE_TILE.ilog2())
+    }
+
+    /// The folder of the sheets, named after all that they show.
+    fn folder_name(&self) -> String {
+        let settings = self.settings;
+        let mut hasher = blake3::Hasher::new();
+        let look = json!([SHEET, SHEET_QUALITY, tiles::VERSION, settings.fit, settings.background, self.input.grid()]);
+        hasher.update(look.to_string().as_bytes());
+        for (row, colour) in self.input.rows.iter().zip(&self.input.colours.of_row) {
+            let is_picture = self.tiles.has(&row.image, Kept::Page { fit: settings.fit });
+            hasher.update(json!([row.image, row.row, row.col, colour, is_picture]).to_string().as_bytes());
+        }
+        format!("sheets-{}", Digest::from_hasher(&hasher).short(NAME_DIGITS))
+    }
+
+    /// Writes the grid at full size, half, a quarter, … until it fits on one sheet; gives the folder of
+    /// the sheets and the levels, the smallest first.
+    ///
+    /// # Errors
+    /// When a picture cannot be had any more, the folder cannot be written, or the user interrupts.
+    pub(super) fn write(&self) -> Result<(String, Vec<Level>)> {
+        let (name, halvings) = (self.folder_name(), self.halvings());
+        let sides = (0..=halvings).rev().map(|halvings| PAGE_TILE >> halvings);
+        let levels: Vec<Level> = sides.map(|side| Level { side, path: format!("{name}/{side}") }).collect();
+        // The smallest level has one sheet, which comes last: once it is there, all are.
+        if self.folder.root().join(format!("{}/0_0.jpg", levels[0].path)).is_file() {
+            return Ok((name, levels));
+        }
+        let bar = self.ctx.reporter.bar("sheets", self.input.rows.len() as u64, false);
+        let cells = self.input.cells();
+        let by_row = cells.clone();
+        // A row of tiles is decoded at a time, on all cores.
+        let mut ready: BTreeMap<usize, RgbImage> = BTreeMap::new();
+        let tile = |i: usize| {
+            self.ctx.go_on()?;
+            bar.advance(1);
+            if !ready.contains_key(&i) {
+                let row = &by_row[self.input.rows[i].row as usize];
+                let decoded: Result<Vec<_>> = row.par_iter().map(|&(_, i)| Ok((i, self.tile(i)?))).collect();
+                ready = decoded?.into_iter().collect();
+            }
+            Ok(ready.remove(&i))
+        };
+        let mut mosaic = Mosaic {
+            cell: PAGE_TILE,
+            gap: 0,
+            background: self.settings.background.0,
+            columns: self.input.grid().0,
+            rows: cells,
+            tiles: Box::new(tile),
+            seams: None,
+        };
+        pyramid(&mut mosaic, SHEET, halvings, &|piece| {
+            let side = PAGE_TILE >> piece.halvings;
+            let bytes = piece.jpeg(SHEET_QUALITY)?;
+            Ok(self.folder.put(&format!("{name}/{side}/{}_{}.jpg", piece.column, piece.row), &bytes)?)
+        })?;
+        drop(mosaic);
+        Ok((name, levels))
+    }
+
+    /// The tile of row `i`: its picture, or its colour where it has none.
+    fn tile(&self, i: usize) -> Result<RgbImage> {
+        let (image, kept) = (&self.input.rows[i].image, Kept::Page { fit: self.settings.fit });
+        if !self.tiles.has(image, kept) {
+            return Ok(RgbImage::from_pixel(PAGE_TILE, PAGE_TILE, Rgb(self.input.colours.of_row[i])));
+        }
+        self.tiles.tile(image, kept).with_context(|| format!("the picture {image} cannot be read any more; run again"))
+    }
+
+    /// Puts the larger pictures into the folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub(super) fn write_large(&self) -> Result<Option<Large>> {
+        if self.settings.large == 0 {
+            return Ok(None);
+        }
+        let kept = Kept::Large { side: self.settings.large };
+        let path = format!("large-{}", self.settings.large);
+        let there: HashSet<String> = self.folder.names(&path).into_iter().collect();
+        self.with(kept).par_iter().try_for_each(|image| {
+            let file = format!("{}.jpg", name(image));
+            if there.contains(&file) {
+                return Ok(());
+            }
+            let encoded = self.tiles.file(image, kept);
+            let encoded = encoded.with_context(|| format!("the picture {image} cannot be read any more; run again"))?;
+            let to = format!("{path}/{file}");
+            match encoded {
+                Encoded::File(from) => anyhow::Ok(self.folder.link(&to, &from)?),
+                Encoded::Bytes(bytes) => Ok(self.folder.put(&to, &bytes)?),
+            }
+        })?;
+        Ok(Some(Large { path }))
+    }
+
+    /// Takes out the sheets of other grids, and larger pictures of another size or that are no longer on
+    /// the wall.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub(super) fn sweep(&self, sheets: &str, large: Option<&Large>) -> Result<()> {
+        let ours = |name: &String| name.starts_with("sheets-") || name.starts_with("large-");
+        let current = |name: &String| name == sheets || large.is_some_and(|large| *name == large.path);
+        for old in self.folder.names("").iter().filter(|name| ours(name) && !current(name)) {
+            self.folder.remove(old)?;
+        }
+        let Some(Large { path }) = large else { return Ok(()) };
+        let on_the_wall: HashSet<&str> = self.input.rows.iter().map(|row| name(&row.image)).collect();
+        for file in self.folder.names(path) {
+            let stem = file.strip_suffix(".jpg").filter(|stem| stem.len() == NAME_DIGITS);
+            if stem.is_some_and(|stem| !on_the_wall.contains(stem)) {
+                self.folder.remove(&format!("{path}/{file}"))?;
+            }
+        }
+        Ok(())
+    }
+}

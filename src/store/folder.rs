@@ -1,0 +1,184 @@
+//! Folders beside the user's picture that this program fills: a page, frames, tiles.
+//!
+//! A folder is ours when it holds our marker. One that does not, and is not empty, is refused; and
+//! in ours nothing is removed but by the names that this program gives.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::file::{TempFile, create_folder, remove_abandoned, replace_file};
+
+/// The marker's name.
+const MARKER: &str = "tsne-grid.json";
+
+/// A folder that this program fills.
+#[derive(Clone, Debug)]
+pub struct OwnFolder {
+    root: PathBuf,
+}
+
+/// What the marker says.
+#[derive(Default, Serialize, Deserialize)]
+struct Marker {
+    /// Who fills the folder.
+    made_by: String,
+    /// What determined what is in it; none while it is being filled.
+    key: Option<String>,
+}
+
+impl OwnFolder {
+    /// The folder at `root`, which need not exist.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn marker(&self) -> Option<Marker> {
+        let bytes = std::fs::read(self.root.join(MARKER)).ok()?;
+        serde_json::from_slice(&bytes).ok().filter(|marker: &Marker| marker.made_by.starts_with("tsne-grid"))
+    }
+
+    /// Whether this program filled it.
+    pub fn is_ours(&self) -> bool {
+        self.marker().is_some()
+    }
+
+    /// The key under which it was last filled whole.
+    pub fn key(&self) -> Option<String> {
+        self.marker()?.key
+    }
+
+    /// Makes sure that the folder may be filled.
+    ///
+    /// # Errors
+    /// When there is something else in its place.
+    pub fn check(&self) -> io::Result<()> {
+        let empty = match std::fs::read_dir(&self.root) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if empty || self.is_ours() {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is there and was not made by tsne-grid; move it away or name another place",
+            self.root.display()
+        );
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
+    }
+
+    /// Takes the folder: it is ours from now on, and not yet whole.
+    ///
+    /// # Errors
+    /// As [`OwnFolder::check`], or whatever the disk says.
+    pub fn claim(&self) -> io::Result<()> {
+        self.check()?;
+        remove_abandoned(&self.root);
+        self.mark(None)
+    }
+
+    /// Says that the folder is whole.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn seal(&self, key: &str) -> io::Result<()> {
+        self.mark(Some(key.to_owned()))
+    }
+
+    fn mark(&self, key: Option<String>) -> io::Result<()> {
+        let marker = Marker { made_by: concat!("tsne-grid ", env!("CARGO_PKG_VERSION")).to_owned(), key };
+        let text = serde_json::to_string(&marker)?;
+        replace_file(&self.root.join(MARKER), |file| writeln!(file, "{text}"))
+    }
+
+    /// Puts a file into the folder in one rename. It is not synced, as there may be thousands: what a
+    /// power cut takes of them is made again once the folder is removed.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.root.join(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        create_folder(folder)?;
+        let mut temp = TempFile::create(folder)?;
+        temp.file.write_all(bytes)?;
+        temp.rename(&path)
+    }
+
+    /// Puts a file of the store into the folder, unless it is there: as a second name of the same
+    /// file where the disk allows it, as a copy elsewhere.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn link(&self, name: &str, from: &Path) -> io::Result<()> {
+        let path = self.root.join(name);
+        if path.is_file() {
+            return Ok(());
+        }
+        create_folder(path.parent().unwrap_or(&self.root))?;
+        match std::fs::hard_link(from, &path) {
+            Ok(()) => Ok(()),
+            Err(_) => self.put(name, &fs::read(from)?),
+        }
+    }
+
+    /// The names of what is in one of its folders (`""`: the folder itself), sorted.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Removes a file or a folder with all that is in it.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.root.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_someone_else_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        replace_file(&dir.path().join("album/index.html"), |f| f.write_all(b"mine")).unwrap();
+        let folder = OwnFolder::new(dir.path().join("album"));
+        assert!(folder.claim().unwrap_err().to_string().contains("not made by tsne-grid"));
+        assert_eq!(folder.names(""), ["index.html"]);
+    }
+
+    #[test]
+    fn a_folder_is_whole_once_it_is_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OwnFolder::new(dir.path().join("a"));
+        assert!(!folder.is_ours());
+        folder.claim().unwrap();
+        assert!(folder.is_ours() && folder.key().is_none());
+        folder.put("sub/x", b"x").unwrap();
+        folder.link("sub/y", &dir.path().join("a/sub/x")).unwrap();
+        folder.seal("k").unwrap();
+        assert_eq!((folder.key().as_deref(), folder.names("sub").join(" ")), (Some("k"), "x y".to_owned()));
+        folder.claim().unwrap();
+        assert!(folder.key().is_none(), "it is being filled again");
+        folder.remove("sub").unwrap();
+        folder.remove("never there").unwrap();
+        assert_eq!(folder.names(""), [MARKER]);
+    }
+}

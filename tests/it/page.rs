@@ -1,0 +1,216 @@
+//! The explorer in a real browser, without a window; skipped, with a line that says so, where there is
+//! none.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::browser::{Browser, browser};
+use crate::driver::Story;
+
+/// A page of drawn pictures, with captions, times and carousels.
+pub(crate) fn explored(images: u32) -> (Story, PathBuf) {
+    let story = Story::new();
+    story.ok(&format!("sample photos --images {images}"));
+    story.ok("run photos --model scattering --kinds post,story -o grid.jpg");
+    let page = story.path("explorer/index.html");
+    (story, page)
+}
+
+/// Nothing went wrong on the page, and it asked for nothing that lies elsewhere.
+pub(crate) fn assert_well(browser: &mut Browser) {
+    assert_eq!(browser.trapped(), Vec::<String>::new());
+    let strange: Vec<String> = browser
+        .requested()
+        .into_iter()
+        .filter(|url| !url.starts_with("file:///") && !url.starts_with("about:") && !url.starts_with("blob:"))
+        .collect();
+    assert_eq!(strange, Vec::<String>::new(), "no network");
+}
+
+/// Where a picture is in the window.
+fn place(browser: &mut Browser, i: u64) -> (f64, f64) {
+    let place = browser.eval(&format!("toWindow(layout.to.x[{i}], layout.to.y[{i}])"));
+    (place[0].as_f64().unwrap(), place[1].as_f64().unwrap())
+}
+
+#[test]
+fn one_looks_at_pictures_with_the_mouse() {
+    let Some(mut browser) = browser() else { return };
+    let (story, page) = explored(80);
+    browser.prefer("light", false);
+    browser.open(&page, "");
+    assert!(browser.eval("count").as_u64() > Some(60));
+    let shot = image::load_from_memory(&browser.screenshot()).unwrap().into_rgb8();
+    let colours: std::collections::BTreeSet<[u8; 3]> = shot.pixels().map(|pixel| pixel.0).collect();
+    assert!(colours.len() > 1000, "the wall is seen");
+    let captions = browser.eval("block('texts').caption");
+    let of_many = browser.eval("block('facts').post.findIndex((post) => post !== null)").as_u64().unwrap();
+
+    let (x, y) = place(&mut browser, of_many);
+    browser.mouse("mouseMoved", x, y, json!({}));
+    browser.wait_for("!card.hidden");
+    assert_eq!(json!(browser.text("#card-caption")), captions[of_many as usize]);
+    let facts = browser.text("#card-facts");
+    assert!(facts.contains("2024") && facts.contains("post") && facts.contains(" in its post"), "{facts}");
+
+    browser.click(x, y);
+    browser.wait_for("box.open && document.querySelector('#frame img')?.naturalWidth > 128");
+    assert_eq!(json!(browser.text("#box-caption")), captions[of_many as usize]);
+    assert_eq!(browser.eval("document.querySelectorAll('#alike button').length"), 10);
+    assert!(browser.eval("document.querySelectorAll('#siblings button').length").as_u64() >= Some(2));
+    browser.click_on("#alike button");
+    let nearest = format!("chosen === block('likeness').nearest[{of_many}][0]");
+    browser.wait_for(&nearest);
+    let alike = browser.eval("block('likeness').nearest[chosen]");
+    assert_eq!(alike.as_array().unwrap().len(), 10);
+
+    // The link leads to the very file.
+    let link = browser.eval("document.querySelector('#box-link').href").as_str().unwrap().to_owned();
+    let chosen = browser.eval("[block('texts').path[chosen], block('facts').name[chosen]]");
+    let file = story.path("photos").join(chosen[0].as_str().unwrap());
+    let leads_to = percent_encoding::percent_decode_str(&link).decode_utf8().unwrap();
+    assert_eq!(leads_to, format!("file://{}", file.canonicalize().unwrap().display()));
+    assert!(blake3::hash(&std::fs::read(file).unwrap()).to_string().starts_with(chosen[1].as_str().unwrap()));
+    browser.click_on("#close");
+    browser.wait_for("!box.open");
+    assert_well(&mut browser);
+}
+
+#[test]
+fn one_goes_about_with_the_keyboard_alone() {
+    let Some(mut browser) = browser() else { return };
+    let (_story, page) = explored(80);
+    browser.prefer("dark", false);
+    browser.open(&page, "");
+    browser.key("Tab");
+    browser.wait_for("document.activeElement === canvas");
+    browser.key("ArrowRight");
+    browser.rest();
+    let first = browser.eval("chosen").as_u64().unwrap();
+    assert!(browser.text("#said").contains("row "), "said aloud");
+    browser.key("ArrowRight");
+    browser.rest();
+    assert_eq!(browser.eval("chosen"), first + 1, "the next cell");
+    browser.key("ArrowUp");
+    browser.key("ArrowLeft");
+    browser.rest();
+    assert_eq!(
+        browser.eval(&format!("wall.cells[{first}] - wall.cells[chosen] === wall.columns")),
+        true,
+        "the one above"
+    );
+    browser.key("Enter");
+    browser.wait_for("box.open");
+    let opened = browser.eval("chosen").as_u64().unwrap();
+    browser.key("ArrowRight");
+    browser.wait_for(&format!("chosen === {opened} + 1"));
+    browser.key("Escape");
+    browser.wait_for("!box.open && document.activeElement === canvas");
+    browser.rest();
+    browser.key("+");
+    browser.rest();
+    let near = browser.eval("view.scale").as_f64().unwrap();
+    browser.key("0");
+    browser.rest();
+    assert!(browser.eval("view.scale").as_f64().unwrap() < near);
+    for (key, name) in [("m", "map"), ("t", "time"), ("g", "grid")] {
+        browser.key(key);
+        browser.rest();
+        assert_eq!(browser.eval("layout.to.name"), name);
+        assert_eq!(browser.eval("document.querySelector('[aria-checked=true]').dataset.layout"), name);
+    }
+    browser.key("/");
+    browser.wait_for("document.activeElement.id === 'search'");
+    let names = browser.eval(
+        "[...document.querySelectorAll('button, input, canvas[tabindex], dialog')].filter((e) => !e.hidden && \
+         !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length || e.id === 'box')).map((e) => e.id)",
+    );
+    assert_eq!(names, json!([]), "everything that can be reached has a name");
+    assert_well(&mut browser);
+}
+
+#[test]
+fn one_searches_filters_and_links_to_a_place() {
+    let Some(mut browser) = browser() else { return };
+    let (_story, page) = explored(120);
+    browser.prefer("light", false);
+    browser.open(&page, "");
+    let word = browser.eval("block('texts').caption.find((text) => /\\p{L}{5}/u.test(text)).match(/\\p{L}{5,}/u)[0]");
+    let word = word.as_str().unwrap().to_uppercase();
+    browser.click_on("#search");
+    browser.type_text(&word);
+    browser.wait_for("lit !== null");
+    let fits = "block('texts').caption.map((text, i) => \
+                (text + block('texts').path[i]).toLowerCase().includes(looking.text.toLowerCase()) ? 1 : 0)";
+    assert_eq!(browser.eval("[...lit]"), browser.eval(fits));
+    let hits = browser.eval("lit.reduce((a, b) => a + b)").as_u64().unwrap();
+    assert!(hits > 0 && browser.text("#count").starts_with(&hits.to_string()));
+
+    browser.click_on("#more");
+    browser.click_on("#kinds input[value=story]");
+    browser.wait_for("looking.kinds !== null");
+    assert_eq!(
+        browser.eval("[...lit].every((on, i) => !on || block('facts').kinds[block('facts').kind[i]] === 'post')"),
+        true
+    );
+    browser.eval("element('from').value = 3; element('from').dispatchEvent(new Event('input'))");
+    let early = "[...lit].every((on, i) => !on || block('facts').time[i] >= looking.from)";
+    assert_eq!(browser.eval(&format!("looking.from > 0 && {early}")), true);
+    browser.click_on("#seams");
+    browser.eval("zoomBy(2, 300, 300)");
+    browser.rest();
+
+    browser.wait_for("location.hash.includes('zoom=') && location.hash.includes('seams=1')");
+    let state = "[layout.to.name, view.scale.toFixed(1), looking.text, [...lit].join(''), shows.seams]";
+    let (before, link) = (browser.eval(state), browser.eval("location.hash"));
+    browser.open(&page, link.as_str().unwrap());
+    assert_eq!(browser.eval(state), before, "the link leads to the same view");
+    browser.eval("location.hash = '#layout=map&zoom=nonsense&picture=none&kinds=%3Cscript%3E'");
+    browser.wait_for("layout.to.name === 'map'");
+    assert_well(&mut browser);
+}
+
+#[test]
+fn a_phone_pinches_and_taps() {
+    let Some(mut browser) = browser() else { return };
+    let (_story, page) = explored(80);
+    browser.window(390, 844, true);
+    browser.prefer("dark", false);
+    browser.open(&page, "");
+    let before = browser.eval("view.scale").as_f64().unwrap();
+    browser.touch("touchStart", &[[150.0, 400.0], [240.0, 400.0]]);
+    for step in 1..=6 {
+        let by = f64::from(step) * 15.0;
+        browser.touch("touchMove", &[[150.0 - by, 400.0], [240.0 + by, 400.0]]);
+    }
+    browser.touch("touchEnd", &[]);
+    browser.rest();
+    let ratio = browser.eval("view.scale").as_f64().unwrap() / before;
+    assert!((1.8..4.0).contains(&ratio), "{ratio}");
+    let tap = |browser: &mut Browser| {
+        browser.touch("touchStart", &[[195.0, 420.0]]);
+        browser.touch("touchEnd", &[]);
+    };
+    tap(&mut browser);
+    browser.wait_for("chosen >= 0 && !card.hidden");
+    tap(&mut browser);
+    browser.wait_for("box.open");
+    assert_eq!(browser.eval("document.documentElement.scrollWidth <= 390"), true, "nothing sticks out");
+    assert_eq!(browser.eval("element('box').getBoundingClientRect().width"), 390);
+    assert_well(&mut browser);
+}
+
+#[test]
+fn a_path_with_spaces_and_hashes_opens() {
+    let Some(mut browser) = browser() else { return };
+    let story = Story::with_photos(12);
+    let odd = story.path("my #1 pictures 100%?");
+    let mut command = story.command("run photos --model scattering -o");
+    assert!(command.arg(odd.join("wall & co.jpg")).status().unwrap().success());
+    browser.open(&odd.join("explorer-wall & co/index.html"), "#layout=map");
+    assert_eq!(browser.eval("[...sheets.values()].every((entry) => entry.bitmap)"), true);
+    browser.eval("open(0)");
+    browser.wait_for("document.querySelector('#frame img')?.naturalWidth > 0");
+    assert_well(&mut browser);
+}

@@ -1,0 +1,204 @@
+//! How the page looks in a real browser; and what it takes, for whoever wants to measure.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::Float64Array;
+use image::RgbImage;
+
+use crate::browser::{Browser, browser};
+use crate::driver::{Story, picture, png, put};
+use crate::page::{assert_well, explored};
+use crate::tables::{parquet, text};
+
+fn seen(browser: &mut Browser) -> RgbImage {
+    image::load_from_memory(&browser.screenshot()).unwrap().into_rgb8()
+}
+
+/// Pixels that are not as they were.
+fn changed(before: &RgbImage, after: &RgbImage) -> usize {
+    before.pixels().zip(after.pixels()).filter(|(a, b)| a != b).count()
+}
+
+#[test]
+fn it_is_dark_or_light_and_still_for_those_who_ask() {
+    let Some(mut browser) = browser() else { return };
+    let (_story, page) = explored(40);
+    let mut corners = Vec::new();
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme, false);
+        browser.open(&page, "");
+        // The wall's ground beside the pictures, and a button's text on its sheet.
+        corners.push(seen(&mut browser).get_pixel(4, 400).0.map(u32::from).iter().sum::<u32>());
+        let style = "getComputedStyle(document.querySelector('h1')).color.match(/[0-9]+/g).slice(0, 3).map(Number)";
+        let ink: u64 = browser.eval(style).as_array().unwrap().iter().map(|c| c.as_u64().unwrap()).sum();
+        assert_eq!(ink < 200, scheme == "light", "{scheme}: ink {ink}");
+    }
+    assert!(corners[0] > 690 && corners[1] < 90, "{corners:?}");
+    let shares = "new Promise((done) => { const shares = []; chooseLayout(layout.to.name === 'map' ? 'grid' : 'map'); \
+                  const step = () => { shares.push(layout.share); \
+                  if (layout.share < 1) requestAnimationFrame(step); else done(shares); }; requestAnimationFrame(step); })";
+    let between = |browser: &mut Browser| {
+        let shares = browser.eval(shares);
+        shares.as_array().unwrap().iter().filter(|share| (0.01..0.99).contains(&share.as_f64().unwrap())).count()
+    };
+    assert_eq!(between(&mut browser), 0, "nothing moves");
+    browser.prefer("dark", true);
+    assert!(between(&mut browser) > 3, "pictures glide");
+    assert_well(&mut browser);
+}
+
+#[test]
+fn time_runs_from_left_to_right() {
+    let Some(mut browser) = browser() else { return };
+    let (_story, page) = explored(90);
+    browser.prefer("light", false);
+    browser.open(&page, "#layout=time");
+    let sorted = "[...Array(count).keys()].filter((i) => block('facts').time[i] !== null)\
+                  .sort((a, b) => block('facts').time[a] - block('facts').time[b])\
+                  .every((i, n, all) => n === 0 || Math.floor(layout.to.x[all[n - 1]]) <= layout.to.x[i] + 8)";
+    assert_eq!(browser.eval(sorted), true);
+    let places = "new Set([...layout.to.x.keys()].map((i) => `${layout.to.x[i]} ${layout.to.y[i]}`)).size === count";
+    assert_eq!(browser.eval(places), true, "no picture covers another");
+    assert_eq!(browser.eval("layout.to.labels.length > 2 && layout.to.labels.every((label) => label.text)"), true);
+    assert_well(&mut browser);
+}
+
+#[test]
+fn seams_new_pictures_and_the_overview_are_drawn() {
+    let Some(mut browser) = browser() else { return };
+    let story = Story::with_photos(30);
+    let run = "run photos --model scattering -o grid.jpg";
+    story.ok(run);
+    for i in 0..3 {
+        story.put(&format!("photos/new-{i}.png"), &png(&picture(50 + i)));
+    }
+    story.ok(run);
+    browser.prefer("light", false);
+    browser.open(&story.path("explorer/index.html"), "");
+    let plain = seen(&mut browser);
+    assert_eq!(browser.eval("overview.hidden"), true, "everything is seen");
+    browser.click_on("#more");
+    assert_eq!(browser.text("#new-text"), "The 3 that are new");
+    let with_panel = seen(&mut browser);
+    assert!(changed(&plain, &with_panel) > 1000);
+    for what in ["new", "seams"] {
+        browser.click_on(&format!("#{what}"));
+        browser.rest();
+        assert!(changed(&with_panel, &seen(&mut browser)) > 1000, "{what}");
+    }
+    let orange = seen(&mut browser).pixels().filter(|pixel| pixel.0 == [255, 122, 0]).count();
+    assert!(orange > 500, "{orange}");
+    browser.eval("zoomBy(6)");
+    browser.rest();
+    assert_eq!(browser.eval("overview.hidden"), false);
+    let before = browser.eval("[view.x, view.y]");
+    browser.click_on("#overview");
+    browser.rest();
+    assert_ne!(browser.eval("[view.x, view.y]"), before);
+    assert_well(&mut browser);
+}
+
+#[test]
+fn colours_of_a_column_have_a_legend_and_names() {
+    let Some(mut browser) = browser() else { return };
+    let story = Story::new();
+    let count = 60;
+    let names: Vec<String> = (0..count).map(|i| format!("word{i}")).collect();
+    let kinds: Vec<&str> = (0..count).map(|i| ["<b>noun", "verb"][i % 2]).collect();
+    let numbers = |of: fn(usize) -> f64| Arc::new(Float64Array::from_iter_values((0..count).map(of)));
+    let table = parquet(vec![
+        ("image", text(&names.iter().map(String::as_str).collect::<Vec<_>>())),
+        ("x", numbers(|i| (i % 2 * 20 + i % 7) as f64)),
+        ("y", numbers(|i| (i % 11) as f64)),
+        ("kind", text(&kinds)),
+        ("size", numbers(|i| i as f64 / 4.0)),
+    ]);
+    story.put("words.parquet", &table);
+    let render = "render --input words.parquet --style scatter -o words.png --color-by";
+    story.ok(&format!("{render} kind"));
+    browser.prefer("light", false);
+    let page = story.path("explorer-words/index.html");
+    browser.open(&page, "");
+    assert_eq!(browser.text("#legend-title"), "kind");
+    assert_eq!(browser.text("#legend-list"), "<b>nounverb");
+    assert_eq!(browser.eval("layout.to.labels.map((label) => label.text).join()"), "<b>noun,verb");
+    let noun = browser.eval("block('facts').legend.entries[0][1]").as_str().unwrap().to_owned();
+    let part = |at: usize| u8::from_str_radix(&noun[at..at + 2], 16).unwrap();
+    let noun = [part(1), part(3), part(5)];
+    let drawn = seen(&mut browser).pixels().filter(|p| (0..3).all(|c| p.0[c].abs_diff(noun[c]) < 12)).count();
+    assert!(drawn > 1000, "points have their colour: {drawn}");
+    browser.eval("choose(0)");
+    assert!(browser.text("#said").contains("kind <b>noun"), "{}", browser.text("#said"));
+    story.ok(&format!("{render} size"));
+    browser.open(&page, "");
+    assert_eq!(browser.text("#legend-title"), "size");
+    assert_eq!(browser.eval("layout.to.labels.length"), 0);
+    assert_well(&mut browser);
+}
+
+/// Pictures of the page for whoever wants to look at them: `PAGE_SHOTS=folder cargo test -- --ignored shots`.
+#[test]
+#[ignore = "makes pictures to look at"]
+fn shots() {
+    let Some(folder) = std::env::var_os("PAGE_SHOTS").map(PathBuf::from) else { return };
+    let Some(page) = std::env::var_os("PAGE").map(PathBuf::from) else { return };
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut browser = browser().unwrap();
+    for (size, (width, height, touched)) in [("desktop", (1280, 800, false)), ("phone", (390, 844, true))] {
+        for scheme in ["light", "dark"] {
+            browser.window(width, height, touched);
+            browser.prefer(scheme, false);
+            for (name, fragment, then) in [
+                ("grid", "", ""),
+                ("map", "#layout=map", ""),
+                ("time", "#layout=time", ""),
+                ("search", "#search=a", "element('more').click()"),
+                ("seams", "#seams=1&x=6&y=5&zoom=90", ""),
+                ("lightbox", "", "open(Math.floor(count / 2))"),
+            ] {
+                browser.open(&page, fragment);
+                browser.eval(then);
+                browser.wait_for("[...document.images].every((image) => image.complete)");
+                browser.rest();
+                put(&folder.join(format!("{size}-{scheme}-{name}.png")), &browser.screenshot());
+            }
+        }
+    }
+}
+
+/// Frame times and first paint: `PAGE=…/explorer/index.html cargo test --release -- --ignored pace --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn pace() {
+    let Some(page) = std::env::var_os("PAGE").map(PathBuf::from) else { return };
+    let mut browser = browser().unwrap();
+    browser.prefer("light", true);
+    browser.open(&page, "");
+    let mut out = std::io::stderr();
+    let (count, painted) = (browser.eval("count"), browser.eval("painted").as_f64().unwrap());
+    writeln!(out, "{count} pictures, first paint {painted:.0} ms").unwrap();
+    for name in ["grid", "map", "time"] {
+        browser.eval(&format!("chooseLayout('{name}')"));
+        browser.rest();
+        for zoom in [1.0, 3.0, 12.0] {
+            browser.eval(&format!(
+                "Object.assign(view, wholeView(layout.to)); view.scale *= {zoom}; goal.scale = view.scale; redraw()"
+            ));
+            browser.rest();
+            let times = browser.eval(
+                "new Promise((done) => { const times = []; let last = 0; let drawn = 0; \
+                 const step = (now) => { if (last) times.push(now - last); last = now; \
+                 const n = times.length; if (n === 180) { times.sort((a, b) => a - b); \
+                 done([times[90], times[171], times.filter((t) => t > 20).length]); return; } \
+                 panBy(Math.cos(n / 20) * 12, Math.sin(n / 20) * 12); requestAnimationFrame(step); }; \
+                 requestAnimationFrame(step); })",
+            );
+            let of = |k: usize| times[k].as_f64().unwrap();
+            let (median, late, slow) = (of(0), of(1), of(2));
+            writeln!(out, "{name:5} x{zoom:<4} median {median:.1} ms, 95 % {late:.1} ms, {slow} of 180 over 20 ms")
+                .unwrap();
+        }
+    }
+}
