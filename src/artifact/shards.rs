@@ -158,7 +158,7 @@ impl Library {
     /// Some rows of one part, one part in memory at a time.
     fn rows_of_part(&self, rows: &[PartRow]) -> Result<Vectors> {
         let file = &rows[0].file;
-        let part = read_shard(self.store.read(&self.path(file))?).context("a part of the embeddings")?;
+        let part = read_shard(self.store.read(&self.path(file))?)?;
         let mut picked = Vectors { names: Vec::new(), dim: self.dim, values: Vec::new() };
         for PartRow { row, image, .. } in rows {
             let at = *row as usize;
@@ -181,12 +181,21 @@ impl Library {
         let key = Key { stage: stage.into(), version: FORMAT, params: self.params.clone(), inputs };
         let name = key.digest();
         let header = Header { key, content: images, facts: BTreeMap::new() };
-        let path = self
-            .store
-            .publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
-                write_shard(out, &header, self.dim, blocks).map_err(as_io)
+        // A part that is lost is no fault of the disk that is written to.
+        let mut lost = None;
+        let written = self.store.publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
+            write_shard(out, &header, self.dim, blocks).map_err(|error| match error.downcast::<ReadError>() {
+                Ok(error) => {
+                    lost = Some(error);
+                    io::Error::other("a part is lost")
+                }
+                Err(error) => as_io(error),
             })
-            .with_context(|| self.store.cannot_write(4 * self.dim as u64 * names.len() as u64))?;
+        });
+        if let Some(error) = lost {
+            return Err(error).context("a part of the embeddings");
+        }
+        let path = written.with_context(|| self.store.cannot_write(4 * self.dim as u64 * names.len() as u64))?;
         Ok(path.file_name().and_then(|name| name.to_str()).context("published names are text")?.to_owned())
     }
 
@@ -412,6 +421,19 @@ mod tests {
         library.seal().unwrap();
         assert_eq!(index_of(&library, 5), before);
         assert_eq!(store.names(&folder).len(), 1);
+    }
+
+    #[test]
+    fn a_part_that_another_run_has_sealed_is_told_from_a_full_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        open(&store).commit(vectors(0, 5)).unwrap();
+        let mut late = open(&store);
+        let folder = folder(&json!({"model": "m"}));
+        store.remove(&store.root().join(&folder).join(&store.names(&folder)[0])).unwrap();
+        let error = late.seal().unwrap_err();
+        assert!(error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)), "{error:?}");
+        assert!(!format!("{error:#}").contains("cannot write"), "{error:#}");
     }
 
     #[test]
