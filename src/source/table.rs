@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::entry::{Place, Stamp};
 use super::folder::readable;
+use super::instagram::FIRST_INDEX;
 use super::known::{Known, Membership, caption, time};
 use super::names::{Names, address_defect};
 use super::{Complaints, Entry, Listing, lists};
@@ -102,10 +103,11 @@ fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<u
     }
 }
 
-/// The rows of a file and why the reading ended early, if it is such a table.
+/// The rows of a file and why the reading ended early, if it is such a table. What may be the
+/// index of an export is none.
 fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), String>)> {
     let suffix = entry.suffix();
-    if !SUFFIXES.contains(&suffix.as_str()) {
+    if !SUFFIXES.contains(&suffix.as_str()) || entry.name() == FIRST_INDEX {
         return None;
     }
     let read = entry.open(|stream, _| if suffix == "json" { read_json(stream) } else { read_csv(stream) });

@@ -87,9 +87,13 @@ fn every_generation_gives_what_was_posted_as_folder_and_as_zips() {
         let files = files(&story, layout);
         let (pictures, others): (Vec<_>, Vec<_>) =
             files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).partition(|(name, _)| name.ends_with(".jpg"));
+        // The second also has what must not be looked at, the first then has not.
+        let is_private = |(name, _): &(&str, &[u8])| name.ends_with("/1.jpg");
+        let (private, pictures): (Vec<_>, Vec<_>) = pictures.into_iter().partition(is_private);
         let (some, rest) = pictures.split_at(if layout == "instaloader" { pictures.len() } else { 3 });
+        let rest = [&private, rest].concat();
         story.put("me-part1.zip", &zip_of(&[&others, some].concat()));
-        story.put("me-part2.zip", &zip_of(rest));
+        story.put("me-part2.zip", &zip_of(&rest));
         let outcome = story.ok(&format!("{RUN} {kinds} me-part1.zip me-part2.zip"));
         assert!(outcome.contains("\"embedded\":0"), "{layout}: {outcome}");
         assert_eq!(said(&story.images()), said(&of_folder), "{layout}");
@@ -121,6 +125,63 @@ fn a_sample_in_parts_is_the_sample() {
     let ran = story.run(&format!("{RUN} {}", parts[2]));
     assert!(ran.code == 0 && ran.stderr.contains("captions and dates are in its other parts"), "{}", ran.stderr);
     assert!(story.images().iter().all(|row| row.caption.is_none() && row.kind == "post"));
+}
+
+#[test]
+fn a_part_of_g1_without_its_index_is_told_by_its_folders() {
+    let story = Story::new();
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    story.put(
+        "part2.zip",
+        &zip_of(&[
+            ("photos/201903/a.jpg", &jpeg(1)),
+            ("stories/201903/b.jpg", &jpeg(2)),
+            ("direct/201903/c.jpg", &jpeg(3)),
+        ]),
+    );
+    let ran = story.run(&format!("{RUN} part2.zip --kinds post,story,file"));
+    assert!(ran.code == 0 && ran.stderr.contains("no index of the export is here"), "{}", ran.stderr);
+    let kinds: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind)).collect();
+    let expected = [("photos/201903/a.jpg", "post"), ("stories/201903/b.jpg", "story")];
+    assert_eq!(kinds, expected.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
+}
+
+#[test]
+fn what_is_private_stays_out_wherever_its_export_lies_and_whatever_part_it_is_in() {
+    let story = Story::new();
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    story.put("all/media/posts/202401/a.jpg", &jpeg(1));
+    story.put("all/your_instagram_activity/media/posts_1.json", b"[]");
+    story.put("all/2023/media/posts/202301/b.jpg", &jpeg(2));
+    story.put(
+        "all/2023/content/posts_1.json",
+        br#"[{"media": [{"uri": "media/posts/202301/b.jpg", "title": "an earlier one"}]}]"#,
+    );
+    for (i, private) in [
+        "2023/messages/inbox/friend/photos/1.jpg",
+        "2023/your_instagram_activity/messages/inbox/friend/1.jpg",
+        "2023/personal_information/1.jpg",
+        "ads_information/1.jpg",
+        "connections/1.jpg",
+        "preferences/1.jpg",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        story.put(&format!("all/{private}"), &jpeg(10 + i as u32));
+    }
+    let requests = ["messages/message_requests/x/photos/1.jpg", "messages/archived_threads/x/photos/1.jpg"];
+    story.put("part2.zip", &zip_of(&requests.map(|name| (name, b"any".as_slice()))));
+    story.ok(&format!("{RUN} all part2.zip"));
+    let rows: Vec<_> = story.images().into_iter().map(|row| (row.path, row.caption)).collect();
+    assert_eq!(
+        rows,
+        [
+            ("2023/media/posts/202301/b.jpg".to_owned(), Some("an earlier one".to_owned())),
+            ("media/posts/202401/a.jpg".to_owned(), None)
+        ]
+    );
+    assert!(story.skipped().is_empty(), "{:?}", story.skipped());
 }
 
 #[test]

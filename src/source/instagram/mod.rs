@@ -10,10 +10,12 @@ mod labels;
 mod layout;
 mod mojibake;
 mod posts;
+mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
+pub(super) use layout::FIRST_INDEX;
 pub use layout::Index;
 pub use mojibake::restored;
 
@@ -22,6 +24,7 @@ use super::lists::{self, At};
 use super::names::{Names, address_defect};
 use super::{Complaints, Entry, Listing, NAMED};
 use layout::Role;
+use roots::Roots;
 
 /// One thing that an index says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,21 +68,32 @@ pub fn read(index: Index, stream: impl Read, mut tell: impl FnMut(Told)) -> Resu
 /// Finds the exports among the entries, keeps of them what may be shown, and adds what their
 /// indexes know.
 pub(super) fn annotate(listing: &mut Listing) {
-    let roots = Roots::of(&listing.entries);
-    if roots.0.is_empty() {
+    let (entries, skipped) = (std::mem::take(&mut listing.entries), std::mem::take(&mut listing.skipped));
+    let of_entries = entries.iter().map(|entry| (&*entry.source, entry.path.as_str()));
+    let of_skipped = skipped.iter().map(|row| (row.source.as_str(), row.path.as_str()));
+    let roots = Roots::of(of_entries.clone().chain(of_skipped.clone()));
+    let places: Vec<_> = of_entries.map(|(source, path)| roots.place(source, path)).collect();
+    let skipped_places: Vec<_> = of_skipped.map(|(source, path)| roots.place(source, path)).collect();
+    let mut exports = Exports::default();
+    for (row, place) in skipped.into_iter().zip(skipped_places) {
+        let role = place.map(|(_, role)| role);
+        exports.unread |= matches!(role, Some(Role::Index(_)));
+        // What is not looked into is not complained of either.
+        if !matches!(role, Some(Role::Private | Role::Text)) {
+            listing.skipped.push(row);
+        }
+    }
+    if places.iter().all(Option::is_none) {
+        listing.entries = entries;
         return;
     }
-    // What is not looked into is not complained of either.
-    let skipped = std::mem::take(&mut listing.skipped);
-    listing.skipped = skipped.into_iter().filter(|row| !roots.is_private(&row.source, &row.path)).collect();
-    let mut exports = Exports::default();
-    for entry in std::mem::take(&mut listing.entries) {
-        exports.take(entry, &roots);
+    for (entry, place) in entries.into_iter().zip(places) {
+        exports.take(entry, place);
     }
     exports.entries.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
     // Posts first: what is both a post and something else is a post.
     exports.indexes.sort_by_key(|found| found.index);
-    listing.notes.extend(exports.remark());
+    exports.remark(listing);
     for ((i, _), known) in exports.read_indexes(listing).into_iter().rev() {
         // Backwards: the nearest word is the last to be put before the others, and what the
         // folder tells, which is there already, stays behind them all.
@@ -87,46 +101,6 @@ pub(super) fn annotate(listing: &mut Listing) {
         entry.known = known.or(std::mem::take(&mut entry.known));
     }
     listing.entries = exports.entries;
-}
-
-/// The roots of the exports in each source, and whether an export is of the first generation.
-struct Roots(BTreeMap<String, BTreeMap<String, bool>>);
-
-impl Roots {
-    fn of(entries: &[Entry]) -> Self {
-        let mut roots: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
-        let before_index = |entry: &'_ Entry| {
-            let root = entry.path.strip_suffix(layout::FIRST_INDEX)?;
-            (root.is_empty() || root.ends_with('/')).then(|| (entry.source.to_string(), root.to_owned()))
-        };
-        let first: BTreeSet<(String, String)> = entries.iter().filter_map(before_index).collect();
-        for entry in entries {
-            let mut add = |root: &str, first| {
-                *roots.entry(entry.source.to_string()).or_default().entry(root.to_owned()).or_default() |= first;
-            };
-            if let Some(root) = layout::root(&entry.path) {
-                add(root, false);
-            }
-            if let Some(root) = layout::first_root(&entry.path).filter(|_| !first.is_empty())
-                && first.contains(&(entry.source.to_string(), root.to_owned()))
-            {
-                add(root, true);
-            }
-        }
-        Self(roots)
-    }
-
-    fn is_private(&self, source: &str, path: &str) -> bool {
-        let root = self.around(source, path);
-        root.is_some_and(|(root, first)| matches!(layout::role(&path[root.len()..], first), Role::Private { .. }))
-    }
-
-    /// The outermost root that a path lies under.
-    fn around(&self, source: &str, path: &str) -> Option<(&str, bool)> {
-        let roots = self.0.get(source)?;
-        let ends = std::iter::once(0).chain(path.match_indices('/').map(|(at, _)| at + 1));
-        ends.into_iter().find_map(|end| roots.get_key_value(&path[..end])).map(|(root, first)| (root.as_str(), *first))
-    }
 }
 
 /// An index that was found.
@@ -143,30 +117,43 @@ struct Exports {
     /// What may be a picture, of an export or beside it.
     entries: Vec<Entry>,
     indexes: Vec<IndexFile>,
-    /// Whether an export came as pages of HTML.
-    pages: bool,
+    /// Where pages of HTML lie: source and root.
+    pages: BTreeSet<(String, String)>,
+    /// Whether an index is here and cannot be read.
+    unread: bool,
 }
 
 impl Exports {
-    fn take(&mut self, mut entry: Entry, roots: &Roots) {
-        let Some((root, first)) = roots.around(&entry.source, &entry.path) else { return self.entries.push(entry) };
-        match layout::role(&entry.path[root.len()..], first) {
-            Role::Index(index) => self.indexes.push(IndexFile { index, root: root.to_owned(), entry }),
+    /// Takes an entry with the length of its export's root and what it is to that.
+    fn take(&mut self, mut entry: Entry, place: Option<(usize, Role)>) {
+        let Some((root, role)) = place else { return self.entries.push(entry) };
+        let root = entry.path[..root].to_owned();
+        match role {
+            Role::Index(index) => self.indexes.push(IndexFile { index, root, entry }),
             Role::Media(kind) => {
                 entry.known.kind = Some(kind);
                 self.entries.push(entry);
             }
-            Role::Private { page } => self.pages |= page,
+            Role::Private | Role::Text if entry.suffix() == "html" => {
+                self.pages.insert((entry.source.to_string(), root));
+            }
+            Role::Private | Role::Text => {}
             Role::Foreign => self.entries.push(entry),
         }
     }
 
-    /// What the user should know of the exports.
-    fn remark(&self) -> Option<String> {
-        match (self.indexes.is_empty(), self.pages) {
-            (false, _) => None,
-            (_, true) => Some("the export is in HTML: its pictures are read; one asked for as JSON also has captions and dates".into()),
-            (_, false) => Some("no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into()),
+    /// Says what the user should know of the exports.
+    fn remark(&self, listing: &mut Listing) {
+        let pages = self.pages.iter().any(|(source, root)| {
+            !self.indexes.iter().any(|index| *index.entry.source == **source && index.root == *root)
+        });
+        if pages {
+            listing.notes.push(
+                "the export is in HTML: its pictures are read; one asked for as JSON also has captions and dates"
+                    .into(),
+            );
+        } else if self.indexes.is_empty() && !self.unread {
+            listing.notes.push("no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into());
         }
     }
 
