@@ -148,7 +148,11 @@ fn source_name(source: &Path) -> String {
     name.map_or_else(|| "source".to_owned(), |name| folder::readable(name.as_encoded_bytes()))
 }
 
+/// By content or by name: a zip may begin with a program that unpacks it.
 fn is_zip(path: &Path) -> Result<bool> {
+    if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("zip")) {
+        return Ok(true);
+    }
     let mut magic = [0; 4];
     let read = fs_err::File::open(path)?.read(&mut magic)?;
     Ok(read == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06"))
