@@ -90,7 +90,7 @@ fn every_generation_gives_what_was_posted_as_folder_and_as_zips() {
         // The second also has what must not be looked at, the first then has not.
         let is_private = |(name, _): &(&str, &[u8])| name.ends_with("/1.jpg");
         let (private, pictures): (Vec<_>, Vec<_>) = pictures.into_iter().partition(is_private);
-        let (some, rest) = pictures.split_at(if layout == "instaloader" { pictures.len() } else { 3 });
+        let (some, rest) = pictures.split_at(3);
         let rest = [&private, rest].concat();
         story.put("me-part1.zip", &zip_of(&[&others, some].concat()));
         story.put("me-part2.zip", &zip_of(&rest));
@@ -242,6 +242,55 @@ fn bytes_posted_under_two_addresses_are_one_picture_with_the_union() {
 }
 
 #[test]
+fn an_address_that_fits_very_many_files_means_none_of_them() {
+    let story = Story::new();
+    let jpeg = encoded(&picture(1), ImageFormat::Jpeg);
+    let names: Vec<String> = (0..150).map(|i| format!("media/posts/{i}/x.jpg")).collect();
+    let index: &[u8] =
+        br#"[{"media": [{"uri": "x.jpg", "title": "all"}]}, {"media": [{"uri": "7/x.jpg", "title": "one"}]}]"#;
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), jpeg.as_slice())).collect();
+    files.push(("your_instagram_activity/media/posts_1.json", index));
+    story.put("a.zip", &zip_of(&files));
+    story.ok(&format!("{RUN} a.zip"));
+    let captions: Vec<_> =
+        story.images().into_iter().skip(1).filter_map(|row| Some((row.path, row.caption?))).collect();
+    assert_eq!(captions, [("media/posts/7/x.jpg".to_owned(), "one".to_owned())]);
+    let skipped = story.skipped();
+    assert_eq!((skipped.len(), skipped[0].path.as_str(), skipped[0].reason.as_str()), (1, "x.jpg", "bad-address"));
+    assert!(skipped[0].detail.contains("fits more than 100 files"), "{skipped:?}");
+}
+
+#[test]
+fn complaints_beyond_the_bound_are_counted() {
+    let story = Story::new();
+    story.put("e/media/posts/a.jpg", &encoded(&picture(1), ImageFormat::Jpeg));
+    let entries: Vec<String> = (0..12_000).map(|i| format!(r#"{{"media": [{{"uri": "../{i}"}}]}}"#)).collect();
+    story.put("e/content/posts_1.json", format!("[{}]", entries.join(",")).as_bytes());
+    let ran = story.run(&format!("{RUN} e"));
+    let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &outcome["counts"]["skipped"]), (0, &12_000.into()), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2000 more are bad-address; the first 10000 are listed"), "{}", ran.stderr);
+    assert_eq!(story.skipped().len(), 10_000);
+}
+
+#[test]
+fn what_an_export_lacks_is_said() {
+    let story = Story::new();
+    let index: &[u8] = br#"[{"media": [{"uri": "media/posts/a.jpg"}]}]"#;
+    story.put("part1.zip", &zip_of(&[("content/posts_1.json", index)]));
+    let ran = story.run(&format!("{RUN} part1.zip"));
+    assert!(ran.code == 1 && ran.stderr.contains("in its other parts: name those too"), "{}", ran.stderr);
+    let jpeg = encoded(&picture(1), ImageFormat::Jpeg);
+    story.put("part2.zip", &zip_of(&[("media/posts/a.jpg", &jpeg)]));
+    let pages: [(&str, &[u8]); 2] = [("media/posts/b.jpg", &jpeg), ("your_instagram_activity/media/posts_1.html", b"")];
+    story.put("old.zip", &zip_of(&pages));
+    let ran = story.run(&format!("{RUN} part1.zip part2.zip"));
+    assert!(ran.code == 0 && !ran.stderr.contains("export"), "{}", ran.stderr);
+    let ran = story.run(&format!("{RUN} part1.zip part2.zip old.zip"));
+    assert!(ran.code == 0 && ran.stderr.contains("the export is in HTML"), "{}", ran.stderr);
+}
+
+#[test]
 fn odd_entries_cost_themselves_alone() {
     let story = Story::new();
     let names: Vec<String> = (0..4).map(|i| format!("media/posts/{i}.jpg")).collect();
@@ -296,6 +345,17 @@ fn tables_beside_plain_pictures_give_the_same_columns() {
             row("003.png", "file", None, None, None),
         ]
     );
+    let ran = story.run(&format!("{RUN} photos"));
+    assert!(!ran.stderr.contains("is no table"), "{}", ran.stderr);
+    story.put("photos.csv", b"name;words\n000.png;what\n");
+    let ran = story.run(&format!("{RUN} photos"));
+    assert!(ran.stderr.contains("photos.csv beside photos is no table: it needs a column `path`"), "{}", ran.stderr);
+    story.put("photos.csv", &"\u{feff}path\tcaption\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    story.ok(&format!("{RUN} photos"));
+    let wide: Vec<_> = story.skipped().into_iter().filter(|row| row.path.starts_with("photos.csv")).collect();
+    assert!(wide.len() == 1 && wide[0].detail.contains("save the table as CSV UTF-8"), "{wide:?}");
+    std::fs::remove_file(story.path("photos.csv")).unwrap();
+    story.ok(&format!("{RUN} photos"));
     let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
     let expected = [("../x.png", "bad-address"), ("009.png", "missing"), ("package.json", "not-an-image")];
     assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));

@@ -14,6 +14,7 @@ mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::sync::Arc;
 
 pub(super) use layout::FIRST_INDEX;
 pub use layout::Index;
@@ -21,8 +22,8 @@ pub use mojibake::restored;
 
 use super::known::Known;
 use super::lists::{self, At};
-use super::names::{Names, address_defect};
-use super::{Complaints, Entry, Listing, NAMED};
+use super::names::{MOST, Names, address_defect, begins_like};
+use super::{Entry, LISTED, Listing};
 use layout::Role;
 use roots::Roots;
 
@@ -32,7 +33,7 @@ pub enum Told {
     /// A picture (or film) at this address, and what is known of it.
     Picture {
         /// Its address, relative to the export's root.
-        uri: String,
+        uri: Arc<str>,
         /// What is known of it.
         known: Known,
     },
@@ -94,11 +95,11 @@ pub(super) fn annotate(listing: &mut Listing) {
     // Posts first: what is both a post and something else is a post.
     exports.indexes.sort_by_key(|found| found.index);
     exports.remark(listing);
-    for ((i, _), known) in exports.read_indexes(listing).into_iter().rev() {
-        // Backwards: the nearest word is the last to be put before the others, and what the
-        // folder tells, which is there already, stays behind them all.
-        let entry = &mut exports.entries[i];
-        entry.known = known.or(std::mem::take(&mut entry.known));
+    let said = exports.read_indexes(listing);
+    for (i, entry) in exports.entries.iter_mut().enumerate() {
+        let by_folder = std::mem::take(&mut entry.known);
+        let words = said.iter().filter_map(|words| words.get(&i));
+        words.chain([&by_folder]).for_each(|known| entry.known.fill(known));
     }
     listing.entries = exports.entries;
 }
@@ -157,40 +158,70 @@ impl Exports {
         }
     }
 
-    /// What the indexes say of each entry (by its number), and how far from it they lie: 0 in its
-    /// own export, 1 in its source, 2 elsewhere. What cannot be used is listed as skipped.
-    fn read_indexes(&self, listing: &mut Listing) -> BTreeMap<(usize, u8), Known> {
+    /// What the indexes say of each entry, by its number: those of its own export, those of its
+    /// source, and all others. What cannot be used is listed as skipped.
+    fn read_indexes(&self, listing: &mut Listing) -> [BTreeMap<usize, Known>; 3] {
         let names = Names::new(self.entries.iter().map(|entry| entry.path.as_str()));
-        let mut said: BTreeMap<(usize, u8), Known> = BTreeMap::new();
+        let mut said: [BTreeMap<usize, Known>; 3] = Default::default();
         let mut lost = BTreeSet::new();
         for IndexFile { index, root, entry: file } in &self.indexes {
-            let mut complaints = Complaints::new(listing, file);
             let mut tell = |told| match told {
-                Told::Odd { at, why } => complaints.odd(&at, why),
-                Told::Picture { uri, known } => {
-                    let defect = address_defect(&uri);
-                    let places = if defect.is_some() { Vec::new() } else { names.ending_in(&uri) };
-                    // The set keeps repetitions apart, as long as it is of a reasonable size.
-                    if places.is_empty() && (lost.len() >= NAMED || lost.insert(uri.clone())) {
-                        match defect {
-                            Some(defect) => complaints.add(uri, "bad-address", format!("{defect}; in {}", file.path)),
-                            None => complaints.add(uri, "missing", format!("listed in {}, and not here", file.path)),
+                Told::Odd { at, why } => listing.odd(file, &at, why),
+                Told::Picture { uri, known } => match places(&names, &uri) {
+                    Ok(places) => {
+                        for i in places {
+                            if let Some(distance) = distance(file, root, &self.entries[i]) {
+                                said[distance].entry(i).or_default().fill(&known);
+                            }
                         }
                     }
-                    for i in places {
-                        let entry = &self.entries[i];
-                        let here = entry.source == file.source;
-                        let own = here && entry.path.starts_with(root.as_str());
-                        let words = said.entry((i, 2 - u8::from(here) - u8::from(own))).or_default();
-                        *words = std::mem::take(words).or(known.clone());
+                    // The set keeps repetitions apart, as long as it is of a reasonable size.
+                    Err((reason, why)) => {
+                        if lost.len() >= LISTED || lost.insert(uri.clone()) {
+                            listing.complain(file, &uri, reason, format!("{why}; listed in {}", file.path));
+                        }
                     }
-                }
+                },
             };
             let read = file.open(|stream, _| read(*index, stream, &mut tell)).map_err(|error| error.to_string());
-            complaints.finish(read.and_then(|read| read));
+            if let Err(why) = read.and_then(|read| read) {
+                listing.skipped.push(file.skipped("unreadable", why));
+            }
+        }
+        if !lost.is_empty() && said.iter().all(BTreeMap::is_empty) {
+            listing.notes.push("the pictures that the export lists are in its other parts: name those too".into());
         }
         said
     }
+}
+
+/// The files that an address means, by their numbers, or a reason and a word why there are none.
+fn places(names: &Names, uri: &str) -> Result<Vec<usize>, (&'static str, String)> {
+    if let Some(defect) = address_defect(uri) {
+        return Err(("bad-address", defect.to_owned()));
+    }
+    match names.ending_in(uri) {
+        places if places.is_empty() => Err(("missing", "not here".to_owned())),
+        places if places.len() > MOST => Err(("bad-address", format!("it fits more than {MOST} files"))),
+        places => Ok(places),
+    }
+}
+
+/// How far an index is from a file: 0 in its own export, 1 in its source, 2 elsewhere; none if it
+/// is of another account.
+fn distance(index: &Entry, root: &str, file: &Entry) -> Option<usize> {
+    if index.source == file.source {
+        return Some(usize::from(!file.path.starts_with(root)));
+    }
+    let accounts = account(&index.source).zip(account(&file.source));
+    accounts.is_none_or(|(one, other)| one == other).then_some(2)
+}
+
+/// Whose export it is, if the source's name says so: `me` of `instagram-me-2024-01-31-AbCd.zip`.
+fn account(source: &str) -> Option<&str> {
+    let name = source.strip_prefix("instagram-")?;
+    let mut dashes = name.match_indices('-').map(|(at, _)| at);
+    dashes.find(|&at| begins_like(&name[at..], "-0000-00-00")).map(|at| &name[..at])
 }
 
 #[cfg(test)]

@@ -55,19 +55,23 @@ fn an_entry_that_does_not_fit_is_told_and_the_rest_is_read() {
     let json = r#"[
         {"media": [{"uri": "m/0.jpg", "title": 7}]},
         {"media": [{"uri": "m/1.jpg"}, 3, {"uri": []}, {"uri": "m/3.jpg", "uri": "m/4.jpg"}, {"uri": "m/5.jpg"}]},
-        "text", {"media": 7}, {"media": []}, {},
+        "text", {"media": [{"uri": ""}]}, {"media": 7}, {"media": []}, {},
         {"media": [{"uri": "m/6.jpg", "creation_timestamp": 999999999999999}]},
         {"media": [{"uri": "m/7.jpg", "creation_timestamp": null, "title": null, "new": {"in": [2027]}}]}
     ]"#;
-    let uris: Vec<String> = pictures(POSTS, json).into_iter().filter_map(|known| known.uri).collect();
-    assert_eq!(uris, ["m/1.jpg", "m/5.jpg", "m/7.jpg"]);
+    let uris: Vec<_> = pictures(POSTS, json).into_iter().filter_map(|known| known.uri).collect();
+    assert_eq!(uris.iter().map(|uri| &**uri).collect::<Vec<_>>(), ["m/1.jpg", "m/5.jpg", "m/7.jpg"]);
     let odd = odd(POSTS, json);
-    assert_eq!(odd.len(), 8, "{odd:#?}");
+    assert_eq!(odd.len(), 9, "{odd:#?}");
     assert!(odd[0].starts_with("entry 0: invalid type: integer `7`, expected a string"), "{}", odd[0]);
     assert!(odd[1].starts_with("entry 1: picture 1: "), "{}", odd[1]);
     assert!(odd[3].contains("duplicate field `uri`"), "{}", odd[3]);
-    assert!(odd[6].contains("missing field `uri`"), "{}", odd[6]);
-    assert!(odd[7].contains("no time between"), "{}", odd[7]);
+    assert!(odd[7].contains("missing field `uri`"), "{}", odd[7]);
+    assert!(odd[8].contains("no time between"), "{}", odd[8]);
+    assert_eq!(
+        odd[4..6],
+        ["entry 2: invalid type: string \"text\", expected a post with its media", "entry 3: it names no file"]
+    );
 }
 
 #[test]
