@@ -78,7 +78,7 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
         let (post, of_first) = first.get_or_insert_with(|| (uri.clone(), own.clone()));
         let known = Known {
             kind: Some(kind),
-            taken_at: time.or(taken_at),
+            taken_at: if several { time.or(taken_at) } else { taken_at.or(time) },
             caption: own.or_else(|| text.clone()).or_else(|| of_first.clone()),
             post: Some(Membership { post: post.clone(), index: several.then_some(i as u32) }),
             uri: Some(uri.clone()),

@@ -32,6 +32,8 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
     let known = pictures(
         POSTS,
         r#"[{"media": [{"uri": "m/a.jpg", "creation_timestamp": 5, "title": "Sch\u00c3\u00b6n"}]},
+            {"title": "of the post", "creation_timestamp": 9,
+             "media": [{"uri": "m/z.jpg", "creation_timestamp": 6, "title": "its own"}]},
             {"title": "two", "creation_timestamp": 9, "media": [
                 {"uri": "m/b.jpg", "creation_timestamp": 8, "title": ""}, {"uri": "m/c.jpg", "title": ""}]}]"#,
     );
@@ -44,6 +46,7 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
     };
     let expected = [
         of("m/a.jpg", 5, "Schön", "m/a.jpg", None),
+        of("m/z.jpg", 6, "its own", "m/z.jpg", None),
         of("m/b.jpg", 9, "two", "m/b.jpg", Some(0)),
         of("m/c.jpg", 9, "two", "m/b.jpg", Some(1)),
     ];
