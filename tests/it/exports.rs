@@ -242,6 +242,25 @@ fn bytes_posted_under_two_addresses_are_one_picture_with_the_union() {
 }
 
 #[test]
+fn the_later_export_is_right_and_another_accounts_says_nothing() {
+    let story = Story::new();
+    let export = |name: &str, seed, caption: &str| {
+        let index = format!(r#"[{{"media": [{{"uri": "media/posts/a.jpg"{caption}}}]}}]"#);
+        let picture = encoded(&picture(seed), ImageFormat::Jpeg);
+        let index = ("your_instagram_activity/media/posts_1.json", index.as_bytes());
+        story.put(name, &zip_of(&[("media/posts/a.jpg", &picture), index]));
+    };
+    export("instagram-me-2024-01-31-Ab.zip", 1, r#", "title": "first words""#);
+    export("instagram-me-2024-07-31-Xy.zip", 1, r#", "title": "edited""#);
+    export("instagram-you-2024-07-31-Ab.zip", 2, "");
+    let sources = "instagram-me-2024-01-31-Ab.zip instagram-me-2024-07-31-Xy.zip instagram-you-2024-07-31-Ab.zip";
+    story.ok(&format!("{RUN} {sources}"));
+    let rows = said(&story.images());
+    let captions: Vec<_> = rows.values().map(|(_, _, caption, _)| caption.as_deref()).collect();
+    assert!(captions.len() == 2 && captions.contains(&Some("edited")) && captions.contains(&None), "{captions:?}");
+}
+
+#[test]
 fn an_address_that_fits_very_many_files_means_none_of_them() {
     let story = Story::new();
     let jpeg = encoded(&picture(1), ImageFormat::Jpeg);

@@ -92,8 +92,9 @@ pub(super) fn annotate(listing: &mut Listing) {
         exports.take(entry, place);
     }
     exports.entries.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
-    // Posts first: what is both a post and something else is a post.
-    exports.indexes.sort_by_key(|found| found.index);
+    // Posts first: what is both a post and something else is a post. The later export's word before
+    // the earlier's.
+    exports.indexes.sort_by(|a, b| a.index.cmp(&b.index).then_with(|| b.entry.source.cmp(&a.entry.source)));
     exports.remark(listing);
     let said = exports.read_indexes(listing);
     for (i, entry) in exports.entries.iter_mut().enumerate() {

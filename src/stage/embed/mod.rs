@@ -328,10 +328,13 @@ fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Cho
     }
 }
 
-/// What all inputs with the bytes of one picture together say of it; earlier ones are right.
+/// What all inputs with the bytes of one picture together say of it. The source whose name sorts
+/// last is right, as a later export's does; within a source, the first of them.
 fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a str, Known> {
     let mut known: HashMap<&str, Known> = HashMap::new();
-    for (entry, finding) in entries.iter().zip(findings) {
+    let mut inputs: Vec<_> = entries.iter().zip(findings).collect();
+    inputs.sort_by(|(a, _), (b, _)| b.source.cmp(&a.source));
+    for (entry, finding) in inputs {
         if let Some(Finding::Picture(image, ..)) = finding {
             known.entry(image).or_default().fill(&entry.known);
         }
