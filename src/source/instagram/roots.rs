@@ -31,6 +31,10 @@ impl<'a> Roots<'a> {
                 let first = of_first && told.contains(root);
                 if first || layout::tells(inside) {
                     *roots.0.entry(source).or_default().entry(root).or_default() |= first;
+                    // An export's own folders are no exports: `your_instagram_activity/messages/inbox/`.
+                    if is_settled(layout::role(inside, first)) {
+                        break;
+                    }
                 }
             }
         }
@@ -38,20 +42,27 @@ impl<'a> Roots<'a> {
     }
 
     /// The export that a file belongs to, by the length of its root, and what the file is to it. What
-    /// any export around it keeps private is private; otherwise the innermost that knows the file counts.
+    /// any export around it keeps private is private; otherwise the innermost that knows it counts.
     pub(super) fn place(&self, source: &str, path: &str) -> Option<(usize, Role)> {
         let roots = self.0.get(source)?;
         let mut found = None;
         for (root, inside) in splits(path) {
             let Some(&first) = roots.get(root) else { continue };
             match layout::role(inside, first) {
-                Role::Private => return Some((root.len(), Role::Private)),
                 Role::Foreign => {}
                 role => found = Some((root.len(), role)),
+            }
+            if found.is_some_and(|(_, role)| is_settled(role)) {
+                break;
             }
         }
         found
     }
+}
+
+/// Whether an export within this one cannot know better what a file is.
+fn is_settled(role: Role) -> bool {
+    matches!(role, Role::Private | Role::Index(_))
 }
 
 /// A path cut before each of its components: what may be a root, and the path under it.
@@ -103,10 +114,18 @@ mod tests {
             ("s", "2023/logged_information/d.jpg"),
             ("s", "messages/inbox/friend/media/posts/e.jpg"),
             ("s", "2023/f.jpg"),
+            ("t", "your_instagram_activity/messages/inbox/friend/g.jpg"),
+            ("t", "your_instagram_activity/media/posts_1.json"),
+            ("t", "your_instagram_activity/content/posts_1.json"),
         ];
         let (post, story) = (Role::Media(Kind::Post), Role::Media(Kind::Story));
         let index = Role::Index(layout::Index::Posts { kind: Kind::Post, labelled: false });
         let private = Some(Role::Private);
-        assert_eq!(roles(&places), [Some(post), Some(story), Some(index), private, private, private, None]);
+        assert_eq!(
+            roles(&places),
+            [Some(post), Some(story), Some(index), private, private, private, None, private, Some(index), Some(index)]
+        );
+        let roots = Roots::of(places.into_iter());
+        assert_eq!(roots.place("t", "your_instagram_activity/content/posts_1.json").unwrap().0, 0);
     }
 }
