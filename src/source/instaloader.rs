@@ -198,7 +198,7 @@ struct Writer {
 /// What a post's metadata says: caption, time, and whether it is a story.
 ///
 /// # Errors
-/// When it is not JSON.
+/// When it is not JSON, or no object.
 pub fn read_metadata(json: &[u8]) -> Result<Known, String> {
     let whole: Metadata<'_> =
         serde_json::from_slice(json).map_err(|error| format!("not the JSON it should be: {error}"))?;

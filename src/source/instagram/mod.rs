@@ -164,7 +164,7 @@ impl Exports {
     fn read_indexes(&self, listing: &mut Listing) -> [BTreeMap<usize, Known>; 3] {
         let names = Names::new(self.entries.iter().map(|entry| entry.path.as_str()));
         let mut said: [BTreeMap<usize, Known>; 3] = Default::default();
-        let mut lost = BTreeSet::new();
+        let (mut lost, mut elsewhere) = (BTreeSet::new(), false);
         for IndexFile { index, root, entry: file } in &self.indexes {
             let mut tell = |told| match told {
                 Told::Odd { at, why } => listing.odd(file, &at, why),
@@ -178,6 +178,7 @@ impl Exports {
                     }
                     // The set keeps repetitions apart, as long as it is of a reasonable size.
                     Err((reason, why)) => {
+                        elsewhere |= reason == "missing";
                         if lost.len() >= LISTED || lost.insert(uri.clone()) {
                             listing.complain(file, &uri, reason, format!("{why}; listed in {}", file.path));
                         }
@@ -189,7 +190,7 @@ impl Exports {
                 listing.skipped.push(file.skipped("unreadable", why));
             }
         }
-        if !lost.is_empty() && said.iter().all(BTreeMap::is_empty) {
+        if elsewhere && said.iter().all(BTreeMap::is_empty) {
             listing.notes.push("the pictures that the export lists are in its other parts: name those too".into());
         }
         said
