@@ -1,6 +1,6 @@
 //! Zips, read in place: entries are listed from the directory and read one at a time, with caps.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -67,9 +67,7 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
         if entry.is_dir() || written.ends_with('\\') || inside.split('/').any(is_hidden_name) {
             continue;
         }
-        if found.contains_key(&inside) {
-            listing.skip(inside, name, "unreadable", "a second entry of that name");
-        } else if inside.len() > MAX_NAME_BYTES {
+        if inside.len() > MAX_NAME_BYTES {
             listing.skip(format!("entry {index}"), name, "unreadable", "its name is too long");
         } else if entry.encrypted() {
             listing.skip(inside, name, "encrypted", "encrypted; unpack the zip with its password and name the folder");
@@ -79,7 +77,10 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
             let detail = format!("{} bytes unpack to {}", entry.compressed_size(), entry.size());
             listing.skip(inside, name, "too-large", detail);
         } else {
-            found.insert(inside, index);
+            match found.entry(inside) {
+                Slot::Vacant(slot) => _ = slot.insert(index),
+                Slot::Occupied(slot) => listing.skip(slot.key(), name, "unreadable", "a second entry of that name"),
+            }
         }
     }
     extents.sort_unstable();
