@@ -187,10 +187,10 @@ fn what_is_private_stays_out_wherever_its_export_lies_and_whatever_part_it_is_in
 #[test]
 fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
     let story = Story::new();
-    story.ok(&format!("sample old --images 8 --seed {SEED} --layout g2"));
-    story.ok(&format!("sample new --images 12 --seed {SEED} --layout g4"));
+    story.ok(&format!("sample export-2023 --images 8 --seed {SEED} --layout g2"));
+    story.ok(&format!("sample export-2024 --images 12 --seed {SEED} --layout g4"));
     // The later export has lost its captions.
-    let index = "new/your_instagram_activity/media/posts_1.json";
+    let index = "export-2024/your_instagram_activity/media/posts_1.json";
     let posts: serde_json::Value = serde_json::from_slice(&story.read(index)).unwrap();
     let bare = |post: &serde_json::Value| {
         let media: Vec<_> =
@@ -200,10 +200,11 @@ fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
     let bare: Vec<_> = posts.as_array().unwrap().iter().map(bare).collect();
     story.put(index, serde_json::to_string(&bare).unwrap().as_bytes());
     let kinds = "--kinds post,story";
-    story.ok(&format!("{RUN} {kinds} old"));
-    let status = story.run(&format!("status --model scattering {kinds} old new"));
+    story.ok(&format!("{RUN} {kinds} export-2023"));
+    let status = story.run(&format!("status --model scattering {kinds} export-2023 export-2024"));
     assert!(status.stdout.contains("embed    stale: +4 images\n"), "{}", status.stdout);
-    let outcome: serde_json::Value = serde_json::from_str(&story.ok(&format!("{RUN} {kinds} old new"))).unwrap();
+    let outcome: serde_json::Value =
+        serde_json::from_str(&story.ok(&format!("{RUN} {kinds} export-2023 export-2024"))).unwrap();
     let counts = &outcome["counts"];
     assert_eq!((&counts["embedded"], &counts["pictures"], &counts["duplicates"]), (&4.into(), &12.into(), &8.into()));
     let (both, expected) = (said(&story.images()), posted(12, "g4"));
@@ -214,10 +215,10 @@ fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
         }
     }
     assert_eq!(both.len(), 12);
-    let status = story.run(&format!("status --model scattering {kinds} new"));
+    let status = story.run(&format!("status --model scattering {kinds} export-2024"));
     assert!(status.stdout.contains("images   stale: 8 paths gone"), "{}", status.stdout);
     // Choosing differently embeds nothing.
-    assert!(story.ok(&format!("{RUN} --kinds post old new")).contains("\"embedded\":0"));
+    assert!(story.ok(&format!("{RUN} --kinds post export-2023 export-2024")).contains("\"embedded\":0"));
 }
 
 #[test]
@@ -374,7 +375,7 @@ fn tables_beside_plain_pictures_give_the_same_columns() {
     let wide: Vec<_> = story.skipped().into_iter().filter(|row| row.path.starts_with("photos.csv")).collect();
     assert!(wide.len() == 1 && wide[0].detail.contains("save the table as CSV UTF-8"), "{wide:?}");
     std::fs::remove_file(story.path("photos.csv")).unwrap();
-    story.ok(&format!("{RUN} photos"));
+    story.ok(&format!("{RUN} photos --kinds file,story"));
     let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
     let expected = [("../x.png", "bad-address"), ("009.png", "missing"), ("package.json", "not-an-image")];
     assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));
