@@ -59,6 +59,7 @@ impl Preflight {
             *counts.entry(what.to_owned()).or_default() += 1;
         };
         listing.skipped.iter().for_each(|row| count(&mut left_out, &row.reason));
+        listing.unlisted().for_each(|(reason, more)| *left_out.entry(reason.to_owned()).or_default() += more);
         let mut largest = 0;
         for (entry, finding) in listing.entries.iter().zip(findings) {
             match finding {

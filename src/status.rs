@@ -215,8 +215,16 @@ fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
     if reasons.is_empty() { "what is known of the inputs changed".into() } else { reasons.join(", ") }
 }
 
-fn by_path(rows: &[ImageRow]) -> BTreeMap<(&str, &str), &ImageRow> {
-    rows.iter().map(|row| ((row.source.as_str(), row.path.as_str()), row)).collect()
+/// The rows by path: a zip of a new name has the same pictures. Where sources share a path, by
+/// which of them it is.
+fn by_path(rows: &[ImageRow]) -> BTreeMap<(&str, usize), &ImageRow> {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut number = |row| {
+        let times = times.entry(row).or_default();
+        *times += 1;
+        *times
+    };
+    rows.iter().map(|row| ((row.path.as_str(), number(&row.path)), row)).collect()
 }
 
 fn change(what: &str, more: usize, gone: usize) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Zips, read in place: entries are listed from the directory and read one at a time, with caps.
 
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,6 +20,9 @@ const MAX_ENTRIES: u64 = 200_000;
 const MAX_RATIO: u64 = 200;
 /// Small entries may have any ratio: a flat picture compresses very well.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
+
+/// No system has longer paths.
+const MAX_NAME_BYTES: usize = 4096;
 
 /// An open zip that any number of threads can read from.
 pub(super) struct Archive {
@@ -41,14 +45,13 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
     // Known before the directory is read, because reading it takes memory for every entry.
     match entries(&mut stream)? {
         None => bail!("{} is not a zip that can be read: its end is missing; is it whole?", path.display()),
-        Some(count) if count > MAX_ENTRIES => {
-            bail!("{} has {count} entries; the limit is {MAX_ENTRIES}", path.display())
-        }
-        Some(_) => {}
+        Some(count) => check_count(count, path)?,
     }
     let mut zip =
         ZipArchive::new(stream).with_context(|| format!("{} is not a zip that can be read", path.display()))?;
-    let mut found = Vec::new();
+    // The record at the end may have said something else.
+    check_count(zip.len() as u64, path)?;
+    let mut found = BTreeMap::new();
     let mut extents = Vec::new();
     for index in 0..zip.len() {
         let entry = match zip.by_index_raw(index) {
@@ -58,27 +61,32 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
                 continue;
             }
         };
-        let inside = entry.name().map_or_else(|_| format!("entry {index}"), |name| name.into_owned());
+        let written = entry.name().map_or_else(|_| format!("entry {index}"), |name| name.into_owned());
+        let inside = tidy(&written);
         extents.push((entry.header_start(), entry.compressed_size()));
-        if entry.is_dir() || inside.split('/').any(is_hidden_name) {
+        if entry.is_dir() || written.ends_with('\\') || inside.split('/').any(is_hidden_name) {
             continue;
         }
-        if entry.encrypted() {
-            listing.skip(inside, name, "encrypted", "the entry is encrypted");
+        if inside.len() > MAX_NAME_BYTES {
+            listing.skip(format!("entry {index}"), name, "unreadable", "its name is too long");
+        } else if entry.encrypted() {
+            listing.skip(inside, name, "encrypted", "encrypted; unpack the zip with its password and name the folder");
         } else if entry.is_symlink() {
             listing.skip(inside, name, "not-a-file", "the entry is a link");
         } else if entry.size() > RATIO_FREE_BYTES && entry.size() / entry.compressed_size().max(1) > MAX_RATIO {
             let detail = format!("{} bytes unpack to {}", entry.compressed_size(), entry.size());
             listing.skip(inside, name, "too-large", detail);
         } else {
-            found.push((inside, index));
+            match found.entry(inside) {
+                Slot::Vacant(slot) => _ = slot.insert(index),
+                Slot::Occupied(slot) => listing.skip(slot.key(), name, "unreadable", "a second entry of that name"),
+            }
         }
     }
     extents.sort_unstable();
     if extents.windows(2).any(|pair| pair[0].0.saturating_add(pair[0].1) > pair[1].0 || pair[0].0 == pair[1].0) {
         bail!("the entries of {} overlap; it is not an honest zip", path.display());
     }
-    found.sort();
     let archive = Arc::new(Archive { zip });
     let stamp = Stamp::of(meta);
     listing.entries.extend(found.into_iter().map(|(inside, index)| {
@@ -86,6 +94,20 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
         Entry::plain(inside, name.clone(), place, stamp)
     }));
     Ok(())
+}
+
+fn check_count(count: u64, path: &Path) -> Result<()> {
+    if count > MAX_ENTRIES {
+        let zip = path.display();
+        bail!("{zip} has {count} entries; the limit is {MAX_ENTRIES}: unpack it and name the folder");
+    }
+    Ok(())
+}
+
+/// An entry's name as a path: some programs write `\` where `/` belongs, and `./` before it.
+fn tidy(name: &str) -> String {
+    let parts = name.split(['/', '\\']).filter(|part| !matches!(*part, "" | "."));
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// How many entries the record at the zip's end speaks of; none if there is no such record.
@@ -120,7 +142,7 @@ impl Archive {
     }
 }
 
-/// Fails when an entry unpacks to more than it says.
+/// Fails when an entry unpacks to more than it says, and says what to do when it is damaged.
 struct Honest<R> {
     stream: R,
     left: u64,
@@ -128,7 +150,8 @@ struct Honest<R> {
 
 impl<R: Read> Read for Honest<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.stream.read(buffer)?;
+        let damaged = |error| io::Error::other(format!("damaged in the zip ({error}); fetch the zip again"));
+        let read = self.stream.read(buffer).map_err(damaged)?;
         let left = self.left.checked_sub(read as u64);
         self.left = left.ok_or_else(|| io::Error::other("it unpacks to more than it says"))?;
         Ok(read)

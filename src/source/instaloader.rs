@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::known::{Known, Membership, caption, seconds, time};
+use super::names::begins_like;
 use super::{Entry, Listing};
 use crate::config::Kind;
 
@@ -38,8 +41,7 @@ enum Rest<'a> {
 
 impl<'a> Name<'a> {
     fn of(name: &'a str) -> Option<Self> {
-        let fits = |(b, pattern): (u8, u8)| if pattern == b'0' { b.is_ascii_digit() } else { b == pattern };
-        let stamp = name.get(..STAMP.len()).filter(|stamp| stamp.bytes().zip(STAMP.bytes()).all(fits))?;
+        let stamp = name.get(..STAMP.len()).filter(|stamp| begins_like(stamp, STAMP))?;
         let (middle, suffix) = name[STAMP.len()..].split_once('.')?;
         let facts = matches!(suffix, "txt" | "json" | "json.xz");
         let rest = match (middle, facts) {
@@ -58,10 +60,10 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Adds what Instaloader's names and files say of the pictures beside them; its own files are
-/// taken off the list.
+/// Adds what Instaloader's names and files say of the pictures beside them, also those in another
+/// source; its own files are taken off the list.
 pub(super) fn annotate(listing: &mut Listing) {
-    let group = |entry: &Entry, stamp: &str| (entry.source.clone(), format!("{}{stamp}", folder(entry)));
+    let group = |entry: &Entry, stamp: &str| format!("{}{stamp}", folder(entry));
     let mut posts = BTreeSet::new();
     let mut folders = BTreeSet::new();
     for entry in &listing.entries {
@@ -73,14 +75,14 @@ pub(super) fn annotate(listing: &mut Listing) {
     if posts.is_empty() {
         return;
     }
-    let mut facts: BTreeMap<_, Known> = BTreeMap::new();
+    let mut facts: BTreeMap<String, BTreeMap<Arc<str>, Known>> = BTreeMap::new();
     for entry in std::mem::take(&mut listing.entries) {
         match Name::of(entry.name()) {
             Some(Name { stamp, rest: Rest::Facts(suffix) }) if posts.contains(&group(&entry, stamp)) => {
                 match read(&entry, suffix) {
                     Ok(known) => {
-                        let all = facts.remove(&group(&entry, stamp)).unwrap_or_default();
-                        facts.insert(group(&entry, stamp), all.or(known));
+                        let by_source = facts.entry(group(&entry, stamp)).or_default();
+                        by_source.entry(entry.source.clone()).or_default().fill(&known);
                     }
                     Err(why) => listing.skipped.push(entry.skipped("bad-entry", why)),
                 }
@@ -92,7 +94,7 @@ pub(super) fn annotate(listing: &mut Listing) {
     }
     for entry in &mut listing.entries {
         let Some(name) = Name::of(entry.name()) else { continue };
-        let group = group(entry, name.stamp);
+        let (group, taken_at) = (group(entry, name.stamp), name.time());
         let story = folder(entry).ends_with(":stories/");
         let (kind, index) = match name.rest {
             Rest::Medium(number) if story => (Kind::Story, number),
@@ -100,12 +102,15 @@ pub(super) fn annotate(listing: &mut Listing) {
             Rest::Profile => (Kind::Profile, None),
             Rest::Facts(_) | Rest::More => continue,
         };
-        let post = Membership { post: group.1.clone(), index: index.map(|number| number.saturating_sub(1)) };
-        let by_name = Known { kind: Some(kind), taken_at: name.time(), post: Some(post), ..Known::default() };
-        let known =
-            if kind == Kind::Profile { Known::default() } else { facts.get(&group).cloned().unwrap_or_default() };
+        if let Some(by_source) = facts.get(&group).filter(|_| kind != Kind::Profile) {
+            let own = by_source.get(&entry.source);
+            for known in own.into_iter().chain(by_source.values()) {
+                entry.known.fill(known);
+            }
+        }
         // The metadata knows a story by its type; the name alone does not.
-        entry.known = std::mem::take(&mut entry.known).or(known).or(by_name);
+        let post = Membership { post: group.into(), index: index.map(|number| number.saturating_sub(1)) };
+        entry.known.fill(&Known { kind: Some(kind), taken_at, post: Some(post), ..Known::default() });
     }
 }
 
@@ -122,7 +127,7 @@ fn is_own(name: &str) -> bool {
 fn read(entry: &Entry, suffix: &str) -> Result<Known, String> {
     let text = |stream: &mut dyn Read| -> Result<Known, String> {
         let text = String::from_utf8(all(stream)?).map_err(|_| "not a text in UTF-8")?;
-        Ok(Known { caption: caption(text.strip_suffix('\n').unwrap_or(&text).to_owned()), ..Known::default() })
+        Ok(Known { caption: caption(text.strip_suffix('\n').unwrap_or(&text)), ..Known::default() })
     };
     let opened = entry.open(|stream, _| match suffix {
         "txt" => text(stream),
@@ -138,26 +143,84 @@ fn all(stream: impl Read) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > MAX_BYTES { Err(format!("larger than {} MB", MAX_BYTES >> 20)) } else { Ok(bytes) }
 }
 
+/// The metadata's outermost fields; each is read by itself, so that one that does not fit is one lost.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    node: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instaloader: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Node<'a> {
+    #[serde(borrow)]
+    edge_media_to_caption: Option<&'a RawValue>,
+    #[serde(borrow)]
+    iphone_struct: Option<&'a RawValue>,
+    #[serde(borrow)]
+    caption: Option<&'a RawValue>,
+    #[serde(borrow)]
+    taken_at_timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    date: Option<&'a RawValue>,
+    #[serde(borrow)]
+    taken_at: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Edges {
+    edges: (Edge,),
+}
+
+#[derive(Deserialize)]
+struct Edge {
+    node: Text,
+}
+
+#[derive(Deserialize)]
+struct IphoneStruct {
+    caption: Text,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Writer {
+    node_type: String,
+}
+
 /// What a post's metadata says: caption, time, and whether it is a story.
 ///
 /// # Errors
-/// When it is not JSON.
+/// When it is not JSON, or no object.
 pub fn read_metadata(json: &[u8]) -> Result<Known, String> {
-    let whole: Value = serde_json::from_slice(json).map_err(|error| format!("not the JSON it should be: {error}"))?;
-    let node = &whole["node"];
-    let captions = [
-        &node["edge_media_to_caption"]["edges"][0]["node"]["text"],
-        &node["iphone_struct"]["caption"]["text"],
-        &node["caption"]["text"],
-        &node["caption"],
-    ];
-    let moments = [&node["taken_at_timestamp"], &node["date"], &node["taken_at"]];
+    let whole: Metadata<'_> =
+        serde_json::from_slice(json).map_err(|error| format!("not the JSON it should be: {error}"))?;
+    let node: Node<'_> = part(whole.node).unwrap_or_default();
+    let text = part::<Edges>(node.edge_media_to_caption)
+        .map(|edges| edges.edges.0.node)
+        .or_else(|| part::<IphoneStruct>(node.iphone_struct).map(|of| of.caption))
+        .or_else(|| part(node.caption))
+        .map(|Text { text }| text)
+        .or_else(|| part(node.caption));
+    let moments = [node.taken_at_timestamp, node.date, node.taken_at];
     Ok(Known {
-        kind: (whole["instaloader"]["node_type"] == "StoryItem").then_some(Kind::Story),
-        taken_at: moments.into_iter().find_map(Value::as_i64).and_then(|moment| seconds(moment).ok()),
-        caption: captions.into_iter().find_map(Value::as_str).and_then(|text| caption(text.to_owned())),
+        kind: part::<Writer>(whole.instaloader).filter(|by| by.node_type == "StoryItem").map(|_| Kind::Story),
+        taken_at: moments.into_iter().find_map(part).and_then(|moment| seconds(moment).ok()),
+        caption: text.and_then(|text| caption(&text)),
         ..Known::default()
     })
+}
+
+/// A value as what it should be, if it is that.
+fn part<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
 }
 
 #[cfg(test)]
@@ -194,6 +257,15 @@ mod tests {
         assert_eq!(read_metadata(b"[7]"), Ok(Known::default()));
         assert!(read_metadata(b"{").is_err());
         let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
-        assert!(read_metadata(&deep).unwrap_err().contains("recursion limit"));
+        assert_eq!(read_metadata(&deep), Ok(Known::default()));
+        for (node, expected) in [
+            (r#"{"iphone_struct": {"caption": {"text": "a"}}, "caption": "b", "date": 7}"#, Some("a")),
+            (r#"{"edge_media_to_caption": {"edges": []}, "caption": {"text": "c"}, "date": 7}"#, Some("c")),
+            (r#"{"caption": "d", "iphone_struct": 8, "taken_at_timestamp": "soon", "taken_at": 7}"#, Some("d")),
+            (r#"{"caption": ["e"], "taken_at": 7, "owner": [[{}]]}"#, None),
+        ] {
+            let known = read_metadata(format!("{{\"node\": {node}}}").as_bytes()).unwrap();
+            assert_eq!((known.caption.as_deref(), known.taken_at), (expected, Some(Micros(7_000_000))), "{node}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a source says of a picture beside its pixels, and how two sources' words are put together.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
 use crate::artifact::rows::Micros;
@@ -10,7 +12,7 @@ const MAX_CAPTION_BYTES: usize = 64 << 10;
 /// The years 1 to 9999: what DuckDB, pandas and a calendar can show.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// What is known of a picture; any of it may be missing.
+/// What is known of a picture; any of it may be missing. Texts are shared: an address may fit many files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// What it was to the site it comes from.
@@ -18,43 +20,36 @@ pub struct Known {
     /// When it was taken or posted.
     pub taken_at: Option<Micros>,
     /// What its owner wrote; never empty.
-    pub caption: Option<String>,
+    pub caption: Option<Arc<str>>,
     /// The post it belongs to.
     pub post: Option<Membership>,
     /// The address that an index gives it.
-    pub uri: Option<String>,
+    pub uri: Option<Arc<str>>,
 }
 
 /// A picture's place in a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// The post's name: the address of its first picture.
-    pub post: String,
+    pub post: Arc<str>,
     /// The picture's number in it, from 0; none if it is the only one.
     pub index: Option<u32>,
 }
 
 impl Known {
-    /// What either knows; where both know something, `self` is right.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            kind: self.kind.or(other.kind),
-            taken_at: self.taken_at.or(other.taken_at),
-            caption: self.caption.or(other.caption),
-            post: self.post.or(other.post),
-            uri: self.uri.or(other.uri),
-        }
+    /// Takes over what `other` knows and this does not.
+    pub fn fill(&mut self, other: &Self) {
+        self.kind = self.kind.or(other.kind);
+        self.taken_at = self.taken_at.or(other.taken_at);
+        self.caption = self.caption.take().or_else(|| other.caption.clone());
+        self.post = self.post.take().or_else(|| other.post.clone());
+        self.uri = self.uri.take().or_else(|| other.uri.clone());
     }
 }
 
 /// A caption as it is kept: none if empty, cut at 64 KiB.
-pub(super) fn caption(mut text: String) -> Option<String> {
-    if text.len() > MAX_CAPTION_BYTES {
-        let end = (0..=MAX_CAPTION_BYTES).rev().find(|&end| text.is_char_boundary(end));
-        text.truncate(end.unwrap_or(0));
-    }
-    (!text.is_empty()).then_some(text)
+pub(super) fn caption(text: &str) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text[..text.floor_char_boundary(MAX_CAPTION_BYTES)].into())
 }
 
 /// Seconds since 1970 (UTC) as a point in time.
@@ -111,18 +106,17 @@ mod tests {
 
     #[test]
     fn captions_are_cut_between_characters() {
-        assert_eq!(caption(String::new()), None);
-        let long = caption("ü".repeat(40_000) + "x").unwrap();
+        assert_eq!(caption(""), None);
+        let long = caption(&("ü".repeat(40_000) + "x")).unwrap();
         assert_eq!(long.len(), MAX_CAPTION_BYTES);
-        let odd = caption("x".to_owned() + &"ü".repeat(40_000)).unwrap();
+        let odd = caption(&("x".to_owned() + &"ü".repeat(40_000))).unwrap();
         assert_eq!(odd.len(), MAX_CAPTION_BYTES - 1);
     }
 
     #[test]
     fn a_union_keeps_what_either_knows() {
-        let one = Known { caption: Some("one".into()), ..Default::default() };
-        let two = Known { caption: Some("two".into()), taken_at: Some(Micros(1)), ..Default::default() };
-        let both = one.or(two);
-        assert_eq!((both.caption.as_deref(), both.taken_at), (Some("one"), Some(Micros(1))));
+        let mut one = Known { caption: Some("one".into()), ..Default::default() };
+        one.fill(&Known { caption: Some("two".into()), taken_at: Some(Micros(1)), ..Default::default() });
+        assert_eq!((one.caption.as_deref(), one.taken_at), (Some("one"), Some(Micros(1))));
     }
 }

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -51,6 +52,17 @@ pub(super) fn read(stream: impl Read, each: impl FnMut(At<'_>, &RawValue) -> boo
         Err(error) if !reader.stopped => Err(format!("not the JSON it should be: {error}")),
         _ => Ok(()),
     }
+}
+
+/// Reads an entry as what it should be.
+///
+/// # Errors
+/// In words, without the line and column that the parser adds: they are the entry's own.
+pub(super) fn parse<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, String> {
+    serde_json::from_str(entry.get()).map_err(|error| {
+        let why = error.to_string();
+        why.rsplit_once(" at line ").map_or(why.as_str(), |(why, _)| why).to_owned()
+    })
 }
 
 /// Fails when an entry, or the whole, is too large.

@@ -42,57 +42,41 @@ pub struct Listing {
     pub skipped: Vec<SkippedRow>,
     /// Remarks for the user, a line each.
     pub notes: Vec<String>,
+    /// What is wrong with entries of indexes and tables: how often, by reason.
+    complaints: BTreeMap<&'static str, usize>,
 }
+
+/// At most this many complaints of one reason are listed.
+const LISTED: usize = 10_000;
+/// Longer addresses are cut where they are listed.
+const MAX_LISTED_BYTES: usize = 1000;
 
 impl Listing {
     fn skip(&mut self, path: impl Into<String>, source: &str, reason: &str, detail: impl Into<String>) {
         let (path, source, reason) = (path.into(), source.to_owned(), reason.to_owned());
         self.skipped.push(SkippedRow { path, source, reason, detail: detail.into() });
     }
-}
 
-/// At most this many things of one kind that are wrong with a file are listed one by one.
-const NAMED: usize = 10_000;
-
-/// What is wrong with the entries of one index or table, bounded in number.
-struct Complaints<'a> {
-    listing: &'a mut Listing,
-    file: &'a Entry,
-    counts: BTreeMap<&'static str, usize>,
-}
-
-impl<'a> Complaints<'a> {
-    fn new(listing: &'a mut Listing, file: &'a Entry) -> Self {
-        Self { listing, file, counts: BTreeMap::new() }
-    }
-
-    fn add(&mut self, path: String, reason: &'static str, why: impl Into<String>) {
-        let count = self.counts.entry(reason).or_default();
+    /// Lists what is wrong with an entry of `file`, an index or a table, up to the bound.
+    fn complain(&mut self, file: &Entry, path: &str, reason: &'static str, why: impl Into<String>) {
+        let count = self.complaints.entry(reason).or_default();
         *count += 1;
-        if *count <= NAMED {
-            self.listing.skip(path, &self.file.source, reason, why);
+        if *count <= LISTED {
+            self.skip(&path[..path.floor_char_boundary(MAX_LISTED_BYTES)], &file.source, reason, why);
         }
     }
 
-    /// An entry that is not as it should be.
-    fn odd(&mut self, at: &str, why: String) {
-        self.add(format!("{}: {at}", self.file.path), "bad-entry", why);
+    /// Lists an entry of `file` that is not as it should be.
+    fn odd(&mut self, file: &Entry, at: &str, why: impl Into<String>) {
+        self.complain(file, &format!("{}: {at}", file.path), "bad-entry", why);
     }
 
-    /// Says how many were not listed, and why the reading ended early, if it did.
-    fn finish(self, read: Result<(), String>) {
-        let path = &self.file.path;
-        for (reason, count) in self.counts.into_iter().filter(|(_, count)| *count > NAMED) {
-            self.listing.skip(
-                format!("{path}: the rest"),
-                &self.file.source,
-                reason,
-                format!("{} more", count - NAMED),
-            );
-        }
-        if let Err(why) = read {
-            self.listing.skip(path.clone(), &self.file.source, "unreadable", why);
-        }
+    /// Complaints that are not listed, by reason.
+    pub fn unlisted(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.complaints
+            .iter()
+            .map(|(reason, count)| (*reason, count.saturating_sub(LISTED)))
+            .filter(|(_, more)| *more > 0)
     }
 }
 
@@ -126,6 +110,10 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, own: &[PathBuf]) -> 
     table::annotate(&mut listing, tables);
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
+    let more: Vec<String> = listing.unlisted().map(|(reason, more)| format!("{more} more are {reason}")).collect();
+    if !more.is_empty() {
+        listing.notes.push(format!("{}; the first {LISTED} are listed", more.join(", ")));
+    }
     Ok(listing)
 }
 
@@ -148,7 +136,11 @@ fn source_name(source: &Path) -> String {
     name.map_or_else(|| "source".to_owned(), |name| folder::readable(name.as_encoded_bytes()))
 }
 
+/// By content or by name: a zip may begin with a program that unpacks it.
 fn is_zip(path: &Path) -> Result<bool> {
+    if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("zip")) {
+        return Ok(true);
+    }
     let mut magic = [0; 4];
     let read = fs_err::File::open(path)?.read(&mut magic)?;
     Ok(read == 4 && (magic == *b"PK\x03\x04" || magic == *b"PK\x05\x06"))

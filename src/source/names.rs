@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+/// An address that more paths end in means none of them: a picture is in as many places as there are exports.
+pub(super) const MOST: usize = 100;
+
 /// The paths of all inputs, to be found by their last components.
 pub(super) struct Names {
     /// Components from last to first, so that a common end is a common beginning.
@@ -18,18 +21,30 @@ impl Names {
         Self { reversed }
     }
 
-    /// The numbers of the paths that are `address`, or end in it at a component's beginning.
+    /// The numbers of the paths that are `address`.
+    pub(super) fn exactly(&self, address: &str) -> &[usize] {
+        self.reversed.get(&backwards(address)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The numbers of the paths that are `address`, or end in it at a component's beginning; of
+    /// more than [`MOST`], one more than that.
     pub(super) fn ending_in(&self, address: &str) -> Vec<usize> {
         let end = backwards(address);
         // `0` follows `/` in ASCII.
         let longer = self.reversed.range(format!("{end}/")..format!("{end}0"));
         let all = self.reversed.get(&end).into_iter().chain(longer.map(|(_, numbers)| numbers));
-        all.flatten().copied().collect()
+        all.flatten().copied().take(MOST + 1).collect()
     }
 }
 
 fn backwards(path: &str) -> String {
     path.rsplit('/').collect::<Vec<_>>().join("/")
+}
+
+/// Whether `text` begins as `pattern` is, in which a `0` is any digit.
+pub(super) fn begins_like(text: &str, pattern: &str) -> bool {
+    let fits = |(b, pattern): (u8, u8)| if pattern == b'0' { b.is_ascii_digit() } else { b == pattern };
+    text.len() >= pattern.len() && text.bytes().zip(pattern.bytes()).all(fits)
 }
 
 /// Why an address cannot be that of a file among the inputs.
@@ -61,6 +76,9 @@ mod tests {
         let names = Names::new(paths.into_iter());
         assert_eq!(names.ending_in("media/a.jpg"), [0, 4, 1]);
         assert_eq!(names.ending_in("a.jpg").len(), 4);
+        assert_eq!((names.exactly("media/a.jpg"), names.exactly("a.jpg")), ([0, 4].as_slice(), [].as_slice()));
+        let many: Vec<String> = (0..200).map(|i| format!("{i}/x.jpg")).collect();
+        assert_eq!(Names::new(many.iter().map(String::as_str)).ending_in("x.jpg").len(), MOST + 1);
         assert!(names.ending_in("b.jpg").is_empty() && names.ending_in("").is_empty());
     }
 

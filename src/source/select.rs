@@ -12,6 +12,9 @@ pub(super) struct Selection<'a> {
     settings: &'a SourceSettings,
     include: GlobSet,
     exclude: GlobSet,
+    /// In microseconds since 1970.
+    since: Option<i64>,
+    until: Option<i64>,
 }
 
 impl<'a> Selection<'a> {
@@ -20,17 +23,18 @@ impl<'a> Selection<'a> {
             settings,
             include: globs("source.include", &settings.include)?,
             exclude: globs("source.exclude", &settings.exclude)?,
+            since: settings.since.start_micros(),
+            until: settings.until.start_micros(),
         })
     }
 
     /// Moves the entries that are not let in to the list of skipped inputs.
     pub(super) fn apply(&self, listing: &mut Listing) {
-        let (kept, out): (Vec<Entry>, Vec<Entry>) =
-            std::mem::take(&mut listing.entries).into_iter().partition(|entry| self.refusal(entry).is_none());
-        listing.entries = kept;
-        for entry in out {
-            let detail = self.refusal(&entry).unwrap_or_default();
-            listing.skipped.push(entry.skipped("not-selected", detail));
+        for entry in std::mem::take(&mut listing.entries) {
+            match self.refusal(&entry) {
+                None => listing.entries.push(entry),
+                Some(why) => listing.skipped.push(entry.skipped("not-selected", why)),
+            }
         }
     }
 
@@ -45,15 +49,14 @@ impl<'a> Selection<'a> {
         if self.exclude.is_match(&entry.path) {
             return Some("source.exclude matches it".into());
         }
-        let (since, until) = (settings.since.start_micros(), settings.until.start_micros());
-        if since.is_none() && until.is_none() {
+        if self.since.is_none() && self.until.is_none() {
             return None;
         }
         let Some(taken) = entry.known.taken_at else { return Some("it has no date".into()) };
-        if since.is_some_and(|since| taken.0 < since) {
+        if self.since.is_some_and(|since| taken.0 < since) {
             return Some(format!("before source.since = {}", settings.since));
         }
-        until.filter(|&until| taken.0 >= until).map(|_| format!("not before source.until = {}", settings.until))
+        self.until.filter(|&until| taken.0 >= until).map(|_| format!("not before source.until = {}", settings.until))
     }
 }
 

@@ -24,8 +24,11 @@ pub(super) fn annotate(entries: &mut [Entry]) {
         entries[film].still = Some(entries[i].path.clone());
         let mut of_film = entries[film].known.clone();
         of_film.uri = None;
-        let by_folder = std::mem::take(&mut entries[i].known);
+        let picture = &mut entries[i].known;
         // A picture that no index lists knows its kind from its folder alone.
-        entries[i].known = if by_folder.uri.is_none() { of_film.or(by_folder) } else { by_folder.or(of_film) };
+        if picture.uri.is_none() {
+            std::mem::swap(picture, &mut of_film);
+        }
+        picture.fill(&of_film);
     }
 }

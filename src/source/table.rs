@@ -2,17 +2,21 @@
 //! carousel_index, uri`, of which `path` and one other have to be there. Whoever can write such a
 //! table can use pictures of any site.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::entry::{Place, Stamp};
 use super::folder::readable;
+use super::instagram::FIRST_INDEX;
 use super::known::{Known, Membership, caption, time};
 use super::names::{Names, address_defect};
-use super::{Complaints, Entry, Listing, lists};
+use super::{Entry, Listing, lists};
 use crate::config::Kind;
 
 /// What the columns may be called, the first that is there counting.
@@ -23,9 +27,11 @@ const KIND: &[&str] = &["kind"];
 const POST: &[&str] = &["post"];
 const CAROUSEL_INDEX: &[&str] = &["carousel_index"];
 const URI: &[&str] = &["uri", "url"];
+const COLUMNS: [&[&str]; 7] = [PATH, CAPTION, TAKEN_AT, KIND, POST, CAROUSEL_INDEX, URI];
 /// Longer tables are read to here.
 const MAX_ROWS: usize = 1_000_000;
 
+const NOT_UTF8: &str = "not in UTF-8; save the table as CSV UTF-8";
 /// What such files are called.
 const SUFFIXES: [&str; 3] = ["csv", "tsv", "json"];
 
@@ -55,23 +61,32 @@ pub(super) fn annotate(listing: &mut Listing, beside: Vec<Entry>) {
             None => others.push(entry),
         }
     }
-    tables.extend(beside.into_iter().filter_map(|entry| rows(&entry).map(|rows| (entry, rows))));
+    for entry in beside {
+        match rows(&entry) {
+            Some(rows) => tables.push((entry, rows)),
+            None => listing.notes.push(format!(
+                "{} beside {} is no table: it needs a column `path` and one like `caption` or `taken_at`",
+                entry.path, entry.source
+            )),
+        }
+    }
     if !tables.is_empty() {
         let names = Names::new(others.iter().map(|entry| entry.path.as_str()));
-        for (table, (rows, end)) in &tables {
-            let mut complaints = Complaints::new(listing, table);
+        for (table, (rows, end)) in tables {
             for row in rows {
                 match row {
-                    Err((at, why)) => complaints.odd(at, why.clone()),
-                    Ok((path, known)) => match find(path, table, &names, &others) {
-                        Ok(i) => others[i].known = std::mem::take(&mut others[i].known).or(known.clone()),
+                    Err((at, why)) => listing.odd(&table, &at, why),
+                    Ok((path, known)) => match find(&path, &table, &names, &others) {
+                        Ok(i) => others[i].known.fill(&known),
                         Err((reason, why)) => {
-                            complaints.add(path.clone(), reason, format!("{why}; listed in {}", table.path));
+                            listing.complain(&table, &path, reason, format!("{why}; listed in {}", table.path));
                         }
                     },
                 }
             }
-            complaints.finish(end.clone());
+            if let Err(why) = end {
+                listing.skipped.push(table.skipped("unreadable", why));
+            }
         }
     }
     listing.entries = others;
@@ -86,26 +101,27 @@ fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<u
     let path = path.strip_prefix("./").unwrap_or(path);
     // A table beside a folder may write the folder's name before each path.
     let inner = path.strip_prefix(&*table.source).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
-    let found = [path, inner].map(|path| names.ending_in(path)).into_iter().find(|found| !found.is_empty());
     let folder = &table.path[..table.path.len() - table.name().len()];
-    let exact = |&&i: &&usize| {
-        let inside = entries[i].path.strip_prefix(folder).filter(|_| entries[i].source == table.source);
-        inside.is_some_and(|inside| inside == path || inside == inner)
+    let here = |path: &str| {
+        let exact = names.exactly(&format!("{folder}{path}"));
+        exact.iter().copied().find(|&i| entries[i].source == table.source)
     };
+    if let Some(i) = [path, inner].into_iter().find_map(here) {
+        return Ok(i);
+    }
+    let found = [path, inner].into_iter().map(|path| names.ending_in(path)).find(|found| !found.is_empty());
     match found.as_deref() {
         None => Err(("missing", "no such picture is here")),
         Some(&[i]) => Ok(i),
-        Some(several) => match several.iter().find(exact) {
-            Some(&i) => Ok(i),
-            None => Err(("bad-address", "several pictures have that name")),
-        },
+        Some(_) => Err(("bad-address", "several pictures have that name")),
     }
 }
 
-/// The rows of a file and why the reading ended early, if it is such a table.
+/// The rows of a file and why the reading ended early, if it is such a table. What may be the
+/// index of an export is none.
 fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), String>)> {
     let suffix = entry.suffix();
-    if !SUFFIXES.contains(&suffix.as_str()) {
+    if !SUFFIXES.contains(&suffix.as_str()) || entry.name() == FIRST_INDEX {
         return None;
     }
     let read = entry.open(|stream, _| if suffix == "json" { read_json(stream) } else { read_csv(stream) });
@@ -113,28 +129,63 @@ fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), String>)> {
 }
 
 /// The rows of a JSON table: a list of objects, or an object with such a list. No rows, if the
-/// first entry shows that it is none.
-///
-/// The second value says where and why the reading ended early, if it did.
+/// first entry shows that it is none. The second value says where and why the reading ended early.
 pub fn read_json(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
     let mut rows = Vec::new();
     let end = lists::read(stream, |at, raw| {
-        let fields = serde_json::from_str::<Map<String, Value>>(raw.get()).map_err(|error| error.to_string());
-        if rows.is_empty() && !fields.as_ref().is_ok_and(|fields| is_table(|name| fields.contains_key(name))) {
+        let fields = lists::parse::<Fields<'_>>(raw);
+        if rows.is_empty() && !fields.as_ref().is_ok_and(|fields| is_table(|name| fields.get(name).is_some())) {
             return false;
         }
-        let row = fields.and_then(|fields| {
-            row(|name| match fields.get(name) {
-                None | Some(Value::Null) => Ok(None),
-                Some(Value::String(text)) => Ok(Some(text.clone())),
-                Some(Value::Number(number)) => Ok(Some(number.to_string())),
-                Some(_) => Err(format!("{name} is neither text nor number")),
-            })
-        });
+        let row = fields.and_then(|fields| row(|name| fields.get(name).map_or(Ok(None), |value| text(name, value))));
         rows.push(row.map_err(|why| (at.to_string(), why)));
         rows.len() < MAX_ROWS
     });
     (rows, end)
+}
+
+/// Those fields of a JSON entry that a table has; others may be of any size.
+struct Fields<'a>(Vec<(&'static str, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(Fields(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with the path of a picture")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            match COLUMNS.into_iter().flatten().find(|name| **name == key) {
+                Some(name) if self.get(name).is_some() => return Err(A::Error::custom(format!("two of {name}"))),
+                Some(name) => self.0.push((name, map.next_value()?)),
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A JSON value as a table's cell.
+fn text(name: &str, value: &RawValue) -> Result<Option<String>, String> {
+    match value.get().as_bytes().first() {
+        Some(b'"') => lists::parse(value).map(Some),
+        Some(b'-' | b'0'..=b'9') => Ok(Some(value.get().to_owned())),
+        Some(b'n') => Ok(None),
+        _ => Err(format!("{name} is neither text nor number")),
+    }
 }
 
 /// The rows of a CSV table with a header, separated by comma, semicolon or tab. No rows, if its
@@ -143,6 +194,9 @@ pub fn read_csv(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
     let mut rows = Vec::new();
     let mut stream = BufReader::new(stream.take(lists::MAX_BYTES));
     let Ok(start) = stream.fill_buf() else { return (rows, Ok(())) };
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return (vec![Err(("the whole".into(), NOT_UTF8.into()))], Ok(()));
+    }
     let line = String::from_utf8_lossy(start.split(|&b| b == b'\n').next().unwrap_or_default()).into_owned();
     let header = |separator: char| -> Vec<String> {
         let cells = line.trim_start_matches('\u{feff}').trim_end().split(separator);
@@ -162,6 +216,7 @@ pub fn read_csv(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
                 let cell = |name: &str| record.get(names.iter().position(|n| n == name)?);
                 row(|name| Ok(cell(name).map(str::to_owned)))
             }
+            Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => Err(NOT_UTF8.to_owned()),
             Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => return (rows, Err(error.to_string())),
             Err(error) => Err(error.to_string()),
         };
@@ -192,9 +247,9 @@ fn row(cell: impl Fn(&str) -> Result<Option<String>, String>) -> Result<(String,
     let known = Known {
         kind: get(KIND)?.map(kind).transpose()?,
         taken_at: get(TAKEN_AT)?.map(|text| time(&text)).transpose()?,
-        caption: get(CAPTION)?.and_then(caption),
-        post: get(POST)?.map(|post| Membership { post, index }),
-        uri: get(URI)?,
+        caption: get(CAPTION)?.and_then(|text| caption(&text)),
+        post: get(POST)?.map(|post| Membership { post: post.into(), index }),
+        uri: get(URI)?.map(Into::into),
     };
     Ok((path, known))
 }
@@ -233,8 +288,13 @@ mod tests {
         let (rows, end) = read_csv(&b"path,caption\na.jpg,\xff\nb.jpg,fine\n,none\n"[..]);
         let fine: Vec<bool> = rows.iter().map(Result::is_ok).collect();
         assert_eq!((fine, end), (vec![false, true, false], Ok(())));
-        let (rows, end) = read_json(&br#"[{"path": "a", "caption": "x"}, 7, {"path": "b", "caption": []}, {"path"#[..]);
-        assert_eq!((rows.len(), rows.iter().filter(|row| row.is_ok()).count()), (3, 1));
+        assert!(rows[0].as_ref().unwrap_err().1.contains("save the table as CSV UTF-8"));
+        let (rows, end) = read_json(
+            &br#"[{"path": "a", "caption": "x", "more": [{}]}, 7, {"path": "b", "caption": []},
+                {"path": "c", "caption": "y", "path": "d"}, {"path"#[..],
+        );
+        assert_eq!((rows.len(), rows.iter().filter(|row| row.is_ok()).count()), (4, 1));
+        assert_eq!(rows[3].as_ref().unwrap_err().1, "two of path");
         assert!(end.is_err());
     }
 }

@@ -87,9 +87,13 @@ fn every_generation_gives_what_was_posted_as_folder_and_as_zips() {
         let files = files(&story, layout);
         let (pictures, others): (Vec<_>, Vec<_>) =
             files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).partition(|(name, _)| name.ends_with(".jpg"));
-        let (some, rest) = pictures.split_at(if layout == "instaloader" { pictures.len() } else { 3 });
+        // The second also has what must not be looked at, the first then has not.
+        let is_private = |(name, _): &(&str, &[u8])| name.ends_with("/1.jpg");
+        let (private, pictures): (Vec<_>, Vec<_>) = pictures.into_iter().partition(is_private);
+        let (some, rest) = pictures.split_at(3);
+        let rest = [&private, rest].concat();
         story.put("me-part1.zip", &zip_of(&[&others, some].concat()));
-        story.put("me-part2.zip", &zip_of(rest));
+        story.put("me-part2.zip", &zip_of(&rest));
         let outcome = story.ok(&format!("{RUN} {kinds} me-part1.zip me-part2.zip"));
         assert!(outcome.contains("\"embedded\":0"), "{layout}: {outcome}");
         assert_eq!(said(&story.images()), said(&of_folder), "{layout}");
@@ -124,12 +128,69 @@ fn a_sample_in_parts_is_the_sample() {
 }
 
 #[test]
+fn a_part_of_g1_without_its_index_is_told_by_its_folders() {
+    let story = Story::new();
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    story.put(
+        "part2.zip",
+        &zip_of(&[
+            ("photos/201903/a.jpg", &jpeg(1)),
+            ("stories/201903/b.jpg", &jpeg(2)),
+            ("direct/201903/c.jpg", &jpeg(3)),
+        ]),
+    );
+    let ran = story.run(&format!("{RUN} part2.zip --kinds post,story,file"));
+    assert!(ran.code == 0 && ran.stderr.contains("no index of the export is here"), "{}", ran.stderr);
+    let kinds: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind)).collect();
+    let expected = [("photos/201903/a.jpg", "post"), ("stories/201903/b.jpg", "story")];
+    assert_eq!(kinds, expected.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
+}
+
+#[test]
+fn what_is_private_stays_out_wherever_its_export_lies_and_whatever_part_it_is_in() {
+    let story = Story::new();
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    story.put("all/media/posts/202401/a.jpg", &jpeg(1));
+    story.put("all/your_instagram_activity/media/posts_1.json", b"[]");
+    story.put("all/2023/media/posts/202301/b.jpg", &jpeg(2));
+    story.put(
+        "all/2023/content/posts_1.json",
+        br#"[{"media": [{"uri": "media/posts/202301/b.jpg", "title": "an earlier one"}]}]"#,
+    );
+    for (i, private) in [
+        "2023/messages/inbox/friend/photos/1.jpg",
+        "2023/your_instagram_activity/messages/inbox/friend/1.jpg",
+        "2023/personal_information/1.jpg",
+        "ads_information/1.jpg",
+        "connections/1.jpg",
+        "preferences/1.jpg",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        story.put(&format!("all/{private}"), &jpeg(10 + i as u32));
+    }
+    let requests = ["messages/message_requests/x/photos/1.jpg", "messages/archived_threads/x/photos/1.jpg"];
+    story.put("part2.zip", &zip_of(&requests.map(|name| (name, b"any".as_slice()))));
+    story.ok(&format!("{RUN} all part2.zip"));
+    let rows: Vec<_> = story.images().into_iter().map(|row| (row.path, row.caption)).collect();
+    assert_eq!(
+        rows,
+        [
+            ("2023/media/posts/202301/b.jpg".to_owned(), Some("an earlier one".to_owned())),
+            ("media/posts/202401/a.jpg".to_owned(), None)
+        ]
+    );
+    assert!(story.skipped().is_empty(), "{:?}", story.skipped());
+}
+
+#[test]
 fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
     let story = Story::new();
-    story.ok(&format!("sample old --images 8 --seed {SEED} --layout g2"));
-    story.ok(&format!("sample new --images 12 --seed {SEED} --layout g4"));
+    story.ok(&format!("sample export-2023 --images 8 --seed {SEED} --layout g2"));
+    story.ok(&format!("sample export-2024 --images 12 --seed {SEED} --layout g4"));
     // The later export has lost its captions.
-    let index = "new/your_instagram_activity/media/posts_1.json";
+    let index = "export-2024/your_instagram_activity/media/posts_1.json";
     let posts: serde_json::Value = serde_json::from_slice(&story.read(index)).unwrap();
     let bare = |post: &serde_json::Value| {
         let media: Vec<_> =
@@ -139,10 +200,11 @@ fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
     let bare: Vec<_> = posts.as_array().unwrap().iter().map(bare).collect();
     story.put(index, serde_json::to_string(&bare).unwrap().as_bytes());
     let kinds = "--kinds post,story";
-    story.ok(&format!("{RUN} {kinds} old"));
-    let status = story.run(&format!("status --model scattering {kinds} old new"));
+    story.ok(&format!("{RUN} {kinds} export-2023"));
+    let status = story.run(&format!("status --model scattering {kinds} export-2023 export-2024"));
     assert!(status.stdout.contains("embed    stale: +4 images\n"), "{}", status.stdout);
-    let outcome: serde_json::Value = serde_json::from_str(&story.ok(&format!("{RUN} {kinds} old new"))).unwrap();
+    let outcome: serde_json::Value =
+        serde_json::from_str(&story.ok(&format!("{RUN} {kinds} export-2023 export-2024"))).unwrap();
     let counts = &outcome["counts"];
     assert_eq!((&counts["embedded"], &counts["pictures"], &counts["duplicates"]), (&4.into(), &12.into(), &8.into()));
     let (both, expected) = (said(&story.images()), posted(12, "g4"));
@@ -153,10 +215,10 @@ fn a_later_larger_export_embeds_what_is_new_and_keeps_what_either_knows() {
         }
     }
     assert_eq!(both.len(), 12);
-    let status = story.run(&format!("status --model scattering {kinds} new"));
+    let status = story.run(&format!("status --model scattering {kinds} export-2024"));
     assert!(status.stdout.contains("images   stale: 8 paths gone"), "{}", status.stdout);
     // Choosing differently embeds nothing.
-    assert!(story.ok(&format!("{RUN} --kinds post old new")).contains("\"embedded\":0"));
+    assert!(story.ok(&format!("{RUN} --kinds post export-2023 export-2024")).contains("\"embedded\":0"));
 }
 
 #[test]
@@ -178,6 +240,74 @@ fn bytes_posted_under_two_addresses_are_one_picture_with_the_union() {
     let [first, second] = images.as_slice() else { panic!("{images:?}") };
     assert_eq!((first.caption.as_deref(), first.taken_at), (Some("seen 🌅"), Some(Micros(1_551_441_600_000_000))));
     assert_eq!(second.duplicate_of.as_deref(), Some(first.path.as_str()));
+}
+
+#[test]
+fn the_later_export_is_right_and_another_accounts_says_nothing() {
+    let story = Story::new();
+    let export = |name: &str, seed, caption: &str| {
+        let index = format!(r#"[{{"media": [{{"uri": "media/posts/a.jpg"{caption}}}]}}]"#);
+        let picture = encoded(&picture(seed), ImageFormat::Jpeg);
+        let index = ("your_instagram_activity/media/posts_1.json", index.as_bytes());
+        story.put(name, &zip_of(&[("media/posts/a.jpg", &picture), index]));
+    };
+    export("instagram-me-2024-01-31-Ab.zip", 1, r#", "title": "first words""#);
+    export("instagram-me-2024-07-31-Xy.zip", 1, r#", "title": "edited""#);
+    export("instagram-you-2024-07-31-Ab.zip", 2, "");
+    let sources = "instagram-me-2024-01-31-Ab.zip instagram-me-2024-07-31-Xy.zip instagram-you-2024-07-31-Ab.zip";
+    story.ok(&format!("{RUN} {sources}"));
+    let rows = said(&story.images());
+    let captions: Vec<_> = rows.values().map(|(_, _, caption, _)| caption.as_deref()).collect();
+    assert!(captions.len() == 2 && captions.contains(&Some("edited")) && captions.contains(&None), "{captions:?}");
+}
+
+#[test]
+fn an_address_that_fits_very_many_files_means_none_of_them() {
+    let story = Story::new();
+    let jpeg = encoded(&picture(1), ImageFormat::Jpeg);
+    let names: Vec<String> = (0..150).map(|i| format!("media/posts/{i}/x.jpg")).collect();
+    let index: &[u8] =
+        br#"[{"media": [{"uri": "x.jpg", "title": "all"}]}, {"media": [{"uri": "7/x.jpg", "title": "one"}]}]"#;
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), jpeg.as_slice())).collect();
+    files.push(("your_instagram_activity/media/posts_1.json", index));
+    story.put("a.zip", &zip_of(&files));
+    story.ok(&format!("{RUN} a.zip"));
+    let captions: Vec<_> =
+        story.images().into_iter().skip(1).filter_map(|row| Some((row.path, row.caption?))).collect();
+    assert_eq!(captions, [("media/posts/7/x.jpg".to_owned(), "one".to_owned())]);
+    let skipped = story.skipped();
+    assert_eq!((skipped.len(), skipped[0].path.as_str(), skipped[0].reason.as_str()), (1, "x.jpg", "bad-address"));
+    assert!(skipped[0].detail.contains("fits more than 100 files"), "{skipped:?}");
+}
+
+#[test]
+fn complaints_beyond_the_bound_are_counted() {
+    let story = Story::new();
+    story.put("e/media/posts/a.jpg", &encoded(&picture(1), ImageFormat::Jpeg));
+    let entries: Vec<String> = (0..12_000).map(|i| format!(r#"{{"media": [{{"uri": "../{i}"}}]}}"#)).collect();
+    story.put("e/content/posts_1.json", format!("[{}]", entries.join(",")).as_bytes());
+    let ran = story.run(&format!("{RUN} e"));
+    let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &outcome["counts"]["skipped"]), (0, &12_000.into()), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2000 more are bad-address; the first 10000 are listed"), "{}", ran.stderr);
+    assert_eq!(story.skipped().len(), 10_000);
+}
+
+#[test]
+fn what_an_export_lacks_is_said() {
+    let story = Story::new();
+    let index: &[u8] = br#"[{"media": [{"uri": "media/posts/a.jpg"}]}]"#;
+    story.put("part1.zip", &zip_of(&[("content/posts_1.json", index)]));
+    let ran = story.run(&format!("{RUN} part1.zip"));
+    assert!(ran.code == 1 && ran.stderr.contains("in its other parts: name those too"), "{}", ran.stderr);
+    let jpeg = encoded(&picture(1), ImageFormat::Jpeg);
+    story.put("part2.zip", &zip_of(&[("media/posts/a.jpg", &jpeg)]));
+    let pages: [(&str, &[u8]); 2] = [("media/posts/b.jpg", &jpeg), ("your_instagram_activity/media/posts_1.html", b"")];
+    story.put("old.zip", &zip_of(&pages));
+    let ran = story.run(&format!("{RUN} part1.zip part2.zip"));
+    assert!(ran.code == 0 && !ran.stderr.contains("export"), "{}", ran.stderr);
+    let ran = story.run(&format!("{RUN} part1.zip part2.zip old.zip"));
+    assert!(ran.code == 0 && ran.stderr.contains("the export is in HTML"), "{}", ran.stderr);
 }
 
 #[test]
@@ -235,6 +365,17 @@ fn tables_beside_plain_pictures_give_the_same_columns() {
             row("003.png", "file", None, None, None),
         ]
     );
+    let ran = story.run(&format!("{RUN} photos"));
+    assert!(!ran.stderr.contains("is no table"), "{}", ran.stderr);
+    story.put("photos.csv", b"name;words\n000.png;what\n");
+    let ran = story.run(&format!("{RUN} photos"));
+    assert!(ran.stderr.contains("photos.csv beside photos is no table: it needs a column `path`"), "{}", ran.stderr);
+    story.put("photos.csv", &"\u{feff}path\tcaption\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    story.ok(&format!("{RUN} photos"));
+    let wide: Vec<_> = story.skipped().into_iter().filter(|row| row.path.starts_with("photos.csv")).collect();
+    assert!(wide.len() == 1 && wide[0].detail.contains("save the table as CSV UTF-8"), "{wide:?}");
+    std::fs::remove_file(story.path("photos.csv")).unwrap();
+    story.ok(&format!("{RUN} photos --kinds file,story"));
     let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
     let expected = [("../x.png", "bad-address"), ("009.png", "missing"), ("package.json", "not-an-image")];
     assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));

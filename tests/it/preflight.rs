@@ -1,6 +1,6 @@
 //! What a run says before it begins, and `status` of what has changed.
 
-use crate::driver::{Story, picture, png};
+use crate::driver::{Story, picture, png, zip_of};
 
 const RUN: &str = "run photos --model scattering --perplexity 5 -o a.png";
 
@@ -63,6 +63,20 @@ fn status_says_what_of_the_inputs_has_changed() {
     story.put("photos/new.png", &png(&picture(99)));
     let status = story.ok("status --model scattering -o a.png");
     assert!(status.contains("\nembed    stale: +1 images, 3 gone\n"), "{status}");
+}
+
+#[test]
+fn a_zip_of_a_new_name_has_the_same_paths() {
+    let story = Story::new();
+    let files: Vec<(String, Vec<u8>)> = (0..7).map(|i| (format!("p/{i}.png"), png(&picture(i)))).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    story.put("instagram-me-2024-01-31-Ab.zip", &zip_of(&files[..6]));
+    story.put("instagram-me-2024-07-31-Xy.zip", &zip_of(&files));
+    story.ok("embed --model scattering instagram-me-2024-01-31-Ab.zip");
+    let status = story.ok("status --model scattering instagram-me-2024-07-31-Xy.zip");
+    assert!(status.starts_with("images   stale: +1 paths\n"), "{status}");
+    let both = "status --model scattering instagram-me-2024-01-31-Ab.zip instagram-me-2024-07-31-Xy.zip";
+    assert!(story.ok(both).starts_with("images   stale: +7 paths\n"));
 }
 
 #[test]

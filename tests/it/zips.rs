@@ -48,7 +48,17 @@ fn what_is_no_honest_zip_is_refused_in_one_line() {
     for i in 0..200_001 {
         crowd.start_file(i.to_string(), SimpleFileOptions::default()).unwrap();
     }
-    refused(&crowd.finish().unwrap().into_inner(), "has 200001 entries; the limit is 200000");
+    let crowd = crowd.finish().unwrap().into_inner();
+    refused(&crowd, "has 200001 entries; the limit is 200000: unpack it");
+    // Nor one that has a second, false record behind it.
+    let mut false_end = crowd.clone();
+    let mut record = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+    record[8..12].copy_from_slice(&[1, 0, 1, 0]);
+    record[12..20].copy_from_slice(&[60, 0, 0, 0, 0xF0, 0xFF, 0xFF, 0xFF]);
+    let comment = false_end.len() - 2;
+    false_end[comment..].copy_from_slice(&(record.len() as u16).to_le_bytes());
+    false_end.extend(record);
+    refused(&false_end, "has 200001 entries; the limit is 200000: unpack it");
     let mut lost = good;
     let end = lost.len() - 6;
     lost[end..end + 4].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -88,6 +98,9 @@ fn entries_that_are_not_what_they_seem_are_named_and_the_rest_is_read() {
         ("lie.png", "unreadable"),
     ];
     assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));
+    let advice = |path: &str| story.skipped().into_iter().find(|row| row.path == path).unwrap().detail;
+    assert!(advice("secret.png").contains("unpack the zip with its password"), "{}", advice("secret.png"));
+    assert!(advice("flipped.png").contains("fetch the zip again"), "{}", advice("flipped.png"));
 }
 
 #[test]
@@ -110,6 +123,34 @@ fn messages_in_a_zip_are_not_even_complained_of() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(story.images().len(), 1);
     assert!(story.skipped().is_empty() && !ran.stderr.contains("messages"), "{:?} {}", story.skipped(), ran.stderr);
+}
+
+#[test]
+fn names_are_read_with_either_slash_and_once() {
+    let story = Story::new();
+    let zip = zip_of(&[
+        ("media\\posts\\a.png", &png(&picture(1))),
+        ("media/posts/a.png", &png(&picture(2))),
+        ("./media//posts/./b.png", &png(&picture(3))),
+        ("messages\\inbox\\friend\\1.png", &png(&picture(4))),
+        ("media\\posts\\.hidden\\c.png", &png(&picture(5))),
+        ("__MACOSX\\d.png", &png(&picture(6))),
+    ]);
+    story.put("a.zip", &zip);
+    story.ok(&format!("{RUN} a.zip"));
+    let paths: Vec<String> = story.images().into_iter().map(|row| row.path).collect();
+    assert_eq!(paths, ["media/posts/a.png", "media/posts/b.png"]);
+    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.detail)).collect();
+    assert_eq!(skipped, [("media/posts/a.png".to_owned(), "a second entry of that name".to_owned())]);
+}
+
+#[test]
+fn a_zip_that_begins_with_a_program_is_a_zip() {
+    let story = Story::new();
+    let zip = zip_of(&[("a.png", &png(&picture(1)))]);
+    story.put("self.zip", &[b"#!/bin/sh\nexit\n", zip.as_slice()].concat());
+    story.ok(&format!("{RUN} self.zip"));
+    assert_eq!(story.images()[0].path, "a.png");
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! Entries of G1's `media.json`: a list for each kind, a file in each entry.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::known::{Known, Membership, caption, time};
-use super::super::lists::At;
+use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, layout};
 
 #[derive(Deserialize)]
+#[serde(expecting = "a picture with its path")]
 struct File {
     path: String,
     caption: Option<String>,
@@ -19,18 +22,21 @@ struct File {
 /// messages, say) are passed over.
 pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
     let Some(kind) = layout::first_list(at.list) else { return };
-    let read = serde_json::from_str::<File>(entry.get()).map_err(|error| error.to_string()).and_then(|file| {
+    let read = lists::parse::<File>(entry).and_then(|file| {
+        if file.path.is_empty() {
+            return Err("it names no file".to_owned());
+        }
         let taken_at = file.taken_at.as_deref().map(time).transpose()?;
         Ok((file, taken_at))
     });
     match read {
         Err(why) => tell(Told::odd(at, why)),
         Ok((file, taken_at)) => {
-            let uri = restored(&file.path).into_owned();
+            let uri: Arc<str> = restored(&file.path).into();
             let known = Known {
                 kind: Some(kind),
                 taken_at,
-                caption: file.caption.and_then(|text| caption(restored(&text).into_owned())),
+                caption: file.caption.and_then(|text| caption(&restored(&text))),
                 post: Some(Membership { post: uri.clone(), index: None }),
                 uri: Some(uri.clone()),
             };

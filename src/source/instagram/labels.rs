@@ -1,6 +1,8 @@
 //! G5 has a list of labelled values where earlier generations have fields. The labels are in the
 //! account's language.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -51,7 +53,7 @@ pub(super) struct Labelled<'a> {
     /// Its media, in order.
     pub(super) media: Vec<&'a RawValue>,
     /// Its caption.
-    pub(super) caption: Option<String>,
+    pub(super) caption: Option<Arc<str>>,
 }
 
 /// Picks the media and the caption out of the labels; others, of whatever shape, are passed over.
@@ -61,7 +63,7 @@ pub(super) fn read<'a>(labels: &[&'a RawValue]) -> Labelled<'a> {
         found.media.extend(label.media.unwrap_or_default());
         let name = label.label.map(|name| restored(&name).trim().to_lowercase()).unwrap_or_default();
         if found.caption.is_none() && CAPTION.contains(&name.as_str()) {
-            found.caption = label.value.and_then(|value| caption(restored(&value).into_owned()));
+            found.caption = label.value.and_then(|value| caption(&restored(&value)));
         }
     }
     found

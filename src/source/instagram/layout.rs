@@ -47,7 +47,7 @@ const FIRST_LISTS: [(&str, Kind); 4] =
 
 /// Never looked into: what an export holds of other people and of the account (in `files`: the
 /// site's own logos).
-const PRIVATE: [&str; 8] = [
+const PRIVATE: [&str; 14] = [
     "messages/",
     "threads/",
     "direct/",
@@ -55,7 +55,28 @@ const PRIVATE: [&str; 8] = [
     "logged_information/",
     "personal_information/",
     "past_instagram_insights/",
+    "ads_information/",
+    "ads_and_businesses/",
+    "apps_and_websites_off_of_instagram/",
+    "connections/",
+    "preferences/",
+    "security_and_login_information/",
     "files/",
+];
+
+/// Folders that only an export has. `media/other/` or `media/profile/` alone may be anybody's.
+const TELLING: [&str; 11] = [
+    "your_instagram_activity/",
+    "messages/inbox/",
+    "messages/message_requests/",
+    "messages/archived_threads/",
+    "messages/filtered_threads/",
+    "media/posts/",
+    "media/stories/",
+    "media/reels/",
+    "media/igtv/",
+    "media/archived_posts/",
+    "media/recently_deleted/",
 ];
 
 /// What a file is to an export.
@@ -65,8 +86,10 @@ pub(super) enum Role {
     Index(Index),
     /// A picture or film, of this kind unless an index says otherwise.
     Media(Kind),
-    /// Not to be opened; the flag tells a page of an HTML export.
-    Private { page: bool },
+    /// In a folder that is never looked into.
+    Private,
+    /// A text of the export that lists no pictures: not to be opened either.
+    Text,
     /// Not of the export; it merely lies there.
     Foreign,
 }
@@ -86,40 +109,26 @@ pub enum Index {
     First,
 }
 
-/// The root of the export that `path` belongs to, if its name alone tells.
-pub(super) fn root(path: &str) -> Option<&str> {
-    // `media/other/` or `media/profile/` alone may be anybody's folder.
-    let telling = FOLDERS.iter().filter(|(_, kind)| !matches!(kind, Kind::Other | Kind::Profile));
-    let folders = ["your_instagram_activity/", "messages/inbox/"].into_iter().chain(telling.map(|&(folder, _)| folder));
-    let of_folder = folders.filter_map(|folder| Some(&path[..find_part(path, folder)?])).min_by_key(|root| root.len());
-    of_folder.or_else(|| {
-        let at = find_part(path, INDEX_FOLDERS[0])?;
-        modern_index(&path[at..]).map(|_| &path[..at])
-    })
+/// Whether the name alone tells that `inside` is the path of an export's file under its root.
+pub(super) fn tells(inside: &str) -> bool {
+    TELLING.iter().any(|folder| inside.starts_with(folder)) || modern_index(inside).is_some()
 }
 
-/// The root of the export of the first generation whose media `path` is; only together with a
-/// `media.json` in that root does this mean anything.
-pub(super) fn first_root(path: &str) -> Option<&str> {
-    let folders = FIRST_LISTS.iter().map(|&(list, _)| list).chain(["direct"]);
-    let found = folders.filter_map(|folder| {
-        let at = find_part(path, &format!("{folder}/"))?;
-        let month = path.get(at + folder.len() + 1..)?.split('/').next()?;
-        (month.len() == 6 && month.bytes().all(|b| b.is_ascii_digit())).then_some(&path[..at])
-    });
-    found.min_by_key(|root| root.len())
+/// Which list of G1 `inside` is in, a path under the root: `photos` of `photos/201903/…`.
+pub(super) fn first_folder(inside: &str) -> Option<&str> {
+    let (folder, rest) = inside.split_once('/')?;
+    let (month, _) = rest.split_once('/')?;
+    let known = folder == "direct" || first_list(folder).is_some();
+    (known && month.len() == 6 && month.bytes().all(|b| b.is_ascii_digit())).then_some(folder)
+}
+
+/// Whether a list of G1 tells an export: others sort their photos by month too.
+pub(super) fn first_tells(folder: &str) -> bool {
+    matches!(folder, "direct" | "stories")
 }
 
 /// Name of G1's index.
-pub(super) const FIRST_INDEX: &str = "media.json";
-
-/// Where `part` begins in `path`, if it begins with a path component.
-fn find_part(path: &str, part: &str) -> Option<usize> {
-    if path.starts_with(part) {
-        return Some(0);
-    }
-    path.find(&format!("/{part}")).map(|at| at + 1)
-}
+pub(in crate::source) const FIRST_INDEX: &str = "media.json";
 
 /// What the file at `inside` (a path under the root) is; `first` says that the export is of G1.
 pub(super) fn role(inside: &str, first: bool) -> Role {
@@ -129,9 +138,11 @@ pub(super) fn role(inside: &str, first: bool) -> Role {
     if first && inside == FIRST_INDEX {
         return Role::Index(Index::First);
     }
-    let suffix = inside.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-    if PRIVATE.iter().any(|folder| inside.starts_with(folder)) || matches!(suffix, "json" | "html") {
-        return Role::Private { page: suffix == "html" };
+    if PRIVATE.iter().any(|folder| inside.starts_with(folder)) {
+        return Role::Private;
+    }
+    if inside.ends_with(".json") || inside.ends_with(".html") {
+        return Role::Text;
     }
     if let Some(&(_, kind)) = FOLDERS.iter().find(|(folder, _)| inside.starts_with(folder)) {
         return Role::Media(kind);
@@ -173,12 +184,12 @@ mod tests {
                 "your_instagram_activity/media/stories.json",
                 Role::Index(Index::Posts { kind: Kind::Story, labelled: false }),
             ),
-            ("logged_information/past_instagram_insights/posts.json", Role::Private { page: false }),
-            ("your_instagram_activity/messages/inbox/posts_1.json", Role::Private { page: false }),
-            ("your_instagram_activity/threads/x.jpg", Role::Private { page: false }),
-            ("your_instagram_activity/media/posts_1.html", Role::Private { page: true }),
-            ("messages/inbox/a_1/photos/x.jpg", Role::Private { page: false }),
-            ("direct/201901/x.jpg", Role::Private { page: false }),
+            ("logged_information/past_instagram_insights/posts.json", Role::Private),
+            ("your_instagram_activity/messages/inbox/posts_1.json", Role::Private),
+            ("your_instagram_activity/threads/x.jpg", Role::Private),
+            ("your_instagram_activity/media/posts_1.html", Role::Private),
+            ("messages/inbox/a_1/photos/x.jpg", Role::Private),
+            ("direct/201901/x.jpg", Role::Private),
             ("media/posts/x.jpg", Role::Media(Kind::Post)),
             ("media/archived_posts/202401/x.jpg", Role::Media(Kind::Archived)),
             ("media/new_in_2027/x.jpg", Role::Media(Kind::Other)),
@@ -188,20 +199,29 @@ mod tests {
             assert_eq!(role(inside, false), expected, "{inside}");
         }
         assert_eq!(role("media.json", true), Role::Index(Index::First));
-        assert_eq!(role("media.json", false), Role::Private { page: false });
+        assert_eq!(role("media.json", false), Role::Text);
+        assert_eq!(role("start_here.html", false), Role::Text);
         assert_eq!(role("stories/201901/x.jpg", true), Role::Media(Kind::Story));
     }
 
     #[test]
-    fn roots_are_found_wherever_they_lie() {
-        assert_eq!(root("media/posts/x.jpg"), Some(""));
-        assert_eq!(root("2024/me/media/stories/202401/x.jpg"), Some("2024/me/"));
-        assert_eq!(root("me/your_instagram_activity/messages/inbox/media/posts/x.jpg"), Some("me/"));
-        assert_eq!(root("a/content/posts_1.json"), Some("a/"));
-        assert_eq!(root("a/content/readme.json"), None);
-        assert_eq!(root("multimedia/posts/x.jpg"), None);
-        assert_eq!(root("media/profile/x.jpg"), None);
-        assert_eq!(first_root("me/photos/201901/x.jpg"), Some("me/"));
-        assert_eq!(first_root("photos/summer/x.jpg"), None);
+    fn an_export_is_told_by_its_folders() {
+        for inside in [
+            "media/posts/x.jpg",
+            "your_instagram_activity/x",
+            "content/posts_1.json",
+            "messages/inbox/a_1/photos/x.jpg",
+            "messages/message_requests/a_1/photos/x.jpg",
+        ] {
+            assert!(tells(inside), "{inside}");
+        }
+        for inside in ["content/readme.json", "multimedia/posts/x.jpg", "media/profile/x.jpg", "messages/x.jpg"] {
+            assert!(!tells(inside), "{inside}");
+        }
+        assert_eq!(first_folder("photos/201901/x.jpg"), Some("photos"));
+        assert_eq!(first_folder("direct/201901/x.jpg"), Some("direct"));
+        for inside in ["photos/summer/x.jpg", "photos/201901", "me/photos/201901/x.jpg"] {
+            assert_eq!(first_folder(inside), None, "{inside}");
+        }
     }
 }

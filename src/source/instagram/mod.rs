@@ -10,18 +10,22 @@ mod labels;
 mod layout;
 mod mojibake;
 mod posts;
+mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::sync::Arc;
 
+pub(super) use layout::FIRST_INDEX;
 pub use layout::Index;
 pub use mojibake::restored;
 
 use super::known::Known;
 use super::lists::{self, At};
-use super::names::{Names, address_defect};
-use super::{Complaints, Entry, Listing, NAMED};
+use super::names::{MOST, Names, address_defect, begins_like};
+use super::{Entry, LISTED, Listing};
 use layout::Role;
+use roots::Roots;
 
 /// One thing that an index says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum Told {
     /// A picture (or film) at this address, and what is known of it.
     Picture {
         /// Its address, relative to the export's root.
-        uri: String,
+        uri: Arc<str>,
         /// What is known of it.
         known: Known,
     },
@@ -65,68 +69,40 @@ pub fn read(index: Index, stream: impl Read, mut tell: impl FnMut(Told)) -> Resu
 /// Finds the exports among the entries, keeps of them what may be shown, and adds what their
 /// indexes know.
 pub(super) fn annotate(listing: &mut Listing) {
-    let roots = Roots::of(&listing.entries);
-    if roots.0.is_empty() {
+    let (entries, skipped) = (std::mem::take(&mut listing.entries), std::mem::take(&mut listing.skipped));
+    let of_entries = entries.iter().map(|entry| (&*entry.source, entry.path.as_str()));
+    let of_skipped = skipped.iter().map(|row| (row.source.as_str(), row.path.as_str()));
+    let roots = Roots::of(of_entries.clone().chain(of_skipped.clone()));
+    let places: Vec<_> = of_entries.map(|(source, path)| roots.place(source, path)).collect();
+    let skipped_places: Vec<_> = of_skipped.map(|(source, path)| roots.place(source, path)).collect();
+    let mut exports = Exports::default();
+    for (row, place) in skipped.into_iter().zip(skipped_places) {
+        let role = place.map(|(_, role)| role);
+        exports.unread |= matches!(role, Some(Role::Index(_)));
+        // What is not looked into is not complained of either.
+        if !matches!(role, Some(Role::Private | Role::Text)) {
+            listing.skipped.push(row);
+        }
+    }
+    if places.iter().all(Option::is_none) {
+        listing.entries = entries;
         return;
     }
-    // What is not looked into is not complained of either.
-    let skipped = std::mem::take(&mut listing.skipped);
-    listing.skipped = skipped.into_iter().filter(|row| !roots.is_private(&row.source, &row.path)).collect();
-    let mut exports = Exports::default();
-    for entry in std::mem::take(&mut listing.entries) {
-        exports.take(entry, &roots);
+    for (entry, place) in entries.into_iter().zip(places) {
+        exports.take(entry, place);
     }
     exports.entries.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
-    // Posts first: what is both a post and something else is a post.
-    exports.indexes.sort_by_key(|found| found.index);
-    listing.notes.extend(exports.remark());
-    for ((i, _), known) in exports.read_indexes(listing).into_iter().rev() {
-        // Backwards: the nearest word is the last to be put before the others, and what the
-        // folder tells, which is there already, stays behind them all.
-        let entry = &mut exports.entries[i];
-        entry.known = known.or(std::mem::take(&mut entry.known));
+    // Posts first: what is both a post and something else is a post. The later export's word before
+    // the earlier's.
+    exports.indexes.sort_by(|a, b| a.index.cmp(&b.index).then_with(|| b.entry.source.cmp(&a.entry.source)));
+    exports.remark(listing);
+    let said = exports.read_indexes(listing);
+    for (i, entry) in exports.entries.iter_mut().enumerate() {
+        let by_folder = std::mem::take(&mut entry.known);
+        let words = said.iter().filter_map(|words| words.get(&i));
+        words.chain([&by_folder]).for_each(|known| entry.known.fill(known));
     }
     listing.entries = exports.entries;
-}
-
-/// The roots of the exports in each source, and whether an export is of the first generation.
-struct Roots(BTreeMap<String, BTreeMap<String, bool>>);
-
-impl Roots {
-    fn of(entries: &[Entry]) -> Self {
-        let mut roots: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
-        let before_index = |entry: &'_ Entry| {
-            let root = entry.path.strip_suffix(layout::FIRST_INDEX)?;
-            (root.is_empty() || root.ends_with('/')).then(|| (entry.source.to_string(), root.to_owned()))
-        };
-        let first: BTreeSet<(String, String)> = entries.iter().filter_map(before_index).collect();
-        for entry in entries {
-            let mut add = |root: &str, first| {
-                *roots.entry(entry.source.to_string()).or_default().entry(root.to_owned()).or_default() |= first;
-            };
-            if let Some(root) = layout::root(&entry.path) {
-                add(root, false);
-            }
-            if let Some(root) = layout::first_root(&entry.path).filter(|_| !first.is_empty())
-                && first.contains(&(entry.source.to_string(), root.to_owned()))
-            {
-                add(root, true);
-            }
-        }
-        Self(roots)
-    }
-
-    fn is_private(&self, source: &str, path: &str) -> bool {
-        let root = self.around(source, path);
-        root.is_some_and(|(root, first)| matches!(layout::role(&path[root.len()..], first), Role::Private { .. }))
-    }
-
-    /// The outermost root that a path lies under.
-    fn around(&self, source: &str, path: &str) -> Option<(&str, bool)> {
-        let roots = self.0.get(source)?;
-        let ends = std::iter::once(0).chain(path.match_indices('/').map(|(at, _)| at + 1));
-        ends.into_iter().find_map(|end| roots.get_key_value(&path[..end])).map(|(root, first)| (root.as_str(), *first))
-    }
 }
 
 /// An index that was found.
@@ -143,67 +119,111 @@ struct Exports {
     /// What may be a picture, of an export or beside it.
     entries: Vec<Entry>,
     indexes: Vec<IndexFile>,
-    /// Whether an export came as pages of HTML.
-    pages: bool,
+    /// Where pages of HTML lie: source and root.
+    pages: BTreeSet<(String, String)>,
+    /// Whether an index is here and cannot be read.
+    unread: bool,
 }
 
 impl Exports {
-    fn take(&mut self, mut entry: Entry, roots: &Roots) {
-        let Some((root, first)) = roots.around(&entry.source, &entry.path) else { return self.entries.push(entry) };
-        match layout::role(&entry.path[root.len()..], first) {
-            Role::Index(index) => self.indexes.push(IndexFile { index, root: root.to_owned(), entry }),
+    /// Takes an entry with the length of its export's root and what it is to that.
+    fn take(&mut self, mut entry: Entry, place: Option<(usize, Role)>) {
+        let Some((root, role)) = place else { return self.entries.push(entry) };
+        let root = entry.path[..root].to_owned();
+        match role {
+            Role::Index(index) => self.indexes.push(IndexFile { index, root, entry }),
             Role::Media(kind) => {
                 entry.known.kind = Some(kind);
                 self.entries.push(entry);
             }
-            Role::Private { page } => self.pages |= page,
+            Role::Private | Role::Text if entry.suffix() == "html" => {
+                self.pages.insert((entry.source.to_string(), root));
+            }
+            Role::Private | Role::Text => {}
             Role::Foreign => self.entries.push(entry),
         }
     }
 
-    /// What the user should know of the exports.
-    fn remark(&self) -> Option<String> {
-        match (self.indexes.is_empty(), self.pages) {
-            (false, _) => None,
-            (_, true) => Some("the export is in HTML: its pictures are read; one asked for as JSON also has captions and dates".into()),
-            (_, false) => Some("no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into()),
+    /// Says what the user should know of the exports.
+    fn remark(&self, listing: &mut Listing) {
+        let pages = self.pages.iter().any(|(source, root)| {
+            !self.indexes.iter().any(|index| *index.entry.source == **source && index.root == *root)
+        });
+        if pages {
+            listing.notes.push(
+                "the export is in HTML: its pictures are read; one asked for as JSON also has captions and dates"
+                    .into(),
+            );
+        } else if self.indexes.is_empty() && !self.unread {
+            listing.notes.push("no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into());
         }
     }
 
-    /// What the indexes say of each entry (by its number), and how far from it they lie: 0 in its
-    /// own export, 1 in its source, 2 elsewhere. What cannot be used is listed as skipped.
-    fn read_indexes(&self, listing: &mut Listing) -> BTreeMap<(usize, u8), Known> {
+    /// What the indexes say of each entry, by its number: those of its own export, those of its
+    /// source, and all others. What cannot be used is listed as skipped.
+    fn read_indexes(&self, listing: &mut Listing) -> [BTreeMap<usize, Known>; 3] {
         let names = Names::new(self.entries.iter().map(|entry| entry.path.as_str()));
-        let mut said: BTreeMap<(usize, u8), Known> = BTreeMap::new();
-        let mut lost = BTreeSet::new();
+        let mut said: [BTreeMap<usize, Known>; 3] = Default::default();
+        let (mut lost, mut elsewhere) = (BTreeSet::new(), false);
         for IndexFile { index, root, entry: file } in &self.indexes {
-            let mut complaints = Complaints::new(listing, file);
             let mut tell = |told| match told {
-                Told::Odd { at, why } => complaints.odd(&at, why),
-                Told::Picture { uri, known } => {
-                    let defect = address_defect(&uri);
-                    let places = if defect.is_some() { Vec::new() } else { names.ending_in(&uri) };
-                    // The set keeps repetitions apart, as long as it is of a reasonable size.
-                    if places.is_empty() && (lost.len() >= NAMED || lost.insert(uri.clone())) {
-                        match defect {
-                            Some(defect) => complaints.add(uri, "bad-address", format!("{defect}; in {}", file.path)),
-                            None => complaints.add(uri, "missing", format!("listed in {}, and not here", file.path)),
+                Told::Odd { at, why } => listing.odd(file, &at, why),
+                Told::Picture { uri, known } => match places(&names, &uri) {
+                    Ok(places) => {
+                        for i in places {
+                            if let Some(distance) = distance(file, root, &self.entries[i]) {
+                                said[distance].entry(i).or_default().fill(&known);
+                            }
                         }
                     }
-                    for i in places {
-                        let entry = &self.entries[i];
-                        let here = entry.source == file.source;
-                        let own = here && entry.path.starts_with(root.as_str());
-                        let words = said.entry((i, 2 - u8::from(here) - u8::from(own))).or_default();
-                        *words = std::mem::take(words).or(known.clone());
+                    // The set keeps repetitions apart, as long as it is of a reasonable size.
+                    Err((reason, why)) => {
+                        elsewhere |= reason == "missing";
+                        if lost.len() >= LISTED || lost.insert(uri.clone()) {
+                            listing.complain(file, &uri, reason, format!("{why}; listed in {}", file.path));
+                        }
                     }
-                }
+                },
             };
             let read = file.open(|stream, _| read(*index, stream, &mut tell)).map_err(|error| error.to_string());
-            complaints.finish(read.and_then(|read| read));
+            if let Err(why) = read.and_then(|read| read) {
+                listing.skipped.push(file.skipped("unreadable", why));
+            }
+        }
+        if elsewhere && said.iter().all(BTreeMap::is_empty) {
+            listing.notes.push("the pictures that the export lists are in its other parts: name those too".into());
         }
         said
     }
+}
+
+/// The files that an address means, by their numbers, or a reason and a word why there are none.
+fn places(names: &Names, uri: &str) -> Result<Vec<usize>, (&'static str, String)> {
+    if let Some(defect) = address_defect(uri) {
+        return Err(("bad-address", defect.to_owned()));
+    }
+    match names.ending_in(uri) {
+        places if places.is_empty() => Err(("missing", "not here".to_owned())),
+        places if places.len() > MOST => Err(("bad-address", format!("it fits more than {MOST} files"))),
+        places => Ok(places),
+    }
+}
+
+/// How far an index is from a file: 0 in its own export, 1 in its source, 2 elsewhere; none if it
+/// is of another account.
+fn distance(index: &Entry, root: &str, file: &Entry) -> Option<usize> {
+    if index.source == file.source {
+        return Some(usize::from(!file.path.starts_with(root)));
+    }
+    let accounts = account(&index.source).zip(account(&file.source));
+    accounts.is_none_or(|(one, other)| one == other).then_some(2)
+}
+
+/// Whose export it is, if the source's name says so: `me` of `instagram-me-2024-01-31-AbCd.zip`.
+fn account(source: &str) -> Option<&str> {
+    let name = source.strip_prefix("instagram-")?;
+    let mut dashes = name.match_indices('-').map(|(at, _)| at);
+    dashes.find(|&at| begins_like(&name[at..], "-0000-00-00")).map(|at| &name[..at])
 }
 
 #[cfg(test)]

@@ -3,17 +3,20 @@
 //! The caption and time of a single picture are on the picture, those of a carousel on the post;
 //! the order of the media is the carousel's. In G5 the post's own facts are [`super::labels`].
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::known::{Known, Membership, caption, seconds};
-use super::super::lists::At;
+use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, labels};
 use crate::artifact::rows::Micros;
 use crate::config::Kind;
 
 #[derive(Deserialize)]
+#[serde(expecting = "a post with its media")]
 struct Post<'a> {
     #[serde(borrow)]
     media: Option<Vec<&'a RawValue>>,
@@ -25,6 +28,7 @@ struct Post<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a picture with its uri")]
 struct Medium<'a> {
     uri: String,
     title: Option<String>,
@@ -41,9 +45,9 @@ struct Still {
 
 /// What one entry says of its pictures.
 pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
-    let post: Post<'_> = match serde_json::from_str(entry.get()) {
+    let post: Post<'_> = match lists::parse(entry) {
         Ok(post) => post,
-        Err(error) => return tell(Told::odd(at, error)),
+        Err(why) => return tell(Told::odd(at, why)),
     };
     let labels = post.label_values.as_deref().map(labels::read);
     let media = match (post.media, &labels) {
@@ -56,10 +60,10 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
         Ok(time) => time,
         Err(why) => return tell(Told::odd(at, why)),
     };
-    let text = post.title.and_then(|title| caption(restored(&title).into_owned()));
+    let text = post.title.and_then(|title| caption(&restored(&title)));
     let text = text.or(labels.and_then(|labels| labels.caption));
     let several = media.len() > 1;
-    let mut first: Option<(String, Option<String>)> = None;
+    let mut first: Option<(Arc<str>, Option<Arc<str>>)> = None;
     for (i, raw) in media.into_iter().enumerate() {
         let (medium, taken_at) = match medium(raw) {
             Ok(medium) => medium,
@@ -69,19 +73,19 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
             }
             Err(why) => return tell(Told::odd(at, why)),
         };
-        let uri = restored(&medium.uri).into_owned();
-        let own = medium.title.and_then(|title| caption(restored(&title).into_owned()));
+        let uri: Arc<str> = restored(&medium.uri).into();
+        let own = medium.title.and_then(|title| caption(&restored(&title)));
         let (post, of_first) = first.get_or_insert_with(|| (uri.clone(), own.clone()));
         let known = Known {
             kind: Some(kind),
-            taken_at: time.or(taken_at),
+            taken_at: if several { time.or(taken_at) } else { taken_at.or(time) },
             caption: own.or_else(|| text.clone()).or_else(|| of_first.clone()),
             post: Some(Membership { post: post.clone(), index: several.then_some(i as u32) }),
             uri: Some(uri.clone()),
         };
         let still = medium.thumbnail.and_then(|raw| serde_json::from_str::<Still>(raw.get()).ok());
         if let Some(still) = still {
-            let uri = restored(&still.uri).into_owned();
+            let uri: Arc<str> = restored(&still.uri).into();
             tell(Told::Picture { known: Known { uri: Some(uri.clone()), ..known.clone() }, uri });
         }
         tell(Told::Picture { uri, known });
@@ -89,7 +93,10 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
 }
 
 fn medium(raw: &RawValue) -> Result<(Medium<'_>, Option<Micros>), String> {
-    let medium: Medium<'_> = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+    let medium: Medium<'_> = lists::parse(raw)?;
+    if medium.uri.is_empty() {
+        return Err("it names no file".into());
+    }
     let time = medium.creation_timestamp.map(seconds).transpose()?;
     Ok((medium, time))
 }

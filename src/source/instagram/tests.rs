@@ -32,6 +32,8 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
     let known = pictures(
         POSTS,
         r#"[{"media": [{"uri": "m/a.jpg", "creation_timestamp": 5, "title": "Sch\u00c3\u00b6n"}]},
+            {"title": "of the post", "creation_timestamp": 9,
+             "media": [{"uri": "m/z.jpg", "creation_timestamp": 6, "title": "its own"}]},
             {"title": "two", "creation_timestamp": 9, "media": [
                 {"uri": "m/b.jpg", "creation_timestamp": 8, "title": ""}, {"uri": "m/c.jpg", "title": ""}]}]"#,
     );
@@ -44,6 +46,7 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
     };
     let expected = [
         of("m/a.jpg", 5, "Schön", "m/a.jpg", None),
+        of("m/z.jpg", 6, "its own", "m/z.jpg", None),
         of("m/b.jpg", 9, "two", "m/b.jpg", Some(0)),
         of("m/c.jpg", 9, "two", "m/b.jpg", Some(1)),
     ];
@@ -55,19 +58,23 @@ fn an_entry_that_does_not_fit_is_told_and_the_rest_is_read() {
     let json = r#"[
         {"media": [{"uri": "m/0.jpg", "title": 7}]},
         {"media": [{"uri": "m/1.jpg"}, 3, {"uri": []}, {"uri": "m/3.jpg", "uri": "m/4.jpg"}, {"uri": "m/5.jpg"}]},
-        "text", {"media": 7}, {"media": []}, {},
+        "text", {"media": [{"uri": ""}]}, {"media": 7}, {"media": []}, {},
         {"media": [{"uri": "m/6.jpg", "creation_timestamp": 999999999999999}]},
         {"media": [{"uri": "m/7.jpg", "creation_timestamp": null, "title": null, "new": {"in": [2027]}}]}
     ]"#;
-    let uris: Vec<String> = pictures(POSTS, json).into_iter().filter_map(|known| known.uri).collect();
-    assert_eq!(uris, ["m/1.jpg", "m/5.jpg", "m/7.jpg"]);
+    let uris: Vec<_> = pictures(POSTS, json).into_iter().filter_map(|known| known.uri).collect();
+    assert_eq!(uris.iter().map(|uri| &**uri).collect::<Vec<_>>(), ["m/1.jpg", "m/5.jpg", "m/7.jpg"]);
     let odd = odd(POSTS, json);
-    assert_eq!(odd.len(), 8, "{odd:#?}");
+    assert_eq!(odd.len(), 9, "{odd:#?}");
     assert!(odd[0].starts_with("entry 0: invalid type: integer `7`, expected a string"), "{}", odd[0]);
     assert!(odd[1].starts_with("entry 1: picture 1: "), "{}", odd[1]);
     assert!(odd[3].contains("duplicate field `uri`"), "{}", odd[3]);
-    assert!(odd[6].contains("missing field `uri`"), "{}", odd[6]);
-    assert!(odd[7].contains("no time between"), "{}", odd[7]);
+    assert!(odd[7].contains("missing field `uri`"), "{}", odd[7]);
+    assert!(odd[8].contains("no time between"), "{}", odd[8]);
+    assert_eq!(
+        odd[4..6],
+        ["entry 2: invalid type: string \"text\", expected a post with its media", "entry 3: it names no file"]
+    );
 }
 
 #[test]

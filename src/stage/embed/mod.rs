@@ -328,13 +328,15 @@ fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Cho
     }
 }
 
-/// What all inputs with the bytes of one picture together say of it; earlier ones are right.
+/// What all inputs with the bytes of one picture together say of it. The source whose name sorts
+/// last is right, as a later export's does; within a source, the first of them.
 fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a str, Known> {
     let mut known: HashMap<&str, Known> = HashMap::new();
-    for (entry, finding) in entries.iter().zip(findings) {
+    let mut inputs: Vec<_> = entries.iter().zip(findings).collect();
+    inputs.sort_by(|(a, _), (b, _)| b.source.cmp(&a.source));
+    for (entry, finding) in inputs {
         if let Some(Finding::Picture(image, ..)) = finding {
-            let all = known.entry(image).or_default();
-            *all = std::mem::take(all).or(entry.known.clone());
+            known.entry(image).or_default().fill(&entry.known);
         }
     }
     known
@@ -363,7 +365,7 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
         let duplicate_of = first.get(image.as_str()).map(|&path| path.to_owned());
         first.entry(image).or_insert(&entry.path);
         let known = all.remove(image.as_str()).unwrap_or_else(|| entry.known.clone());
-        let (post, carousel_index) = known.post.map(|member| (member.post, member.index)).unzip();
+        let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
         images.push(ImageRow {
             image: image.clone(),
             path: entry.path.clone(),
@@ -374,10 +376,10 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
             height: facts.height,
             format: facts.format.to_owned(),
             taken_at: known.taken_at,
-            caption: known.caption,
+            caption: known.caption.as_deref().map(str::to_owned),
             post,
             carousel_index: carousel_index.flatten(),
-            uri: known.uri,
+            uri: known.uri.as_deref().map(str::to_owned),
             duplicate_of,
             damage: damage.clone(),
         });
@@ -389,17 +391,24 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
 /// Whether an input was skipped because something is wrong with it, rather than because it was not
 /// asked for or is no picture.
 pub fn is_defect(row: &SkippedRow) -> bool {
-    !["not-selected", "not-an-image", "video", "not-a-file", "own", "missing"].contains(&row.reason.as_str())
+    is_defective(&row.reason)
+}
+
+fn is_defective(reason: &str) -> bool {
+    !["not-selected", "not-an-image", "video", "not-a-file", "own", "missing"].contains(&reason)
 }
 
 fn count(listing: &Listing, images: &[ImageRow], skipped: &[SkippedRow], embedded: usize, gone: usize) -> Counts {
     let duplicates = images.iter().filter(|row| row.duplicate_of.is_some()).count();
+    let unlisted = |counts: fn(&str) -> bool| -> usize {
+        listing.unlisted().filter(|(reason, _)| counts(reason)).map(|(_, more)| more).sum()
+    };
     Counts {
-        inputs: listing.entries.len() + listing.skipped.len(),
+        inputs: listing.entries.len() + listing.skipped.len() + unlisted(|_| true),
         pictures: images.len() - duplicates,
         duplicates,
-        skipped: skipped.len(),
-        defective: skipped.iter().filter(|row| is_defect(row)).count(),
+        skipped: skipped.len() + unlisted(|_| true),
+        defective: skipped.iter().filter(|row| is_defect(row)).count() + unlisted(is_defective),
         damaged: images.iter().filter(|row| row.damage.is_some()).count(),
         embedded,
         gone,
