@@ -262,7 +262,7 @@ mod tests {
             (r#"{"iphone_struct": {"caption": {"text": "a"}}, "caption": "b", "date": 7}"#, Some("a")),
             (r#"{"edge_media_to_caption": {"edges": []}, "caption": {"text": "c"}, "date": 7}"#, Some("c")),
             (r#"{"caption": "d", "iphone_struct": 8, "taken_at_timestamp": "soon", "taken_at": 7}"#, Some("d")),
-            (r#"{"caption": ["e"], "taken_at": 7, "owner": [[{}]]}"#, None),
+            (r#"{"caption": [8], "taken_at": 7, "owner": [[{}]]}"#, None),
         ] {
             let known = read_metadata(format!("{{\"node\": {node}}}").as_bytes()).unwrap();
             assert_eq!((known.caption.as_deref(), known.taken_at), (expected, Some(Micros(7_000_000))), "{node}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::file::{TempFile, create_folder, remove_abandoned, replace_file};
+use super::file::{TempFile, create_folder, is_temporary, remove_abandoned, replace_file};
 
 /// The marker's name.
 const MARKER: &str = "tsne-grid.json";
@@ -60,8 +60,9 @@ impl OwnFolder {
     /// # Errors
     /// When there is something else in its place.
     pub fn check(&self) -> io::Result<()> {
+        // What is only begun there was begun by this program, in a run that was killed or is just claiming the folder.
         let empty = match std::fs::read_dir(&self.root) {
-            Ok(mut entries) => entries.next().is_none(),
+            Ok(entries) => entries.flatten().all(|entry| is_temporary(&entry.file_name())),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         if empty || self.is_ours() {
@@ -162,6 +163,15 @@ mod tests {
         let folder = OwnFolder::new(dir.path().join("album"));
         assert!(folder.claim().unwrap_err().to_string().contains("not made by tsne-grid"));
         assert_eq!(folder.names(""), ["index.html"]);
+    }
+
+    #[test]
+    fn a_folder_that_a_killed_run_only_began_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OwnFolder::new(dir.path());
+        let _begun = TempFile::create(dir.path()).unwrap();
+        folder.claim().unwrap();
+        assert!(folder.is_ours());
     }
 
     #[test]

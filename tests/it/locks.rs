@@ -172,7 +172,8 @@ fn a_run_that_slept_through_everything() {
     let sleeper = story.traced(&slow, RUN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     for line in [RUN.to_owned(), format!("{RUN} --perplexity 2"), "gc".to_owned(), RUN.to_owned()] {
-        assert_eq!(ran(&mut story.traced(&options, &line)).code, 0, "{line}");
+        let beside = ran(&mut story.traced(&options, &line));
+        assert_eq!(beside.code, 0, "{line}: {}", beside.stderr);
     }
     let slept = ended(sleeper);
     assert_eq!(slept.code, 0, "{}", slept.stderr);

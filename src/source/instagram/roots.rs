@@ -32,7 +32,7 @@ impl<'a> Roots<'a> {
                 if first || layout::tells(inside) {
                     *roots.0.entry(source).or_default().entry(root).or_default() |= first;
                     // An export's own folders are no exports: `your_instagram_activity/messages/inbox/`.
-                    if is_settled(layout::role(inside, first)) {
+                    if matches!(layout::role(inside, first), Role::Private | Role::Index(_)) {
                         break;
                     }
                 }
@@ -42,7 +42,8 @@ impl<'a> Roots<'a> {
     }
 
     /// The export that a file belongs to, by the length of its root, and what the file is to it. What
-    /// any export around it keeps private is private; otherwise the innermost that knows it counts.
+    /// any export around it keeps private is private; otherwise the outermost that knows it counts: a
+    /// `media/stories/202401/` is no export of the first generation.
     pub(super) fn place(&self, source: &str, path: &str) -> Option<(usize, Role)> {
         let roots = self.0.get(source)?;
         let mut found = None;
@@ -50,19 +51,12 @@ impl<'a> Roots<'a> {
             let Some(&first) = roots.get(root) else { continue };
             match layout::role(inside, first) {
                 Role::Foreign => {}
-                role => found = Some((root.len(), role)),
-            }
-            if found.is_some_and(|(_, role)| is_settled(role)) {
-                break;
+                Role::Private => return Some((root.len(), Role::Private)),
+                role => _ = found.get_or_insert((root.len(), role)),
             }
         }
         found
     }
-}
-
-/// Whether an export within this one cannot know better what a file is.
-fn is_settled(role: Role) -> bool {
-    matches!(role, Role::Private | Role::Index(_))
 }
 
 /// A path cut before each of its components: what may be a root, and the path under it.
