@@ -52,7 +52,9 @@ impl<'a> Roots<'a> {
             match layout::role(inside, first) {
                 Role::Foreign => {}
                 Role::Private => return Some((root.len(), Role::Private)),
-                role => _ = found.get_or_insert((root.len(), role)),
+                // An index of an export within it is a text to the one around it.
+                role if found.is_none_or(|(_, known)| known == Role::Text) => found = Some((root.len(), role)),
+                _ => {}
             }
         }
         found
