@@ -171,8 +171,10 @@ fn a_run_that_slept_through_everything() {
     let slow = [&options[..], &["-e", "inject=rename:delay_enter=1500000:when=3"]].concat();
     let sleeper = story.traced(&slow, RUN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
-    for line in [RUN.to_owned(), format!("{RUN} --perplexity 2"), "gc".to_owned(), RUN.to_owned()] {
-        let beside = ran(&mut story.traced(&options, &line));
+    // Another wall goes to a place of its own: the sleeper may be filling the page beside `out.png`.
+    let other = "run photos --model scattering -o other.png --perplexity 2";
+    for line in [RUN, other, "gc", RUN] {
+        let beside = ran(&mut story.traced(&options, line));
         assert_eq!(beside.code, 0, "{line}: {}", beside.stderr);
     }
     let slept = ended(sleeper);
