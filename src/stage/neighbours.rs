@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result};
+use arrow::array::RecordBatch;
 use serde_json::json;
 
 use super::{Context, Facts, Made, components};
@@ -18,6 +19,9 @@ const NEAREST: usize = 10;
 /// Principal components kept. Of 25,088 numbers that leave hardly anything out which tells
 /// photographs apart, and all pairs of 50,000 pictures take seconds instead of half an hour.
 const COMPONENTS: usize = 256;
+
+/// Names of pictures, and the first components of their vectors.
+type Points = (Vec<String>, tsne::Matrix);
 
 /// What pictures are compared by.
 #[derive(Clone, Copy)]
@@ -53,59 +57,61 @@ impl Likeness<'_> {
         ]
     }
 
-    /// The nearest ten pictures of each picture of the index, the nearest first.
+    /// The two tables, brought up to date: the nearest ten pictures of each picture of the index, the
+    /// nearest first; and how far each picture is from the one to its right and the one below it.
     ///
     /// # Errors
-    /// When a shard is missing or damaged, or the cache cannot be written.
-    pub fn nearest(&self, ctx: &Context) -> Result<Made> {
-        let [key, _] = self.keys();
-        ctx.bring(key, || {
-            let (names, points) = self.points(ctx)?;
-            let found = tsne::neighbours(&points, NEAREST, tsne::Metric::Euclidean)?;
-            let row = |at: usize| NeighbourRow {
-                image: names[at / found.k].clone(),
-                rank: (at % found.k) as u32 + 1,
-                neighbour: names[found.index[at] as usize].clone(),
-                distance: f64::from(found.distance[at]),
-            };
-            let rows: Vec<NeighbourRow> = (0..found.index.len()).map(row).collect();
-            Ok((NeighbourRow::to_batch(&rows), Facts::new()))
-        })
+    /// When a shard is missing or damaged, a picture of the grid has no vector, or the cache cannot be
+    /// written.
+    pub fn tables(&self, ctx: &Context) -> Result<[Made; 2]> {
+        let [nearest, seams] = self.keys();
+        let mut held = None;
+        let nearest = ctx.bring(nearest, || nearest_of(self.points(ctx, &mut held)?))?;
+        let seams = ctx.bring(seams, || seams_of(self.points(ctx, &mut held)?, self.assigned))?;
+        Ok([nearest, seams])
     }
 
-    /// How far each picture is from the one to its right and the one below it.
-    ///
-    /// # Errors
-    /// As [`Likeness::nearest`], and when a picture of the grid has no vector.
-    pub fn seams(&self, ctx: &Context) -> Result<Made> {
-        let [_, key] = self.keys();
-        ctx.bring(key, || {
-            let (names, points) = self.points(ctx)?;
-            let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
-            let cells = AssignRow::from_batch(&self.assigned.batch)?;
-            let numbered = |cell: &AssignRow| {
-                let found = number.get(cell.image.as_str()).copied();
-                Ok(((cell.row, cell.col), found.with_context(|| format!("{} has no vector", cell.image))?))
-            };
-            let at: BTreeMap<(u32, u32), usize> = cells.iter().map(numbered).collect::<Result<_>>()?;
-            let distance = |a: usize, place: (u32, u32)| {
-                let &b = at.get(&place)?;
-                let squares = points.row(a).iter().zip(points.row(b)).map(|(x, y)| f64::from(x - y).powi(2));
-                Some(squares.sum::<f64>().sqrt())
-            };
-            let row = |(&(row, col), &a): (&(u32, u32), &usize)| SeamRow {
-                row,
-                col,
-                right: distance(a, (row, col + 1)),
-                below: distance(a, (row + 1, col)),
-            };
-            let rows: Vec<SeamRow> = at.iter().map(row).collect();
-            Ok((SeamRow::to_batch(&rows), Facts::new()))
-        })
+    /// The names of the pictures, and the first components of their vectors; made once for both tables.
+    fn points<'p>(&self, ctx: &Context, held: &'p mut Option<Points>) -> Result<&'p Points> {
+        let points = match held.take() {
+            Some(points) => points,
+            None => components::of_index(ctx, self.index, COMPONENTS, 0, components::prepare(self.metric))?,
+        };
+        Ok(held.insert(points))
     }
+}
 
-    /// The names of the pictures, and the first components of their vectors.
-    fn points(&self, ctx: &Context) -> Result<(Vec<String>, tsne::Matrix)> {
-        components::of_index(ctx, self.index, COMPONENTS, 0, components::prepare(self.metric))
-    }
+fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
+    let found = tsne::neighbours(points, NEAREST, tsne::Metric::Euclidean)?;
+    let row = |at: usize| NeighbourRow {
+        image: names[at / found.k].clone(),
+        rank: (at % found.k) as u32 + 1,
+        neighbour: names[found.index[at] as usize].clone(),
+        distance: f64::from(found.distance[at]),
+    };
+    let rows: Vec<NeighbourRow> = (0..found.index.len()).map(row).collect();
+    Ok((NeighbourRow::to_batch(&rows), Facts::new()))
+}
+
+fn seams_of((names, points): &Points, assigned: &Artifact) -> Result<(RecordBatch, Facts)> {
+    let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    let cells = AssignRow::from_batch(&assigned.batch)?;
+    let numbered = |cell: &AssignRow| {
+        let found = number.get(cell.image.as_str()).copied();
+        Ok(((cell.row, cell.col), found.with_context(|| format!("{} has no vector", cell.image))?))
+    };
+    let at: BTreeMap<(u32, u32), usize> = cells.iter().map(numbered).collect::<Result<_>>()?;
+    let distance = |a: usize, place: (u32, u32)| {
+        let &b = at.get(&place)?;
+        let squares = points.row(a).iter().zip(points.row(b)).map(|(x, y)| f64::from(x - y).powi(2));
+        Some(squares.sum::<f64>().sqrt())
+    };
+    let row = |(&(row, col), &a): (&(u32, u32), &usize)| SeamRow {
+        row,
+        col,
+        right: distance(a, (row, col + 1)),
+        below: distance(a, (row + 1, col)),
+    };
+    let rows: Vec<SeamRow> = at.iter().map(row).collect();
+    Ok((SeamRow::to_batch(&rows), Facts::new()))
 }

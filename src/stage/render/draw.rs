@@ -55,8 +55,7 @@ impl<'a> Drawing<'a> {
     /// # Errors
     /// When the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
-        let images = self.input.rows.iter().map(|row| row.image.as_str());
-        let wanted: Vec<&str> = images.filter(|image| self.has(image)).collect();
+        let wanted: Vec<&str> = self.input.having(self.tiles, tile(self.settings)).collect();
         let bar = self.ctx.reporter.bar("thumbnails", wanted.len() as u64, false);
         let failures = self.tiles.prepare(&wanted, || {
             bar.advance(1);

@@ -16,8 +16,8 @@ use crate::config::RenderSettings;
 use crate::error::Halt;
 use crate::render::page::{self, Large, Level, Pictures, Wall};
 use crate::render::tiles::{self, Kept, Tiles};
-use crate::stage::Context;
 use crate::stage::neighbours::Likeness;
+use crate::stage::{Context, Made};
 use crate::store::{Digest, Key, OwnFolder};
 
 /// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
@@ -72,15 +72,11 @@ pub(super) fn run(
     input: &Input,
     known: &Known<'_>,
     tiles: &Tiles<'_>,
+    alike: Option<&[Made; 2]>,
 ) -> Result<()> {
     let folder = place(settings);
     let index = folder.root().join("index.html");
-    let pictures = input
-        .rows
-        .iter()
-        .map(|row| row.image.as_str())
-        .filter(|image| tiles.has(image, Kept::Page { fit: settings.fit }));
-    let key = key(settings, input, known, pictures)?;
+    let key = key(settings, input, known, input.having(tiles, Kept::Page { fit: settings.fit }))?;
     if stands(&folder, &key) {
         ctx.note(format!("explorer {} fresh", index.display()));
         return Ok(());
@@ -91,7 +87,7 @@ pub(super) fn run(
         sheets.prepare()?;
         let (name, levels) = sheets.write()?;
         let large = sheets.write_large()?;
-        let wall = wall(ctx, settings, input, known, &folder, levels, large.clone())?;
+        let wall = wall(settings, input, known, alike, &folder, levels, large.clone())?;
         folder.put("index.html", page::html(&wall).as_bytes())?;
         sheets.sweep(&name, large.as_ref())?;
         anyhow::Ok(folder.seal(&key.digest().to_string())?)
@@ -106,10 +102,10 @@ pub(super) fn run(
 
 /// Everything that the page knows, in the order of the grid.
 fn wall(
-    ctx: &Context,
     settings: &RenderSettings,
     input: &Input,
     known: &Known<'_>,
+    alike: Option<&[Made; 2]>,
     folder: &OwnFolder,
     levels: Vec<Level>,
     large: Option<Large>,
@@ -135,7 +131,7 @@ fn wall(
             new: known.new.contains(&cell.image),
         });
     }
-    let seams = seams(ctx, known)?;
+    let seams = seams(alike)?;
     let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
     Ok(Wall {
         grid,
@@ -147,20 +143,19 @@ fn wall(
         levels,
         large,
         legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
-        nearest: nearest(ctx, input, known, &order)?,
+        nearest: nearest(input, alike, &order)?,
         seams: order.iter().map(shades).collect(),
         pictures,
     })
 }
 
 /// The nearest pictures of each, by their numbers in `order`; nothing where there are no vectors.
-fn nearest(ctx: &Context, input: &Input, known: &Known<'_>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
+fn nearest(input: &Input, alike: Option<&[Made; 2]>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
     let mut nearest = vec![Vec::new(); order.len()];
-    let Some(likeness) = known.likeness else { return Ok(nearest) };
+    let Some([table, _]) = alike else { return Ok(nearest) };
     let numbered = order.iter().enumerate().map(|(n, &i)| (input.rows[i].image.as_str(), n as u32));
     let number: HashMap<&str, u32> = numbered.collect();
-    let made = likeness.nearest(ctx)?;
-    for row in NeighbourRow::from_batch(&made.artifact.batch)? {
+    for row in NeighbourRow::from_batch(&table.artifact.batch)? {
         if let (Some(&image), Some(&other)) = (number.get(row.image.as_str()), number.get(row.neighbour.as_str())) {
             nearest[image as usize].push(other);
         }

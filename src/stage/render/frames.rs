@@ -51,8 +51,7 @@ pub(super) fn run(
     let count = (last - first + 1) as usize;
     // Months between two pictures may be many if one date is wrong, but cost nothing.
     let folder = OwnFolder::new(&settings.frames);
-    let pictures =
-        input.rows.iter().map(|row| row.image.as_str()).filter(|image| tiles.has(image, draw::tile(settings)));
+    let pictures = input.having(tiles, draw::tile(settings));
     let mut key = super::key(&RenderSettings { seams: false, ..settings.clone() }, input.digest, pictures, known)?;
     key.stage = "frames".to_owned();
     key.params["months"] = serde_json::to_value(&months)?;

@@ -10,6 +10,7 @@ use crate::artifact::rows::{AssignRow, ImageRow, Row};
 use crate::artifact::{Artifact, read_table, vectors};
 use crate::config::{RenderSettings, Style};
 use crate::render::colours::{self, Colours};
+use crate::render::tiles::{Kept, Tiles};
 use crate::source::Entry;
 use crate::stage::neighbours::Likeness;
 use crate::store::{Digest, Key};
@@ -94,6 +95,11 @@ impl Input {
             Ok(Self { rows, has_cells, has_places, colours, digest, key: None })
         };
         read().with_context(|| path.display().to_string())
+    }
+
+    /// The pictures of which this thumbnail can be had.
+    pub(super) fn having<'a>(&'a self, tiles: &'a Tiles<'_>, kept: Kept) -> impl Iterator<Item = &'a str> {
+        self.rows.iter().map(|row| row.image.as_str()).filter(move |image| tiles.has(image, kept))
     }
 
     /// Columns and rows of the grid they span.

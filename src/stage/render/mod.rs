@@ -105,12 +105,10 @@ pub fn run(ctx: &Context, settings: &RenderSettings, input: &Input, known: &Know
         kept.extend(sheets::kept(settings));
     }
     // Brought up to date even where what shows them is fresh: they are tables of their own.
-    if let (true, Some(likeness)) = (shows_likeness(settings), &known.likeness) {
-        likeness.nearest(ctx)?;
-        likeness.seams(ctx)?;
-    }
+    let likeness = known.likeness.filter(|_| shows_likeness(settings));
+    let alike = likeness.map(|likeness| likeness.tables(ctx)).transpose()?;
     let tiles = Tiles::new(&ctx.store, &ctx.budget, kept, &known.sources);
-    let made = picture(ctx, settings, input, known, &tiles)?;
+    let made = picture(ctx, settings, input, known, &tiles, alike.as_ref())?;
     let how = if made.fresh { "fresh" } else { "written" };
     ctx.note(format!("render   {} {how}", settings.output.display()));
     cells::write(ctx, settings, input, known)?;
@@ -118,7 +116,7 @@ pub fn run(ctx: &Context, settings: &RenderSettings, input: &Input, known: &Know
         frames::run(ctx, settings, input, known, &tiles)?;
     }
     if settings.page {
-        explorer::run(ctx, settings, input, known, &tiles)?;
+        explorer::run(ctx, settings, input, known, &tiles, alike.as_ref())?;
     }
     Ok(made)
 }
@@ -129,11 +127,10 @@ fn picture(
     input: &Input,
     known: &Known<'_>,
     tiles: &Tiles<'_>,
+    alike: Option<&[Made; 2]>,
 ) -> Result<Made> {
     let (width, height) = size(settings, input.rows.len(), input.grid())?;
-    let pictures =
-        input.rows.iter().map(|row| row.image.as_str()).filter(|image| tiles.has(image, draw::tile(settings)));
-    let key = key(settings, input.digest, pictures, known)?;
+    let key = key(settings, input.digest, input.having(tiles, draw::tile(settings)), known)?;
     if let Some(mut made) = ctx.look_up(&key) {
         let drawn = RenderRow::from_batch(&made.artifact.batch)?;
         let drawn = drawn.first().context("a picture's record is empty")?;
@@ -148,14 +145,14 @@ fn picture(
             return Ok(made);
         }
     }
-    let unknown = input.rows.iter().filter(|row| !tiles.has(&row.image, draw::tile(settings))).count();
+    let unknown = input.rows.len() - input.having(tiles, draw::tile(settings)).count();
     if unknown > 0 && (unknown < input.rows.len() || !known.sources.is_empty()) {
         ctx.warn(format!(
             "{unknown} of {} are no pictures of the sources; they are shown as colours",
             input.rows.len()
         ));
     }
-    let seams = if shows_seams(settings) { seams(ctx, known)? } else { None };
+    let seams = if shows_seams(settings) { seams(alike)? } else { None };
     let drawing = Drawing::new(ctx, settings, input, tiles, (width, height), seams.as_ref());
     let drawing = if settings.highlight_new { drawing.outlining(&known.new) } else { drawing };
     drawing.prepare()?;
@@ -194,10 +191,9 @@ fn picture(
 }
 
 /// The borders' colours, if there are vectors to tell how far apart pictures are.
-fn seams(ctx: &Context, known: &Known<'_>) -> Result<Option<Seams>> {
-    let Some(likeness) = known.likeness else { return Ok(None) };
-    let made = likeness.seams(ctx)?;
-    Ok(Some(Seams::new(&SeamRow::from_batch(&made.artifact.batch)?)))
+fn seams(alike: Option<&[Made; 2]>) -> Result<Option<Seams>> {
+    let Some([_, seams]) = alike else { return Ok(None) };
+    Ok(Some(Seams::new(&SeamRow::from_batch(&seams.artifact.batch)?)))
 }
 
 /// Why the picture and the page are not as they should be, if they are not.

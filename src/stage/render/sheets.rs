@@ -46,8 +46,7 @@ pub(super) struct Sheets<'a> {
 impl Sheets<'_> {
     /// The pictures of which this can be had.
     fn with(&self, kept: Kept) -> Vec<&str> {
-        let images = self.input.rows.iter().map(|row| row.image.as_str());
-        images.filter(|image| self.tiles.has(image, kept)).collect()
+        self.input.having(self.tiles, kept).collect()
     }
 
     /// Makes the thumbnails that are missing.
