@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
@@ -124,7 +124,15 @@ impl Story {
 }
 
 pub(crate) fn ran(command: &mut Command) -> Ran {
-    let output = command.output().unwrap();
+    told(command.output().unwrap())
+}
+
+/// Waits for the end of a program whose output is piped.
+pub(crate) fn ended(child: Child) -> Ran {
+    told(child.wait_with_output().unwrap())
+}
+
+fn told(output: Output) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

@@ -2,17 +2,14 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::driver::{Ran, Story, encoded, picture, png, put};
+use crate::driver::{Ran, Story, encoded, ended, picture, png, put};
+use crate::faults::signal;
 use image::ImageFormat;
 
 const RUN: &str = "run photos --model scattering -o out.png";
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
-}
 
 /// Runs `line`, holds it still as soon as `when` is there, lets `then` happen, and lets it go on.
 fn meanwhile(story: &Story, line: &str, when: &str, then: impl FnOnce()) -> Ran {
@@ -26,9 +23,7 @@ fn meanwhile(story: &Story, line: &str, when: &str, then: impl FnOnce()) -> Ran 
     signal(&child, "STOP");
     then();
     signal(&child, "CONT");
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    ended(child)
 }
 
 /// Hash and pixels come from one read: whatever a picture is when it is read is what enters, whole; what cannot be read

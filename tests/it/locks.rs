@@ -5,16 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::driver::{Ran, Story, ran};
-use crate::faults::{can_trace, tell};
+use crate::driver::{Story, ended, ran};
+use crate::faults::{can_trace, signal, tell};
 
 const RUN: &str = "run photos --model scattering -o out.png";
-
-fn ended(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
 
 /// Eight runs at once on one cache, half of them with other settings, `rounds` times on a fresh cache; gives how many
 /// runs there were.
@@ -126,11 +120,6 @@ fn heard_waiting(mut child: Child) -> (Child, String) {
         heard.push(byte[0]);
     }
     (child, String::from_utf8(heard).unwrap())
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = std::process::Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
 }
 
 #[test]
