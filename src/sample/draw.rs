@@ -80,29 +80,41 @@ struct Sheet(RgbImage);
 impl Sheet {
     /// Colours every point by a function; `None` leaves it as it is.
     fn paint(&mut self, colour: impl Fn(f64, f64) -> Option<Colour>) {
+        self.paint_within([0.0, 0.0, 1.0, 1.0], colour);
+    }
+
+    /// The same, asking only for the points of a box: a leaf is a hundredth of the sheet.
+    fn paint_within(&mut self, [left, top, right, bottom]: [f64; 4], colour: impl Fn(f64, f64) -> Option<Colour>) {
         let side = f64::from(self.0.width());
-        for (x, y, pixel) in self.0.enumerate_pixels_mut() {
-            if let Some(colour) = colour((f64::from(x) + 0.5) / side, (f64::from(y) + 0.5) / side) {
-                *pixel = Rgb(colour.map(|c| c.clamp(0.0, 255.0) as u8));
+        let pixels = |from: f64, to: f64| (from * side) as u32..(to * side).ceil().min(side) as u32;
+        for y in pixels(top, bottom) {
+            for x in pixels(left, right) {
+                if let Some(colour) = colour((f64::from(x) + 0.5) / side, (f64::from(y) + 0.5) / side) {
+                    self.0.put_pixel(x, y, Rgb(colour.map(|c| c.clamp(0.0, 255.0) as u8)));
+                }
             }
         }
     }
 
     fn gradient(&mut self, top: f64, bottom: f64, from: Colour, to: Colour) {
-        self.paint(|_, y| (top..bottom).contains(&y).then(|| mix(from, to, (y - top) / (bottom - top))));
+        self.paint_within([0.0, top, 1.0, bottom], |_, y| (top..bottom).contains(&y).then(|| mix(from, to, (y - top) / (bottom - top))));
     }
 
     fn ellipse(&mut self, x: f64, y: f64, rx: f64, ry: f64, colour: Colour) {
-        self.paint(|px, py| (((px - x) / rx).powi(2) + ((py - y) / ry).powi(2) < 1.0).then_some(colour));
+        self.paint_within([x - rx, y - ry, x + rx, y + ry], |px, py| {
+            (((px - x) / rx).powi(2) + ((py - y) / ry).powi(2) < 1.0).then_some(colour)
+        });
     }
 
     fn rectangle(&mut self, left: f64, top: f64, right: f64, bottom: f64, colour: Colour) {
-        self.paint(|x, y| ((left..right).contains(&x) && (top..bottom).contains(&y)).then_some(colour));
+        self.paint_within([left, top, right, bottom], |x, y| {
+            ((left..right).contains(&x) && (top..bottom).contains(&y)).then_some(colour)
+        });
     }
 
     /// A triangle standing on y = `foot`.
     fn peak(&mut self, x: f64, top: f64, foot: f64, half: f64, colour: Colour) {
-        self.paint(|px, py| {
+        self.paint_within([x - half, top, x + half, foot], |px, py| {
             let width = half * (py - top) / (foot - top);
             ((top..foot).contains(&py) && (px - x).abs() < width).then_some(colour)
         });
