@@ -70,11 +70,12 @@ def measure(given):
 
 def table(given):
     lines = [json.loads(line) for line in open(given.work / LOG)]
-    latest = {(line["kind"], line["points"], line["grid"], line["who"]): line for line in lines}
+    # Efforts are apart: what stops early is not what goes on to the optimum.
+    latest = {(line["kind"], line["points"], line["grid"], line["effort"], line["who"]): line for line in lines}
     text = ["| layout | points | grid | | seconds | times ours | cost | gap | steps per point | peak MB |", "|---" * 10 + "|"]
     series = {}
-    for (kind, points, grid, who), line in sorted(latest.items()):
-        mine = latest[kind, points, grid, "ours"]
+    for (kind, points, grid, effort, who), line in sorted(latest.items()):
+        mine = latest[kind, points, grid, effort, "ours"]
         if line["seconds"] is None:
             at_least = f"> {line['limit'] / mine['seconds']:.0f}"
             text.append(f"| {kind} | {points:,} | {grid} | {who} | > {line['limit']:.0f} | {at_least} | | | | |")
@@ -85,12 +86,14 @@ def table(given):
             more = f" {line['gap']:.1e} | {per_point:.0f} | {line['megabytes']:.0f} |" if line["gap"] else f" 0 | {per_point:.0f} | {line['megabytes']:.0f} |"
             text.append(f"| {kind} | {points:,} | {grid} | ours | {seconds} | | {line['cost']:.9f} |{more}")
         else:
-            assert mine["gap"] > 0 or mine["cost"] < line["cost"] + 1e-9, (mine, line)
+            # A dense solver in floating point may stay a little above the optimum, never below it.
+            assert mine["gap"] > 0 or -1e-9 < 1 - mine["cost"] / line["cost"] < 1e-8, (mine, line)
             times = f"{line['seconds'] / mine['seconds']:.0f}"
             text.append(f"| {kind} | {points:,} | {grid} | {who} | {seconds} | {times} | {line['cost']:.9f} | | | |")
         width, height = map(int, grid.split("x"))
         if width * height < 1.1 * points:
-            series.setdefault(f"{who}, {kind}", []).append((points, line["seconds"]))
+            stopped = f", effort {effort}" if effort else ""
+            series.setdefault(f"{who}, {kind}{stopped}", []).append((points, line["seconds"]))
     (given.out / "assignment-growth.md").write_text("\n".join(text) + "\n")
     ordered = sorted(series.items(), key=lambda item: not item[0].startswith("ours"))
     plot({name: line for name, line in ordered if len(line) > 1}, given.out / "assignment-growth.svg")

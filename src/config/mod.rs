@@ -230,6 +230,9 @@ impl Settings {
                 return Err(Halt::Usage(format!("{key} is {value}; it can be {least} to {most}")));
             }
         }
+        if assign.effort > 0 && assign.solver == Solver::Lapjv {
+            return Err(Halt::Usage("assign.effort is of the sparse solver; assign.solver = lapjv knows none".into()));
+        }
         Ok(())
     }
 }

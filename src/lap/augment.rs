@@ -56,20 +56,20 @@ enum End {
 
 /// One assignment in the making. Items' prices only fall, rows' duals only rise.
 pub(crate) struct Phase<'a> {
-    pub(crate) rows: &'a mut Rows,
-    pub(crate) market: &'a mut Market,
+    rows: &'a mut Rows,
+    market: &'a mut Market,
     /// The row that holds each item, or NONE.
-    pub(crate) owner: &'a mut [u32],
+    owner: &'a mut [u32],
     /// A row may also stay without an item, once its dual reaches this.
-    pub(crate) outside: Option<i64>,
-    pub(crate) lists: Lists,
+    outside: Option<i64>,
+    lists: Lists,
     heap: BinaryHeap<Reverse<(i64, u32)>>,
     touched: Vec<u32>,
     done: Vec<(u32, i64)>,
     found: Found,
     looks: usize,
     /// Rows scanned and looks taken.
-    pub(crate) steps: u64,
+    steps: u64,
 }
 
 impl<'a> Phase<'a> {

@@ -2,7 +2,7 @@
 //!
 //! For any prices v whatever, an assignment of n points to n of the cells costs at least
 //! Σᵢ minⱼ (cᵢⱼ − vⱼ) + (the sum of the n smallest vⱼ): weak duality. Where that equals the cost, the assignment is optimal.
-//! Nothing here knows how the assignment came about.
+//! Nothing here knows how the assignment came about; [`check`] does not even use the solver's search tree.
 
 use rayon::prelude::*;
 
@@ -37,15 +37,38 @@ impl Certificate {
 /// # Errors
 /// Those of the problem, and `BadInput` when the assignment is not valid.
 pub fn check(problem: &Problem<'_>, cells: &[u32], prices: &[i64]) -> Result<Certificate, Error> {
+    if prices.len() as u64 != problem.grid.cells() {
+        return Err(Error::BadInput { reason: "there must be one price per cell" });
+    }
     let lattice = Lattice::new(problem)?;
+    let objective = sum(problem, &lattice, cells)?;
+    let mut bound = 0;
+    for i in 0..lattice.points.len() {
+        let reduced = (0..lattice.cells.len()).map(|j| lattice.cost(i, j) - prices[lattice.cells[j] as usize]);
+        bound += i128::from(reduced.min().expect("there are at least as many cells as points"));
+    }
+    let mut smallest: Vec<i64> = lattice.cells.iter().map(|&cell| prices[cell as usize]).collect();
+    smallest.sort_unstable();
+    bound += smallest[..lattice.points.len()].iter().copied().map(i128::from).sum::<i128>();
+    Ok(Certificate { prices: prices.to_vec(), objective, bound })
+}
+
+/// What the solver minimises, for any assignment of the problem: see [`Assignment::objective`](super::Assignment::objective).
+///
+/// # Errors
+/// Those of the problem, and `BadInput` when the assignment is not valid.
+pub fn objective(problem: &Problem<'_>, cells: &[u32]) -> Result<f64, Error> {
+    let lattice = Lattice::new(problem)?;
+    Ok(lattice.in_units(sum(problem, &lattice, cells)?))
+}
+
+/// The objective on the lattice of an assignment that must be valid.
+fn sum(problem: &Problem<'_>, lattice: &Lattice, cells: &[u32]) -> Result<i128, Error> {
     let bad = |reason| Err(Error::BadInput { reason });
     if cells.len() != problem.points.len() {
         return bad("there must be one cell per point");
     }
-    if prices.len() as u64 != problem.grid.cells() {
-        return bad("there must be one price per cell");
-    }
-    let mut taken = vec![false; prices.len()];
+    let mut taken = vec![false; problem.grid.cells() as usize];
     for &cell in cells {
         match taken.get_mut(cell as usize) {
             None => return bad("a cell is outside the grid"),
@@ -56,20 +79,11 @@ pub fn check(problem: &Problem<'_>, cells: &[u32], prices: &[i64]) -> Result<Cer
     if problem.pinned.iter().any(|&(point, cell)| cells[point] != cell) {
         return bad("a pinned point has moved");
     }
-    let (mut objective, mut bound) = (0, 0);
-    for (i, &point) in lattice.points.iter().enumerate() {
-        let own = lattice
-            .cells
-            .binary_search(&cells[point as usize])
-            .expect("a valid assignment gives free points free cells");
-        objective += i128::from(lattice.cost(i, own));
-        let reduced = (0..lattice.cells.len()).map(|j| lattice.cost(i, j) - prices[lattice.cells[j] as usize]);
-        bound += i128::from(reduced.min().expect("there are at least as many cells as points"));
-    }
-    let mut smallest: Vec<i64> = lattice.cells.iter().map(|&cell| prices[cell as usize]).collect();
-    smallest.sort_unstable();
-    bound += smallest[..lattice.points.len()].iter().copied().map(i128::from).sum::<i128>();
-    Ok(Certificate { prices: prices.to_vec(), objective, bound })
+    let own = |(i, &point): (usize, &u32)| {
+        let free = lattice.cells.binary_search(&cells[point as usize]);
+        i128::from(lattice.cost(i, free.expect("a valid assignment gives free points free cells")))
+    };
+    Ok(lattice.points.iter().enumerate().map(own).sum())
 }
 
 /// The same bound by tree search, O((n + m) log m). `prices` has one price per free cell.

@@ -3,12 +3,20 @@
 use super::augment::{NONE, Rows};
 use super::tree::{FAR, Found, Market};
 
-/// Completes a level. Two ways, and the cheaper one is kept: what has been found so far, the others taking the cheapest cell
-/// left; or the coarser level's answer, each four points to the four children of their cell, which is never far off. `coarse`
-/// is the cell of each coarser row.
-pub(crate) fn complete(rows: &mut Rows, owner: &mut [u32], market: &mut Market, coarse: Option<&[u32]>) {
+/// Completes a level in a few ways and keeps the cheapest: what has been found so far; the coarser level's answer, each four
+/// points to the four children of their cell, which is never far off; and the cells that the points had before. In each, the
+/// points without a cell take the cheapest that is left. `coarse` is the cell of each coarser row, `before` the previous item
+/// of each row, none taken twice.
+pub(crate) fn complete(
+    rows: &mut Rows,
+    owner: &mut [u32],
+    market: &mut Market,
+    coarse: Option<&[u32]>,
+    before: Option<Vec<u32>>,
+) {
     let mut ways = vec![std::mem::take(&mut rows.mate)];
     ways.extend(coarse.map(|coarse| children(rows, market, coarse)));
+    ways.extend(before);
     for way in &mut ways {
         cheapest_left(rows, market, way);
     }

@@ -19,8 +19,8 @@ impl Grid {
 
     /// The grid for `points` pictures whose width : height is close to `aspect` (columns : rows), all placed, few blanks.
     ///
-    /// Among the column counts within 12 % of the ideal one, it takes the fewest blanks, then the aspect closest to the one
-    /// asked for. An aspect that is not a positive finite number counts as 1. Zero points give a grid of one cell.
+    /// Among the column counts within 12 % of the ideal one, it takes the one with the least of blanks and distance from the
+    /// aspect together. An aspect that is not a positive finite number counts as 1. Zero points give a grid of one cell.
     pub fn auto(points: usize, aspect: f64) -> Self {
         let points = (points.max(1) as u64).min(u64::from(u32::MAX));
         let aspect = if aspect.is_finite() && aspect > 0.0 { aspect } else { 1.0 };

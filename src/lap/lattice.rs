@@ -9,6 +9,12 @@ use super::{Error, Grid, Problem};
 const FINE: u32 = 28;
 /// Bits per axis when points have weights of up to eight bits.
 const COARSE: u32 = 24;
+
+/// The side of the lattice. Squared distances on it, times any weight, stay below 2⁵⁹.
+pub(crate) const fn side(weighted: bool) -> i32 {
+    1 << if weighted { COARSE } else { FINE }
+}
+
 /// The weight of a point that has a previous cell; a new point weighs the 1/(1+λ)-th part of it.
 const FULL: i32 = 256;
 
@@ -28,6 +34,8 @@ pub(crate) struct Lattice {
     pub(crate) places: Vec<[i32; 2]>,
     /// Number of each free cell in the grid.
     pub(crate) cells: Vec<u32>,
+    /// The previous cell of each free point, as an index of a free cell.
+    pub(crate) before: Vec<Option<u32>>,
 }
 
 impl Lattice {
@@ -81,9 +89,9 @@ impl Lattice {
         let mixed = pull > 0.0
             && free.iter().any(|&i| old(i as usize).is_some())
             && free.iter().any(|&i| old(i as usize).is_none());
-        let (bits, full) = if mixed { (COARSE, FULL) } else { (FINE, 1) };
+        let full = if mixed { FULL } else { 1 };
         let light = ((f64::from(FULL) / (1.0 + pull)).round() as i32).max(1);
-        let unit = f64::from(1_u32 << bits);
+        let unit = f64::from(side(mixed));
         let on_lattice = |p: [f64; 2]| p.map(|x| (x * unit).round() as i32);
         let square = unit_square(points);
         let targets = free
@@ -111,7 +119,11 @@ impl Lattice {
             .collect();
         let cells: Vec<u32> = (0..grid.cells() as u32).filter(|&cell| !taken[cell as usize]).collect();
         let places = cells.iter().map(|&cell| on_lattice(grid.place(cell))).collect();
-        Ok(Self { unit, full, targets, weights, points: free, places, cells })
+        let before = free
+            .iter()
+            .map(|&i| old(i as usize).and_then(|cell| cells.binary_search(&cell).ok()).map(|j| j as u32))
+            .collect();
+        Ok(Self { unit, full, targets, weights, points: free, places, cells, before })
     }
 
     /// The cost of giving free point `i` free cell `j`, in lattice units.

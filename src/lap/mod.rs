@@ -82,8 +82,8 @@ pub struct Options {
     /// Which solver.
     pub solver: Solver,
     /// At most this many search steps per point, on average; `None` goes on to the optimum. When they are used up, the points
-    /// still without a cell get one near the coarser answer, and the gap says how good that is. 8 is usually within 1 %, below 2
-    /// the result is rough. (Sparse solver only.)
+    /// still without a cell get one near the coarser answer or their previous one, and the gap says how good that is: on t-SNE
+    /// layouts of 100,000 points 8 is within 1 % of the optimum, on a few hundred points it is rough. (Sparse solver only.)
     pub effort: Option<u32>,
 }
 

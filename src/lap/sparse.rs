@@ -80,7 +80,8 @@ pub(crate) fn solve(lattice: &Lattice, meter: &mut Meter<'_>) -> Solved {
     }
     let mut above = None;
     while let Some((points, cells)) = pyramid.pop() {
-        above = Some(level(points, &cells.at, above.as_ref(), lattice.full, meter));
+        let before = pyramid.is_empty().then(|| before(lattice, &point_order, &cell_order));
+        above = Some(level(points, &cells.at, above.as_ref(), before, lattice.full, meter));
     }
     let last = above.expect("a pyramid has a level");
     let mut solved = Solved { mate: vec![NONE; point_order.len()], prices: vec![0; cell_order.len()] };
@@ -93,7 +94,25 @@ pub(crate) fn solve(lattice: &Lattice, meter: &mut Meter<'_>) -> Solved {
     solved
 }
 
-fn level(points: Side, cells: &[[i32; 2]], above: Option<&Level>, usual: i32, meter: &mut Meter<'_>) -> Level {
+/// The previous cells in the orders of the finest level; of points that had the same one, the first keeps it.
+fn before(lattice: &Lattice, point_order: &[u32], cell_order: &[u32]) -> Vec<u32> {
+    let mut place = vec![NONE; cell_order.len()];
+    for (at, &j) in cell_order.iter().enumerate() {
+        place[j as usize] = at as u32;
+    }
+    let previous =
+        |&i: &u32| lattice.before[i as usize].map_or(NONE, |j| std::mem::replace(&mut place[j as usize], NONE));
+    point_order.iter().map(previous).collect()
+}
+
+fn level(
+    points: Side,
+    cells: &[[i32; 2]],
+    above: Option<&Level>,
+    before: Option<Vec<u32>>,
+    usual: i32,
+    meter: &mut Meter<'_>,
+) -> Level {
     let (n, m) = (points.at.len(), cells.len());
     meter.level(n);
     let mut rows = Rows { dual: vec![0; n], mate: vec![NONE; n], at: points.at, weight: points.weight };
@@ -129,7 +148,7 @@ fn level(points: Side, cells: &[[i32; 2]], above: Option<&Level>, usual: i32, me
     }
     let prices = market.items.iter().map(|item| item.price).collect();
     if !left.is_empty() {
-        fill::complete(&mut rows, &mut owner, &mut market, above.map(|coarse| &coarse.rows.mate[..]));
+        fill::complete(&mut rows, &mut owner, &mut market, above.map(|coarse| &coarse.rows.mate[..]), before);
     }
     Level { rows, prices, owner }
 }

@@ -12,6 +12,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::lattice;
+
 /// Items per leaf, as a power of two; each further level joins four blocks.
 const LEAF: u32 = 3;
 
@@ -110,7 +112,8 @@ impl Block {
 
 /// The place whose buyers find all these items equally cheap, as nearly as a plane can say. Any place is correct; a good one
 /// makes searches short.
-fn level_ground(items: &[Item], buyer: i32) -> [i32; 2] {
+/// It stays on the lattice, or amounts would overflow.
+fn level_ground(items: &[Item], buyer: i32, side: i32) -> [i32; 2] {
     let n = items.len() as f64;
     let factor = i64::from(buyer * items[0].weight);
     // (|g|² − price)/2 = p·g + constant, by least squares. Differences to the first item are small enough to be exact in f64:
@@ -142,7 +145,7 @@ fn level_ground(items: &[Item], buyer: i32) -> [i32; 2] {
         determinant = xx * yy - xy * xy;
     }
     [(xh * yy - yh * xy) / determinant, (yh * xx - xh * xy) / determinant]
-        .map(|p| p.round().clamp(0.0, f64::from(1 << 28)) as i32)
+        .map(|p| p.round().clamp(0.0, f64::from(side)) as i32)
 }
 
 /// Items in k-d order and the tree over them.
@@ -187,6 +190,7 @@ impl Market {
     /// Recomputes every block from the current prices. O(items · levels).
     pub(crate) fn refresh(&mut self) {
         let Self { items, buyer, levels, .. } = self;
+        let side = lattice::side(*buyer > 1 || items.iter().any(|item| item.weight > 1));
         levels.clear();
         levels.push(
             items
@@ -194,7 +198,7 @@ impl Market {
                 .with_min_len(512)
                 .map(|chunk| {
                     let block = chunk.iter().map(Block::of).reduce(Block::join).expect("chunks are not empty");
-                    Block { guess: level_ground(chunk, *buyer), ..block }
+                    Block { guess: level_ground(chunk, *buyer, side), ..block }
                 })
                 .collect(),
         );
@@ -388,6 +392,32 @@ mod tests {
                 // Prices fall, the tree does not know: still the same as a full scan.
                 let j = ask * 5 % count;
                 market.items[j].price -= i64::from(noise(&mut seed)) << 20;
+            }
+        }
+    }
+
+    /// Close items with prices far apart push the guesses to the edge; amounts there must still be true.
+    #[test]
+    fn amounts_with_weights_stay_within_their_integers() {
+        let mut seed = 3;
+        for (buyer, weight) in [(256, 1), (1, 256), (1, 1)] {
+            let side = lattice::side(buyer * weight > 1);
+            let at: Vec<[i32; 2]> =
+                (0..300).map(|_| [noise(&mut seed) % (side >> 8), noise(&mut seed) % (side >> 8)]).collect();
+            let items = kd_order(&at)
+                .iter()
+                .map(|&i| Item::new(at[i as usize], weight, (i64::from(noise(&mut seed)) - (1 << 27)) << 29))
+                .collect();
+            let market = Market::new(items, buyer);
+            for (height, level) in market.levels.iter().enumerate() {
+                for (block, items) in level.iter().zip(market.items.chunks(1 << (LEAF + 2 * height as u32))) {
+                    let amount = |item: &Item| {
+                        let squared: i128 =
+                            (0..2).map(|axis| i128::from(item.at[axis] - block.guess[axis]).pow(2)).sum();
+                        squared * i128::from(buyer * weight) - i128::from(item.price)
+                    };
+                    assert_eq!(Some(i128::from(block.cheapest)), items.iter().map(amount).min());
+                }
             }
         }
     }

@@ -97,7 +97,9 @@ impl Sheet {
     }
 
     fn gradient(&mut self, top: f64, bottom: f64, from: Colour, to: Colour) {
-        self.paint_within([0.0, top, 1.0, bottom], |_, y| (top..bottom).contains(&y).then(|| mix(from, to, (y - top) / (bottom - top))));
+        self.paint_within([0.0, top, 1.0, bottom], |_, y| {
+            (top..bottom).contains(&y).then(|| mix(from, to, (y - top) / (bottom - top)))
+        });
     }
 
     fn ellipse(&mut self, x: f64, y: f64, rx: f64, ry: f64, colour: Colour) {

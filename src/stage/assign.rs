@@ -57,7 +57,7 @@ impl Input {
             let (names, x, y) =
                 (vectors::names(&batch)?, vectors::numbers(&batch, "x")?, vectors::numbers(&batch, "y")?);
             let cells = vectors::optional_numbers(&batch, "row")?.zip(vectors::optional_numbers(&batch, "col")?);
-            let mut pinned: Vec<(usize, u32, u32)> = Vec::new();
+            let (mut pinned, mut owners) = (Vec::new(), HashMap::new());
             for (i, (row, col)) in cells.into_iter().flat_map(|(rows, cols)| rows.into_iter().zip(cols)).enumerate() {
                 let given = |v: Option<f64>| v.filter(|v| !v.is_nan());
                 let (row, col) = match (given(row), given(col)) {
@@ -67,10 +67,11 @@ impl Input {
                 };
                 let whole = |v: f64| v.fract() == 0.0 && (0.0..f64::from(1 << 20)).contains(&v);
                 ensure!(whole(row) && whole(col), "row {row}, col {col} of `{}` is no cell", names[i]);
-                if let Some((other, ..)) = pinned.iter().find(|&&(_, r, c)| (r, c) == (row as u32, col as u32)) {
-                    bail!("`{}` and `{}` are both pinned to row {row}, col {col}", names[*other], names[i]);
+                let cell = (row as u32, col as u32);
+                if let Some(other) = owners.insert(cell, i) {
+                    bail!("`{}` and `{}` are both pinned to row {row}, col {col}", names[other], names[i]);
                 }
-                pinned.push((i, row as u32, col as u32));
+                pinned.push((i, cell.0, cell.1));
             }
             let rows =
                 names.into_iter().zip(x.into_iter().zip(y)).map(|(image, (x, y))| ProjectRow { image, x, y }).collect();
@@ -175,14 +176,15 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
         // cells by one; so what holds them has to grow with the length of that way.
         let hold = settings.stay * f64::from(grid.width.max(grid.height));
         let previous = old.as_deref().map(|old| (old, hold));
-        let mut found = solve(ctx, settings, &Problem { points: &points, grid, pinned: &pinned, previous })?;
+        let problem = Problem { points: &points, grid, pinned: &pinned, previous };
+        let mut found = solve(ctx, settings, &problem)?;
+        let kept: Vec<usize> = old.iter().flat_map(|old| kept(old, &found.cells)).collect();
         if let (Some(index), true) = (index, settings.refine > 0) {
-            found.cells = refine(ctx, settings.refine, index, grid, &found.cells)?;
+            // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
+            found.cells = refine(ctx, settings.refine, index, grid, &found.cells, &kept)?;
             found.cost = lap::cost(&points, grid, &found.cells);
-            // With old cells in the sum it is not the cost that was minimised, and the gap stays that of before.
-            if old.is_none() {
-                found.gap = (1.0 - found.dual_bound / found.cost).max(0.0);
-            }
+            found.objective = lap::certificate::objective(&problem, &found.cells)?;
+            found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
         }
         let scaled = lap::unit_square(&points);
         let rows: Vec<AssignRow> = (0..points.len())
@@ -196,6 +198,7 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
             .collect();
         let mut facts = Facts::from([
             ("cost".to_owned(), found.cost.to_string()),
+            ("objective".to_owned(), found.objective.to_string()),
             ("dual_bound".to_owned(), found.dual_bound.to_string()),
             ("gap".to_owned(), found.gap.to_string()),
             ("steps".to_owned(), found.iterations.to_string()),
@@ -203,18 +206,22 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
         ]);
         if let Some(old) = old.filter(|old| old.iter().any(Option::is_some)) {
             let had = old.iter().flatten().count();
-            let kept = old.iter().zip(&found.cells).filter(|(old, now)| **old == Some(**now)).count();
-            facts.insert("kept".to_owned(), (kept as f64 / had as f64).to_string());
+            facts.insert("kept".to_owned(), (kept.len() as f64 / had as f64).to_string());
         }
         Ok((AssignRow::to_batch(&rows), facts))
     })
 }
 
-/// Swaps pictures with others nearby so that neighbours on the grid are alike.
-fn refine(ctx: &Context, radius: u32, index: &Artifact, grid: Grid, cells: &[u32]) -> Result<Vec<u32>> {
+/// The pictures that have the cell which they had before.
+fn kept<'a>(old: &'a [Option<u32>], now: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+    (0..now.len()).filter(|&i| old[i] == Some(now[i]))
+}
+
+/// Swaps pictures with others nearby so that neighbours on the grid are alike; those of `held` stay.
+fn refine(ctx: &Context, radius: u32, index: &Artifact, grid: Grid, cells: &[u32], held: &[usize]) -> Result<Vec<u32>> {
     let (_, points) = components::of_index(ctx, index, REFINE_DIMENSIONS, 0, |_| {})?;
     let features = lap::Features { values: points.values(), dimensions: tsne::Rows::dim(&points) };
-    Ok(lap::refine(features, grid, cells, &[], &lap::Refine { radius, ..Default::default() })?)
+    Ok(lap::refine(features, grid, cells, held, &lap::Refine { radius, ..Default::default() })?)
 }
 
 fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {
