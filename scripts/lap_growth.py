@@ -96,7 +96,7 @@ def table(given):
             series.setdefault(f"{who}, {kind}{stopped}", []).append((points, line["seconds"]))
     (given.out / "assignment-growth.md").write_text("\n".join(text) + "\n")
     ordered = sorted(series.items(), key=lambda item: not item[0].startswith("ours"))
-    plot({name: line for name, line in ordered if len(line) > 1}, given.out / "assignment-growth.svg")
+    plot({name: line for name, line in ordered if len(line) > 1 or "effort" in name}, given.out / "assignment-growth.svg")
 
 
 def main():
