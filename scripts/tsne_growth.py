@@ -116,7 +116,9 @@ class Yardstick:
         rows = np.asarray(_tsne.compute_gaussian_perplexity(distance, np.array([float(PERPLEXITY)]), num_threads=1))
         p = csr_matrix((rows.ravel(), index.ravel(), range(0, n * k + 1, k)), shape=(n, n))
         p = ((p + p.T) / (2 * n)).tocoo()
-        self.p = p.row, p.col, p.data
+        # Affinities too small for a double say nothing, and their logarithm is none.
+        there = p.data > 0
+        self.p = p.row[there], p.col[there], p.data[there]
         self.sample = np.random.default_rng(0).choice(n, min(n, 2000), replace=False)
         self.near = index[self.sample, :10]
 

@@ -27,6 +27,9 @@ struct Marker {
     made_by: String,
     /// What determined what is in it; none while it is being filled.
     key: Option<String>,
+    /// How many files were in it when it was whole.
+    #[serde(default)]
+    files: usize,
 }
 
 impl OwnFolder {
@@ -50,9 +53,25 @@ impl OwnFolder {
         self.marker().is_some()
     }
 
-    /// The key under which it was last filled whole.
+    /// The key under which it was last filled, if no file has been lost since.
     pub fn key(&self) -> Option<String> {
-        self.marker()?.key
+        self.marker().filter(|marker| marker.files <= self.files())?.key
+    }
+
+    /// Whether it was filled under this key and no file has been lost since.
+    pub fn stands(&self, key: &str) -> bool {
+        self.key().as_deref() == Some(key)
+    }
+
+    /// Whether files of it were lost since it was filled.
+    pub fn is_damaged(&self) -> bool {
+        self.marker().is_some_and(|marker| marker.key.is_some() && marker.files > self.files())
+    }
+
+    /// How many files are in it and its folders.
+    fn files(&self) -> usize {
+        let entries = walkdir::WalkDir::new(&self.root).into_iter().flatten();
+        entries.filter(|entry| entry.file_type().is_file()).count()
     }
 
     /// Makes sure that the folder may be filled.
@@ -82,7 +101,7 @@ impl OwnFolder {
     pub fn claim(&self) -> io::Result<()> {
         self.check()?;
         remove_abandoned(&self.root);
-        self.mark(None)
+        self.mark(None, 0)
     }
 
     /// Says that the folder is whole.
@@ -90,11 +109,12 @@ impl OwnFolder {
     /// # Errors
     /// Whatever the disk says.
     pub fn seal(&self, key: &str) -> io::Result<()> {
-        self.mark(Some(key.to_owned()))
+        // The marker is one of them.
+        self.mark(Some(key.to_owned()), self.files())
     }
 
-    fn mark(&self, key: Option<String>) -> io::Result<()> {
-        let marker = Marker { made_by: concat!("tsne-grid ", env!("CARGO_PKG_VERSION")).to_owned(), key };
+    fn mark(&self, key: Option<String>, files: usize) -> io::Result<()> {
+        let marker = Marker { made_by: concat!("tsne-grid ", env!("CARGO_PKG_VERSION")).to_owned(), key, files };
         let text = serde_json::to_string(&marker)?;
         replace_file(&self.root.join(MARKER), |file| writeln!(file, "{text}"))
     }
@@ -180,13 +200,16 @@ mod tests {
         let folder = OwnFolder::new(dir.path().join("a"));
         assert!(!folder.is_ours());
         folder.claim().unwrap();
-        assert!(folder.is_ours() && folder.key().is_none());
+        assert!(folder.is_ours() && !folder.stands("k"));
         folder.put("sub/x", b"x").unwrap();
         folder.link("sub/y", &dir.path().join("a/sub/x")).unwrap();
         folder.seal("k").unwrap();
-        assert_eq!((folder.key().as_deref(), folder.names("sub").join(" ")), (Some("k"), "x y".to_owned()));
+        assert!(folder.stands("k") && !folder.stands("another") && !folder.is_damaged());
+        assert_eq!(folder.names("sub").join(" "), "x y");
+        folder.remove("sub/y").unwrap();
+        assert!(!folder.stands("k") && folder.is_damaged(), "a file of it is lost");
         folder.claim().unwrap();
-        assert!(folder.key().is_none(), "it is being filled again");
+        assert!(!folder.stands("k") && !folder.is_damaged(), "it is being filled again");
         folder.remove("sub").unwrap();
         folder.remove("never there").unwrap();
         assert_eq!(folder.names(""), [MARKER]);

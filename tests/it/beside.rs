@@ -45,14 +45,30 @@ fn the_page_is_made_once_and_follows_the_pictures() {
     assert!(story.made_by(RUN).is_empty());
     assert!(story.path("explorer/index.html").is_file() && fresh(&story));
 
+    // So do its other files, of which it is not known which were lost.
+    let whole: Vec<String> = files(&story.path("explorer")).into_keys().collect();
+    for part in ["sheets-", "large-512/"] {
+        let lost = whole.iter().find(|name| name.starts_with(part)).unwrap();
+        std::fs::remove_file(story.path("explorer").join(lost)).unwrap();
+        assert!(story.run("status --check photos --model scattering").code == 4);
+        story.ok(RUN);
+        assert_eq!(files(&story.path("explorer")).into_keys().collect::<Vec<_>>(), whole);
+    }
+    std::fs::remove_file(story.path("grid.parquet")).unwrap();
+    assert!(story.run("status --check photos --model scattering").code == 4);
+    story.ok(RUN);
+    assert!(fresh(&story));
+
     // A picture goes, one comes: no trace of the old one stays.
     let gone = story.images().into_iter().find(|row| row.path == "003.png").unwrap().image;
     std::fs::remove_file(story.path("photos/003.png")).unwrap();
     story.put("photos/new.png", &png(&picture(77)));
     story.put("explorer/note.txt", b"mine");
+    story.put("explorer/large-prints/mine.txt", b"mine");
     story.ok(RUN);
     let after = files(&story.path("explorer"));
     assert!(!after.keys().any(|name| name.contains(&gone[..16])) && after.contains_key("note.txt"));
+    assert!(after.contains_key("large-prints/mine.txt"));
     let sheets = |files: &BTreeMap<String, (SystemTime, u64)>| -> BTreeSet<String> {
         files
             .keys()
@@ -232,6 +248,15 @@ fn frames_grow_month_by_month_in_their_final_places() {
     let times = files(&story.path("frames"));
     story.ok(&run);
     assert_eq!(files(&story.path("frames")), times, "not touched");
+    // A lost frame comes back; what someone else put there stays.
+    story.put("frames/2024.mp4", b"mine");
+    std::fs::remove_file(story.path("frames/0001.png")).unwrap();
+    std::fs::remove_file(story.path("frames/frames.csv")).unwrap();
+    assert!(story.run(&format!("status --check {}", run.strip_prefix("run ").unwrap())).code == 4);
+    story.ok(&run);
+    let names: Vec<String> = files(&story.path("frames")).into_keys().collect();
+    let expected: BTreeSet<String> = times.into_keys().chain(["2024.mp4".to_owned()]).collect();
+    assert_eq!(names, expected.into_iter().collect::<Vec<_>>());
     let plain = Story::with_photos(3);
     let ran = plain.run(&format!("{RUN} --frames frames"));
     assert!(ran.code == 1 && ran.stderr.contains("no picture has a date"), "{}", ran.stderr);

@@ -30,9 +30,9 @@ function hideCard() {
 /** Makes a picture the chosen one, and says so. */
 function choose(i) {
   chosen = i;
-  element("said").textContent = [nameOf(i), factsOf(i), `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}`]
-    .filter(Boolean)
-    .join(", ");
+  const facts = [nameOf(i), factsOf(i), `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}`].filter(Boolean).join(", ");
+  // Behind an open box nothing is read out, so the box has a line of its own.
+  for (const id of ["said", "box-said"]) element(id).textContent = facts;
   redraw();
 }
 
@@ -57,6 +57,8 @@ function open(i) {
   hideCard();
   fillBox(i);
   if (!box.open) box.showModal();
+  // The tile that was pressed is gone with its strip; keys go on in the box.
+  else if (!box.contains(document.activeElement)) box.focus();
 }
 
 function fillBox(i) {

@@ -114,10 +114,12 @@ function dimGrid() {
     context.fillStyle = colours.ground;
     context.fillRect(0, 0, wall.columns, wall.rows);
   }
-  const [x, y] = toWindow(0, 0);
+  // On whole pixels, as the sheets are.
+  const [x, y] = toWindow(0, 0).map(Math.round);
+  const [right, bottom] = toWindow(wall.columns, wall.rows).map(Math.round);
   paint.globalAlpha = 1 - DIM;
   paint.imageSmoothingEnabled = false;
-  paint.drawImage(mask, x, y, wall.columns * view.scale, wall.rows * view.scale);
+  paint.drawImage(mask, x, y, right - x, bottom - y);
   paint.imageSmoothingEnabled = true;
   paint.globalAlpha = 1;
 }

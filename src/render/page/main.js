@@ -83,10 +83,14 @@ for (const [key, name] of [
   keys[key] = () => possibleLayouts().includes(name) && chooseLayout(name);
 }
 
-canvas.addEventListener("keydown", (event) => {
-  if (!settled || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+// The keys work wherever one is on the page, but controls keep their own.
+document.addEventListener("keydown", (event) => {
+  if (!settled || box.open || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const control = event.target.closest("input, button");
+  if (!keys[key] || control?.matches("input") || (control && /^(Enter| |Arrow.*)$/.test(key))) return;
   event.preventDefault();
-  keys[event.key]();
+  keys[key]();
 });
 
 /** With the arrow keys from picture to picture; the first one is in the middle of the window. */

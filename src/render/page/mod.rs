@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// Raised when the same data give another page.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
@@ -38,7 +38,7 @@ const SCRIPTS: [&str; 12] = [
 pub fn html(wall: &Wall) -> String {
     let (style, script) = (STYLES.concat(), SCRIPTS.concat());
     let policy = format!(
-        "default-src 'none'; img-src 'self' file: blob:; style-src 'sha256-{}'; script-src 'sha256-{}'; \
+        "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src 'sha256-{}'; \
          base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         hash(&style),
         hash(&script)

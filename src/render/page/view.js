@@ -165,6 +165,8 @@ let tap = null;
 let fling = null;
 
 canvas.addEventListener("pointerdown", (event) => {
+  // The other buttons of a mouse are the browser's.
+  if (event.button !== 0) return;
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, [event.clientX, event.clientY]);
   tap = pointers.size === 1 ? { x: event.clientX, y: event.clientY } : null;

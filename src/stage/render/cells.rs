@@ -18,6 +18,11 @@ pub(super) fn place(settings: &RenderSettings) -> PathBuf {
     settings.output.with_extension("parquet")
 }
 
+/// The table, if there should be one and none is.
+pub(super) fn missing(settings: &RenderSettings, input: &Input) -> Option<PathBuf> {
+    Some(place(settings)).filter(|table| input.has_cells && !table.exists())
+}
+
 /// Writes the table, unless it is there unchanged. A table of that name that is none of these is the
 /// user's and stays.
 ///

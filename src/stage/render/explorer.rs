@@ -38,7 +38,7 @@ pub(super) fn key<'a>(
     pictures: impl Iterator<Item = &'a str>,
 ) -> Result<Key> {
     let params = json!({
-        "page": page::VERSION, "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
+        "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
         "large": settings.large, "color_by": settings.color_by,
     });
     let mut inputs = BTreeMap::from([
@@ -57,11 +57,6 @@ pub(super) fn key<'a>(
     Ok(Key { stage: "explorer".into(), version: page::VERSION, params, inputs })
 }
 
-/// Whether the page of this key is in the folder, whole.
-pub(super) fn stands(folder: &OwnFolder, key: &Key) -> bool {
-    folder.key() == Some(key.digest().to_string()) && folder.root().join("index.html").is_file()
-}
-
 /// Brings the page up to date.
 ///
 /// # Errors
@@ -77,13 +72,18 @@ pub(super) fn run(
     let folder = place(settings);
     let index = folder.root().join("index.html");
     let key = key(settings, input, known, input.having(tiles, Kept::Page { fit: settings.fit }))?;
-    if stands(&folder, &key) {
+    if folder.stands(&key.digest().to_string()) {
         ctx.note(format!("explorer {} fresh", index.display()));
         return Ok(());
     }
     let write = || {
+        let damaged = folder.is_damaged();
         folder.claim()?;
         let sheets = Sheets { ctx, settings, input, tiles, folder: &folder };
+        if damaged {
+            // Which sheets are lost is not known.
+            sheets.sweep("", None)?;
+        }
         sheets.prepare()?;
         let (name, levels) = sheets.write()?;
         let large = sheets.write_large()?;
@@ -116,15 +116,17 @@ fn wall(
     let links = if settings.links { links(folder.root(), known) } else { BTreeMap::new() };
     let grid = input.grid();
     let mut pictures = Pictures::default();
-    for &i in &order {
+    for (number, &i) in order.iter().enumerate() {
         let cell = &input.rows[i];
+        let number = number.to_string();
         let row = by_image.get(cell.image.as_str()).copied();
         // Of a table of someone's own the identifier is all there is; a digest says nothing to anybody.
         let label = (row.is_none() && Digest::from_hex(&cell.image).is_none()).then_some(cell.image.as_str());
         pictures.push(page::Picture {
             cell: cell.row * grid.0 + cell.col,
             place: [cell.x, cell.y],
-            name: name(&cell.image),
+            // An identifier of someone's own may be anything, and is no address.
+            name: label.map_or_else(|| name(&cell.image), |_| &number),
             known: row,
             label,
             link: links.get(cell.image.as_str()).map(String::as_str),

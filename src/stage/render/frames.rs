@@ -1,8 +1,6 @@
 //! A time-lapse: the picture as it grew, month by month, every picture in the place it has now.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use chrono::{DateTime, Datelike as _};
 use image::RgbImage;
 
@@ -14,10 +12,14 @@ use crate::render::encode::{Format, encode};
 use crate::render::remark;
 use crate::render::tiles::Tiles;
 use crate::stage::Context;
-use crate::store::{Key, OwnFolder, canonical_json};
+use crate::store::{Key, OwnFolder};
 
 /// Tiles are held in memory from frame to frame, up to so many bytes.
 const MAX_TILES_BYTES: u64 = 2 << 30;
+/// The table of what the frames show.
+const TABLE: &str = "frames.csv";
+/// The parameter that holds the month of each picture.
+const MONTHS: &str = "months";
 
 /// Months since the year 0.
 type Month = i32;
@@ -41,9 +43,7 @@ pub(super) fn run(
     known: &Known<'_>,
     tiles: &Tiles<'_>,
 ) -> Result<()> {
-    let by_image = known.by_image();
-    let taken = |image: &str| by_image.get(image).and_then(|row| month(row.taken_at?));
-    let months: Vec<Option<Month>> = input.rows.iter().map(|row| taken(&row.image)).collect();
+    let months = months(input, known);
     let dated = || months.iter().flatten().copied();
     let Some((first, last)) = dated().min().zip(dated().max()) else {
         bail!("no picture has a date, so there is no month to begin the frames with");
@@ -51,18 +51,19 @@ pub(super) fn run(
     let count = (last - first + 1) as usize;
     // Months between two pictures may be many if one date is wrong, but cost nothing.
     let folder = OwnFolder::new(&settings.frames);
-    let pictures = input.having(tiles, draw::tile(settings));
-    let mut key = super::key(&RenderSettings { seams: false, ..settings.clone() }, input.digest, pictures, known)?;
-    key.stage = "frames".to_owned();
-    key.params["months"] = serde_json::to_value(&months)?;
+    let key = key(settings, input, known, input.having(tiles, draw::tile(settings)))?;
     let digest = key.digest().to_string();
-    let suffix = match format(settings)? {
+    let format = match format(settings)? {
+        Format::Dzi => Format::Jpeg,
+        other => other,
+    };
+    let suffix = match format {
         Format::Png => "png",
         Format::Webp => "webp",
         Format::Jpeg | Format::Dzi => "jpg",
     };
-    let names = |folder: &OwnFolder| folder.names("").into_iter().filter(|name| is_frame(name)).collect::<Vec<_>>();
-    if folder.key().as_ref() == Some(&digest) && names(&folder).len() == count {
+    let name = |number: usize| format!("{:04}.{suffix}", number + 1);
+    if folder.stands(&digest) {
         ctx.note(format!("frames   {} fresh", settings.frames.display()));
         return Ok(());
     }
@@ -71,7 +72,10 @@ pub(super) fn run(
         bail!("the tiles of the frames take {} MB of memory; make cells smaller (--cell)", bytes >> 20);
     }
     folder.claim()?;
-    names(&folder).iter().try_for_each(|name| folder.remove(name))?;
+    // Those of the last time, by its table: any other file there is the user's.
+    let listed = std::fs::read_to_string(folder.root().join(TABLE)).unwrap_or_default();
+    let listed = listed.lines().skip(1).filter_map(|line| line.split(',').next()).filter(|name| is_frame(name));
+    listed.map(str::to_owned).chain((0..count).map(name)).try_for_each(|name| folder.remove(&name))?;
     let drawing = Drawing::new(ctx, settings, input, tiles, size(settings, input.rows.len(), input.grid())?, None);
     drawing.prepare()?;
     let all: Vec<Option<RgbImage>> = (0..input.rows.len()).map(|i| drawing.tile(i)).collect::<Result<_>>()?;
@@ -82,45 +86,66 @@ pub(super) fn run(
         ctx.go_on()?;
         let there = |i: usize| months[i].is_none_or(|month| month <= now);
         let shown = (0..months.len()).filter(|&i| there(i)).count();
-        let name = format!("{:04}.{suffix}", number + 1);
+        let name = name(number);
         match &before {
             // Nothing came in this month: the same frame once more.
             Some((as_many, same)) if *as_many == shown => folder.link(&name, &folder.root().join(same))?,
-            _ => folder.put(&name, &frame(&drawing, settings, &all, there, &key)?)?,
+            _ => folder.put(&name, &frame(&drawing, (format, settings.quality), &all, there, &key)?)?,
         }
         table.push_str(&format!("{name},{:04}-{:02},{shown}\n", now.div_euclid(12), now.rem_euclid(12) + 1));
         before = Some((shown, name));
         bar.advance(1);
     }
-    folder.put("frames.csv", table.as_bytes())?;
+    folder.put(TABLE, table.as_bytes())?;
     folder.seal(&digest)?;
     ctx.note(format!("frames   {} written, {count} months", settings.frames.display()));
     Ok(())
 }
 
+/// The month of each picture.
+fn months(input: &Input, known: &Known<'_>) -> Vec<Option<Month>> {
+    let by_image = known.by_image();
+    let taken = |image: &str| by_image.get(image).and_then(|row| month(row.taken_at?));
+    input.rows.iter().map(|row| taken(&row.image)).collect()
+}
+
+/// What determines the frames; `pictures` are those that can be had.
+///
+/// # Errors
+/// As [`super::key`].
+pub(super) fn key<'a>(
+    settings: &RenderSettings,
+    input: &Input,
+    known: &Known<'_>,
+    pictures: impl Iterator<Item = &'a str>,
+) -> Result<Key> {
+    let mut key = super::key(&RenderSettings { seams: false, ..settings.clone() }, input.digest, pictures, known)?;
+    key.stage = "frames".to_owned();
+    key.params[MONTHS] = serde_json::to_value(months(input, known))?;
+    Ok(key)
+}
+
 fn is_frame(name: &str) -> bool {
-    let number = name.split_once('.').map_or(name, |(number, _)| number);
-    number.len() >= 4 && number.bytes().all(|b| b.is_ascii_digit())
+    let Some((number, suffix)) = name.split_once('.') else { return false };
+    number.len() >= 4 && number.bytes().all(|b| b.is_ascii_digit()) && ["jpg", "png", "webp"].contains(&suffix)
 }
 
 /// One frame: only what is `there` yet.
 fn frame(
     drawing: &Drawing<'_>,
-    settings: &RenderSettings,
+    (format, quality): (Format, u8),
     all: &[Option<RgbImage>],
     there: impl Fn(usize) -> bool,
     key: &Key,
 ) -> Result<Vec<u8>> {
     let mut canvas = drawing.canvas(|i| Ok(all[i].clone().filter(|_| there(i))));
-    let format = match format(settings)? {
-        Format::Dzi => Format::Jpeg,
-        other => other,
-    };
     let mut bytes = Vec::new();
+    let mut made_by = key.clone();
     // The months of all pictures are no concern of a single frame.
-    let made_by = Key { params: serde_json::Value::Null, inputs: BTreeMap::new(), ..key.clone() };
-    encode(&mut *canvas, format, settings.quality, &remark::provenance(&[&made_by]), &mut bytes)
-        .with_context(|| format!("a frame of {}", canonical_json(&settings.frames)))?;
+    if let Some(params) = made_by.params.as_object_mut() {
+        params.remove(MONTHS);
+    }
+    encode(&mut *canvas, format, quality, &remark::provenance(&[&made_by]), &mut bytes)?;
     Ok(bytes)
 }
 
@@ -136,6 +161,6 @@ mod tests {
         };
         assert_eq!(at("2024-01-01T00:00:00Z") - at("2023-12-31T23:59:59Z"), 1);
         assert_eq!(at("2024-01-31T00:00:00Z"), at("2024-01-01T12:00:00Z"));
-        assert!(is_frame("0001.jpg") && is_frame("12345.png") && !is_frame("frames.csv") && !is_frame("1.jpg"));
+        assert!(is_frame("0001.jpg") && is_frame("12345.png") && !is_frame("2024.mp4") && !is_frame("1.jpg"));
     }
 }

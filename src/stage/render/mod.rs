@@ -27,7 +27,7 @@ use crate::render::encode::{Format, encode};
 use crate::render::seams::Seams;
 use crate::render::tiles::{self, Tiles};
 use crate::render::{dzi, remark};
-use crate::store::{Digest, Key};
+use crate::store::{Digest, Key, OwnFolder};
 use draw::Drawing;
 use output::is_there;
 
@@ -218,10 +218,18 @@ pub fn lacks(
     if let Some(lost) = likeness.and_then(|it| it.keys().into_iter().find(|key| ctx.look_up(key).is_none())) {
         return Ok(Some(format!("the table {} is missing", lost.stage)));
     }
-    if settings.page {
-        let pictures = input.rows.iter().map(|row| row.image.as_str());
-        let folder = explorer::place(settings);
-        if !explorer::stands(&folder, &explorer::key(settings, input, known, pictures)?) {
+    if let Some(table) = cells::missing(settings, input) {
+        return Ok(Some(format!("{} is missing", table.display())));
+    }
+    let pictures = || input.rows.iter().map(|row| row.image.as_str());
+    let frames = (!settings.frames.as_os_str().is_empty())
+        .then(|| anyhow::Ok((OwnFolder::new(&settings.frames), frames::key(settings, input, known, pictures())?)));
+    let page = settings
+        .page
+        .then(|| anyhow::Ok((explorer::place(settings), explorer::key(settings, input, known, pictures())?)));
+    for folder in [frames, page].into_iter().flatten() {
+        let (folder, key) = folder?;
+        if !folder.stands(&key.digest().to_string()) {
             let what = if folder.is_ours() { "is not up to date" } else { "is missing" };
             return Ok(Some(format!("{} {what}", folder.root().display())));
         }

@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use super::explorer;
+use super::sheets::SHEET;
 use crate::config::{RenderSettings, Style};
 use crate::error::Halt;
 use crate::render::dzi;
 use crate::render::encode::Format;
 use crate::render::mosaic::length;
 use crate::render::scatter::BAND;
+use crate::render::tiles::PAGE_TILE;
 use crate::store::{Digest, OwnFolder, replace_file};
 
 /// A band of a picture may take this much memory.
 const MAX_BAND_BYTES: u64 = 1 << 30;
+/// The page's wall has at most so many cells, with and without a picture.
+const MAX_PAGE_CELLS: u64 = 1 << 22;
 
 /// The format that the output's suffix asks for.
 ///
@@ -83,6 +87,14 @@ pub fn size(settings: &RenderSettings, count: usize, grid: (u32, u32)) -> Result
             "a picture {width} pixels wide takes {} MB for {rows} rows of it; make cells or canvas smaller",
             band >> 20
         );
+    }
+    // A sheet's height of the whole wall is held while it is cut into sheets.
+    let strip = u64::from(grid.0) * u64::from(PAGE_TILE) * u64::from(SHEET) * 3;
+    if settings.page && (strip > MAX_BAND_BYTES || u64::from(grid.0) * u64::from(grid.1) > MAX_PAGE_CELLS) {
+        bail!(Halt::Usage(format!(
+            "a grid of {}x{} cells is too large for the page; leave it out with --page=false",
+            grid.0, grid.1
+        )));
     }
     Ok((width as u32, height as u32))
 }

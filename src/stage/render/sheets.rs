@@ -144,10 +144,10 @@ impl Sheets<'_> {
     /// # Errors
     /// When the folder cannot be written.
     pub(super) fn write_large(&self) -> Result<Option<Large>> {
-        if self.settings.large == 0 {
+        let kept = Kept::Large { side: self.settings.large };
+        if self.settings.large == 0 || self.with(kept).is_empty() {
             return Ok(None);
         }
-        let kept = Kept::Large { side: self.settings.large };
         let path = format!("large-{}", self.settings.large);
         let there: HashSet<String> = self.folder.names(&path).into_iter().collect();
         self.with(kept).par_iter().try_for_each(|image| {
@@ -172,7 +172,11 @@ impl Sheets<'_> {
     /// # Errors
     /// Whatever the disk says.
     pub(super) fn sweep(&self, sheets: &str, large: Option<&Large>) -> Result<()> {
-        let ours = |name: &String| name.starts_with("sheets-") || name.starts_with("large-");
+        let ours = |name: &String| {
+            let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+            name.strip_prefix("large-").is_some_and(digits)
+                || name.strip_prefix("sheets-").is_some_and(|rest| rest.len() == NAME_DIGITS)
+        };
         let current = |name: &String| name == sheets || large.is_some_and(|large| *name == large.path);
         for old in self.folder.names("").iter().filter(|name| ours(name) && !current(name)) {
             self.folder.remove(old)?;
