@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::lineage::{PREVIOUS, parent};
+use super::lineage::{self, PREVIOUS};
 use super::{Context, Facts, Made, components};
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
 use crate::artifact::{Artifact, read_table, vectors};
@@ -41,7 +41,7 @@ impl Input {
     /// When it is no projection.
     pub fn projection(artifact: &Artifact) -> Result<Self> {
         let rows = ProjectRow::from_batch(&artifact.batch)?;
-        Ok(Self { rows, pinned: Vec::new(), digest: artifact.header.content, parent: parent(artifact) })
+        Ok(Self { rows, pinned: Vec::new(), digest: artifact.header.content, parent: lineage::parent(artifact) })
     }
 
     /// A user's table: an identifier, `x` and `y`; where it also has `row` and `col`, and they
@@ -107,7 +107,7 @@ pub struct Plan {
 }
 
 /// Chooses what the assignment goes on from: where the projection was grown from an earlier one,
-/// that one's last assignment. The digest of the vectors of `index` enters the key
+/// that one's last assignment; if it has none, that of the one before it. The digest of the vectors of `index` enters the key
 /// where they are looked at.
 pub fn plan(ctx: &Context, settings: &AssignSettings, input: &Input, index: Option<&Artifact>) -> Plan {
     let mut inputs = BTreeMap::from([(PROJECT.to_owned(), input.digest)]);
@@ -116,14 +116,23 @@ pub fn plan(ctx: &Context, settings: &AssignSettings, input: &Input, index: Opti
     }
     let params = serde_json::to_value(settings).expect("settings are plain data");
     let mut key = Key { stage: AssignRow::STAGE.into(), version: AssignRow::FORMAT, params, inputs };
-    let Some(earlier) = input.parent.filter(|_| settings.stay > 0.0) else { return Plan { key, parent: None } };
+    if input.parent.is_none() || settings.stay == 0.0 {
+        return Plan { key, parent: None };
+    }
     if let Some(made) = ctx.current(&key) {
         return Plan { key: made.artifact.header.key, parent: None };
     }
-    let parent = ctx.earlier(AssignRow::STAGE).map(|made| made.artifact).find(|artifact| {
-        let found = &artifact.header.key;
-        found.version == key.version && found.inputs.get(PROJECT) == Some(&earlier)
-    });
+    let of = |projection: Digest| {
+        ctx.earlier(AssignRow::STAGE).map(|made| made.artifact).find(|artifact| {
+            let found = &artifact.header.key;
+            found.version == key.version && found.inputs.get(PROJECT) == Some(&projection)
+        })
+    };
+    let before = |projection: &Digest| {
+        let mut projections = ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact);
+        projections.find(|artifact| artifact.header.content == *projection).as_ref().and_then(lineage::parent)
+    };
+    let parent = std::iter::successors(input.parent, before).find_map(of);
     if let Some(parent) = &parent {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
@@ -143,6 +152,11 @@ impl Before {
         let rows = AssignRow::from_batch(&parent.batch)?;
         let cells = rows.into_iter().map(|row| (row.image, (row.row, row.col))).collect();
         Ok(Self { grid: Grid::new(width, height), cells })
+    }
+
+    /// How many of these pictures had a cell.
+    fn known(&self, rows: &[ProjectRow]) -> usize {
+        rows.iter().filter(|row| self.cells.contains_key(&row.image)).count()
     }
 
     /// The cell of each picture in a grid that may have other rows; none where it had none.
@@ -171,6 +185,7 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
         let grid = before.as_ref().map_or_else(|| grid(settings, count), |b| grown_grid(settings, count, b.grid));
         let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
         let pinned = pins(input, grid)?;
+        let known = before.as_ref().map_or(0, |before| before.known(&input.rows));
         let old = before.map(|before| before.on(grid, &input.rows));
         // A picture that would rather take the place of another one moves all those on its way to the free
         // cells by one; so what holds them has to grow with the length of that way.
@@ -204,9 +219,8 @@ pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Optio
             ("steps".to_owned(), found.iterations.to_string()),
             ("grid".to_owned(), grid.to_string()),
         ]);
-        if let Some(old) = old.filter(|old| old.iter().any(Option::is_some)) {
-            let had = old.iter().flatten().count();
-            facts.insert("kept".to_owned(), (kept.len() as f64 / had as f64).to_string());
+        if known > 0 {
+            facts.insert("kept".to_owned(), (kept.len() as f64 / known as f64).to_string());
         }
         Ok((AssignRow::to_batch(&rows), facts))
     })

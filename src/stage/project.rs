@@ -41,9 +41,9 @@ pub struct Plan {
     parent: Option<Artifact>,
 }
 
-/// Chooses what the projection goes on from. With `project.init = previous` that is the last
-/// projection of the same model with the same settings that has at least half of its pictures in
-/// common with this one, unless `relayout` asks for a fresh start.
+/// Chooses what the projection goes on from. With `project.init = previous` that is, of the
+/// projections of the same model with the same settings, the one that has most pictures in common
+/// with this one, at least half, and of these the last; unless `relayout` asks for a fresh start.
 ///
 /// # Errors
 /// When the index cannot be read.
@@ -59,18 +59,25 @@ pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayou
     let (names, _) = shards::names_and_length(index)?;
     let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let folder = shards::folder(&index.header.key.params);
-    let parent = ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).find(|earlier| {
-        let header = &earlier.header;
-        let alike = header.key.params == key.params && header.key.version == key.version;
-        // A projection of these very vectors was made by another run since the search for a current one.
-        let meanwhile = header.key.inputs.get(EMBED) == Some(&vectors);
+    let alike = |artifact: &Artifact| {
+        let header = &artifact.header;
+        header.key.params == key.params
+            && header.key.version == key.version
+            && header.facts.get(VECTORS) == Some(&folder)
+            // A projection of these very vectors was made by another run since the search for a current one.
+            && header.key.inputs.get(EMBED) != Some(&vectors)
+    };
+    // In the cache of two collections, or after a look at a part of one, the last is not always the nearest.
+    let mut parent = None;
+    let mut most = 0.5;
+    for earlier in ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).filter(alike) {
         let rows = ProjectRow::from_batch(&earlier.batch).unwrap_or_default();
         let shared = rows.iter().filter(|row| names.contains(row.image.as_str())).count();
-        alike
-            && !meanwhile
-            && header.facts.get(VECTORS) == Some(&folder)
-            && 2 * shared >= rows.len().max(names.len()).max(1)
-    });
+        let share = shared as f64 / rows.len().max(names.len()).max(1) as f64;
+        if share > most || (parent.is_none() && share >= most) {
+            (parent, most) = (Some(earlier), share);
+        }
+    }
     if let Some(parent) = &parent {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }

@@ -1,6 +1,7 @@
 use super::super::definition;
 use super::super::matrix::Matrix;
 use super::super::options::{LearningRate, Start};
+use super::super::repulsion::GRID;
 use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
 
@@ -139,8 +140,7 @@ fn anchors_hold() {
 
 #[test]
 fn the_same_bytes_with_any_number_of_threads() {
-    for n in [700, 1700] {
-        // All pairs, and the grid.
+    for n in [700, GRID + 100] {
         let points = blobs(n, 10, 5, 1);
         for init in [Init::Pca, Init::Random] {
             let options = Options { iterations: 60, exaggeration_iterations: 20, init, ..Options::default() };
@@ -177,7 +177,7 @@ fn handwritten_digits_keep_their_classes_apart() {
 
 #[test]
 fn far_places_are_brought_near_enough() {
-    for n in [30, 1600] {
+    for n in [30, GRID + 100] {
         let mut xy = vec![[0.0, 1.0]; n];
         xy[3] = [f32::MAX, f32::MIN];
         let init = Init::Given(Start { xy, anchors: vec![], pull: 0.0 });

@@ -215,11 +215,13 @@ fn extend_basis(basis: &mut Vec<f32>, image: &[f32], d: usize) -> usize {
     let before = basis.len();
     for w in 0..width {
         let mut vector: Vec<f32> = (0..d).map(|r| image[r * width + w]).collect();
-        let length = dot(&vector, &vector).sqrt();
-        // The entries may be very large or small: their squares have to stay finite.
-        if length == 0.0 || basis.len() >= d * d {
+        // The entries may be very large or small: their squares have to stay numbers.
+        let largest = vector.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        if largest == 0.0 || basis.len() >= d * d {
             continue;
         }
+        vector.iter_mut().for_each(|x| *x /= largest);
+        let length = dot(&vector, &vector).sqrt();
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
         let mut left = 1.0;
         for _ in 0..2 {

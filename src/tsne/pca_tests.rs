@@ -72,6 +72,21 @@ fn scores_are_the_centred_rows_on_orthonormal_axes() {
 }
 
 #[test]
+fn many_columns_of_any_scale_have_the_same_components() {
+    let table = graded(60, 500, 8);
+    let explained = |scale: f32| {
+        let values = table.values().iter().map(|x| x * scale).collect();
+        pca(&Matrix::new(60, 500, values).unwrap(), 5, 0).unwrap().explained
+    };
+    let expected = explained(1.0);
+    for scale in [1e-14, 1e-6, 1e8, 1e12] {
+        for (found, expected) in explained(scale).iter().zip(&expected) {
+            assert!((found / expected - 1.0).abs() < 1e-3, "{scale}: {found} instead of {expected}");
+        }
+    }
+}
+
+#[test]
 fn degenerate_tables_are_defined() {
     for (n, d) in [(0, 5), (0, 900), (1, 5), (1, 900), (3, 900), (4, 2), (5, 0), (20, 900)] {
         let same = Matrix::new(n, d, vec![3.5; n * d]).unwrap();

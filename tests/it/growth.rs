@@ -121,3 +121,38 @@ fn pictures_that_go_leave_the_others_where_they_are() {
     assert_eq!(now.len(), 38);
     assert!(kept(&before, &now) >= 0.7, "{}", kept(&before, &now));
 }
+
+#[test]
+fn another_look_between_two_runs_does_not_lose_the_wall() {
+    let story = Story::with_photos(60);
+    story.ok(RUN);
+    let before = cells(&story);
+    // A part of the collection, then the whole with three more: it goes on from the whole one.
+    story.ok("run photos --model scattering -o part.png --exclude 00*.png --exclude 01*.png");
+    add(&story, 60, 63);
+    story.ok(RUN);
+    let grown = kept(&before, &cells(&story));
+    assert!(grown >= 0.9, "{grown}");
+    // A projection that nobody assigned lies between.
+    let before = cells(&story);
+    add(&story, 63, 66);
+    story.ok("project photos --model scattering");
+    add(&story, 66, 69);
+    story.ok(RUN);
+    let grown = kept(&before, &cells(&story));
+    assert!(grown >= 0.9, "{grown}");
+}
+
+#[test]
+fn the_summary_counts_every_picture_that_was_on_the_wall() {
+    let story = Story::with_photos(90);
+    story.ok(RUN);
+    let before = cells(&story);
+    for i in 0..25 {
+        std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
+    }
+    story.ok(RUN);
+    let now = cells(&story);
+    let there: BTreeMap<_, _> = before.into_iter().filter(|(image, _)| now.contains_key(image)).collect();
+    assert_eq!(story.artifact("assign").header.number("kept"), Some(kept(&there, &now)));
+}

@@ -22,7 +22,7 @@ pub(super) fn in_order(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
 }
 
 /// From about this many points on the grid is faster than all pairs (3,000 with AVX2, 1,200 without).
-const GRID: usize = 2500;
+pub(super) const GRID: usize = 2500;
 
 /// A way to compute the repulsion, with its working memory.
 pub(super) struct Repulsion(Way);
