@@ -20,6 +20,11 @@ pub(super) struct Direct {
 }
 
 impl Direct {
+    /// Input channels.
+    pub(super) fn inputs(&self) -> usize {
+        self.from
+    }
+
     /// `weight` is (to, from, 3, 3), `bias` is (to).
     pub(super) fn new(level: Level, weight: &[f32], bias: &[f32]) -> Self {
         let to = bias.len();
@@ -111,7 +116,7 @@ impl Task for Row<'_> {
                 for row in 0..strip.height {
                     let sum = &sums[strip.sum(to, S::PANEL, row, block)];
                     for part in 0..S::PARTS {
-                        simd.store(simd.max(simd.load(sum, part), zero), &mut output[strip.first + row], part);
+                        simd.store(simd.max(zero, simd.load(sum, part)), &mut output[strip.first + row], part);
                     }
                 }
             }

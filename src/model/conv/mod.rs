@@ -45,8 +45,8 @@ pub struct Trunk {
     /// Layers that all pictures go through together, once past their weights.
     wide: Vec<Winograd>,
     channels: usize,
-    /// Held while a batch goes through, with the memory it goes through.
-    memory: Mutex<Memory>,
+    /// Memory that no batch goes through at the moment.
+    free: Mutex<Vec<Memory>>,
 }
 
 /// What a batch needs beside the weights; it grows to the largest batch and is used again.
@@ -67,7 +67,7 @@ impl Trunk {
         let mut narrow: Vec<Winograd> = others.iter().map(winograd).collect();
         let wide = narrow.split_off(narrow.iter().take_while(|layer| layer.narrow).count());
         let channels = convolutions.last().map_or(0, |last| last.bias.len());
-        Self { first: Direct::new(level, first.weight, first.bias), narrow, wide, channels, memory: Mutex::default() }
+        Self { first: Direct::new(level, first.weight, first.bias), narrow, wide, channels, free: Mutex::default() }
     }
 
     /// (images, channels, height, width) of what comes out for pictures of this size.
@@ -77,13 +77,16 @@ impl Trunk {
         [images, self.channels, maps.height, maps.width]
     }
 
-    /// What comes out for `planes`, (images, inputs, height, width).
+    /// What comes out for `planes`, (images, inputs, height, width), none of them 0.
     pub fn forward(&self, planes: &[f32], [images, height, width]: [usize; 3]) -> Vec<f32> {
+        assert!(images > 0 && planes.len() == images * self.first.inputs() * height * width, "the shape of the planes");
+        // No lock is held meanwhile: a thread that waits for others may take up another caller's batch.
+        let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = free().pop().unwrap_or_default();
         // In one job of the pool: entering it for every layer costs more than the smallest layers.
-        rayon::scope(|_| {
-            let memory = &mut *self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            self.through(planes, [images, height, width], memory)
-        })
+        let out = rayon::scope(|_| self.through(planes, [images, height, width], &mut memory));
+        free().push(memory);
+        out
     }
 
     fn through(&self, planes: &[f32], [images, height, width]: [usize; 3], memory: &mut Memory) -> Vec<f32> {

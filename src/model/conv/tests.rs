@@ -6,7 +6,8 @@ use super::maps::{Maps, Order, blocks};
 use super::product::{Factors, multiply, strips};
 use super::scratch::Scratch;
 use super::simd::{BLOCK, Block, Level, Simd, Task};
-use super::winograd::Winograd;
+use super::transform::POINTS;
+use super::winograd::{Parts, Winograd};
 use super::{Convolution, Trunk, unblocked};
 
 /// Numbers in -1/2..1/2 without a pattern.
@@ -94,10 +95,11 @@ fn by_winograd(
     bias: &[f32],
     pool: bool,
     narrow: bool,
+    parts: Parts,
 ) -> Vec<f32> {
     let Shape { images, from, to, height, width } = shape;
     let mut layer = Winograd::new(level, weight, bias, pool);
-    layer.narrow = narrow;
+    (layer.narrow, layer.parts) = (narrow, parts);
     let order = if narrow { Order::Planes } else { Order::Rows };
     let maps = Maps { images, blocks: blocks(from), height, width, order };
     let out = layer.output(&maps);
@@ -113,7 +115,9 @@ fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 fn assert_near(found: &[f32], expected: &[f64], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().copied().fold(1.0, f64::max);
-    let error = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+    let errors = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs());
+    // A number that was not written is NaN, and no maximum of f64.
+    let error = errors.fold(0.0, |worst: f64, error| if error <= worst { worst } else { error });
     assert!(error < 2e-5 * largest, "{what}: off by {error} where the largest is {largest}");
 }
 
@@ -127,7 +131,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn a_layer_is_a_convolution(shape in shapes(), pool: bool, narrow: bool, seed in 0..1_u64 << 60) {
+    fn a_layer_is_a_convolution(
+        shape in shapes(), pool: bool, narrow: bool, small: bool, tiles in 1..4_usize, seed in 0..1_u64 << 60,
+    ) {
+        // Small parts, so that rows, groups and pictures are divided here as those of large layers are.
+        let bytes = tiles * POINTS * blocks(shape.from) * size_of::<Block>();
+        let small_parts = Parts { group_bytes: bytes, group_tiles: tiles, held_bytes: bytes };
+        let parts = if small { small_parts } else { Parts::default() };
         let planes = noise(shape.images * shape.from * shape.height * shape.width, seed);
         let (weight, bias) = (noise(shape.to * shape.from * 9, seed + 1), noise(shape.to, seed + 2));
         let mut expected = convolution(shape, &planes, &weight, &bias);
@@ -136,7 +146,7 @@ proptest! {
             expected = pooled(&expected, shape.height, shape.width);
         }
         for level in Level::all() {
-            let found = by_winograd(level, shape, &planes, &weight, &bias, pool, narrow);
+            let found = by_winograd(level, shape, &planes, &weight, &bias, pool, narrow, parts);
             assert_near(&found, &expected, level.name());
         }
     }
@@ -196,6 +206,33 @@ fn bytes_depend_neither_on_threads_nor_on_the_batch() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn two_callers_at_once_get_what_each_would_alone() {
+    let (first, second) = (noise(8 * 3 * 9, 1), noise(8 * 8 * 9, 2));
+    let layer = |weight| Convolution { weight, bias: &[0.1; 8], pool: false };
+    let trunk = Trunk::new(Level::all()[0], &[layer(&first[..]), layer(&second)]);
+    let planes = noise(2 * 3 * 40 * 40, 3);
+    let alone = trunk.forward(&planes, [2, 40, 40]);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| (0..100).for_each(|_| assert!(trunk.forward(&planes, [2, 40, 40]) == alone)));
+        }
+    });
+}
+
+#[test]
+fn what_is_no_number_stays_none() {
+    let weight = vec![1.0; 8 * 3 * 9];
+    let deep = vec![1.0; 8 * 8 * 9];
+    for level in Level::all() {
+        let layer = |weight| Convolution { weight, bias: &[0.0; 8], pool: false };
+        let trunk = Trunk::new(level, &[layer(&weight[..]), layer(&deep)]);
+        let mut planes = noise(3 * 6 * 6, 1);
+        planes[40] = f32::NAN;
+        assert!(trunk.forward(&planes, [1, 6, 6]).iter().any(|number| number.is_nan()), "{}", level.name());
     }
 }
 

@@ -232,7 +232,7 @@ impl Finish<'_> {
                                 output_row(simd, &half, y)
                             };
                             for number in &mut numbers {
-                                *number = simd.max(simd.add(*number, bias), zero);
+                                *number = simd.max(zero, simd.add(*number, bias));
                             }
                             let to = out.at(image, top + y, first + block, left) - start;
                             for (to, &number) in output[to..to + columns].iter_mut().zip(&numbers) {

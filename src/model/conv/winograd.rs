@@ -25,15 +25,26 @@ use super::transform::{self, OUT, POINTS};
 
 /// Transformed weights of at most so many bytes stay in the cache that the cores share.
 const NARROW_BYTES: usize = 3 << 20;
-/// Then a group has as many tiles as have so many bytes of transformed inputs: half of a core's own
-/// cache.
-const GROUP_BYTES: usize = 256 << 10;
-/// Otherwise at most so many: more tiles, fewer readings of the weights.
-const GROUP_TILES: usize = 100;
 /// Panels of output channels that are multiplied before they are transformed.
 const PANELS: usize = 2;
-/// Bytes of transformed inputs that are held at a time: most of a shared cache.
-const HELD_BYTES: usize = 10 << 20;
+
+/// How large the parts are into which the work is divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    /// With few weights, a group has as many tiles as have so many bytes of transformed inputs.
+    pub(super) group_bytes: usize,
+    /// With many, at most so many tiles.
+    pub(super) group_tiles: usize,
+    /// Bytes of transformed inputs that are held at a time.
+    pub(super) held_bytes: usize,
+}
+
+impl Default for Parts {
+    /// Half of a core's own cache; more tiles, fewer readings of the weights; most of a shared cache.
+    fn default() -> Self {
+        Self { group_bytes: 256 << 10, group_tiles: 100, held_bytes: 10 << 20 }
+    }
+}
 
 /// A layer with its weights in the layout that the products read.
 #[derive(Debug)]
@@ -48,6 +59,7 @@ pub(super) struct Winograd {
     pub(super) pool: bool,
     /// Whether the weights are few.
     pub(super) narrow: bool,
+    pub(super) parts: Parts,
 }
 
 impl Winograd {
@@ -83,7 +95,7 @@ impl Winograd {
             block.0[..numbers.len()].copy_from_slice(numbers);
         }
         let narrow = size_of_val(&weights[..]) <= NARROW_BYTES;
-        Self { level, weights, bias: biases, from: inputs, to: blocks(to), pool, narrow }
+        Self { level, weights, bias: biases, from: inputs, to: blocks(to), pool, narrow, parts: Parts::default() }
     }
 
     /// What comes out for what goes in.
@@ -107,7 +119,7 @@ impl Winograd {
     fn by_rows(&self, maps: &Maps, input: &[Block], output: &mut [Block], scratch: &Scratch) {
         let (out, tiles) = (self.output(maps), Tiles::of(maps));
         let rows = if self.pool { OUT / 2 } else { OUT };
-        let most = (GROUP_BYTES / (size_of::<Block>() * self.held(1))).max(1);
+        let most = (self.parts.group_bytes / (size_of::<Block>() * self.held(1))).max(1);
         for (image, output) in output.chunks_mut(out.len() / out.images).enumerate() {
             output.par_chunks_mut(rows * out.row()).enumerate().for_each(|(row, output)| {
                 let first = (image * tiles.down + row) * tiles.across;
@@ -129,14 +141,14 @@ impl Winograd {
     fn by_panels(&self, maps: &Maps, input: &[Block], output: &mut [Block], scratch: &Scratch) {
         let (out, tiles) = (self.output(maps), Tiles::of(maps));
         let per_image = tiles.down * tiles.across;
-        let pass = (HELD_BYTES / (size_of::<Block>() * self.held(per_image))).max(1);
+        let pass = (self.parts.held_bytes / (size_of::<Block>() * self.held(per_image))).max(1);
         // A panel is the least that a thread can take.
         let panels = self.panels().div_ceil(rayon::current_num_threads()).min(PANELS);
         let plane = out.len() / out.blocks;
         for images in evenly(0..maps.images, pass) {
             let tiles = images.start * per_image..images.end * per_image;
             let groups: Vec<Group<'_>> =
-                evenly(tiles, GROUP_TILES).map(|tiles| Group { layer: self, maps, tiles }).collect();
+                evenly(tiles, self.parts.group_tiles).map(|tiles| Group { layer: self, maps, tiles }).collect();
             // The first group is as large as any.
             let (held, summed) = (self.held(groups[0].tiles.len()), self.summed(groups[0].tiles.len()));
             scratch.with([groups.len() * held], |[all_held]| {
