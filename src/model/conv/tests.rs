@@ -91,14 +91,12 @@ fn by_winograd(
     level: Level,
     shape: Shape,
     planes: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    pool: bool,
+    layer: Convolution<'_>,
     narrow: bool,
     parts: Parts,
 ) -> Vec<f32> {
     let Shape { images, from, to, height, width } = shape;
-    let mut layer = Winograd::new(level, weight, bias, pool);
+    let mut layer = Winograd::new(level, layer.weight, layer.bias, layer.pool);
     (layer.narrow, layer.parts) = (narrow, parts);
     let order = if narrow { Order::Planes } else { Order::Rows };
     let maps = Maps { images, blocks: blocks(from), height, width, order };
@@ -146,7 +144,8 @@ proptest! {
             expected = pooled(&expected, shape.height, shape.width);
         }
         for level in Level::all() {
-            let found = by_winograd(level, shape, &planes, &weight, &bias, pool, narrow, parts);
+            let layer = Convolution { weight: &weight, bias: &bias, pool };
+            let found = by_winograd(level, shape, &planes, layer, narrow, parts);
             assert_near(&found, &expected, level.name());
         }
     }
