@@ -13,6 +13,13 @@ sample g5 '\x02[{"timestamp":9,"media":[],"label_values":[{"label":"Caption","va
 sample instaloader '\x03{"node":{"taken_at_timestamp":5,"edge_media_to_caption":{"edges":[{"node":{"text":"hi"}}]}},"instaloader":{"node_type":"StoryItem"}}'
 sample json '\x04[{"path":"a/1.jpg","caption":"x","taken_at":1551398400,"kind":"story","post":"p","carousel_index":1}]'
 sample csv '\x05path;caption;taken_at\na.jpg;"x; ""y""";2024-12-31T18:00:00+01:00\n'
+# A picture of 3 x 2 pixels in each format.
+picture() { base64 -d <<< "$2" > "corpus/decode/seed-$1"; }
+picture png iVBORw0KGgoAAAANSUhEUgAAAAMAAAACAQMAAACnuvRZAAAABlBMVEX/AAAAAP9sof2OAAAADElEQVQIW2NgYHgAAADkAOEHFmAjAAAAAElFTkSuQmCC
+picture gif R0lGODlhAwACAPAAAP8AAAAA/yH5BAAAAAAALAAAAAADAAIAAAIDhIMFADs=
+picture webp UklGRjoAAABXRUJQVlA4IC4AAADwAQCdASoDAAIAAsBMJaACdLoAAwkG+4AA/vWjIsNov4oLhFi3v4czrtKjAAAA
+picture bmp Qk2iAAAAAAAAAIoAAAB8AAAAAwAAAAIAAAABABgAAAAAABgAAAAAAAAAAAAAAAAAAAAAAAAAAAD/AAD/AAD/AAAAAAAA/0JHUnMAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAAAAAAAAAAA/wAA/wAA/wAAAAAAAAD/AAD/AAD/AAAA
+picture jpg /9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABsSFBcUERsXFhceHBsgKEIrKCUlKFE6PTBCYFVlZF9VXVtqeJmBanGQc1tdhbWGkJ6jq62rZ4C8ybqmx5moq6T/2wBDARweHigjKE4rK06kbl1upKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKSkpKT/wAARCAACAAMDAREAAhEBAxEB/8QAFAABAAAAAAAAAAAAAAAAAAAABf/EABgQAAIDAAAAAAAAAAAAAAAAAAACElKR/8QAFQEBAQAAAAAAAAAAAAAAAAAAAQX/xAAaEQABBQEAAAAAAAAAAAAAAAABAAMTUpEU/9oADAMBAAIRAxEAPwAOb2bS9zs0GBE7tjq//9k=
 export RUSTC_WRAPPER="$PWD/instrument.sh"
 cargo build --release
 exec "${CARGO_TARGET_DIR:-target}/release/$target" -max_total_time="${2:-600}" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
