@@ -140,16 +140,19 @@ impl Store {
     /// Reads a published file whole and checks it against its name.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] when it does not match (it is then moved to `corrupt/`),
+    /// [`ReadError::Damaged`] when it does not match or is no file (it is then moved to `corrupt/`),
     /// [`ReadError::Io`] when it cannot be read.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         let Some(promised) = path.file_name().and_then(digest_in_name) else {
             let message = format!("{} is no file of the store", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
         };
-        let bytes = fs::read(path)?;
-        if Digest::of(&bytes).short(DIGEST_DIGITS) == promised {
-            return Ok(bytes);
+        // A pipe would be waited for, a device never ends.
+        if fs::metadata(path)?.is_file() {
+            let bytes = fs::read(path)?;
+            if Digest::of(&bytes).short(DIGEST_DIGITS) == promised {
+                return Ok(bytes);
+            }
         }
         Err(ReadError::Damaged { path: path.to_owned(), aside: self.put_aside(path) })
     }

@@ -58,7 +58,8 @@ impl Store {
             let temporary = is_temporary(entry.file_name());
             let published = !in_corrupt && digest_in_name(entry.file_name()).is_some();
             let Ok(meta) = entry.metadata() else { continue };
-            if meta.is_file() && (published || temporary || in_corrupt) {
+            // Under a published name whatever is not a file is damage.
+            if published || (meta.is_file() && (temporary || in_corrupt)) {
                 let modified = meta.modified()?;
                 files.push(StoredFile { path: entry.into_path(), bytes: meta.len(), modified, published, temporary });
             }

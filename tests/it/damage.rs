@@ -167,6 +167,31 @@ fn links_that_lead_astray() {
     }
 }
 
+/// Neither is waited for, followed for ever or in the way: what is no file is damage like any other.
+#[test]
+fn what_is_no_file_under_a_files_name() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    let before = files(&story);
+    for path in before.keys().filter(|path| path.extension().is_some_and(|suffix| suffix == "parquet")) {
+        for kind in ["pipe", "device", "folder"] {
+            let path = story.path("cache").join(path);
+            std::fs::remove_file(&path).unwrap();
+            match kind {
+                "pipe" => assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success()),
+                "device" => std::os::unix::fs::symlink("/dev/zero", &path).unwrap(),
+                _ => std::fs::create_dir(&path).unwrap(),
+            }
+            let ran = story.run("verify");
+            assert_eq!(ran.code, 1, "{kind} {}: {}", path.display(), ran.stderr);
+            story.ok(RUN);
+            assert!(files(&story) == before, "{kind} {}", path.display());
+            // A folder does not replace the pipe of before.
+            std::fs::remove_dir_all(story.path("cache/corrupt")).unwrap();
+        }
+    }
+}
+
 /// The list of the last run's sources is no artifact; if it makes no sense, sources have to be named.
 #[test]
 fn a_garbled_list_of_sources() {
