@@ -1,6 +1,6 @@
 //! The slow obvious ways define the fast one.
 
-use std::ops::ControlFlow;
+use std::ops::{Add, ControlFlow};
 
 use proptest::prelude::*;
 
@@ -20,23 +20,35 @@ fn exact(problem: &Problem<'_>) -> Assignment {
     solved
 }
 
-/// The least objective over all assignments that keep the pins, by trying them all.
-fn brute_force(problem: &Problem<'_>) -> i128 {
-    fn least(lattice: &Lattice, i: usize, taken: &mut [bool]) -> i128 {
-        if i == lattice.targets.len() {
-            return 0;
-        }
-        let mut best = i128::MAX;
-        for j in 0..lattice.places.len() {
-            if !std::mem::replace(&mut taken[j], true) {
-                best = best.min(i128::from(lattice.cost(i, j)) + least(lattice, i + 1, taken));
-                taken[j] = false;
+/// The least sum over all ways to give the rows from `row` on a cell each, by trying them all; what costs `None` is not allowed.
+fn least<T: Copy + Default + PartialOrd + Add<Output = T>>(
+    row: usize,
+    rows: usize,
+    taken: &mut [bool],
+    cost: &impl Fn(usize, usize) -> Option<T>,
+) -> Option<T> {
+    if row == rows {
+        return Some(T::default());
+    }
+    let mut best: Option<T> = None;
+    for cell in 0..taken.len() {
+        if let (false, Some(own)) = (taken[cell], cost(row, cell)) {
+            taken[cell] = true;
+            let sum = least(row + 1, rows, taken, cost).map(|others| own + others);
+            taken[cell] = false;
+            if sum.is_some_and(|sum| best.is_none_or(|best| sum < best)) {
+                best = sum;
             }
         }
-        best
     }
+    best
+}
+
+/// The least objective over all assignments that keep the pins.
+fn brute_force(problem: &Problem<'_>) -> i128 {
     let lattice = Lattice::new(problem).unwrap();
-    least(&lattice, 0, &mut vec![false; lattice.places.len()])
+    let cost = |i, j| Some(i128::from(lattice.cost(i, j)));
+    least(0, lattice.targets.len(), &mut vec![false; lattice.places.len()], &cost).unwrap()
 }
 
 /// Layouts by number, so that a failing case can be repeated.
@@ -102,22 +114,11 @@ fn tiny_cases_match_brute_force() {
 
 /// The least Σ |x − g|² + λ|o − g|² over the assignments that keep the pins, from the points themselves: nothing of the lattice.
 fn least_with_previous(problem: &Problem<'_>) -> f64 {
-    fn least(problem: &Problem<'_>, i: usize, taken: &mut [bool]) -> f64 {
-        if i == problem.points.len() {
-            return 0.0;
-        }
-        let pin = problem.pinned.iter().find(|&&(point, _)| point == i).map(|&(_, cell)| cell);
-        let mut best = f64::INFINITY;
-        for cell in 0..taken.len() as u32 {
-            let allowed = pin.map_or_else(|| problem.pinned.iter().all(|&(_, other)| other != cell), |pin| pin == cell);
-            if allowed && !std::mem::replace(&mut taken[cell as usize], true) {
-                best = best.min(amount(problem, i, cell) + least(problem, i + 1, taken));
-                taken[cell as usize] = false;
-            }
-        }
-        best
-    }
-    least(problem, 0, &mut vec![false; problem.grid.cells() as usize])
+    let cost = |i: usize, cell: usize| {
+        let kept = problem.pinned.iter().all(|&(point, pin)| (point == i) == (pin as usize == cell));
+        kept.then(|| amount(problem, i, cell as u32))
+    };
+    least(0, problem.points.len(), &mut vec![false; problem.grid.cells() as usize], &cost).unwrap()
 }
 
 /// What it costs to give a point a cell.

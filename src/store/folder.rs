@@ -27,7 +27,7 @@ struct Marker {
     made_by: String,
     /// What determined what is in it; none while it is being filled.
     key: Option<String>,
-    /// How many files were in it when it was whole.
+    /// How many files were in it when it was whole; 0 while it is being filled.
     #[serde(default)]
     files: usize,
 }
@@ -65,7 +65,7 @@ impl OwnFolder {
 
     /// Whether files of it were lost since it was filled.
     pub fn is_damaged(&self) -> bool {
-        self.marker().is_some_and(|marker| marker.key.is_some() && marker.files > self.files())
+        self.marker().is_some_and(|marker| marker.files > self.files())
     }
 
     /// How many files are in it and its folders.
@@ -119,8 +119,8 @@ impl OwnFolder {
         replace_file(&self.root.join(MARKER), |file| writeln!(file, "{text}"))
     }
 
-    /// Puts a file into the folder in one rename. It is not synced, as there may be thousands: what a
-    /// power cut takes of them is made again once the folder is removed.
+    /// Puts a file into the folder in one rename. It is not synced, as there may be thousands: a file
+    /// that a power cut takes is missed and made again, one that it tears only once the folder is removed.
     ///
     /// # Errors
     /// Whatever the disk says.

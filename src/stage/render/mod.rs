@@ -222,13 +222,14 @@ pub fn lacks(
         return Ok(Some(format!("{} is missing", table.display())));
     }
     let pictures = || input.rows.iter().map(|row| row.image.as_str());
-    let frames = (!settings.frames.as_os_str().is_empty())
-        .then(|| anyhow::Ok((OwnFolder::new(&settings.frames), frames::key(settings, input, known, pictures())?)));
-    let page = settings
-        .page
-        .then(|| anyhow::Ok((explorer::place(settings), explorer::key(settings, input, known, pictures())?)));
-    for folder in [frames, page].into_iter().flatten() {
-        let (folder, key) = folder?;
+    let mut beside = Vec::new();
+    if !settings.frames.as_os_str().is_empty() {
+        beside.push((OwnFolder::new(&settings.frames), frames::key(settings, input, known, pictures())?));
+    }
+    if settings.page {
+        beside.push((explorer::place(settings), explorer::key(settings, input, known, pictures())?));
+    }
+    for (folder, key) in beside {
         if !folder.stands(&key.digest().to_string()) {
             let what = if folder.is_ours() { "is not up to date" } else { "is missing" };
             return Ok(Some(format!("{} {what}", folder.root().display())));

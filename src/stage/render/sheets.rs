@@ -145,12 +145,13 @@ impl Sheets<'_> {
     /// When the folder cannot be written.
     pub(super) fn write_large(&self) -> Result<Option<Large>> {
         let kept = Kept::Large { side: self.settings.large };
-        if self.settings.large == 0 || self.with(kept).is_empty() {
+        let pictures = if self.settings.large > 0 { self.with(kept) } else { Vec::new() };
+        if pictures.is_empty() {
             return Ok(None);
         }
         let path = format!("large-{}", self.settings.large);
         let there: HashSet<String> = self.folder.names(&path).into_iter().collect();
-        self.with(kept).par_iter().try_for_each(|image| {
+        pictures.par_iter().try_for_each(|image| {
             let file = format!("{}.jpg", name(image));
             if there.contains(&file) {
                 return Ok(());
