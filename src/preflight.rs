@@ -84,7 +84,7 @@ impl Preflight {
             left_out,
             ahead,
             seconds: rates(ctx).get(&rate_of(chosen)).map(|rate| (ahead.new + ahead.unread) as f64 / rate),
-            memory: BASE_BYTES + decoding.min(ctx.budget.total()),
+            memory: BASE_BYTES + decoding.min(ctx.budget.decoding.total()),
             grid,
             canvas: canvas.and_then(|grid| render::size(&request.settings.render, pictures, grid).ok()),
         }

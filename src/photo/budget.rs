@@ -1,25 +1,42 @@
-//! One memory budget for all decoding threads.
+//! The memory that all threads which read pictures share.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Bytes that may be in use for decoding at one time.
+/// Bytes that may be in use for reading pictures at one time. There are two pools, so that nobody waits in a circle: who
+/// waits for memory to decode with may hold a file, but who decodes never waits for a file.
 #[derive(Debug)]
 pub struct Budget {
+    /// For the bytes of files.
+    pub files: Pool,
+    /// For what decoding takes beside them.
+    pub decoding: Pool,
+}
+
+impl Budget {
+    /// `decoding` bytes for decoding, and half as much again for files.
+    pub fn new(decoding: u64) -> Self {
+        Self { files: Pool::new(decoding / 2), decoding: Pool::new(decoding) }
+    }
+}
+
+/// Bytes that may be taken and are given back.
+#[derive(Debug)]
+pub struct Pool {
     total: u64,
     free: Mutex<u64>,
     freed: Condvar,
 }
 
-/// Bytes taken from a [`Budget`]; given back when dropped.
+/// Bytes taken from a [`Pool`]; given back when dropped.
 #[derive(Debug)]
 pub struct Share<'a> {
-    budget: &'a Budget,
+    pool: &'a Pool,
     bytes: u64,
 }
 
-impl Budget {
-    /// A budget of `total` bytes.
-    pub fn new(total: u64) -> Self {
+impl Pool {
+    /// A pool of `total` bytes.
+    fn new(total: u64) -> Self {
         Self { total, free: Mutex::new(total), freed: Condvar::new() }
     }
 
@@ -39,14 +56,14 @@ impl Budget {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= bytes;
-        Some(Share { budget: self, bytes })
+        Some(Share { pool: self, bytes })
     }
 }
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        *self.budget.free.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
-        self.budget.freed.notify_all();
+        *self.pool.free.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        self.pool.freed.notify_all();
     }
 }
 
@@ -57,14 +74,14 @@ mod tests {
 
     #[test]
     fn the_total_is_never_exceeded() {
-        let budget = Budget::new(10);
+        let pool = Pool::new(10);
         let (in_use, most) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for bytes in 1..=8 {
-                let (budget, in_use, most) = (&budget, &in_use, &most);
+                let (pool, in_use, most) = (&pool, &in_use, &most);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        let _share = budget.take(bytes).unwrap();
+                        let _share = pool.take(bytes).unwrap();
                         let now = in_use.fetch_add(bytes, Ordering::SeqCst) + bytes;
                         most.fetch_max(now, Ordering::SeqCst);
                         in_use.fetch_sub(bytes, Ordering::SeqCst);
@@ -73,7 +90,7 @@ mod tests {
             }
         });
         assert!(most.into_inner() <= 10);
-        assert!(budget.take(11).is_none());
-        assert!(budget.take(10).is_some(), "everything was given back");
+        assert!(pool.take(11).is_none());
+        assert!(pool.take(10).is_some(), "everything was given back");
     }
 }

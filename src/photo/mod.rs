@@ -6,7 +6,7 @@ mod jpeg;
 mod pillow;
 mod resize;
 
-pub use budget::Budget;
+pub use budget::{Budget, Share};
 pub use pillow::Filter;
 pub use resize::{TileFit, crop_middle, square, stretch, tile};
 
@@ -146,7 +146,7 @@ fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
 pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Photo, Unreadable> {
     guarded(|| {
         let Opened { mut decoder, format, facts, orientation, raw, working, need } = open(bytes, budget)?;
-        let _share = budget.take(need);
+        let _share = budget.decoding.take(need);
         // Limits are set here because a decoder that is opened by hand has none.
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(raw + working + (16 << 20));
@@ -166,7 +166,7 @@ struct Opened<'a> {
     raw: u64,
     /// Bytes that it works with beside them.
     working: u64,
-    /// All that decoding takes.
+    /// All that decoding takes beside the file.
     need: u64,
 }
 
@@ -178,7 +178,7 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
     if format == ImageFormat::Jpeg {
         jpeg::check_kind(bytes).map_err(|detail| unreadable(Reason::Unsupported, detail))?;
     }
-    let _share = budget.take(2 * HEADER_BYTES);
+    let _share = budget.decoding.take(2 * HEADER_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     if format == ImageFormat::Png {
         // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
@@ -204,9 +204,9 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
     // Coefficients of a progressive JPEG, frames of an animation.
     let working = if format == ImageFormat::Jpeg { 6 * pixels } else { raw };
     // And the RGB picture, before and after it is turned upright.
-    let need = raw + working + 6 * pixels + bytes.len() as u64;
-    if need > budget.total() {
-        let (need, most) = (need >> 20, budget.total() >> 20);
+    let need = raw + working + 6 * pixels;
+    if need > budget.decoding.total() {
+        let (need, most) = (need >> 20, budget.decoding.total() >> 20);
         let detail = format!("decoding takes about {need} MB; the budget is {most} MB");
         return Err(unreadable(Reason::TooLarge, detail));
     }

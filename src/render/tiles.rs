@@ -192,9 +192,10 @@ impl<'a> Tiles<'a> {
     /// Decodes a picture once and keeps everything that is wanted of it; gives its pixels.
     fn make(&self, image: &str) -> Result<RgbImage> {
         let entry = self.sources.get(image).with_context(|| format!("no source has the picture {image}"))?;
-        let bytes = entry.read().map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
+        let bytes = entry.read(self.budget).map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
         anyhow::ensure!(Digest::of(&bytes).to_string() == image, "{} changed during the run", entry.path);
         let photo = photo::decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
+        drop(bytes);
         for &kept in &self.kept {
             let Some((folder, key)) = place(image, kept) else { continue };
             if self.store.find(&folder, &key).is_none() {

@@ -1,6 +1,7 @@
 //! One input: where it is, what is known of it, and how its bytes are had.
 
 use std::io::{self, Read};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::archive::Archive;
 use super::known::Known;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;
-use crate::photo::{MAX_FILE_BYTES, Reason, SNIFF_BYTES, Unreadable, sniff};
+use crate::photo::{Budget, MAX_FILE_BYTES, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
 
 /// One input, not yet read.
 #[derive(Clone, Debug)]
@@ -59,6 +60,20 @@ impl Stamp {
     #[cfg(not(unix))]
     pub(super) fn of(_meta: &std::fs::Metadata) -> Option<Self> {
         None
+    }
+}
+
+/// The bytes of an input, with their share of the budget.
+pub struct Content<'a> {
+    bytes: Vec<u8>,
+    _share: Share<'a>,
+}
+
+impl Deref for Content<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -129,25 +144,31 @@ impl Entry {
     }
 
     /// All its bytes, if its first ones look like a picture: anything else (a film of 3 GB) is
-    /// not read on.
+    /// not read on. Waits while other threads hold too much of `budget`.
     ///
     /// # Errors
     /// The reason and the detail for the list of skipped inputs.
-    pub fn read(&self) -> Result<Vec<u8>, Refusal> {
-        self.open(|stream, size| self.read_picture(stream, size)).map_err(Refusal::unreadable).and_then(|read| read)
+    pub fn read<'a>(&self, budget: &'a Budget) -> Result<Content<'a>, Refusal> {
+        let read = self.open(|stream, size| self.read_picture(stream, size, budget));
+        read.map_err(Refusal::unreadable).and_then(|read| read)
     }
 
-    /// Reads a stream whole once its head looks like a picture, up to the file limit.
-    fn read_picture(&self, mut stream: impl Read, size: u64) -> Result<Vec<u8>, Refusal> {
+    /// Reads a stream of `size` bytes whole once its head looks like a picture.
+    fn read_picture<'a>(&self, mut stream: impl Read, size: u64, budget: &'a Budget) -> Result<Content<'a>, Refusal> {
         let mut bytes = read_head(&mut stream).map_err(Refusal::unreadable)?;
         sniff(&bytes).map_err(|no| self.refuse(no))?;
-        let limit = || Refusal::new(Reason::TooLarge, format!("larger than {} MB", MAX_FILE_BYTES >> 20));
-        if size > MAX_FILE_BYTES {
-            return Err(limit());
-        }
+        let most = MAX_FILE_BYTES.min(budget.files.total());
+        let share = if size <= most { budget.files.take(size) } else { None };
+        let share = share.ok_or_else(|| {
+            Refusal::new(Reason::TooLarge, format!("a file of {} MB; the limit is {} MB", size >> 20, most >> 20))
+        })?;
         bytes.reserve_exact((size as usize).saturating_sub(bytes.len()));
-        stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Refusal::unreadable)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES { Err(limit()) } else { Ok(bytes) }
+        let more = (size + 1).saturating_sub(bytes.len() as u64);
+        stream.take(more).read_to_end(&mut bytes).map_err(Refusal::unreadable)?;
+        match bytes.len() as u64 > size {
+            true => Err(Refusal::unreadable("it grew while it was read; run again once it is complete")),
+            false => Ok(Content { bytes, _share: share }),
+        }
     }
 
     /// What is no picture is harmless, unless it has a picture's name: then something went wrong

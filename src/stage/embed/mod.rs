@@ -102,7 +102,7 @@ pub fn survey(ctx: &Context, entries: &[Entry], seen: &Seen, read: bool) -> Vec<
         if !read {
             return entry.refusal().map(|no| Finding::Refused(no.reason, no.detail));
         }
-        Some(match entry.read() {
+        Some(match entry.read(&ctx.budget) {
             Ok(bytes) => known(ctx, &bytes, seen),
             Err(no) => Finding::Refused(no.reason, no.detail),
         })
@@ -308,7 +308,7 @@ fn embed_missing(
 }
 
 fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Chosen, ctx: &Context) -> Read {
-    let bytes = match entry.read() {
+    let bytes = match entry.read(&ctx.budget) {
         Ok(bytes) => bytes,
         Err(no) => return Read::Finding(Finding::Refused(no.reason, no.detail)),
     };
@@ -318,7 +318,9 @@ fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Cho
         return Read::Finding(known(ctx, &bytes, seen));
     }
     let size = bytes.len() as u64;
-    match photo::decode(&bytes, &ctx.budget) {
+    let decoded = photo::decode(&bytes, &ctx.budget);
+    drop(bytes);
+    match decoded {
         Ok(photo) => {
             let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
             Read::ToEmbed(Finding::Picture(image, size, fate), chosen.input.of(&photo.pixels))
