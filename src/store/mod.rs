@@ -159,9 +159,11 @@ impl Store {
 
     /// Moves a damaged file out of the way, so that its key misses from now on.
     pub fn put_aside(&self, path: &Path) -> String {
-        let name = path.file_name().unwrap_or_default();
-        let moved = fs::create_dir_all(self.root.join(CORRUPT))
-            .and_then(|()| fs::rename(path, self.root.join(CORRUPT).join(name)));
+        let folder = self.root.join(CORRUPT);
+        let aside = folder.join(path.file_name().unwrap_or_default());
+        // What was put aside before may be of a kind that a rename does not replace.
+        let moved =
+            fs::create_dir_all(folder).and_then(|()| self.remove(&aside)).and_then(|()| fs::rename(path, aside));
         match moved {
             Ok(()) => format!("{CORRUPT}/"),
             Err(error) => format!("nothing: {error}"),
@@ -251,12 +253,13 @@ impl Store {
         Ok(path)
     }
 
-    /// Removes a published file; that another process was faster is fine.
+    /// Removes what is under a file's name, be it the file or a folder; that another process was faster is fine.
     ///
     /// # Errors
     /// Whatever the disk says.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
-        match fs::remove_file(path) {
+        let folder = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_dir());
+        match if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -54,12 +54,13 @@ impl Store {
                 Err(error) if gone(&error) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let in_corrupt = entry.path().starts_with(self.root.join(CORRUPT));
+            let above = entry.path().strip_prefix(&self.root).ok().and_then(Path::parent);
+            let aside = above == Some(Path::new(CORRUPT));
             let temporary = is_temporary(entry.file_name());
-            let published = !in_corrupt && digest_in_name(entry.file_name()).is_some();
+            let published = !aside && digest_in_name(entry.file_name()).is_some();
             let Ok(meta) = entry.metadata() else { continue };
             // Under a published name whatever is not a file is damage.
-            if published || (meta.is_file() && (temporary || in_corrupt)) {
+            if published || aside || (meta.is_file() && temporary) {
                 let modified = meta.modified()?;
                 files.push(StoredFile { path: entry.into_path(), bytes: meta.len(), modified, published, temporary });
             }

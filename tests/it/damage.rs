@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::driver::{Story, put};
+use crate::driver::{Story, picture, png, put};
 
 const RUN: &str = "run photos --model scattering -o out.png";
 
@@ -47,7 +47,7 @@ fn survives(kind: &str) {
     for (path, bytes) in &before {
         let checked = path.components().count() > 1;
         if !checked {
-            continue; // `lock` is empty; the list of sources has its own test
+            continue; // what lies at the root is no artifact and has its own tests
         }
         let other = before.iter().find(|(p, _)| *p != path && p.extension() == path.extension());
         let place = story.path("cache").join(path);
@@ -186,9 +186,40 @@ fn what_is_no_file_under_a_files_name() {
             assert_eq!(ran.code, 1, "{kind} {}: {}", path.display(), ran.stderr);
             story.ok(RUN);
             assert!(files(&story) == before, "{kind} {}", path.display());
-            // A folder does not replace the pipe of before.
-            std::fs::remove_dir_all(story.path("cache/corrupt")).unwrap();
         }
+    }
+    // What was put aside goes with what nothing refers to, also when `verify` has not seen it before.
+    let path = story.path("cache").join(before.keys().find(|path| path.starts_with("project")).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    put(&path.join("inside"), b"anything");
+    story.ok("gc");
+    assert!(!path.exists() && std::fs::read_dir(story.path("cache/corrupt")).map_or(0, Iterator::count) == 0);
+}
+
+/// The lock and the measured rates are no artifacts: whatever is in them, the results are the same, and both come back.
+#[test]
+fn a_garbled_lock_and_garbled_rates() {
+    for name in ["lock", "rates.json"] {
+        let story = Story::with_photos(17);
+        story.ok(RUN);
+        let before = files(&story);
+        let place = story.path("cache").join(name);
+        let right = std::fs::read(&place).unwrap();
+        for bytes in [&b"\0"[..], b"", b"{", b"[1]", b"\xff\xfe", b"{\"scattering\":-1}", b"{\"scattering\":\"x\"}"] {
+            put(&place, bytes);
+            let line = format!("{RUN} --perplexity 2");
+            story.ok(&line);
+            assert_eq!(story.run("verify").code, 0, "{name}: {bytes:?}");
+            let after = files(&story);
+            let mut artifacts = before.iter().filter(|(path, _)| path.components().count() > 1);
+            assert!(artifacts.all(|(path, bytes)| after.get(path) == Some(bytes)), "{name}: {bytes:?}");
+        }
+        std::fs::remove_file(&place).unwrap();
+        // Both are written where there is something to embed.
+        (20..37).for_each(|i| story.put(&format!("photos/more-{i}.png"), &png(&picture(i))));
+        story.ok(RUN);
+        assert!(place.is_file() && std::fs::read(&place).unwrap().is_empty() == right.is_empty(), "{name}");
     }
 }
 
