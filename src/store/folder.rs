@@ -68,10 +68,10 @@ impl OwnFolder {
         self.marker().is_some_and(|marker| marker.files > self.files())
     }
 
-    /// How many files are in it and its folders.
+    /// How many files are in it and its folders. What a killed run left unfinished is none.
     fn files(&self) -> usize {
         let entries = walkdir::WalkDir::new(&self.root).into_iter().flatten();
-        entries.filter(|entry| entry.file_type().is_file()).count()
+        entries.filter(|entry| entry.file_type().is_file() && !is_temporary(entry.file_name())).count()
     }
 
     /// Makes sure that the folder may be filled.
@@ -100,7 +100,8 @@ impl OwnFolder {
     /// As [`OwnFolder::check`], or whatever the disk says.
     pub fn claim(&self) -> io::Result<()> {
         self.check()?;
-        remove_abandoned(&self.root);
+        let folders = walkdir::WalkDir::new(&self.root).into_iter().flatten();
+        folders.filter(|entry| entry.file_type().is_dir()).for_each(|folder| remove_abandoned(folder.path()));
         self.mark(None, 0)
     }
 
@@ -195,6 +196,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_run_left_in_any_folder_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OwnFolder::new(dir.path());
+        folder.put("sub/x", b"x").unwrap();
+        let left = TempFile::create(&dir.path().join("sub")).unwrap();
+        left.file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        folder.claim().unwrap_err();
+        folder.mark(None, 0).unwrap();
+        assert_eq!(folder.names("sub").len(), 2);
+        folder.claim().unwrap();
+        assert_eq!(folder.names("sub"), ["x"]);
+    }
+
+    #[test]
     fn a_folder_is_whole_once_it_is_sealed() {
         let dir = tempfile::tempdir().unwrap();
         let folder = OwnFolder::new(dir.path().join("a"));
@@ -203,7 +218,9 @@ mod tests {
         assert!(folder.is_ours() && !folder.stands("k"));
         folder.put("sub/x", b"x").unwrap();
         folder.link("sub/y", &dir.path().join("a/sub/x")).unwrap();
+        let begun = TempFile::create(&dir.path().join("a/sub")).unwrap();
         folder.seal("k").unwrap();
+        drop(begun);
         assert!(folder.stands("k") && !folder.stands("another") && !folder.is_damaged());
         assert_eq!(folder.names("sub").join(" "), "x y");
         folder.remove("sub/y").unwrap();
