@@ -18,7 +18,7 @@ use tsne_grid::photo::Budget;
 use tsne_grid::report::Silent;
 use tsne_grid::stage::{Context, components};
 use tsne_grid::store::{Key, Store};
-use tsne_grid::tsne::{Metric, neighbours};
+use tsne_grid::tsne::neighbours;
 
 /// Numbers from -1 to 1 whose squares have the mean 1/3 (splitmix64).
 struct Random(u64);
@@ -65,7 +65,7 @@ fn run(ctx: &Context) {
     let start = Instant::now();
     let (names, points) = components::of_index(ctx, &index, 50, 0, |_| {}).expect("components");
     let components = start.elapsed().as_secs_f64();
-    let near = neighbours(&points, 90, Metric::Euclidean).expect("neighbours");
+    let near = neighbours(&points, 90).expect("neighbours");
     let all = start.elapsed().as_secs_f64();
     println!("n={} {all:.3} s, of which neighbours {:.3} s; k={}", names.len(), all - components, near.k);
 }

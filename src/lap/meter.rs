@@ -15,30 +15,27 @@ pub struct Progress {
     pub steps: u64,
 }
 
-/// How a progress callback ends the work early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Halt {
-    /// Give up: `solve` returns `Error::Stopped`.
-    Stop,
-    /// Finish quickly with the best assignment so far and its certified gap.
-    Settle,
-}
-
 /// Steps between two reports.
 const REPORT: u64 = 1 << 14;
 
 pub(crate) struct Meter<'a> {
-    report: &'a mut dyn FnMut(Progress) -> ControlFlow<Halt>,
+    report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     left: u64,
     next: u64,
     now: Progress,
-    pub(crate) halt: Option<Halt>,
+    pub(crate) stopped: bool,
 }
 
 impl<'a> Meter<'a> {
     /// A meter for `steps` search steps.
-    pub(crate) fn new(points: usize, steps: u64, report: &'a mut dyn FnMut(Progress) -> ControlFlow<Halt>) -> Self {
-        Self { report, left: steps, next: 0, now: Progress { level: 0, points, waiting: points, steps: 0 }, halt: None }
+    pub(crate) fn new(points: usize, steps: u64, report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
+        Self {
+            report,
+            left: steps,
+            next: 0,
+            now: Progress { level: 0, points, waiting: points, steps: 0 },
+            stopped: false,
+        }
     }
 
     /// A new level begins.
@@ -49,11 +46,7 @@ impl<'a> Meter<'a> {
     }
 
     fn tell(&mut self) {
-        if self.halt.is_none()
-            && let ControlFlow::Break(halt) = (self.report)(self.now)
-        {
-            self.halt = Some(halt);
-        }
+        self.stopped = self.stopped || (self.report)(self.now).is_break();
         self.next = self.now.steps + REPORT;
     }
 
@@ -63,7 +56,7 @@ impl<'a> Meter<'a> {
         if self.now.steps >= self.next {
             self.tell();
         }
-        if self.halt.is_some() { 0 } else { self.left }
+        if self.stopped { 0 } else { self.left }
     }
 
     pub(crate) fn spend(&mut self, steps: u64) {

@@ -31,7 +31,7 @@ use std::ops::ControlFlow;
 pub use certificate::Certificate;
 pub use error::Error;
 pub use grid::{Grid, unit_square};
-pub use meter::{Halt, Progress};
+pub use meter::Progress;
 pub use refine::{Features, Refine, refine};
 
 use lattice::Lattice;
@@ -110,15 +110,14 @@ pub struct Assignment {
 
 /// Solves the problem.
 ///
-/// `progress` is called at the start of each level and then every few thousand search steps; it may stop the work or have it
-/// finished early (see [`Halt`]).
+/// `progress` is called at the start of each level and then every few thousand search steps; it may stop the work.
 ///
 /// # Errors
 /// More points than cells, points that are not finite, too many cells, bad pins or previous cells, or `Stopped`.
 pub fn solve(
     problem: &Problem<'_>,
     options: &Options,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<Halt>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Assignment, Error> {
     let lattice = Lattice::new(problem)?;
     let n = lattice.targets.len();
@@ -129,13 +128,13 @@ pub fn solve(
         Solver::Auto | Solver::Sparse => sparse::solve(&lattice, &mut meter),
         Solver::Lapjv => {
             meter.level(n);
-            if meter.halt == Some(Halt::Stop) {
+            if meter.stopped {
                 return Err(Error::Stopped);
             }
             dense::solve(&lattice, problem.grid)?
         }
     };
-    if meter.halt == Some(Halt::Stop) {
+    if meter.stopped {
         return Err(Error::Stopped);
     }
     let mut cells = vec![0; problem.points.len()];

@@ -264,7 +264,7 @@ fn solve(ctx: &Context, settings: &AssignSettings, problem: &Problem<'_>) -> Res
             bar.advance((now - placed) as u64);
             placed = now;
         }
-        if ctx.reporter.interrupted() { ControlFlow::Break(lap::Halt::Stop) } else { ControlFlow::Continue(()) }
+        if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     ctx.go_on()?;
     Ok(found?)

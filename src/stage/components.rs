@@ -138,6 +138,27 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
+    fn the_cosine_orders_by_angle_and_by_nothing_else() {
+        // Angles in degrees, with lengths that would order them otherwise; the last has no direction.
+        let polar = [(0.0f64, 1e-20), (10.0, 5.0), (25.0, 1e15), (70.0, 0.1), (180.0, 1.0), (0.0, 0.0)];
+        let mut values: Vec<f32> = polar
+            .iter()
+            .flat_map(|(angle, length)| [length * angle.to_radians().cos(), length * angle.to_radians().sin()])
+            .map(|x| x as f32)
+            .collect();
+        values.chunks_exact_mut(2).for_each(prepare(Metric::Cosine));
+        assert_eq!(values[10..], [0.0, 0.0]);
+        let found = tsne::neighbours(&tsne::Matrix::new(6, 2, values).unwrap(), 5).unwrap();
+        // The one without a direction is at distance 1 of every other, as are 60 degrees.
+        assert_eq!(found.index[..5], [1, 2, 5, 3, 4]);
+        for (&index, &distance) in found.index[..5].iter().zip(&found.distance) {
+            let expected =
+                if index == 5 { 1.0 } else { (2.0 - 2.0 * polar[index as usize].0.to_radians().cos()).sqrt() };
+            assert!((f64::from(distance) - expected).abs() < 1e-6, "{index}: {distance}, {expected}");
+        }
+    }
+
+    #[test]
     fn on_disk_and_in_memory_are_the_same_to_the_bit_however_the_shards_came_about() {
         let dir = tempfile::tempdir().unwrap();
         let (rows, dim) = (700, 400);

@@ -82,7 +82,7 @@ impl Likeness<'_> {
 }
 
 fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
-    let found = tsne::neighbours(points, NEAREST, tsne::Metric::Euclidean)?;
+    let found = tsne::neighbours(points, NEAREST)?;
     let row = |at: usize| NeighbourRow {
         image: names[at / found.k].clone(),
         rank: (at % found.k) as u32 + 1,

@@ -162,7 +162,7 @@ fn project(
         None => tsne::layout(points, &options, &mut progress)?,
     };
     ctx.go_on()?;
-    let quality = tsne::quality(points, &layout.xy, tsne::Metric::Euclidean, 10, QUALITY_SAMPLE, settings.seed)?;
+    let quality = tsne::quality(points, &layout.xy, 10, QUALITY_SAMPLE, settings.seed)?;
     let mut facts = Facts::from([
         ("kl".to_owned(), layout.kl.to_string()),
         ("recall_at_10".to_owned(), quality.recall.to_string()),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::matrix::Matrix;
-use super::super::neighbours::{Metric, neighbours};
+use super::super::neighbours::neighbours;
 use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
 
@@ -12,21 +12,19 @@ fn perplexity_of(row: &[f32]) -> f64 {
 
 #[test]
 fn every_row_has_the_asked_perplexity() {
-    for metric in [Metric::Euclidean, Metric::Cosine] {
-        for perplexity in [2.0, 5.0, 30.0, 50.0] {
-            let k = neighbours_needed(perplexity, 400);
-            let near = neighbours(&blobs(400, 6, 3, 1), k, metric).unwrap();
-            for row in conditional(&near, perplexity).chunks(k) {
-                assert!((perplexity_of(row) / perplexity - 1.0).abs() < 1e-5);
-                assert!((row.iter().map(|&p| f64::from(p)).sum::<f64>() - 1.0).abs() < 1e-5);
-            }
+    for perplexity in [2.0, 5.0, 30.0, 50.0] {
+        let k = neighbours_needed(perplexity, 400);
+        let near = neighbours(&blobs(400, 6, 3, 1), k).unwrap();
+        for row in conditional(&near, perplexity).chunks(k) {
+            assert!((perplexity_of(row) / perplexity - 1.0).abs() < 1e-5);
+            assert!((row.iter().map(|&p| f64::from(p)).sum::<f64>() - 1.0).abs() < 1e-5);
         }
     }
 }
 
 #[test]
 fn the_matrix_is_symmetric_sorted_and_sums_to_1() {
-    let near = neighbours(&blobs(500, 6, 3, 1), 30, Metric::Euclidean).unwrap();
+    let near = neighbours(&blobs(500, 6, 3, 1), 30).unwrap();
     let p = affinities(&near, 10.0).unwrap();
     let mut total = 0.0;
     for i in 0..500 {
@@ -44,11 +42,11 @@ fn the_matrix_is_symmetric_sorted_and_sums_to_1() {
 #[test]
 fn identical_points_share_equally() {
     let same = Matrix::new(100, 3, vec![2.0; 300]).unwrap();
-    let near = neighbours(&same, 30, Metric::Euclidean).unwrap();
+    let near = neighbours(&same, 30).unwrap();
     assert!(conditional(&near, 10.0).iter().all(|&p| p == 1.0 / 30.0));
     // 60 equals of each: perplexity 10 cannot be had, 59 can.
     let values = (0..120).map(|i| (i % 2) as f32).collect();
-    let near = neighbours(&Matrix::new(120, 1, values).unwrap(), 90, Metric::Euclidean).unwrap();
+    let near = neighbours(&Matrix::new(120, 1, values).unwrap(), 90).unwrap();
     for row in conditional(&near, 10.0).chunks(90) {
         assert!((perplexity_of(row) - 59.0).abs() < 1e-3, "{}", perplexity_of(row));
     }
@@ -59,7 +57,7 @@ fn the_perplexity_is_lowered_to_what_the_points_allow() {
     assert_eq!(allowed_perplexity(30.0, 91), 30.0);
     assert_eq!(allowed_perplexity(30.0, 61), 20.0);
     assert_eq!([0, 1, 2, 3].map(|n| allowed_perplexity(30.0, n)), [1.0; 4]);
-    let near = neighbours(&blobs(31, 3, 1, 1), 30, Metric::Euclidean).unwrap();
+    let near = neighbours(&blobs(31, 3, 1, 1), 30).unwrap();
     let p = affinities(&near, 1e9).unwrap();
     assert_eq!(p.perplexity, 10.0);
     for bad in [0.5, f64::NAN, f64::INFINITY] {
@@ -69,7 +67,7 @@ fn the_perplexity_is_lowered_to_what_the_points_allow() {
 
 #[test]
 fn the_same_bytes_with_any_number_of_threads() {
-    let near = neighbours(&blobs(900, 5, 4, 1), 45, Metric::Euclidean).unwrap();
+    let near = neighbours(&blobs(900, 5, 4, 1), 45).unwrap();
     same_on_any_threads(|| affinities(&near, 15.0).unwrap());
 }
 

@@ -59,13 +59,13 @@ fn similarity(a: &[f64; 2], b: &[f64; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{blobs, spread};
-    use super::super::{Metric, affinities::affinities, neighbours::neighbours};
+    use super::super::{affinities::affinities, neighbours::neighbours};
     use super::*;
 
     #[test]
     fn the_gradient_is_the_derivative_of_the_divergence() {
         let points = blobs(40, 5, 3, 1);
-        let p = affinities(&neighbours(&points, 24, Metric::Euclidean).unwrap(), 8.0).unwrap();
+        let p = affinities(&neighbours(&points, 24).unwrap(), 8.0).unwrap();
         let xy = spread(40, 2.0, 2);
         let gradient = gradient(&p, &xy, 1.0);
         for i in 0..xy.len() {

@@ -13,8 +13,9 @@ use super::affinities::{affinities, allowed_perplexity, neighbours_needed};
 use super::error::Error;
 use super::layout::{Layout, layout, layout_of};
 use super::matrix::{Matrix, Rows};
-use super::neighbours::{Metric, Neighbours, neighbours, separation};
+use super::neighbours::{Neighbours, neighbours};
 use super::options::{Init, Options, Progress, Start};
+use super::product::squared_distance;
 use super::random::Random;
 
 /// How a grown collection is laid out.
@@ -61,7 +62,7 @@ pub fn grow(
     }
     options.check(n)?;
     let perplexity = allowed_perplexity(options.perplexity, n);
-    let near = neighbours(points, neighbours_needed(perplexity, n), options.metric)?;
+    let near = neighbours(points, neighbours_needed(perplexity, n))?;
     let p = affinities(&near, perplexity)?;
     let xy = starting_places(points, &near, old, options, growth.nearest);
     let options = Options {
@@ -98,7 +99,7 @@ fn starting_places(
             let row = &near.index[i * near.k..(i + 1) * near.k];
             let mut places: Vec<[f32; 2]> = row.iter().filter_map(|&j| old[j as usize]).take(nearest).collect();
             if places.is_empty() {
-                places = nearest_old(points, old, i, options.metric, nearest);
+                places = nearest_old(points, old, i, nearest);
             }
             [0, 1].map(|axis| {
                 let mut values: Vec<f32> = places.iter().map(|p| p[axis]).collect();
@@ -109,10 +110,10 @@ fn starting_places(
 }
 
 /// The places of the old points nearest to row `i`, for a point that has only new neighbours.
-fn nearest_old(points: &Matrix, old: &[Option<[f32; 2]>], i: usize, metric: Metric, nearest: usize) -> Vec<[f32; 2]> {
+fn nearest_old(points: &Matrix, old: &[Option<[f32; 2]>], i: usize, nearest: usize) -> Vec<[f32; 2]> {
     let mut all: Vec<(f64, usize)> = (0..old.len())
         .filter(|&j| old[j].is_some())
-        .map(|j| (separation(points.row(i), points.row(j), metric), j))
+        .map(|j| (squared_distance(points.row(i), points.row(j)), j))
         .collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     all.iter().take(nearest).filter_map(|&(_, j)| old[j]).collect()

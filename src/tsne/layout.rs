@@ -40,7 +40,7 @@ pub fn layout(
     options.check(points.len())?;
     let perplexity = allowed_perplexity(options.perplexity, points.len());
     let k = neighbours_needed(perplexity, points.len());
-    let near = neighbours(points, k, options.metric)?;
+    let near = neighbours(points, k)?;
     let p = affinities(&near, perplexity)?;
     drop(near);
     layout_of(&p, points, options, progress)

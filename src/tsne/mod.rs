@@ -36,7 +36,7 @@ pub use error::{Error, ReadError};
 pub use growth::{Growth, Motion, grow, procrustes};
 pub use layout::{Layout, layout, layout_of};
 pub use matrix::{Matrix, Rows};
-pub use neighbours::{Metric, Neighbours, neighbours};
+pub use neighbours::{Neighbours, neighbours};
 pub use options::{Init, LearningRate, Options, Progress, Start};
 pub use pca::{Pca, pca};
 pub use quality::{Quality, quality};

@@ -11,17 +11,6 @@ use super::error::Error;
 use super::matrix::{Rows, for_each_block, read_finite, rows_in};
 use super::product::{View, dot, multiply, squared_distance};
 
-/// How far apart two rows are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Metric {
-    /// The Euclidean distance.
-    #[default]
-    Euclidean,
-    /// The Euclidean distance of the rows scaled to length 1: √(2 − 2 cos), 0..=2. A row of zeros
-    /// has no direction; it is at distance 1 of every other direction and 0 of other such rows.
-    Cosine,
-}
-
 /// The nearest neighbours of every row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbours {
@@ -32,7 +21,7 @@ pub struct Neighbours {
     /// n×k row numbers, the nearest first; of equals the lower number first. No row is its own
     /// neighbour.
     pub index: Vec<u32>,
-    /// n×k distances, ascending in each row.
+    /// n×k Euclidean distances, ascending in each row.
     pub distance: Vec<f32>,
 }
 
@@ -49,14 +38,14 @@ const CANCELS: f32 = 0.02;
 ///
 /// # Errors
 /// [`Error::NotFinite`], [`Error::TooManyRows`] and [`Error::Read`].
-pub fn neighbours(rows: &dyn Rows, k: usize, metric: Metric) -> Result<Neighbours, Error> {
+pub fn neighbours(rows: &dyn Rows, k: usize) -> Result<Neighbours, Error> {
     let (n, d) = (rows.len(), rows.dim());
     if n > u32::MAX as usize {
         return Err(Error::TooManyRows { rows: n });
     }
     let k = k.min(n.saturating_sub(1));
     let block = rows_in(BLOCK_BYTES, d).next_multiple_of(TILE.0);
-    let frame = Frame::of(rows, metric, block)?;
+    let frame = Frame::of(rows, block)?;
     let mut nearest = Vec::with_capacity(n);
     for first in (0..n).step_by(block) {
         let count = block.min(n - first);
@@ -83,28 +72,15 @@ pub fn neighbours(rows: &dyn Rows, k: usize, metric: Metric) -> Result<Neighbour
     Ok(found)
 }
 
-/// A number that orders pairs of rows as their distance does: its square.
-pub(super) fn separation(a: &[f32], b: &[f32], metric: Metric) -> f64 {
-    match metric {
-        Metric::Euclidean => squared_distance(a, b),
-        Metric::Cosine => match (dot(a, a), dot(b, b)) {
-            (0.0, 0.0) => 0.0,
-            (x, y) if x == 0.0 || y == 0.0 => 1.0,
-            (x, y) => 2.0 - 2.0 * dot(a, b) / (x.sqrt() * y.sqrt()),
-        },
-    }
-}
-
 /// What is done to the rows before they are compared.
 struct Frame {
-    metric: Metric,
     mean: Vec<f32>,
     /// A power of two that brings the largest value near 1: squares neither overflow nor vanish.
     scale: f32,
 }
 
 impl Frame {
-    fn of(rows: &dyn Rows, metric: Metric, block: usize) -> Result<Self, Error> {
+    fn of(rows: &dyn Rows, block: usize) -> Result<Self, Error> {
         let (n, d) = (rows.len(), rows.dim());
         let mut sum = vec![0.0f64; d];
         let mut largest = 0.0f32;
@@ -117,26 +93,13 @@ impl Frame {
             }
         })?;
         let exponent = if largest > 0.0 { largest.log2().floor().clamp(-126.0, 126.0) } else { 0.0 };
-        let scale = if metric == Metric::Cosine { 1.0 } else { exponent.exp2() };
         let mean = sum.iter().map(|s| (s / n.max(1) as f64) as f32).collect();
-        Ok(Self { metric, mean, scale })
+        Ok(Self { mean, scale: exponent.exp2() })
     }
 
     fn apply(&self, row: &mut [f32]) {
-        match self.metric {
-            Metric::Euclidean => {
-                let scale = self.scale.recip();
-                row.iter_mut().zip(&self.mean).for_each(|(x, m)| *x = *x * scale - m * scale);
-            }
-            Metric::Cosine => {
-                let largest = row.iter().fold(0.0f32, |a, x| a.max(x.abs()));
-                if largest > 0.0 {
-                    row.iter_mut().for_each(|x| *x /= largest);
-                    let length = dot(row, row).sqrt() as f32;
-                    row.iter_mut().for_each(|x| *x /= length);
-                }
-            }
-        }
+        let scale = self.scale.recip();
+        row.iter_mut().zip(&self.mean).for_each(|(x, m)| *x = *x * scale - m * scale);
     }
 }
 

@@ -5,15 +5,8 @@ use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
 
 /// All pairs, in f64.
-fn by_definition(m: &Matrix, metric: Metric) -> Vec<Vec<(f64, u32)>> {
-    let rows: Vec<Vec<f64>> = (0..m.len())
-        .map(|i| {
-            let row: Vec<f64> = m.row(i).iter().map(|&x| f64::from(x)).collect();
-            let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            let divide = metric == Metric::Cosine && length > 0.0;
-            row.iter().map(|x| if divide { x / length } else { *x }).collect()
-        })
-        .collect();
+fn by_definition(m: &Matrix) -> Vec<Vec<(f64, u32)>> {
+    let rows: Vec<Vec<f64>> = (0..m.len()).map(|i| m.row(i).iter().map(|&x| f64::from(x)).collect()).collect();
     (0..m.len())
         .map(|i| {
             let mut all: Vec<(f64, u32)> = (0..m.len())
@@ -31,19 +24,17 @@ fn by_definition(m: &Matrix, metric: Metric) -> Vec<Vec<(f64, u32)>> {
 
 #[test]
 fn they_are_the_nearest_in_order() {
-    for metric in [Metric::Euclidean, Metric::Cosine] {
-        for (n, d) in [(700, 7), (90, 300), (1300, 3)] {
-            let m = blobs(n, d, 4, 1);
-            let found = neighbours(&m, 30, metric).unwrap();
-            for (i, expected) in by_definition(&m, metric).iter().enumerate() {
-                for c in 0..30 {
-                    // Pairs whose distances agree to the last digits of f32 may change places.
-                    let index = found.index[i * 30 + c];
-                    let own = expected.iter().find(|e| e.1 == index).unwrap().0;
-                    assert!((own / expected[c].0 - 1.0).abs() < 1e-5, "{metric:?} {n} {i} {c}");
-                    let distance = f64::from(found.distance[i * 30 + c]);
-                    assert!((distance / expected[c].0 - 1.0).abs() < 1e-4);
-                }
+    for (n, d) in [(700, 7), (90, 300), (1300, 3)] {
+        let m = blobs(n, d, 4, 1);
+        let found = neighbours(&m, 30).unwrap();
+        for (i, expected) in by_definition(&m).iter().enumerate() {
+            for c in 0..30 {
+                // Pairs whose distances agree to the last digits of f32 may change places.
+                let index = found.index[i * 30 + c];
+                let own = expected.iter().find(|e| e.1 == index).unwrap().0;
+                assert!((own / expected[c].0 - 1.0).abs() < 1e-5, "{n} {i} {c}");
+                let distance = f64::from(found.distance[i * 30 + c]);
+                assert!((distance / expected[c].0 - 1.0).abs() < 1e-4);
             }
         }
     }
@@ -53,7 +44,7 @@ fn they_are_the_nearest_in_order() {
 fn ties_go_to_the_lower_number() {
     // 400 rows on 4 spots: every row has 99 equals at distance 0.
     let values = (0..400).flat_map(|i| [(i % 4) as f32 * 3.3, 1.7]).collect();
-    let found = neighbours(&Matrix::new(400, 2, values).unwrap(), 20, Metric::Euclidean).unwrap();
+    let found = neighbours(&Matrix::new(400, 2, values).unwrap(), 20).unwrap();
     for i in 0..400u32 {
         let expected: Vec<u32> = (0..400).filter(|&j| j != i && j % 4 == i % 4).take(20).collect();
         assert_eq!(found.index[i as usize * 20..][..20], expected);
@@ -66,23 +57,20 @@ fn a_far_origin_costs_no_digits() {
     let near = blobs(300, 4, 3, 8);
     let far = near.values().iter().map(|x| (x * 16.0).round() / 16.0 + 4096.0).collect();
     let near = near.values().iter().map(|x| (x * 16.0).round() / 16.0).collect();
-    let near = neighbours(&Matrix::new(300, 4, near).unwrap(), 10, Metric::Euclidean).unwrap();
-    let far = neighbours(&Matrix::new(300, 4, far).unwrap(), 10, Metric::Euclidean).unwrap();
+    let near = neighbours(&Matrix::new(300, 4, near).unwrap(), 10).unwrap();
+    let far = neighbours(&Matrix::new(300, 4, far).unwrap(), 10).unwrap();
     near.distance.iter().zip(&far.distance).for_each(|(a, b)| assert!((a - b).abs() < 1e-5));
 }
 
 #[test]
 fn huge_and_tiny_values_are_fine() {
     let plain = blobs(50, 3, 2, 4);
-    let expected = neighbours(&plain, 5, Metric::Euclidean).unwrap();
+    let expected = neighbours(&plain, 5).unwrap();
     for exponent in [-100, 100] {
         let factor = 2.0f32.powi(exponent);
-        for metric in [Metric::Euclidean, Metric::Cosine] {
-            let scaled = plain.values().iter().map(|x| x * factor).collect();
-            let found = neighbours(&Matrix::new(50, 3, scaled).unwrap(), 5, metric).unwrap();
-            let expected = neighbours(&plain, 5, metric).unwrap();
-            assert_eq!(found.index, expected.index, "{metric:?} {exponent}");
-        }
+        let scaled = plain.values().iter().map(|x| x * factor).collect();
+        let found = neighbours(&Matrix::new(50, 3, scaled).unwrap(), 5).unwrap();
+        assert_eq!(found.index, expected.index, "{exponent}");
     }
     assert!(expected.distance.iter().all(|x| *x > 0.0));
 }
@@ -91,7 +79,7 @@ fn huge_and_tiny_values_are_fine() {
 fn small_and_empty_tables() {
     for n in 0..4 {
         for d in [0, 1, 3] {
-            let found = neighbours(&blobs(n, d, 1, 1), 90, Metric::Cosine).unwrap();
+            let found = neighbours(&blobs(n, d, 1, 1), 90).unwrap();
             assert_eq!((found.len, found.k), (n, n.saturating_sub(1)));
             for i in 0..n {
                 let mut others: Vec<u32> = found.index[i * found.k..(i + 1) * found.k].to_vec();
@@ -107,13 +95,13 @@ fn the_row_that_is_not_finite_is_named() {
     let mut values = vec![1.0; 40];
     values[13] = f32::NAN;
     let m = Matrix::new(20, 2, values).unwrap();
-    assert!(matches!(neighbours(&m, 3, Metric::Euclidean), Err(Error::NotFinite { row: 6 })));
+    assert!(matches!(neighbours(&m, 3), Err(Error::NotFinite { row: 6 })));
 }
 
 #[test]
 fn the_same_bytes_with_any_number_of_threads() {
     let m = blobs(1500, 40, 6, 2);
-    same_on_any_threads(|| neighbours(&m, 40, Metric::Euclidean).unwrap());
+    same_on_any_threads(|| neighbours(&m, 40).unwrap());
 }
 
 proptest! {
@@ -127,8 +115,8 @@ proptest! {
         let values: Vec<f32> = half.values().iter().map(|x| x.round()).collect();
         let mirrored = values.iter().chain(&values.iter().map(|x| -x).collect::<Vec<_>>()).copied().collect();
         let m = Matrix::new(2 * n, d, mirrored).unwrap();
-        let found = neighbours(&m, k, Metric::Euclidean).unwrap();
-        for (i, expected) in by_definition(&m, Metric::Euclidean).iter().enumerate() {
+        let found = neighbours(&m, k).unwrap();
+        for (i, expected) in by_definition(&m).iter().enumerate() {
             let row = &found.index[i * found.k..(i + 1) * found.k];
             for (index, expected) in row.iter().zip(expected) {
                 prop_assert_eq!(*index, expected.1);

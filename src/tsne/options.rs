@@ -1,7 +1,6 @@
 //! What can be asked of a layout, and what is told while it grows.
 
 use super::error::Error;
-use super::neighbours::Metric;
 
 /// The settings of a layout. The defaults are those of openTSNE, whose layouts are the reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +23,6 @@ pub struct Options {
     pub seed: u64,
     /// Where the points start.
     pub init: Init,
-    /// Distance between the rows.
-    pub metric: Metric,
     /// Stop when 50 iterations of the last phase lower the divergence by less than this share of
     /// it; `None` always runs all iterations.
     pub early_stop: Option<f64>,
@@ -43,7 +40,6 @@ impl Default for Options {
             max_step: 5.0,
             seed: 0,
             init: Init::Pca,
-            metric: Metric::Euclidean,
             early_stop: Some(1e-4),
         }
     }

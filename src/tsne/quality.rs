@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::error::Error;
 use super::matrix::{Matrix, Rows};
-use super::neighbours::{Metric, separation};
+use super::product::squared_distance;
 use super::random::Random;
 
 /// What [`quality`] found.
@@ -26,14 +26,7 @@ pub struct Quality {
 ///
 /// # Errors
 /// [`Error::Shape`] when `xy` has not one place per row.
-pub fn quality(
-    points: &Matrix,
-    xy: &[[f32; 2]],
-    metric: Metric,
-    k: usize,
-    sample: usize,
-    seed: u64,
-) -> Result<Quality, Error> {
+pub fn quality(points: &Matrix, xy: &[[f32; 2]], k: usize, sample: usize, seed: u64) -> Result<Quality, Error> {
     let n = points.len();
     if xy.len() != n {
         return Err(Error::Shape { what: "layout", expected: n, found: xy.len() });
@@ -44,7 +37,7 @@ pub fn quality(
     if k == 0 || sampled == 0 {
         return Ok(Quality { recall: 1.0, trustworthiness: 1.0, k, sampled });
     }
-    let parts: Vec<(usize, usize)> = chosen.into_par_iter().map(|i| look_at(points, xy, metric, k, i)).collect();
+    let parts: Vec<(usize, usize)> = chosen.into_par_iter().map(|i| look_at(points, xy, k, i)).collect();
     let (kept, beyond) = parts.iter().fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     let worst = (k * (2 * n - 3 * k - 1)) as f64 / 2.0;
     Ok(Quality {
@@ -57,9 +50,9 @@ pub fn quality(
 
 /// For one point: how many of its k neighbours in the plane are among its k as a row, and by how
 /// many ranks the others are beyond k.
-fn look_at(points: &Matrix, xy: &[[f32; 2]], metric: Metric, k: usize, i: usize) -> (usize, usize) {
+fn look_at(points: &Matrix, xy: &[[f32; 2]], k: usize, i: usize) -> (usize, usize) {
     let others = || (0..xy.len()).filter(|&j| j != i);
-    let rows: Vec<(f64, usize)> = others().map(|j| (separation(points.row(i), points.row(j), metric), j)).collect();
+    let rows: Vec<(f64, usize)> = others().map(|j| (squared_distance(points.row(i), points.row(j)), j)).collect();
     let mut plane: Vec<(f64, usize)> = others()
         .map(|j| {
             let d = [0, 1].map(|axis| f64::from(xy[i][axis]) - f64::from(xy[j][axis]));
@@ -88,7 +81,7 @@ mod tests {
     fn the_plane_itself_is_perfect() {
         let xy: Vec<[f32; 2]> = spread(200, 3.0, 1).iter().map(|p| p.map(|x| x as f32)).collect();
         let points = Matrix::new(200, 2, xy.iter().flatten().copied().collect()).unwrap();
-        let q = quality(&points, &xy, Metric::Euclidean, 10, 50, 1).unwrap();
+        let q = quality(&points, &xy, 10, 50, 1).unwrap();
         assert_eq!(q, Quality { recall: 1.0, trustworthiness: 1.0, k: 10, sampled: 50 });
     }
 
@@ -96,7 +89,7 @@ mod tests {
     fn chance_keeps_little() {
         let xy: Vec<[f32; 2]> = spread(500, 3.0, 1).iter().map(|p| p.map(|x| x as f32)).collect();
         let points = blobs(500, 8, 5, 2);
-        let run = || quality(&points, &xy, Metric::Cosine, 10, 1000, 1).unwrap();
+        let run = || quality(&points, &xy, 10, 1000, 1).unwrap();
         let q = same_on_any_threads(run);
         assert!(q.recall < 0.05 && (q.trustworthiness - 0.5).abs() < 0.05, "{q:?}");
         assert_eq!(q.sampled, 500);
@@ -105,9 +98,9 @@ mod tests {
     #[test]
     fn few_points_are_perfect() {
         for n in 0..4 {
-            let q = quality(&blobs(n, 2, 1, 1), &vec![[0.0; 2]; n], Metric::Euclidean, 10, 9, 1);
+            let q = quality(&blobs(n, 2, 1, 1), &vec![[0.0; 2]; n], 10, 9, 1);
             assert!(q.unwrap().recall.is_finite());
         }
-        assert!(quality(&blobs(4, 2, 1, 1), &[], Metric::Euclidean, 10, 9, 1).is_err());
+        assert!(quality(&blobs(4, 2, 1, 1), &[], 10, 9, 1).is_err());
     }
 }

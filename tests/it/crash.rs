@@ -138,8 +138,12 @@ fn outputs(story: &Story) -> BTreeMap<PathBuf, Vec<u8>> {
     files.map(|path| (path.strip_prefix(story.path("")).unwrap().to_owned(), std::fs::read(&path).unwrap())).collect()
 }
 
-/// Kills at the first, second, … call of a kind until the program gets through; gives how often.
-fn kill_at_every(call: &str, taken_out: bool) -> usize {
+/// Kills at the first, second, … call of each of these names until the program gets through; gives how often.
+fn kill_at_every(calls: &str, taken_out: bool) -> usize {
+    calls.split(',').map(|call| kill_at_every_one(call, taken_out)).sum()
+}
+
+fn kill_at_every_one(call: &str, taken_out: bool) -> usize {
     let reference = before(taken_out);
     reference.ok(RUN);
     for nth in 1.. {
