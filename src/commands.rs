@@ -18,7 +18,7 @@ use crate::model::{Hub, text};
 use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Request, Stage};
 use crate::preflight::Preflight;
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, counted, thousands};
 use crate::stage::{Context, Made, assign, copy_if_changed, project, render};
 use crate::status::{self, Standing};
 use crate::store::{GcOptions, Store};
@@ -76,7 +76,7 @@ pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
         Command::Gc(args) => app.gc(&args),
         Command::Export(args) => {
             let rows = export::export(&app.store(), &args.file, args.vector)?;
-            app.note(format!("{} rows", pipeline::thousands(rows)));
+            app.note(counted(rows, "row"));
             Ok(app.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
         }
         Command::Search(args) => app.search(args),
@@ -288,7 +288,7 @@ impl App {
         for line in &report.damaged {
             self.reporter.event(&Event::Warning(line.clone()));
         }
-        let summary = format!("{} files intact, {} damaged", pipeline::thousands(report.intact), report.damaged.len());
+        let summary = format!("{} intact, {} damaged", counted(report.intact, "file"), thousands(report.damaged.len()));
         let object = json!({"intact": report.intact, "bytes": report.bytes, "damaged": report.damaged});
         let mut answer = self.answer(summary, object);
         answer.code = u8::from(!report.damaged.is_empty());
@@ -306,9 +306,9 @@ impl App {
         };
         let report = store.gc(&pipeline::live_files(&store)?, &options)?;
         let verb = if args.dry_run { "would drop" } else { "dropped" };
-        let (dropped, mb) = (pipeline::thousands(report.dropped.len()), |bytes: u64| bytes as f64 / 1e6);
+        let (dropped, mb) = (counted(report.dropped.len(), "file"), |bytes: u64| bytes as f64 / 1e6);
         let summary =
-            format!("{verb} {dropped} files, {:.1} MB; {:.1} MB stay", mb(report.dropped_bytes), mb(report.kept_bytes));
+            format!("{verb} {dropped}, {:.1} MB; {:.1} MB stay", mb(report.dropped_bytes), mb(report.kept_bytes));
         let object = json!({
             "dropped": report.dropped, "dropped_bytes": report.dropped_bytes,
             "kept_bytes": report.kept_bytes, "dry_run": args.dry_run,

@@ -19,7 +19,7 @@ use crate::error::Halt;
 use crate::lap;
 use crate::model::{self, Hub};
 use crate::preflight::{Preflight, remember_rate};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, thousands};
 use crate::source::{self, Entry, Listing, Seen};
 use crate::stage::arrivals::Arrivals;
 use crate::stage::embed::{Embedded, survey};
@@ -321,14 +321,6 @@ fn describe(ctx: &Context, stage: &str, made: &Made, facts: &[(&str, &str)], mor
         }
     }
     ctx.note(line + more.as_deref().unwrap_or_default());
-}
-
-/// 4815 as `4,815`.
-pub fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or_default()).collect();
-    groups.join(",")
 }
 
 /// Everything that the last runs still need: what `latest/` points at, the shards of the last

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::artifact::shards;
 use crate::model::Chosen;
-use crate::pipeline::{Request, Stage, thousands};
+use crate::pipeline::{Request, Stage};
+use crate::report::{counted, thousands};
 use crate::source::Listing;
 use crate::stage::embed::{Ahead, Finding};
 use crate::stage::{Context, assign, render};
@@ -99,7 +100,7 @@ impl Preflight {
             (total, each.join(", "))
         };
         let ((found, kinds), (out, reasons)) = (list(&self.kinds), list(&self.left_out));
-        let mut first = format!("found    {} pictures ({kinds})", thousands(found));
+        let mut first = format!("found    {} ({kinds})", counted(found, "picture"));
         if out > 0 {
             first.push_str(&format!(", {} left out ({reasons})", thousands(out)));
         }

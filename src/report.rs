@@ -53,3 +53,16 @@ impl Reporter for Silent {
 impl Progress for Silent {
     fn advance(&self, _steps: u64) {}
 }
+
+/// 4815 as `4,815`.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or_default()).collect();
+    groups.join(",")
+}
+
+/// 1 picture, 4,815 pictures.
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+}

@@ -12,6 +12,7 @@ use super::{Context, Facts, Made};
 use crate::artifact::rows::{ProjectRow, Row};
 use crate::artifact::{Artifact, read_table, shards, vectors};
 use crate::config::{Init, ProjectSettings};
+use crate::report::counted;
 use crate::store::{Digest, Key};
 use crate::tsne;
 
@@ -143,7 +144,11 @@ fn project(
     };
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
     if allowed < settings.perplexity {
-        ctx.warn(format!("perplexity {} is too large for {count} pictures; {allowed:.1} is used", settings.perplexity));
+        ctx.warn(format!(
+            "perplexity {} is too large for {}; {allowed:.1} is used",
+            settings.perplexity,
+            counted(count, "picture")
+        ));
     }
     let growth = tsne::Growth::default();
     let growth = tsne::Growth { iterations: growth.iterations.min(settings.iterations), ..growth };

@@ -75,7 +75,7 @@ pub fn layout_of(
     // Inside the pool: entering it from outside for every sum costs more than a small layout.
     let run = || optimise(p, &mut xy, pull.as_ref(), options, progress);
     let ((kl, iterations_done), ()) = rayon::join(run, || ());
-    Ok(Layout { xy, kl, perplexity_used: p.perplexity, iterations_done })
+    Ok(Layout { xy, kl: kl.max(0.0), perplexity_used: p.perplexity, iterations_done })
 }
 
 #[cfg(test)]

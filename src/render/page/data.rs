@@ -9,6 +9,7 @@ use crate::artifact::rows::ImageRow;
 use crate::config::Colour;
 use crate::photo::TileFit;
 use crate::render::colours::{self, Legend};
+use crate::report::counted;
 
 /// Places in the plane are numbers up to this.
 const PLACES: f64 = 65_535.0;
@@ -128,10 +129,7 @@ pub struct Wall {
 impl Wall {
     /// What the page is called.
     pub fn title(&self) -> String {
-        match self.pictures.cells.len() {
-            1 => "1 picture".into(),
-            count => format!("{} pictures", crate::pipeline::thousands(count)),
-        }
+        counted(self.pictures.cells.len(), "picture")
     }
 
     /// The blocks of data: what the wall is drawn from, and what is asked for later.

@@ -11,6 +11,7 @@ use crate::config::RenderSettings;
 use crate::render::encode::{Format, encode};
 use crate::render::remark;
 use crate::render::tiles::Tiles;
+use crate::report::counted;
 use crate::stage::Context;
 use crate::store::{Key, OwnFolder};
 
@@ -98,7 +99,7 @@ pub(super) fn run(
     }
     folder.put(TABLE, table.as_bytes())?;
     folder.seal(&digest)?;
-    ctx.note(format!("frames   {} written, {count} months", settings.frames.display()));
+    ctx.note(format!("frames   {} written, {}", settings.frames.display(), counted(count, "month")));
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use crate::render::encode::{Format, encode};
 use crate::render::seams::Seams;
 use crate::render::tiles::{self, Tiles};
 use crate::render::{dzi, remark};
+use crate::report::counted;
 use crate::store::{Digest, Key, OwnFolder};
 use draw::Drawing;
 use output::is_there;
@@ -174,7 +175,8 @@ fn picture(
     if missing > 0 {
         // The picture with its holes is there to look at, but it is no result: the next run tries again.
         let output = settings.output.display();
-        bail!("{missing} pictures could not be read any more; their cells are empty in {output}; run again");
+        let missing = counted(missing, "picture");
+        bail!("{missing} could not be read any more: empty cells in {output}; run again");
     }
     let bytes = fs_err::read(&settings.output)?;
     let row = RenderRow {
