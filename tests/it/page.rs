@@ -215,6 +215,13 @@ fn a_phone_pinches_and_taps() {
     browser.wait_for("box.open");
     assert_eq!(browser.eval("document.documentElement.scrollWidth <= 390"), true, "nothing sticks out");
     assert_eq!(browser.eval("element('box').getBoundingClientRect().width"), 390);
+    // On the smallest ones, where the bars need three rows, the panel leaves the search free.
+    browser.window(320, 568, true);
+    browser.open(&page, "");
+    browser.eval("element('more').click()");
+    let below = "element('panel').getBoundingClientRect().top >= element('search').getBoundingClientRect().bottom \
+                 && element('panel').getBoundingClientRect().bottom <= 568";
+    assert_eq!(browser.eval(below), true);
     assert_well(&mut browser);
 }
 

@@ -49,19 +49,58 @@ fn it_is_dark_or_light_and_still_for_those_who_ask() {
     assert_well(&mut browser);
 }
 
+/// Of all pictures with a date, by date: which of the labels below the wall is theirs.
+const COLUMNS: &str = "[...Array(count).keys()].filter((i) => block('facts').time[i] !== null)\
+    .sort((a, b) => block('facts').time[a] - block('facts').time[b])\
+    .map((i) => layout.to.labels.map((label) => Math.abs(label.x - layout.to.x[i])))\
+    .map((far) => far.indexOf(Math.min(...far)))";
+
 #[test]
 fn time_runs_from_left_to_right() {
     let Some(mut browser) = browser() else { return };
     let (_story, page) = explored(90);
     browser.prefer("light", false);
     browser.open(&page, "#layout=time");
-    let sorted = "[...Array(count).keys()].filter((i) => block('facts').time[i] !== null)\
-                  .sort((a, b) => block('facts').time[a] - block('facts').time[b])\
-                  .every((i, n, all) => n === 0 || Math.floor(layout.to.x[all[n - 1]]) <= layout.to.x[i] + 8)";
-    assert_eq!(browser.eval(sorted), true);
+    let columns = browser.eval(COLUMNS);
+    let columns: Vec<u64> = columns.as_array().unwrap().iter().map(|column| column.as_u64().unwrap()).collect();
+    assert!(columns.is_sorted() && columns.first() < columns.last(), "{columns:?}");
     let places = "new Set([...layout.to.x.keys()].map((i) => `${layout.to.x[i]} ${layout.to.y[i]}`)).size === count";
     assert_eq!(browser.eval(places), true, "no picture covers another");
     assert_eq!(browser.eval("layout.to.labels.length > 2 && layout.to.labels.every((label) => label.text)"), true);
+    assert_well(&mut browser);
+}
+
+/// A camera whose clock is off does not hide what all others took.
+#[test]
+fn a_date_that_is_far_off_costs_one_gap() {
+    let Some(mut browser) = browser() else { return };
+    let story = Story::with_photos(12);
+    let date = |i: usize| match i {
+        0 => "1970-01-01".to_owned(),
+        11 => "9999-12-31".to_owned(),
+        i => format!("2024-03-{:02}", 1 + i / 2),
+    };
+    let rows: String = (0..12).map(|i| format!("{i:03}.png,Straße {i},{}\n", date(i))).collect();
+    story.put("photos.csv", format!("path,caption,date\n{rows}").as_bytes());
+    story.ok("run photos --model scattering -o grid.jpg");
+    browser.prefer("light", false);
+    browser.open(&story.path("explorer/index.html"), "#layout=time");
+    let labels = browser.eval("layout.to.labels.map((label) => label.text)");
+    assert_eq!(labels, serde_json::json!(["Jan 1970", "…", "Mar 2024", "…", "Dec 9999"]));
+    assert_eq!(browser.eval(COLUMNS), serde_json::json!([0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4]));
+    assert!(browser.eval("layout.to.width").as_f64() < Some(30.0), "all of it is seen");
+    // The slider stops where there are pictures: 1970, six days in March, 9999.
+    browser.click_on("#more");
+    assert_eq!(browser.eval("element('to').max"), "8");
+    browser.eval("element('from').value = 1; element('from').dispatchEvent(new Event('input'))");
+    browser.eval("element('to').value = 7; element('to').dispatchEvent(new Event('input'))");
+    assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 10);
+    browser.wait_for("location.hash.includes('to=')");
+    let link = browser.eval("location.hash");
+    browser.open(&story.path("explorer/index.html"), link.as_str().unwrap());
+    assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 10);
+    browser.eval("looking.from = looking.to = null; looking.text = 'STRASSE 7'; look()");
+    assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 1);
     assert_well(&mut browser);
 }
 

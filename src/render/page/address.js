@@ -53,13 +53,10 @@ function recall() {
   const kinds = state.get("kinds")?.split(",");
   for (const check of boxes) check.checked = !kinds || kinds.includes(check.value);
   looking.kinds = kinds ? new Set(kinds) : null;
-  if (ticks.length > 0) {
-    const tick = (key, otherwise) => {
-      const at = number(key) === null ? -1 : ticks.findIndex((seconds) => seconds >= number(key));
-      return at < 0 ? otherwise : at;
-    };
-    element("from").value = tick("from", 0);
-    element("to").value = tick("to", ticks.length - 1);
+  if (periods.length > 1) {
+    const [from, to] = [number("from") ?? Number.NEGATIVE_INFINITY, number("to") ?? Number.POSITIVE_INFINITY];
+    element("from").value = periods.filter((period) => period.to <= from).length;
+    element("to").value = periods.filter((period) => period.from < to).length;
     slide("to");
   }
   for (const what of ["seams", "new"]) {

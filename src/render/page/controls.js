@@ -2,8 +2,8 @@
 
 const looking = { text: "", kinds: null, from: null, to: null };
 
-/** Without accents and case: who looks for "cafe" means "Café" too. */
-const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+/** Without accents and case: who looks for "cafe" means "Café" too, and with "strasse" "Straße". */
+const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase();
 let haystack = null;
 
 function look() {
@@ -84,32 +84,35 @@ function makeKinds({ kinds }) {
   }
 }
 
-// The slider goes by days, or by months where that would be too many.
-const ticks = [];
+/** More days with pictures than this, and the slider goes by months. */
+const MOST_DAYS = 800;
+// The days or months that have pictures: from when, and to when.
+let periods = [];
+
+function periodsOf(times, monthly) {
+  const found = [];
+  for (const time of times) {
+    if (found.length > 0 && time < found[found.length - 1].to) continue;
+    const date = new Date(1000 * time);
+    date.setUTCHours(0, 0, 0, 0);
+    if (monthly) date.setUTCDate(1);
+    const from = date.getTime() / 1000;
+    if (monthly) date.setUTCMonth(date.getUTCMonth() + 1);
+    else date.setUTCDate(date.getUTCDate() + 1);
+    found.push({ from, to: date.getTime() / 1000 });
+  }
+  return found;
+}
 
 function makeTimes({ time }) {
-  const known = time.filter((t) => t !== null);
-  const [first, last] = [
-    known.reduce((a, b) => Math.min(a, b), Infinity),
-    known.reduce((a, b) => Math.max(a, b), -Infinity),
-  ];
-  element("times").hidden = known.length === 0 || last - first < 86400;
+  const known = time.filter((t) => t !== null).sort((a, b) => a - b);
+  periods = periodsOf(known, false);
+  if (periods.length > MOST_DAYS) periods = periodsOf(known, true);
+  element("times").hidden = periods.length < 2;
   if (element("times").hidden) return;
-  const step = last - first < 800 * 86400 ? "day" : "month";
-  const date = new Date(1000 * first);
-  date.setUTCHours(0, 0, 0, 0);
-  if (step === "month") date.setUTCDate(1);
-  for (
-    ;
-    date.getTime() / 1000 <= last;
-    step === "month" ? date.setUTCMonth(date.getUTCMonth() + 1) : date.setUTCDate(date.getUTCDate() + 1)
-  ) {
-    ticks.push(date.getTime() / 1000);
-  }
-  ticks.push(date.getTime() / 1000);
   for (const id of ["from", "to"]) {
-    element(id).max = ticks.length - 1;
-    element(id).value = id === "from" ? 0 : ticks.length - 1;
+    element(id).max = periods.length;
+    element(id).value = id === "from" ? 0 : periods.length;
     element(id).addEventListener("input", () => {
       slide(id);
       look();
@@ -127,12 +130,13 @@ function slide(moved) {
     if (Number(from.value) >= Number(to.value)) from.value = Number(to.value) - 1;
   }
   const [first, last] = [Number(from.value), Number(to.value)];
-  looking.from = first === 0 ? null : ticks[first];
-  looking.to = last === ticks.length - 1 ? null : ticks[last];
+  const [begin, end] = [periods[first].from, periods[last - 1].to];
+  looking.from = first === 0 ? null : begin;
+  looking.to = last === periods.length ? null : end;
   const day = (seconds) => dayFormat.format(1000 * seconds);
-  element("span").textContent = `${day(ticks[first])} – ${day(ticks[last] - 86400)}`;
-  from.setAttribute("aria-valuetext", day(ticks[first]));
-  to.setAttribute("aria-valuetext", day(ticks[last] - 86400));
+  element("span").textContent = `${day(begin)} – ${day(end - 86400)}`;
+  from.setAttribute("aria-valuetext", day(begin));
+  to.setAttribute("aria-valuetext", day(end - 86400));
 }
 
 function makeLegend({ legend }) {

@@ -42,13 +42,19 @@ const layouts = {
   },
 };
 
+/** More empty days, months or years than this in a row are one gap: a camera's clock may be off by decades. */
+const LONGEST_GAP = 60;
+/** What a gap adds to the time that pictures are taken to span, at most: three years, in seconds. */
+const COUNTED_GAP = 3 * 365 * 86400;
+
 /** Days, months or years from the first picture to the last, the empty ones too. */
 function timeBins(time) {
   const dated = [...time.keys()].filter((i) => time[i] !== null).sort((a, b) => time[a] - time[b]);
   const undated = [...time.keys()].filter((i) => time[i] === null);
   const bins = undated.length > 0 ? [{ label: "no date", pictures: undated }] : [];
   if (dated.length === 0) return bins;
-  const days = (time[dated[dated.length - 1]] - time[dated[0]]) / 86400;
+  const gaps = dated.slice(1).map((i, n) => Math.min(time[i] - time[dated[n]], COUNTED_GAP));
+  const days = gaps.reduce((sum, gap) => sum + gap, 0) / 86400;
   const numbered = {
     day: [(date) => Math.floor(date / 86400000), (n) => dayFormat.format(n * 86400000)],
     month: [
@@ -58,11 +64,15 @@ function timeBins(time) {
     year: [(date) => date.getUTCFullYear(), (n) => String(n)],
   };
   const [number, label] = numbered[days < 62 ? "day" : days < 366 * 8 ? "month" : "year"];
-  const of = (i) => number(new Date(1000 * time[i]));
-  const first = of(dated[0]);
-  for (let n = first; n <= of(dated[dated.length - 1]); n += 1) bins.push({ label: label(n), pictures: [] });
-  const start = bins.length - (of(dated[dated.length - 1]) - first + 1);
-  for (const i of dated) bins[start + of(i) - first].pictures.push(i);
+  let last = null;
+  for (const i of dated) {
+    const now = number(new Date(1000 * time[i]));
+    if (last !== null && now - last > LONGEST_GAP + 1) bins.push({ label: "…", pictures: [] });
+    else for (let n = last ?? now; n < now - 1; n += 1) bins.push({ label: label(n + 1), pictures: [] });
+    if (now !== last) bins.push({ label: label(now), pictures: [] });
+    bins[bins.length - 1].pictures.push(i);
+    last = now;
+  }
   return bins;
 }
 
