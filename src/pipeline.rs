@@ -25,7 +25,7 @@ use crate::stage::arrivals::Arrivals;
 use crate::stage::embed::{Embedded, survey};
 use crate::stage::neighbours::Likeness;
 use crate::stage::{Context, Made, assign, embed, project, render};
-use crate::store::{ReadError, Store, folder_of, read_only, remove_abandoned};
+use crate::store::{ReadError, Store, folder_of, read_only, read_small, remove_abandoned};
 
 /// Where the sources of the last run are remembered, in the cache.
 const SOURCES: &str = "sources.json";
@@ -217,7 +217,7 @@ pub(crate) fn sources(ctx: &Context, request: &Request) -> Result<Vec<PathBuf>> 
             return Ok(named.iter().filter(|source| seen.insert(place(source))).cloned().collect());
         }
     }
-    let remembered = std::fs::read(ctx.store.root().join(SOURCES)).ok();
+    let remembered = read_small(&ctx.store.root().join(SOURCES)).ok();
     let remembered = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     remembered.ok_or_else(|| {
         let cache = ctx.store.root().display();
@@ -229,7 +229,7 @@ fn remember_sources(ctx: &Context, sources: &[PathBuf]) {
     let absolute: Vec<PathBuf> = sources.iter().map(|s| s.canonicalize().unwrap_or_else(|_| s.clone())).collect();
     // A name that is no UTF-8 cannot be written as JSON; it then has to be named again.
     if let Ok(text) = serde_json::to_string(&absolute) {
-        let unchanged = std::fs::read(ctx.store.root().join(SOURCES)).is_ok_and(|there| there == text.as_bytes());
+        let unchanged = read_small(&ctx.store.root().join(SOURCES)).is_ok_and(|there| there == text.as_bytes());
         if !unchanged
             && let Err(error) = ctx.store.replace(SOURCES, text.as_bytes())
             && !read_only(&error)

@@ -12,6 +12,7 @@ use crate::report::{counted, thousands};
 use crate::source::Listing;
 use crate::stage::embed::{Ahead, Finding};
 use crate::stage::{Context, assign, render};
+use crate::store::read_small;
 
 /// Where measured rates are kept, in the cache: a number of pictures a second for each model. It
 /// is about this machine and enters no artifact.
@@ -137,7 +138,7 @@ fn rate_of(chosen: &Chosen) -> String {
 }
 
 fn rates(ctx: &Context) -> BTreeMap<String, f64> {
-    let kept = std::fs::read(ctx.store.root().join(RATES)).ok();
+    let kept = read_small(&ctx.store.root().join(RATES)).ok();
     let rates: BTreeMap<String, f64> = kept.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
     rates.into_iter().filter(|(_, rate)| rate.is_finite() && *rate > 0.0).collect()
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::rows::{EmbedRow, Row};
 use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names, write_shard};
 use super::{Artifact, Header};
-use crate::store::{Digest, Durability, Key, ReadError, Store};
+use crate::store::{self, Digest, Durability, Key, ReadError, Store};
 
 /// Raised when the columns of shards change.
 const FORMAT: u32 = 1;
@@ -150,7 +150,7 @@ impl Library {
             }
         }
         for part in std::mem::take(&mut self.parts) {
-            self.store.remove(&self.path(&part))?;
+            store::remove(&self.path(&part))?;
         }
         Ok(())
     }
@@ -430,7 +430,7 @@ mod tests {
         open(&store).commit(vectors(0, 5)).unwrap();
         let mut late = open(&store);
         let folder = folder(&json!({"model": "m"}));
-        store.remove(&store.root().join(&folder).join(&store.names(&folder)[0])).unwrap();
+        store::remove(&store.root().join(&folder).join(&store.names(&folder)[0])).unwrap();
         let error = late.seal().unwrap_err();
         assert!(error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)), "{error:?}");
         assert!(!format!("{error:#}").contains("cannot write"), "{error:#}");

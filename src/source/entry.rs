@@ -10,6 +10,7 @@ use super::known::Known;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;
 use crate::photo::{Budget, MAX_FILE_BYTES, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
+use crate::store::open_regular;
 
 /// One input, not yet read.
 #[derive(Clone, Debug)]
@@ -127,6 +128,7 @@ impl Entry {
     pub(super) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
         match &self.place {
             Place::File(path) => {
+                // It was a regular one when it was listed.
                 let mut file = open_regular(path)?;
                 let size = file.metadata()?.len();
                 Ok(read(&mut file, size))
@@ -203,17 +205,4 @@ fn read_head(stream: impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     stream.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
-}
-
-/// Opens a file that was a regular one when it was listed: should it have become a pipe or a device since, nothing is
-/// waited for and nothing read.
-fn open_regular(path: &Path) -> io::Result<std::fs::File> {
-    let mut options = std::fs::File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
-    let file = options.read(true).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("a pipe, socket or device")),
-    }
 }

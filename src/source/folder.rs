@@ -21,11 +21,14 @@ pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut 
         let same = |path: &&PathBuf| entry.path().canonicalize().is_ok_and(|place| place == **path);
         own.iter().filter(|path| path.file_name() == Some(entry.file_name())).any(|path| same(&path)) || marked(entry)
     };
-    for path in own.iter().filter(|path| path.starts_with(&root) && path.is_dir()) {
-        listing.skip(relative(&root, path), name, "own", "a folder of tsne-grid's own");
-    }
+    let mut left_out = Vec::new();
+    let enter = |entry: &DirEntry| {
+        let own = entry.depth() > 0 && !hidden(entry) && ours(entry);
+        left_out.extend(own.then(|| relative(&root, entry.path())));
+        entry.depth() == 0 || !(hidden(entry) || own)
+    };
     let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !(hidden(entry) || ours(entry))) {
+    for entry in walk.filter_entry(enter) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
@@ -49,6 +52,7 @@ pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut 
             }
         }
     }
+    left_out.into_iter().for_each(|path| listing.skip(path, name, "own", "made by tsne-grid"));
     Ok(())
 }
 
@@ -109,7 +113,7 @@ mod tests {
         let skipped: Vec<(&str, &str)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
         assert_eq!(
             skipped,
-            [("cache", "own"), ("b/up", "unreadable"), ("dangling", "unreadable"), ("socket", "not-a-file")]
+            [("b/up", "unreadable"), ("dangling", "unreadable"), ("socket", "not-a-file"), ("cache", "own")]
         );
     }
 }

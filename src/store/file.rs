@@ -1,6 +1,7 @@
 //! A file that is written whole or not at all: under a temporary name, synced, then renamed.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -37,6 +38,44 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
     temp.file.sync_all()?;
     temp.rename(path)?;
     sync_folder(folder)
+}
+
+/// Opens a regular file for reading. Should a pipe or a device lie there, nothing is waited for and nothing read.
+///
+/// # Errors
+/// Whatever the disk says, or that it is no file.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.read(true).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a file")),
+    }
+}
+
+/// Reads a small file whole (a marker, a list), whoever put it there.
+///
+/// # Errors
+/// As [`open_regular`], or that it has more than a megabyte.
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    const MOST: u64 = 1 << 20;
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+/// Removes what is there, be it a file or a folder with all that is in it; nothing there is fine.
+///
+/// # Errors
+/// Whatever the disk says.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let folder = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_dir());
+    match if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The folder that a file named by the user is in.

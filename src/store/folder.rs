@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::file::{TempFile, create_folder, is_temporary, remove_abandoned, replace_file};
+use super::file::{TempFile, create_folder, is_temporary, read_small, remove, remove_abandoned, replace_file};
 
 /// The marker's name.
 const MARKER: &str = "tsne-grid.json";
@@ -44,7 +44,7 @@ impl OwnFolder {
     }
 
     fn marker(&self) -> Option<Marker> {
-        let bytes = std::fs::read(self.root.join(MARKER)).ok()?;
+        let bytes = read_small(&self.root.join(MARKER)).ok()?;
         serde_json::from_slice(&bytes).ok().filter(|marker: &Marker| marker.made_by.starts_with("tsne-grid"))
     }
 
@@ -164,12 +164,7 @@ impl OwnFolder {
     /// # Errors
     /// Whatever the disk says.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        let path = self.root.join(name);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(&self.root.join(name))
     }
 }
 

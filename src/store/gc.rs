@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::Store;
-use super::file::TEMP_GRACE;
+use super::file::{TEMP_GRACE, remove};
 use super::verify::StoredFile;
 
 /// What may be dropped.
@@ -60,7 +60,7 @@ impl Store {
                 break;
             }
             if !options.dry_run {
-                self.remove(&file.path)?;
+                remove(&file.path)?;
                 // Only empty folders can be removed this way; the first that is not ends it.
                 let above = file.folder().ancestors().take_while(|folder| *folder != self.root);
                 let _ = above.map(std::fs::remove_dir).take_while(Result::is_ok).count();

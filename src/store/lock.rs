@@ -19,18 +19,22 @@ impl Store {
     ///
     /// `waiting` is called about ten times a second while another holds the lock;
     /// it returns `false` to give up, and then there is no lock (`None`).
-    /// A cache that cannot be written, or a file system without locks, is no reason to stop:
+    /// A cache that cannot be written, something else under the lock's name, or a file system without locks, is no reason to stop:
     /// the lock is then a formality.
     ///
     /// # Errors
     /// Only what opening the lock file says for reasons other than permission.
     pub fn lock(&self, mut waiting: impl FnMut() -> bool) -> io::Result<Option<Lock>> {
         let path = self.root.join("lock");
-        let opened = create_folder(&self.root)
-            .and_then(|()| fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path));
-        let file = match opened {
+        let mut options = fs::OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        // A pipe would be waited for.
+        #[cfg(unix)]
+        fs_err::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+        let file = match create_folder(&self.root).and_then(|()| options.open(&path)) {
             Ok(file) => file.into_parts().0,
             Err(error) if read_only(&error) => return Ok(Some(Lock { _file: None })),
+            Err(_) if path.metadata().is_ok_and(|there| !there.is_file()) => return Ok(Some(Lock { _file: None })),
             Err(error) => return Err(error),
         };
         loop {

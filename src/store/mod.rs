@@ -16,6 +16,7 @@ mod scratch;
 mod verify;
 
 pub use file::{folder_of, remove_abandoned, replace_file};
+pub(crate) use file::{open_regular, read_small, remove};
 pub use folder::OwnFolder;
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json};
@@ -24,7 +25,7 @@ pub use scratch::Scratch;
 pub use verify::VerifyReport;
 
 use std::ffi::OsStr;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
@@ -147,24 +148,52 @@ impl Store {
             let message = format!("{} is no file of the store", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
         };
+        let mut bytes = Vec::new();
         // A pipe would be waited for, a device never ends.
-        if fs::metadata(path)?.is_file() {
-            let bytes = fs::read(path)?;
-            if Digest::of(&bytes).short(DIGEST_DIGITS) == promised {
-                return Ok(bytes);
-            }
+        let Some((mut file, size)) = open_stored(path)? else { return Err(self.damaged(path)) };
+        if bytes.try_reserve_exact(size as usize).is_err() {
+            // Longer than it was, perhaps, and then by any amount.
+            self.check(path)?;
+            return Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
         }
-        Err(ReadError::Damaged { path: path.to_owned(), aside: self.put_aside(path) })
+        file.read_to_end(&mut bytes)?;
+        if Digest::of(&bytes).short(DIGEST_DIGITS) == promised { Ok(bytes) } else { Err(self.damaged(path)) }
+    }
+
+    /// Checks a published file against its name without holding it; gives its size.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn check(&self, path: &Path) -> Result<u64, ReadError> {
+        let Some((file, size)) = open_stored(path)? else { return Err(self.damaged(path)) };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        let found = Digest::from_hasher(&hasher);
+        match path.file_name().and_then(digest_in_name) == Some(&found.short(DIGEST_DIGITS)) {
+            true => Ok(size),
+            false => Err(self.damaged(path)),
+        }
+    }
+
+    fn damaged(&self, path: &Path) -> ReadError {
+        ReadError::Damaged { path: path.to_owned(), aside: self.put_aside(path) }
     }
 
     /// Moves a damaged file out of the way, so that its key misses from now on.
     pub fn put_aside(&self, path: &Path) -> String {
         let folder = self.root.join(CORRUPT);
         let aside = folder.join(path.file_name().unwrap_or_default());
-        // What was put aside before may be of a kind that a rename does not replace.
-        let moved =
-            fs::create_dir_all(folder).and_then(|()| self.remove(&aside)).and_then(|()| fs::rename(path, aside));
-        match moved {
+        let moved = || {
+            // A link would lead out of the store.
+            if folder.is_symlink() {
+                remove(&folder)?;
+            }
+            fs::create_dir_all(&folder)?;
+            // What was put aside before may be of a kind that a rename does not replace.
+            remove(&aside)?;
+            fs::rename(path, &aside)
+        };
+        match moved() {
             Ok(()) => format!("{CORRUPT}/"),
             Err(error) => format!("nothing: {error}"),
         }
@@ -219,7 +248,7 @@ impl Store {
         for name in self.names(folder).iter().filter(|name| name.starts_with(&prefix)) {
             let path = self.root.join(folder).join(name);
             if path != newest {
-                self.remove(&path)?;
+                remove(&path)?;
             }
         }
         Ok(newest)
@@ -251,18 +280,6 @@ impl Store {
             sync_folder(&folder)?;
         }
         Ok(path)
-    }
-
-    /// Removes what is under a file's name, be it the file or a folder; that another process was faster is fine.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    pub fn remove(&self, path: &Path) -> io::Result<()> {
-        let folder = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_dir());
-        match if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 
     /// Replaces a file with a fixed name (relative to the root) in one rename.
@@ -324,11 +341,26 @@ impl Store {
             return (plain && digest_in_name(path.file_name()?).is_some() && path.is_file()).then_some(path);
         }
         // A copy: its published original has the same digest in its name.
-        let digest = Digest::of(&std::fs::read(&link).ok()?).short(DIGEST_DIGITS);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(open_regular(&link).ok()?).ok()?;
+        let digest = Digest::from_hasher(&hasher).short(DIGEST_DIGITS);
         let folder = Path::new(name).file_stem()?.to_str()?;
         let original = self.names(folder).into_iter().find(|n| n.contains(&digest))?;
         Some(self.root.join(folder).join(original))
     }
+}
+
+/// Opens a file of the store, and gives its size; `None` where none can lie: what is no file, or has more bytes than any
+/// file here.
+fn open_stored(path: &Path) -> io::Result<Option<(impl Read, u64)>> {
+    const MOST: u64 = 4 << 30;
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > MOST {
+        return Ok(None);
+    }
+    let named = |error| io::Error::other(format!("cannot read {}: {error}", path.display()));
+    let file = open_regular(path).map_err(named)?;
+    Ok(Some((file.take(meta.len()), meta.len())))
 }
 
 /// The digest digits in a published file's name, or `None` for any other name.

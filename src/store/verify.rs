@@ -26,14 +26,14 @@ impl Store {
     /// # Errors
     /// When the root cannot be listed.
     pub fn verify(&self) -> io::Result<VerifyReport> {
-        let results: Vec<Result<usize, ReadError>> =
-            self.files()?.par_iter().filter(|f| f.published).map(|f| Ok(self.read(&f.path)?.len())).collect();
+        let results: Vec<Result<u64, ReadError>> =
+            self.files()?.par_iter().filter(|f| f.published).map(|f| self.check(&f.path)).collect();
         let mut report = VerifyReport::default();
         for result in results {
             match result {
-                Ok(length) => {
+                Ok(bytes) => {
                     report.intact += 1;
-                    report.bytes += length as u64;
+                    report.bytes += bytes;
                 }
                 // Another process has removed it since it was listed.
                 Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}

@@ -197,6 +197,72 @@ fn what_is_no_file_under_a_files_name() {
     assert!(!path.exists() && std::fs::read_dir(story.path("cache/corrupt")).map_or(0, Iterator::count) == 0);
 }
 
+/// Whatever else has a name in the cache is not waited for either.
+#[test]
+fn pipes_under_other_names() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    let before = files(&story);
+    for name in ["lock", "sources.json", "rates.json", "latest/embed.parquet", "latest/images.parquet"] {
+        let path = story.path("cache").join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for line in [RUN, "verify", "gc --dry-run", "status photos --model scattering -o out.png"] {
+            let ran = story.run(line);
+            assert!(ran.code <= 1 && !ran.stderr.contains("panicked"), "{name}, {line}: {}", ran.stderr);
+        }
+        let _ = std::fs::remove_file(&path);
+        story.ok(RUN);
+        assert!(
+            before.iter().all(|(path, bytes)| path.components().count() == 1 || files(&story).get(path) == Some(bytes))
+        );
+    }
+}
+
+/// A file that got longer by any amount is damage before it is held in memory.
+#[test]
+fn files_that_became_enormous() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    let before = files(&story);
+    let tables = before.keys().filter(|path| path.extension().is_some_and(|suffix| suffix == "parquet"));
+    for path in tables.clone().take(2) {
+        let file = std::fs::File::options().write(true).open(story.path("cache").join(path)).unwrap();
+        file.set_len(15 << 40).unwrap();
+        let ran = story.run(RUN);
+        let noticed = ran.stderr.contains("was damaged") || story.run("verify").stderr.contains("was damaged");
+        assert!(ran.code == 0 && noticed, "{}: {}", path.display(), ran.stderr);
+        story.ok(RUN);
+        assert!(files(&story) == before, "{}", path.display());
+    }
+    for path in tables {
+        let file = std::fs::File::options().write(true).open(story.path("cache").join(path)).unwrap();
+        file.set_len(700 << 20).unwrap();
+    }
+    let ran = crate::driver::ran(&mut story.limited("ulimit -v 2000000", "verify --threads 8"));
+    assert!(ran.code == 1 && ran.stderr.contains("was damaged"), "{}", ran.stderr);
+    story.ok(RUN);
+    assert!(files(&story) == before);
+}
+
+/// A link in the place of the folder of what was put aside would lead out of the cache.
+#[test]
+fn what_is_damaged_stays_in_the_cache() {
+    let story = Story::with_photos(5);
+    story.ok(RUN);
+    let before = files(&story);
+    let name = before.keys().find(|path| path.starts_with("project")).unwrap();
+    let outside = story.path("outside");
+    std::fs::create_dir(&outside).unwrap();
+    put(&outside.join(name.file_name().unwrap()), b"a file of somebody's");
+    std::os::unix::fs::symlink(&outside, story.path("cache/corrupt")).unwrap();
+    put(&story.path("cache").join(name), b"damage");
+    assert!(story.run(RUN).stderr.contains("was damaged"));
+    assert_eq!(std::fs::read(outside.join(name.file_name().unwrap())).unwrap(), b"a file of somebody's");
+    assert_eq!(std::fs::read(story.path("cache/corrupt").join(name.file_name().unwrap())).unwrap(), b"damage");
+    assert!(files(&story) == before);
+}
+
 /// The lock and the measured rates are no artifacts: whatever is in them, the results are the same, and both come back.
 #[test]
 fn a_garbled_lock_and_garbled_rates() {

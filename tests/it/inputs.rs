@@ -151,6 +151,31 @@ fn a_folder_full_of_traps() {
     assert!(story.images().iter().any(|row| row.path.len() > 1000 && row.path.ends_with("/deep.png")));
 }
 
+/// Folders may hold a file with the name of this program's marker: it is neither waited for nor read without end, and what
+/// says that it is ours is left out, but not without a word.
+#[test]
+fn markers_that_are_none() {
+    let story = Story::with_photos(5);
+    for (i, folder) in ["pipe", "device", "huge", "words", "ours"].into_iter().enumerate() {
+        story.put(&format!("photos/{folder}/picture.png"), &png(&picture(60 + i as u32)));
+        let marker = story.path("photos").join(folder).join("tsne-grid.json");
+        match folder {
+            "pipe" => assert!(Command::new("mkfifo").arg(marker).status().unwrap().success()),
+            "device" => symlink("/dev/zero", marker).unwrap(),
+            "huge" => {
+                put(&marker, b"{");
+                std::fs::File::options().write(true).open(marker).unwrap().set_len(20 << 30).unwrap();
+            }
+            "words" => put(&marker, b"words"),
+            _ => put(&marker, br#"{"made_by": "tsne-grid 9"}"#),
+        }
+    }
+    let counts = &story.json(RUN)["counts"];
+    assert_eq!((&counts["pictures"], &counts["defective"]), (&9.into(), &0.into()), "{counts}");
+    let own = story.skipped().into_iter().find(|row| row.reason == "own").map(|row| row.path);
+    assert_eq!(own.as_deref(), Some("ours"));
+}
+
 #[test]
 fn files_and_folders_that_may_not_be_read() {
     let story = Story::with_photos(4);

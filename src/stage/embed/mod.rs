@@ -21,7 +21,7 @@ use crate::config::Kind;
 use crate::model::Chosen;
 use crate::photo::{self, Reason};
 use crate::source::{Entry, Fate, Known, Listing, Seen};
-use crate::store::{Digest, Key, read_only};
+use crate::store::{self, Digest, Key, read_only};
 
 /// Inputs decoded together while the network works on those before them.
 const CHUNK: usize = 32;
@@ -227,7 +227,7 @@ fn publish_index(
     artifact.header.content = content;
     // An index whose shards were lost is in the way of the new one.
     if let Some(stale) = ctx.store.find(EmbedRow::STAGE, &artifact.header.key.digest()) {
-        ctx.store.remove(&stale)?;
+        store::remove(&stale)?;
     }
     ctx.publish(artifact)
 }

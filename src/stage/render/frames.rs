@@ -13,7 +13,7 @@ use crate::render::remark;
 use crate::render::tiles::Tiles;
 use crate::report::counted;
 use crate::stage::Context;
-use crate::store::{Key, OwnFolder};
+use crate::store::{Key, OwnFolder, read_small};
 
 /// Tiles are held in memory from frame to frame, up to so many bytes.
 const MAX_TILES_BYTES: u64 = 2 << 30;
@@ -74,7 +74,8 @@ pub(super) fn run(
     }
     folder.claim()?;
     // Those of the last time, by its table: any other file there is the user's.
-    let listed = std::fs::read_to_string(folder.root().join(TABLE)).unwrap_or_default();
+    let listed = read_small(&folder.root().join(TABLE)).unwrap_or_default();
+    let listed = String::from_utf8_lossy(&listed);
     let listed = listed.lines().skip(1).filter_map(|line| line.split(',').next()).filter(|name| is_frame(name));
     listed.map(str::to_owned).chain((0..count).map(name)).try_for_each(|name| folder.remove(&name))?;
     let drawing = Drawing::new(ctx, settings, input, tiles, size(settings, input.rows.len(), input.grid())?, None);
