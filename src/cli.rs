@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{AssignFlags, EmbedFlags, ProjectFlags, RenderFlags, SourceFlags};
+use crate::config::{AssignFlags, EmbedFlags, LimitFlags, ProjectFlags, RenderFlags, SourceFlags};
 use crate::sample::Layout;
 
 /// Lay pictures out by likeness: VGG16, t-SNE, optimal assignment to a grid.
@@ -102,6 +102,9 @@ pub struct Common {
     /// What enters.
     #[command(flatten)]
     pub source: SourceFlags,
+    /// What is too large.
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }
 
 /// Where a stage's table comes from and goes to.

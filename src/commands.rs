@@ -12,7 +12,7 @@ use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, StatusArgs, Tables,
 };
-use crate::config::{EmbedSettings, Settings};
+use crate::config::{EmbedSettings, LimitSettings, Settings};
 use crate::error::Halt;
 use crate::model::{Hub, text};
 use crate::photo::Budget;
@@ -112,8 +112,15 @@ impl App {
         Store::new(self.global.cache.clone().unwrap_or_else(|| "cache".into()))
     }
 
-    fn context(&self, store: Store, keep_latest: bool) -> Context {
-        Context { store, reporter: self.reporter.clone(), budget: Budget::new(memory::for_decoding()), keep_latest }
+    fn context(&self, store: Store, request: &Request, keep_latest: bool) -> Context {
+        let LimitSettings { max_file, max_pixels, memory, .. } = request.settings.limits;
+        let decoding = if memory > 0 { u64::from(memory) << 20 } else { memory::for_decoding() };
+        let budget = Budget {
+            max_file: u64::from(max_file) << 20,
+            max_pixels: u64::from(max_pixels) * 1_000_000,
+            ..Budget::new(decoding)
+        };
+        Context { store, reporter: self.reporter.clone(), budget, keep_latest }
     }
 
     fn hub(&self) -> Hub {
@@ -127,6 +134,7 @@ impl App {
     fn request(&self, common: Common, settings: Settings) -> Result<Request> {
         let mut settings = settings;
         common.source.apply(&mut settings.source);
+        common.limits.apply(&mut settings.limits);
         settings.check()?;
         Ok(Request { sources: common.sources, settings, hub: self.hub(), relayout: common.relayout })
     }
@@ -152,7 +160,7 @@ impl App {
 
     fn run(&self, args: RunArgs, last: Stage) -> Result<Answer> {
         let (request, dry_run) = self.run_request(args)?;
-        self.bring(&self.context(self.store(), true), &request, last, dry_run, Show::Picture)
+        self.bring(&self.context(self.store(), &request, true), &request, last, dry_run, Show::Picture)
     }
 
     /// Brings stages up to date, or says what that would do.
@@ -194,7 +202,7 @@ impl App {
         let dry_run = args.common.dry_run;
         let request = self.request(args.common, settings)?;
         self.bring(
-            &self.context(self.store(), true),
+            &self.context(self.store(), &request, true),
             &request,
             Stage::Embed,
             dry_run,
@@ -245,7 +253,7 @@ impl App {
         let Tables { input, artifact } = tables;
         let Some(input) = input else {
             return self.bring(
-                &self.context(self.store(), true),
+                &self.context(self.store(), &request, true),
                 &request,
                 stage,
                 dry_run,
@@ -254,7 +262,7 @@ impl App {
         };
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
-        let made = from_table(&self.context(store, false), &request, &input)?;
+        let made = from_table(&self.context(store, &request, false), &request, &input)?;
         if let Some(copy) = artifact {
             copy_if_changed(&made.path, &copy)?;
         }
@@ -263,7 +271,7 @@ impl App {
 
     fn status(&self, args: StatusArgs) -> Result<Answer> {
         let (request, _) = self.run_request(args.run)?;
-        let (standings, _) = status::status(&self.context(self.store(), true), &request, Stage::Render)?;
+        let (standings, _) = status::status(&self.context(self.store(), &request, true), &request, Stage::Render)?;
         let stale = standings.iter().any(|standing| !standing.fresh);
         let mut answer = self.answer(table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {
@@ -339,7 +347,7 @@ impl App {
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
         let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false };
-        self.bring(&self.context(Store::new(cache), true), &request, Stage::Render, false, Show::Picture)
+        self.bring(&self.context(Store::new(cache), &request, true), &request, Stage::Render, false, Show::Picture)
     }
 }
 

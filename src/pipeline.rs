@@ -247,7 +247,7 @@ pub(crate) fn list(ctx: &Context, request: &Request, sources: &[PathBuf]) -> Res
     let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
     let models = request.hub.models.is_in_use().then(|| request.hub.models.root().canonicalize());
     let own: Vec<PathBuf> = cache.into_iter().chain(models).chain(own_files).flatten().collect();
-    let listing = source::list(sources, &request.settings.source, &own)?;
+    let listing = source::list(sources, &request.settings.source, &request.settings.limits, &own)?;
     listing.notes.iter().for_each(|note| ctx.note(note.clone()));
     Ok(listing)
 }

@@ -71,6 +71,22 @@ table! {
 }
 
 table! {
+    /// `[limits]`: what is too large to be read.
+    LimitSettings, LimitFlags {
+        /// Larger files are not read, in MB
+        max_file: u32 = 256, arg(help_heading = "Limits");
+        /// Larger pictures are not decoded, in megapixels
+        max_pixels: u32 = 256, arg(help_heading = "Limits");
+        /// Memory for decoding, in MB; 0 is a quarter of what there is, at most 4096
+        memory: u32 = 0, arg(help_heading = "Limits");
+        /// Zips with more entries are refused
+        max_zip_entries: u32 = 200_000, arg(help_heading = "Limits");
+        /// Entries of a zip that grow by more than this factor are not unpacked
+        max_zip_ratio: u32 = 200, arg(help_heading = "Limits");
+    }
+}
+
+table! {
     /// `[embed]`: a picture becomes a vector.
     EmbedSettings, EmbedFlags {
         /// The model that turns pictures into vectors
@@ -178,6 +194,8 @@ table! {
 pub struct Settings {
     /// What enters the grid.
     pub source: SourceSettings,
+    /// What is too large to be read.
+    pub limits: LimitSettings,
     /// A picture becomes a vector.
     pub embed: EmbedSettings,
     /// Vectors become places in the plane.
@@ -210,8 +228,12 @@ impl Settings {
     /// # Errors
     /// [`Halt::Usage`] naming the key, its value and its range.
     pub fn check(&self) -> Result<(), Halt> {
-        let Self { project, assign, render, .. } = self;
+        let Self { limits, project, assign, render, .. } = self;
         let ranges = [
+            ("limits.max_file", f64::from(limits.max_file), 1.0, 1e5),
+            ("limits.max_pixels", f64::from(limits.max_pixels), 1.0, 1e5),
+            ("limits.max_zip_entries", f64::from(limits.max_zip_entries), 1.0, 1e8),
+            ("limits.max_zip_ratio", f64::from(limits.max_zip_ratio), 1.0, 1e6),
             ("project.perplexity", project.perplexity, 1.0, 1e6),
             ("project.early_exaggeration", project.early_exaggeration, 1.0, 1e3),
             ("project.learning_rate", project.learning_rate, 0.0, 1e9),

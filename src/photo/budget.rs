@@ -10,12 +10,16 @@ pub struct Budget {
     pub files: Pool,
     /// For what decoding takes beside them.
     pub decoding: Pool,
+    /// Larger files are not read, in bytes.
+    pub max_file: u64,
+    /// Larger pictures are not decoded, in pixels.
+    pub max_pixels: u64,
 }
 
 impl Budget {
-    /// `decoding` bytes for decoding, and half as much again for files.
+    /// `decoding` bytes for decoding, half as much again for files, and no limit on a single one.
     pub fn new(decoding: u64) -> Self {
-        Self { files: Pool::new(decoding / 2), decoding: Pool::new(decoding) }
+        Self { files: Pool::new(decoding / 2), decoding: Pool::new(decoding), max_file: u64::MAX, max_pixels: u64::MAX }
     }
 }
 
@@ -60,6 +64,17 @@ impl Pool {
     }
 }
 
+impl Share<'_> {
+    /// Gives back all but `bytes`.
+    pub fn keep(mut self, bytes: u64) -> Self {
+        let left = bytes.min(self.bytes);
+        let rest = Share { pool: self.pool, bytes: self.bytes - left };
+        self.bytes = left;
+        drop(rest);
+        self
+    }
+}
+
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         *self.pool.free.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
@@ -91,6 +106,9 @@ mod tests {
         });
         assert!(most.into_inner() <= 10);
         assert!(pool.take(11).is_none());
-        assert!(pool.take(10).is_some(), "everything was given back");
+        let some = pool.take(10).expect("everything was given back").keep(4).keep(7);
+        assert!(pool.take(6).is_some(), "all but four were given back");
+        drop(some);
+        assert!(pool.take(10).is_some(), "and then these");
     }
 }

@@ -18,10 +18,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-/// Larger files are not read.
-pub const MAX_FILE_BYTES: u64 = 256 << 20;
-/// Larger pictures are not decoded.
-pub const MAX_PIXELS: u64 = 256_000_000;
 /// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
 const HEADER_BYTES: u64 = 16 << 20;
 /// Bytes at the beginning of a file that [`sniff`] wants to see.
@@ -38,15 +34,16 @@ pub struct Facts {
     pub height: u32,
 }
 
-/// A decoded picture.
-#[derive(Clone, Debug)]
-pub struct Photo {
+/// A decoded picture, with the share of the budget that its pixels take.
+#[derive(Debug)]
+pub struct Photo<'a> {
     /// What its header says.
     pub facts: Facts,
     /// Upright, transparency laid over white, 8 bits a channel; the first frame of an animation.
     pub pixels: RgbImage,
     /// What is wrong with a picture that could be read all the same.
     pub damage: Option<&'static str>,
+    _share: Option<Share<'a>>,
 }
 
 /// Why an input is not a picture for us.
@@ -143,17 +140,19 @@ fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
 /// # Errors
 /// A specific reason for every file that is no picture, is broken, or is beyond a limit.
 /// A panic inside a decoder is an error like any other.
-pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Photo, Unreadable> {
+pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreadable> {
     guarded(|| {
         let Opened { mut decoder, format, facts, orientation, raw, working, need } = open(bytes, budget)?;
-        let _share = budget.decoding.take(need);
+        let share = budget.decoding.take(need);
         // Limits are set here because a decoder that is opened by hand has none.
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(raw + working + (16 << 20));
         decoder.set_limits(limits).map_err(describe)?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(describe)?;
         picture.apply_orientation(orientation);
-        Ok(Photo { facts, pixels: over_white(picture), damage: damage(format, bytes) })
+        let pixels = over_white(picture);
+        let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
+        Ok(Photo { facts, pixels, damage: damage(format, bytes), _share })
     })
 }
 
@@ -171,14 +170,11 @@ struct Opened<'a> {
 }
 
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(unreadable(Reason::TooLarge, format!("a file of {} MB; the limit is 256 MB", bytes.len() >> 20)));
-    }
     let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
     if format == ImageFormat::Jpeg {
         jpeg::check_kind(bytes).map_err(|detail| unreadable(Reason::Unsupported, detail))?;
     }
-    let _share = budget.decoding.take(2 * HEADER_BYTES);
+    let _share = budget.decoding.take((2 * HEADER_BYTES).min(budget.decoding.total()));
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     if format == ImageFormat::Png {
         // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
@@ -191,9 +187,10 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
     if width == 0 || height == 0 {
         return Err(unreadable(Reason::Undecodable, format!("a picture of {width}x{height} pixels")));
     }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+    if u64::from(width) * u64::from(height) > budget.max_pixels {
+        let most = budget.max_pixels / 1_000_000;
         let detail =
-            format!("a picture of {width}x{height} pixels; the limit is {} megapixels", MAX_PIXELS / 1_000_000);
+            format!("a picture of {width}x{height} pixels; the limit is {most} megapixels (limits.max_pixels)");
         return Err(unreadable(Reason::TooLarge, detail));
     }
     // A broken EXIF block is no reason to lose a picture.
@@ -207,7 +204,7 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
     let need = raw + working + 6 * pixels;
     if need > budget.decoding.total() {
         let (need, most) = (need >> 20, budget.decoding.total() >> 20);
-        let detail = format!("decoding takes about {need} MB; the budget is {most} MB");
+        let detail = format!("decoding takes about {need} MB; the budget is {most} MB (limits.memory)");
         return Err(unreadable(Reason::TooLarge, detail));
     }
     Ok(Opened { decoder: Box::new(decoder), format, facts, orientation, raw, working, need })
@@ -283,10 +280,13 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Unreadable>) -> Result<T, Unreada
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
+
     use image::{ExtendedColorType, ImageEncoder, Rgba, RgbaImage};
 
-    fn budget() -> Budget {
-        Budget::new(1 << 30)
+    fn budget() -> &'static Budget {
+        static BUDGET: LazyLock<Budget> = LazyLock::new(|| Budget { max_pixels: 256_000_000, ..Budget::new(1 << 30) });
+        &BUDGET
     }
 
     fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
@@ -303,12 +303,12 @@ mod tests {
     fn every_format_is_told_by_content_and_decoded() {
         let picture = gradient(20, 12);
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
-            let photo = decode(&encoded(&picture, format), &budget()).unwrap();
+            let photo = decode(&encoded(&picture, format), budget()).unwrap();
             assert_eq!((photo.facts.width, photo.facts.height), (20, 12));
             assert_eq!(photo.pixels, picture, "{format:?} is lossless");
         }
         for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
-            assert_eq!(decode(&encoded(&picture, format), &budget()).unwrap().pixels.dimensions(), (20, 12));
+            assert_eq!(decode(&encoded(&picture, format), budget()).unwrap().pixels.dimensions(), (20, 12));
         }
     }
 
@@ -318,7 +318,7 @@ mod tests {
         picture.put_pixel(1, 0, Rgba([100, 0, 0, 128]));
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
-        let photo = decode(bytes.get_ref(), &budget()).unwrap();
+        let photo = decode(bytes.get_ref(), budget()).unwrap();
         assert_eq!(photo.pixels.get_pixel(0, 0).0, [255, 255, 255]);
         assert_eq!(photo.pixels.get_pixel(1, 0).0, [177, 127, 127]);
     }
@@ -332,23 +332,23 @@ mod tests {
         let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
         encoder.set_exif_metadata(exif).unwrap();
         encoder.write_image(picture.as_raw(), 8, 4, ExtendedColorType::Rgb8).unwrap();
-        let photo = decode(&bytes, &budget()).unwrap();
+        let photo = decode(&bytes, budget()).unwrap();
         assert_eq!((photo.facts.width, photo.facts.height), (4, 8));
         assert_eq!(photo.pixels.get_pixel(3, 0), picture.get_pixel(0, 0));
-        assert_eq!(probe(&bytes, &budget()).unwrap(), (photo.facts, None));
+        assert_eq!(probe(&bytes, budget()).unwrap(), (photo.facts, None));
     }
 
     #[test]
     fn a_cut_jpeg_is_kept_and_called_damaged() {
         let bytes = encoded(&gradient(64, 64), ImageFormat::Jpeg);
-        assert_eq!(decode(&bytes, &budget()).unwrap().damage, None);
+        assert_eq!(decode(&bytes, budget()).unwrap().damage, None);
         let cut = &bytes[..bytes.len() * 2 / 3];
-        assert!(decode(cut, &budget()).unwrap().damage.is_some());
+        assert!(decode(cut, budget()).unwrap().damage.is_some());
     }
 
     #[test]
     fn other_files_have_their_reasons() {
-        let reason = |bytes: &[u8]| decode(bytes, &budget()).unwrap_err().reason;
+        let reason = |bytes: &[u8]| decode(bytes, budget()).unwrap_err().reason;
         assert_eq!(reason(b""), Reason::Undecodable);
         assert_eq!(reason(b"plain text, no picture"), Reason::NotAnImage);
         assert_eq!(reason(b"\0\0\0\x18ftypisom\0\0\0\0"), Reason::Video);
@@ -361,7 +361,7 @@ mod tests {
     fn bombs_are_refused_before_they_go_off() {
         // A GIF header that claims 65,535 x 65,535 pixels.
         let gif = b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\0;";
-        assert_eq!(decode(gif, &budget()).unwrap_err().reason, Reason::TooLarge);
+        assert_eq!(decode(gif, budget()).unwrap_err().reason, Reason::TooLarge);
         let bytes = encoded(&gradient(100, 100), ImageFormat::Png);
         let error = decode(&bytes, &Budget::new(1000)).unwrap_err();
         assert_eq!(error.reason, Reason::TooLarge);

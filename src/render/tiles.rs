@@ -9,7 +9,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
-use crate::photo::{self, Budget, TileFit};
+use crate::photo::{self, Budget, Photo, TileFit};
 use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
 
@@ -161,18 +161,18 @@ impl<'a> Tiles<'a> {
         if let Ok(Some(bytes)) = self.cached(image, kept) {
             return Some(image::load_from_memory_with_format(&bytes, kept.format()).ok()?.into_rgb8());
         }
-        Some(kept.of(&self.make(image).ok()?))
+        Some(kept.of(&self.make(image).ok()?.pixels))
     }
 
     /// The thumbnail as a file, or `None` if the picture cannot be had any more.
     pub fn file(&self, image: &str, kept: Kept) -> Option<Encoded> {
-        let pixels = match self.cached(image, kept) {
+        let photo = match self.cached(image, kept) {
             Ok(Some(_)) => None,
             _ => Some(self.make(image).ok()?),
         };
-        match (self.find(image, kept), pixels) {
+        match (self.find(image, kept), photo) {
             (Some(path), _) => Some(Encoded::File(path)),
-            (None, pixels) => Some(Encoded::Bytes(kept.encode(&kept.of(&pixels?)).ok()?)),
+            (None, photo) => Some(Encoded::Bytes(kept.encode(&kept.of(&photo?.pixels)).ok()?)),
         }
     }
 
@@ -189,8 +189,8 @@ impl<'a> Tiles<'a> {
         Ok(Some(self.store.read(&path)?))
     }
 
-    /// Decodes a picture once and keeps everything that is wanted of it; gives its pixels.
-    fn make(&self, image: &str) -> Result<RgbImage> {
+    /// Decodes a picture once and keeps everything that is wanted of it.
+    fn make(&self, image: &str) -> Result<Photo<'_>> {
         let entry = self.sources.get(image).with_context(|| format!("no source has the picture {image}"))?;
         let bytes = entry.read(self.budget).map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
         anyhow::ensure!(Digest::of(&bytes).to_string() == image, "{} changed during the run", entry.path);
@@ -205,7 +205,7 @@ impl<'a> Tiles<'a> {
                 let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
             }
         }
-        Ok(photo.pixels)
+        Ok(photo)
     }
 }
 

@@ -13,11 +13,8 @@ use zip::ZipArchive;
 use super::Listing;
 use super::entry::{Entry, Place, Stamp};
 use super::folder::is_hidden_name;
+use crate::config::LimitSettings;
 
-/// More entries than this are refused.
-const MAX_ENTRIES: u64 = 200_000;
-/// An entry that grows by more than this when unpacked is a bomb.
-const MAX_RATIO: u64 = 200;
 /// Small entries may have any ratio: a flat picture compresses very well.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 
@@ -39,18 +36,24 @@ impl fmt::Debug for Archive {
 ///
 /// # Errors
 /// When it is no zip, is cut short, has too many entries, or its entries overlap.
-pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listing: &mut Listing) -> Result<()> {
+pub(super) fn list(
+    path: &Path,
+    name: &Arc<str>,
+    meta: &std::fs::Metadata,
+    limits: &LimitSettings,
+    listing: &mut Listing,
+) -> Result<()> {
     let file = Arc::new(fs_err::File::open(path)?.into_parts().0);
     let mut stream = Positioned { file, at: 0, length: meta.len() };
     // Known before the directory is read, because reading it takes memory for every entry.
     match entries(&mut stream)? {
         None => bail!("{} is not a zip that can be read: its end is missing; is it whole?", path.display()),
-        Some(count) => check_count(count, path)?,
+        Some(count) => check_count(count, limits, path)?,
     }
     let mut zip =
         ZipArchive::new(stream).with_context(|| format!("{} is not a zip that can be read", path.display()))?;
     // The record at the end may have said something else.
-    check_count(zip.len() as u64, path)?;
+    check_count(zip.len() as u64, limits, path)?;
     let mut found = BTreeMap::new();
     let mut extents = Vec::new();
     for index in 0..zip.len() {
@@ -73,8 +76,10 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
             listing.skip(inside, name, "encrypted", "encrypted; unpack the zip with its password and name the folder");
         } else if entry.is_symlink() {
             listing.skip(inside, name, "not-a-file", "the entry is a link");
-        } else if entry.size() > RATIO_FREE_BYTES && entry.size() / entry.compressed_size().max(1) > MAX_RATIO {
-            let detail = format!("{} bytes unpack to {}", entry.compressed_size(), entry.size());
+        } else if entry.size() > RATIO_FREE_BYTES
+            && entry.size() / entry.compressed_size().max(1) > limits.max_zip_ratio.into()
+        {
+            let detail = format!("{} bytes unpack to {} (limits.max_zip_ratio)", entry.compressed_size(), entry.size());
             listing.skip(inside, name, "too-large", detail);
         } else {
             match found.entry(inside) {
@@ -96,10 +101,12 @@ pub(super) fn list(path: &Path, name: &Arc<str>, meta: &std::fs::Metadata, listi
     Ok(())
 }
 
-fn check_count(count: u64, path: &Path) -> Result<()> {
-    if count > MAX_ENTRIES {
-        let zip = path.display();
-        bail!("{zip} has {count} entries; the limit is {MAX_ENTRIES}: unpack it and name the folder");
+fn check_count(count: u64, limits: &LimitSettings, path: &Path) -> Result<()> {
+    let (zip, most) = (path.display(), limits.max_zip_entries);
+    if count > most.into() {
+        bail!(
+            "{zip} has {count} entries; the limit is {most} (limits.max_zip_entries): raise it, or unpack the zip and name the folder"
+        );
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::archive::Archive;
 use super::known::Known;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;
-use crate::photo::{Budget, MAX_FILE_BYTES, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
+use crate::photo::{Budget, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
 use crate::store::open_regular;
 
 /// One input, not yet read.
@@ -159,10 +159,13 @@ impl Entry {
     fn read_picture<'a>(&self, mut stream: impl Read, size: u64, budget: &'a Budget) -> Result<Content<'a>, Refusal> {
         let mut bytes = read_head(&mut stream).map_err(Refusal::unreadable)?;
         sniff(&bytes).map_err(|no| self.refuse(no))?;
-        let most = MAX_FILE_BYTES.min(budget.files.total());
+        let (most, limit) = (budget.max_file, "limits.max_file").min((budget.files.total(), "limits.memory"));
         let share = if size <= most { budget.files.take(size) } else { None };
         let share = share.ok_or_else(|| {
-            Refusal::new(Reason::TooLarge, format!("a file of {} MB; the limit is {} MB", size >> 20, most >> 20))
+            Refusal::new(
+                Reason::TooLarge,
+                format!("a file of {} MB; the limit is {} MB ({limit})", size >> 20, most >> 20),
+            )
         })?;
         bytes.reserve_exact((size as usize).saturating_sub(bytes.len()));
         let more = (size + 1).saturating_sub(bytes.len() as u64);

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use crate::artifact::rows::SkippedRow;
-use crate::config::SourceSettings;
+use crate::config::{LimitSettings, SourceSettings};
 use entry::Place;
 
 /// Everything the sources hold.
@@ -85,7 +85,12 @@ impl Listing {
 ///
 /// # Errors
 /// When a source does not exist or cannot be opened, or a glob is malformed.
-pub fn list(sources: &[PathBuf], settings: &SourceSettings, own: &[PathBuf]) -> Result<Listing> {
+pub fn list(
+    sources: &[PathBuf],
+    settings: &SourceSettings,
+    limits: &LimitSettings,
+    own: &[PathBuf],
+) -> Result<Listing> {
     let selection = select::Selection::new(settings)?;
     let mut listing = Listing::default();
     let mut tables = Vec::new();
@@ -99,7 +104,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, own: &[PathBuf]) -> 
         } else if !meta.is_file() {
             bail!("the source {} is neither a folder nor a file", source.display());
         } else if is_zip(source)? {
-            archive::list(source, &name, &meta, &mut listing)?;
+            archive::list(source, &name, &meta, limits, &mut listing)?;
         } else {
             let place = Place::File(source.clone());
             listing.entries.push(Entry::plain(name.to_string(), name, place, Stamp::of(&meta)));

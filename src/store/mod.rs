@@ -111,7 +111,7 @@ impl Store {
 
     /// The name with this key among those that [`Store::names`] gave.
     pub fn find_among<'n>(names: &'n [String], key: &Digest) -> Option<&'n String> {
-        let prefix = format!("{}-", key.short(KEY_DIGITS));
+        let prefix = prefix(key);
         let first = names.partition_point(|name| *name < prefix);
         names.get(first).filter(|name| name.starts_with(&prefix))
     }
@@ -239,7 +239,7 @@ impl Store {
     /// # Errors
     /// Whatever the disk says.
     pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        let prefix = format!("{}-", key.short(KEY_DIGITS));
+        let prefix = prefix(key);
         let same = format!("{prefix}{}.{suffix}", Digest::of(bytes).short(DIGEST_DIGITS));
         if self.names(folder).contains(&same) {
             return Ok(self.root.join(folder).join(same));
@@ -361,6 +361,11 @@ fn open_stored(path: &Path) -> io::Result<Option<(impl Read, u64)>> {
     let named = |error| io::Error::other(format!("cannot read {}: {error}", path.display()));
     let file = open_regular(path).map_err(named)?;
     Ok(Some((file.take(meta.len()), meta.len())))
+}
+
+/// How the names of all files with this key begin.
+fn prefix(key: &Digest) -> String {
+    format!("{}-", key.short(KEY_DIGITS))
 }
 
 /// The digest digits in a published file's name, or `None` for any other name.

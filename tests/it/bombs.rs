@@ -19,13 +19,13 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
 }
 
-fn header(width: u32, height: u32, depth: u8, colour: u8, interlace: u8) -> Vec<u8> {
+pub(crate) fn header(width: u32, height: u32, depth: u8, colour: u8, interlace: u8) -> Vec<u8> {
     let data = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, colour, 0, 0, interlace]].concat();
     chunk(b"IHDR", &data)
 }
 
 /// A PNG of these chunks.
-fn png_of(chunks: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn png_of(chunks: &[Vec<u8>]) -> Vec<u8> {
     [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat()
 }
 
@@ -193,6 +193,31 @@ fn large_files_share_the_memory() {
     let ran = ran(&mut story.limited("ulimit -v 2000000", &format!("{RUN} --threads 8")));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(story.images().len(), 18, "what follows the end of a picture is nobody's business: {}", ran.stderr);
+}
+
+/// What is too large is for the user to say, and the message says where.
+#[test]
+fn limits_can_be_set() {
+    let story = Story::with_photos(6);
+    story.put("photos/wide.png", &png(&image::RgbImage::from_fn(1300, 1000, |x, y| image::Rgb([x as u8, y as u8, 9]))));
+    story.put("photos/long.png", &[png(&picture(40)), vec![0; 3 << 20]].concat());
+    let said = |flags: &str| {
+        // What was decoded once is known, whatever the limits are now.
+        let _ = std::fs::remove_dir_all(story.path("cache"));
+        story.ok(&format!("{RUN} {flags}"));
+        let rows = story.skipped().into_iter().map(|row| format!("{} {}: {}", row.path, row.reason, row.detail));
+        rows.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said(""), "");
+    let wide = "wide.png too-large: a picture of 1300x1000 pixels; the limit is 1 megapixels (limits.max_pixels)";
+    assert_eq!(said("--max-pixels 1"), wide);
+    assert_eq!(said("--max-file 2"), "long.png too-large: a file of 3 MB; the limit is 2 MB (limits.max_file)");
+    let memory = said("--memory 4");
+    assert!(memory.contains("the budget is 4 MB (limits.memory)"), "{memory}");
+    assert!(memory.contains("long.png too-large: a file of 3 MB; the limit is 2 MB (limits.memory)"), "{memory}");
+    story.put("pipeline.toml", b"[limits]\nmax_pixels = 0\n");
+    let ran = story.run(RUN);
+    assert!(ran.code == 2 && ran.stderr.contains("limits.max_pixels is 0; it can be 1 to"), "{}", ran.stderr);
 }
 
 /// Pictures that are large but honest wait for each other instead of being held all at once.

@@ -231,7 +231,9 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
     }
     let story = Story::with_photos(5);
     let log = story.path("trace");
-    let traced = format!("trace=write,fsync,{RENAME},{LINK},{SYMLINK},{FOLDER}");
+    let traced = format!(
+        "trace=write,?pwrite64,?writev,?copy_file_range,?ftruncate,?sendfile,fsync,{RENAME},{LINK},{SYMLINK},{FOLDER}"
+    );
     let options = ["-y", "-o", log.to_str().unwrap(), "-e", &traced];
     assert!(quiet(story.traced(&options, RUN)).status().unwrap().success());
     let log = String::from_utf8(story.read("trace")).unwrap();
@@ -249,7 +251,12 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
             || rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| place(path));
         let quoted: Vec<PathBuf> = rest.split('"').skip(1).step_by(2).map(PathBuf::from).collect();
         match (call.as_str(), side) {
-            ("write", Side::Begins) => drop(descriptor().map(|path| synced.remove(&path))),
+            ("write" | "pwrite64" | "writev" | "ftruncate", Side::Begins) => {
+                _ = descriptor().map(|path| synced.remove(&path));
+            }
+            ("copy_file_range" | "sendfile", _) => {
+                panic!("copied, and the trace does not say whether it is synced: {rest}")
+            }
             ("fsync", Side::Ends) => {
                 assert!(rest.ends_with("= 0"), "{call}({rest}");
                 let path = descriptor().unwrap();

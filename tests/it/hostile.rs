@@ -1,31 +1,17 @@
 //! Input that means harm, or is merely odd.
 
+use crate::bombs::{header, png_of};
 use crate::driver::{Story, encoded, picture, png};
 use image::ImageFormat;
 
 const RUN: &str = "run photos --model scattering -o a.png";
-
-/// A PNG header that claims this size, with nothing behind it.
-fn png_claiming(width: u32, height: u32) -> Vec<u8> {
-    let mut chunk = b"IHDR".to_vec();
-    chunk.extend(width.to_be_bytes());
-    chunk.extend(height.to_be_bytes());
-    chunk.extend([8, 2, 0, 0, 0]);
-    let mut crc = flate2::Crc::new();
-    crc.update(&chunk);
-    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
-    bytes.extend(&chunk);
-    bytes.extend(crc.sum().to_be_bytes());
-    bytes.extend(b"\0\0\x10\0IDAT\x78\x9c");
-    bytes
-}
 
 #[test]
 fn bad_files_are_named_and_everything_else_goes_on() {
     let story = Story::with_photos(5);
     let jpeg = encoded(&picture(8), ImageFormat::Jpeg);
     story.put("photos/empty.jpg", b"");
-    story.put("photos/bomb.png", &png_claiming(60_000, 60_000));
+    story.put("photos/bomb.png", &png_of(&[header(60_000, 60_000, 8, 2, 0), b"\0\0\x10\0IDAT\x78\x9c".to_vec()]));
     story.put("photos/bomb.gif", b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\0;");
     story.put("photos/cut.png", &png(&picture(9))[..60]);
     story.put("photos/cut.jpg", &jpeg[..jpeg.len() - 20]);

@@ -156,7 +156,7 @@ fn a_run_that_slept_through_everything() {
     }
     let story = Story::with_photos(10);
     let options = ["-o", "/dev/null", "-e", "trace=flock,rename", "-e", "inject=flock:error=ENOSYS"];
-    // It sleeps two seconds before its third rename, without a lock.
+    // It sleeps a second and a half before its third rename, without a lock.
     let slow = [&options[..], &["-e", "inject=rename:delay_enter=1500000:when=3"]].concat();
     let sleeper = story.traced(&slow, RUN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));

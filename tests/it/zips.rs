@@ -49,7 +49,7 @@ fn what_is_no_honest_zip_is_refused_in_one_line() {
         crowd.start_file(i.to_string(), SimpleFileOptions::default()).unwrap();
     }
     let crowd = crowd.finish().unwrap().into_inner();
-    refused(&crowd, "has 200001 entries; the limit is 200000: unpack it");
+    refused(&crowd, "has 200001 entries; the limit is 200000 (limits.max_zip_entries)");
     // Nor one that has a second, false record behind it.
     let mut false_end = crowd.clone();
     let mut record = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
@@ -58,7 +58,7 @@ fn what_is_no_honest_zip_is_refused_in_one_line() {
     let comment = false_end.len() - 2;
     false_end[comment..].copy_from_slice(&(record.len() as u16).to_le_bytes());
     false_end.extend(record);
-    refused(&false_end, "has 200001 entries; the limit is 200000: unpack it");
+    refused(&false_end, "has 200001 entries; the limit is 200000 (limits.max_zip_entries)");
     let mut lost = good;
     let end = lost.len() - 6;
     lost[end..end + 4].copy_from_slice(&u32::MAX.to_le_bytes());
