@@ -160,11 +160,12 @@ impl App {
 
     fn run(&self, args: RunArgs, last: Stage) -> Result<Answer> {
         let (request, dry_run) = self.run_request(args)?;
-        self.bring(&self.context(self.store(), &request, true), &request, last, dry_run, Show::Picture)
+        self.bring(self.store(), &request, last, dry_run, Show::Picture)
     }
 
     /// Brings stages up to date, or says what that would do.
-    fn bring(&self, ctx: &Context, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
+    fn bring(&self, store: Store, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
+        let ctx = &self.context(store, request, true);
         if dry_run {
             let (standings, preflight) = status::status(ctx, request, last)?;
             preflight.iter().flat_map(Preflight::lines).for_each(|line| self.note(line));
@@ -201,13 +202,7 @@ impl App {
         args.embed.apply(&mut settings.embed);
         let dry_run = args.common.dry_run;
         let request = self.request(args.common, settings)?;
-        self.bring(
-            &self.context(self.store(), &request, true),
-            &request,
-            Stage::Embed,
-            dry_run,
-            Show::Artifact(args.artifact.as_deref()),
-        )
+        self.bring(self.store(), &request, Stage::Embed, dry_run, Show::Artifact(args.artifact.as_deref()))
     }
 
     fn project(&self, args: ProjectArgs) -> Result<Answer> {
@@ -252,13 +247,7 @@ impl App {
         let request = self.request(common, settings)?;
         let Tables { input, artifact } = tables;
         let Some(input) = input else {
-            return self.bring(
-                &self.context(self.store(), &request, true),
-                &request,
-                stage,
-                dry_run,
-                Show::Artifact(artifact.as_deref()),
-            );
+            return self.bring(self.store(), &request, stage, dry_run, Show::Artifact(artifact.as_deref()));
         };
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
@@ -347,7 +336,7 @@ impl App {
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
         let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false };
-        self.bring(&self.context(Store::new(cache), &request, true), &request, Stage::Render, false, Show::Picture)
+        self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
     }
 }
 

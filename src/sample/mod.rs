@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use rayon::prelude::*;
 
-use crate::store::replace_file;
+use crate::store::{remove, replace_file};
 pub use layout::Layout;
 pub use plan::{Picture, plan};
 
@@ -110,12 +110,7 @@ fn make_room(dir: &Path) -> Result<()> {
     let earlier = ["media".to_owned(), "your_instagram_activity".to_owned()];
     for name in if listed.is_empty() { earlier.as_slice() } else { &listed } {
         ensure!(Path::new(name).file_name().is_some_and(|last| last == name.as_str()), "{MARK} names `{name}`");
-        let path = dir.join(name);
-        if path.is_dir() {
-            fs_err::remove_dir_all(path)?;
-        } else if path.is_file() {
-            fs_err::remove_file(path)?;
-        }
+        remove(&dir.join(name))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +15,14 @@ impl Digest {
     /// The hash of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The hash of what a stream holds, which is never held whole.
+    ///
+    /// # Errors
+    /// Whatever the stream says.
+    pub fn of_stream(stream: impl Read) -> io::Result<Self> {
+        Ok(Self::from_hasher(blake3::Hasher::new().update_reader(stream)?))
     }
 
     /// What a running hash has come to.

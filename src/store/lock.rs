@@ -19,8 +19,8 @@ impl Store {
     ///
     /// `waiting` is called about ten times a second while another holds the lock;
     /// it returns `false` to give up, and then there is no lock (`None`).
-    /// A cache that cannot be written, something else under the lock's name, or a file system without locks, is no reason to stop:
-    /// the lock is then a formality.
+    /// A cache that cannot be written, something else under the lock's name, or a file system without
+    /// locks, is no reason to stop: the lock is then a formality.
     ///
     /// # Errors
     /// Only what opening the lock file says for reasons other than permission.

@@ -166,13 +166,9 @@ impl Store {
     /// As [`Store::read`].
     pub fn check(&self, path: &Path) -> Result<u64, ReadError> {
         let Some((file, size)) = open_stored(path)? else { return Err(self.damaged(path)) };
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(file)?;
-        let found = Digest::from_hasher(&hasher);
-        match path.file_name().and_then(digest_in_name) == Some(&found.short(DIGEST_DIGITS)) {
-            true => Ok(size),
-            false => Err(self.damaged(path)),
-        }
+        let found = Digest::of_stream(file)?.short(DIGEST_DIGITS);
+        let promised = path.file_name().and_then(digest_in_name);
+        if promised == Some(&found) { Ok(size) } else { Err(self.damaged(path)) }
     }
 
     fn damaged(&self, path: &Path) -> ReadError {
@@ -341,9 +337,7 @@ impl Store {
             return (plain && digest_in_name(path.file_name()?).is_some() && path.is_file()).then_some(path);
         }
         // A copy: its published original has the same digest in its name.
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(open_regular(&link).ok()?).ok()?;
-        let digest = Digest::from_hasher(&hasher).short(DIGEST_DIGITS);
+        let digest = Digest::of_stream(open_regular(&link).ok()?).ok()?.short(DIGEST_DIGITS);
         let folder = Path::new(name).file_stem()?.to_str()?;
         let original = self.names(folder).into_iter().find(|n| n.contains(&digest))?;
         Some(self.root.join(folder).join(original))
