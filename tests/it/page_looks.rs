@@ -99,6 +99,15 @@ fn a_date_that_is_far_off_costs_one_gap() {
     let link = browser.eval("location.hash");
     browser.open(&story.path("explorer/index.html"), link.as_str().unwrap());
     assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 10);
+    // Each handle pushes the other, and one period is left between them at either end.
+    for (id, to, expected) in [("to", 0, "0 1"), ("from", 8, "7 8"), ("to", 8, "7 8"), ("from", 0, "0 8")] {
+        browser.eval(&format!("element('{id}').value = {to}; element('{id}').dispatchEvent(new Event('input'))"));
+        assert_eq!(browser.eval("`${element('from').value} ${element('to').value}`"), expected, "{id} to {to}");
+    }
+    for link in ["#to=-5", "#from=1e15", "#from=1e15&to=-1e15"] {
+        browser.open(&story.path("explorer/index.html"), link);
+        assert!(browser.eval("lit.reduce((a, b) => a + b)").as_u64() <= Some(1), "{link}");
+    }
     browser.eval("looking.from = looking.to = null; looking.text = 'STRASSE 7'; look()");
     assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 1);
     assert_well(&mut browser);

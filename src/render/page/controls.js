@@ -124,12 +124,16 @@ function makeTimes({ time }) {
 /** Takes over where the slider's two handles are; the one that is moved pushes the other. */
 function slide(moved) {
   const [from, to] = [element("from"), element("to")];
-  if (Number(from.value) >= Number(to.value)) {
-    if (moved === "from") to.value = Number(from.value) + 1;
-    else from.value = Number(to.value) - 1;
-    if (Number(from.value) >= Number(to.value)) from.value = Number(to.value) - 1;
+  let [first, last] = [Number(from.value), Number(to.value)];
+  // There is at least one period between them.
+  if (moved === "from") {
+    first = Math.min(first, periods.length - 1);
+    last = Math.max(last, first + 1);
+  } else {
+    last = Math.max(last, 1);
+    first = Math.min(first, last - 1);
   }
-  const [first, last] = [Number(from.value), Number(to.value)];
+  [from.value, to.value] = [first, last];
   const [begin, end] = [periods[first].from, periods[last - 1].to];
   looking.from = first === 0 ? null : begin;
   looking.to = last === periods.length ? null : end;
