@@ -58,9 +58,9 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
 /// Reads a small file whole (a marker, a list), whoever put it there.
 ///
 /// # Errors
-/// As [`open_regular`], or that it has more than a megabyte.
+/// As [`open_regular`], or that it has more than 16 MB.
 pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
-    const MOST: u64 = 1 << 20;
+    const MOST: u64 = 16 << 20;
     let mut bytes = Vec::new();
     open_regular(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }

@@ -47,6 +47,7 @@ impl Store {
     /// leftovers (unfinished temporary files, damaged files put aside).
     pub(super) fn files(&self) -> io::Result<Vec<StoredFile>> {
         let mut files = Vec::new();
+        let corrupt = self.root.join(CORRUPT);
         for entry in walkdir::WalkDir::new(&self.root).min_depth(1).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -54,10 +55,9 @@ impl Store {
                 Err(error) if gone(&error) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let above = entry.path().strip_prefix(&self.root).ok().and_then(Path::parent);
-            let aside = above == Some(Path::new(CORRUPT));
+            let aside = entry.path().parent() == Some(&corrupt);
             let temporary = is_temporary(entry.file_name());
-            let published = !aside && digest_in_name(entry.file_name()).is_some();
+            let published = !entry.path().starts_with(&corrupt) && digest_in_name(entry.file_name()).is_some();
             let Ok(meta) = entry.metadata() else { continue };
             // Under a published name whatever is not a file is damage.
             if published || aside || (meta.is_file() && temporary) {

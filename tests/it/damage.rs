@@ -188,6 +188,15 @@ fn what_is_no_file_under_a_files_name() {
             assert!(files(&story) == before, "{kind} {}", path.display());
         }
     }
+    // A stored file's name in a folder that was put aside is no stored file's.
+    let name = before.keys().find(|path| path.starts_with("assign")).unwrap();
+    let path = story.path("cache").join(name);
+    let _ = std::fs::remove_file(&path);
+    std::fs::create_dir(&path).unwrap();
+    put(&path.join(name.file_name().unwrap()), b"anything");
+    assert_eq!(story.run("verify").code, 1);
+    assert_eq!(story.run("verify").code, 0, "once is enough");
+    story.ok(RUN);
     // What was put aside goes with what nothing refers to, also when `verify` has not seen it before.
     let path = story.path("cache").join(before.keys().find(|path| path.starts_with("project")).unwrap());
     std::fs::remove_file(&path).unwrap();
