@@ -6,7 +6,7 @@ mod jpeg;
 mod pillow;
 mod resize;
 
-pub use budget::{Budget, Share};
+pub use budget::{Budget, Pool, Share};
 pub use pillow::Filter;
 pub use resize::{TileFit, crop_middle, square, stretch, tile};
 
