@@ -17,6 +17,7 @@ use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::config::EmbedSettings;
 use tsne_grid::model::Hub;
 use tsne_grid::model::text::{self, Texts};
+use tsne_grid::photo::Format;
 use tsne_grid::report::Silent;
 use tsne_grid::search;
 use tsne_grid::store::{Digest, Durability, Key, Store};
@@ -49,7 +50,7 @@ fn row(i: usize, image: &str) -> ImageRow {
         bytes: 100_000,
         width: 800,
         height: 600,
-        format: "jpeg".into(),
+        format: Format::Jpeg,
         taken_at: None,
         caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length")),
         post: None,

@@ -1,6 +1,8 @@
 //! The tables, one struct a row: places and columns are a contract with everyone's notebooks.
 //! Adding a column is a new [`Row::FORMAT`].
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -9,6 +11,8 @@ use arrow::array::{
     TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
+
+use crate::photo::Format;
 
 /// A row of one of the tables.
 pub trait Row: Sized {
@@ -24,7 +28,7 @@ pub trait Row: Sized {
     /// The columns as rows.
     ///
     /// # Errors
-    /// When a column is missing or of another type.
+    /// When a column is missing, of another type, or holds a word that its type does not have.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>>;
 }
 
@@ -79,7 +83,7 @@ row! {
         /// Height in pixels, upright.
         height: u32,
         /// jpeg, png, webp, gif, bmp or tiff, by content.
-        format: String,
+        format: Format,
         /// When it was taken or posted, microseconds since 1970 (UTC).
         taken_at: Option<Micros>,
         /// What its owner wrote.
@@ -276,23 +280,29 @@ trait Cell: Sized {
     fn get(column: &ArrayRef, row: usize) -> Option<Self>;
 }
 
-impl Cell for String {
+/// A type whose column is text.
+trait Text: Display + FromStr {}
+
+impl Text for String {}
+impl Text for Format {}
+
+impl<T: Text> Cell for T {
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(values))
+        Arc::new(StringArray::from_iter_values(values.map(|value| value.to_string())))
     }
     fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        Some(column.as_string_opt::<i32>()?.value(row).to_owned())
+        column.as_string_opt::<i32>()?.value(row).parse().ok()
     }
 }
 
-impl Cell for Option<String> {
+impl<T: Text> Cell for Option<T> {
     const NULLABLE: bool = true;
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(StringArray::from_iter(values))
+        Arc::new(StringArray::from_iter(values.map(|value| value.map(|value| value.to_string()))))
     }
     fn get(column: &ArrayRef, row: usize) -> Option<Self> {
         let column = column.as_string_opt::<i32>()?;
-        Some(column.is_valid(row).then(|| column.value(row).to_owned()))
+        if column.is_valid(row) { column.value(row).parse().ok().map(Some) } else { Some(None) }
     }
 }
 
@@ -400,7 +410,7 @@ mod tests {
             bytes: 7,
             width: 3,
             height: 2,
-            format: "jpeg".into(),
+            format: Format::Jpeg,
             taken_at: Some(Micros(1_700_000_000_000_000)),
             caption: Some("schöner 🌅".into()),
             post: None,

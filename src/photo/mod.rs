@@ -2,11 +2,13 @@
 //! threads share. Everything in here expects to be lied to.
 
 mod budget;
+mod format;
 mod jpeg;
 mod pillow;
 mod resize;
 
 pub use budget::{Budget, Pool, Share};
+pub use format::{Format, SNIFF_BYTES, sniff};
 pub use pillow::Filter;
 pub use resize::{TileFit, crop_middle, square, stretch, tile};
 
@@ -16,18 +18,16 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 /// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
 const HEADER_BYTES: u64 = 16 << 20;
-/// Bytes at the beginning of a file that [`sniff`] wants to see.
-pub const SNIFF_BYTES: usize = 64;
 
 /// What a picture's header says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// jpeg, png, webp, gif, bmp or tiff.
-    pub format: &'static str,
+    /// What it is, by content.
+    pub format: Format,
     /// Width in pixels, upright.
     pub width: u32,
     /// Height in pixels, upright.
@@ -92,46 +92,16 @@ fn unreadable(reason: Reason, detail: impl Into<String>) -> Unreadable {
     Unreadable { reason, detail: detail.into() }
 }
 
-/// Tells from the first bytes (at least [`SNIFF_BYTES`], if the file has them) what a file is.
-///
-/// # Errors
-/// The reason why it is not for us, in words.
-pub fn sniff(head: &[u8]) -> Result<ImageFormat, Unreadable> {
-    use ImageFormat::{Avif, Bmp, Gif, Jpeg, Png, Tiff, WebP};
-    let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12).unwrap_or_default());
-    match (image::guess_format(head), brand) {
-        (Ok(format @ (Jpeg | Png | WebP | Gif | Bmp | Tiff)), _) => Ok(format),
-        (_, Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1" | b"heim" | b"heis")) => {
-            Err(unreadable(Reason::Unsupported, "a HEIC picture; convert it to JPEG first"))
-        }
-        (Ok(Avif), _) | (_, Some(b"avif" | b"avis")) => {
-            Err(unreadable(Reason::Unsupported, "an AVIF picture; convert it to JPEG first"))
-        }
-        (_, Some(_)) => Err(unreadable(Reason::Video, "a video")),
-        (Ok(other), _) => {
-            Err(unreadable(Reason::Unsupported, format!("a picture of type {other:?}, which is not read")))
-        }
-        _ if head.starts_with(b"\x1a\x45\xdf\xa3") => Err(unreadable(Reason::Video, "a video")),
-        _ if head.is_empty() => Err(unreadable(Reason::Undecodable, "an empty file")),
-        _ if looks_like_svg(head) => Err(unreadable(Reason::Unsupported, "an SVG drawing; convert it to PNG first")),
-        _ => Err(unreadable(Reason::NotAnImage, "not a picture")),
-    }
-}
-
-fn looks_like_svg(head: &[u8]) -> bool {
-    head.windows(4).any(|w| w == b"<svg")
-}
-
 /// Reads the header alone, and whether the file is cut short.
 ///
 /// # Errors
 /// As [`decode`], for what can be seen without decoding.
 pub fn probe(bytes: &[u8], budget: &Budget) -> Result<(Facts, Option<&'static str>), Unreadable> {
-    guarded(|| open(bytes, budget).map(|opened| (opened.facts, damage(opened.format, bytes))))
+    guarded(|| open(bytes, budget).map(|opened| (opened.facts, damage(opened.facts.format, bytes))))
 }
 
-fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
-    (format == ImageFormat::Jpeg && !jpeg::has_end(bytes))
+fn damage(format: Format, bytes: &[u8]) -> Option<&'static str> {
+    (format == Format::Jpeg && !jpeg::has_end(bytes))
         .then_some("the file ends before the picture does; the rest is grey")
 }
 
@@ -142,7 +112,7 @@ fn damage(format: ImageFormat, bytes: &[u8]) -> Option<&'static str> {
 /// A panic inside a decoder is an error like any other.
 pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreadable> {
     guarded(|| {
-        let Opened { mut decoder, format, facts, orientation, raw, working, need } = open(bytes, budget)?;
+        let Opened { mut decoder, facts, orientation, raw, working, need } = open(bytes, budget)?;
         let share = budget.decoding.take(need);
         // Limits are set here because a decoder that is opened by hand has none.
         let mut limits = Limits::no_limits();
@@ -152,13 +122,12 @@ pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreada
         picture.apply_orientation(orientation);
         let pixels = over_white(picture);
         let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
-        Ok(Photo { facts, pixels, damage: damage(format, bytes), _share })
+        Ok(Photo { facts, pixels, damage: damage(facts.format, bytes), _share })
     })
 }
 
 struct Opened<'a> {
     decoder: Box<dyn ImageDecoder + 'a>,
-    format: ImageFormat,
     facts: Facts,
     orientation: Orientation,
     /// Bytes that the decoder puts out.
@@ -171,12 +140,12 @@ struct Opened<'a> {
 
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
     let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
-    if format == ImageFormat::Jpeg {
+    if format == Format::Jpeg {
         jpeg::check_kind(bytes).map_err(|detail| unreadable(Reason::Unsupported, detail))?;
     }
     let _share = budget.decoding.take((2 * HEADER_BYTES).min(budget.decoding.total()));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    if format == ImageFormat::Png {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.image());
+    if format == Format::Png {
         // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(HEADER_BYTES);
@@ -196,10 +165,9 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
     // A broken EXIF block is no reason to lose a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = if turns(orientation) { (height, width) } else { (width, height) };
-    let facts = Facts { format: name(format), width, height };
+    let facts = Facts { format, width, height };
     let (pixels, raw) = (u64::from(width) * u64::from(height), decoder.total_bytes());
-    // Coefficients of a progressive JPEG, frames of an animation.
-    let working = if format == ImageFormat::Jpeg { 6 * pixels } else { raw };
+    let working = format.working(pixels, raw);
     // And the RGB picture, before and after it is turned upright.
     let need = raw + working + 6 * pixels;
     if need > budget.decoding.total() {
@@ -207,23 +175,12 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
         let detail = format!("decoding takes about {need} MB; the budget is {most} MB (limits.memory)");
         return Err(unreadable(Reason::TooLarge, detail));
     }
-    Ok(Opened { decoder: Box::new(decoder), format, facts, orientation, raw, working, need })
+    Ok(Opened { decoder: Box::new(decoder), facts, orientation, raw, working, need })
 }
 
 fn turns(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
-}
-
-fn name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Jpeg => "jpeg",
-        ImageFormat::Png => "png",
-        ImageFormat::WebP => "webp",
-        ImageFormat::Gif => "gif",
-        ImageFormat::Bmp => "bmp",
-        _ => "tiff",
-    }
 }
 
 /// One line of at most 200 characters out of a decoder's error.
@@ -282,7 +239,7 @@ mod tests {
     use super::*;
     use std::sync::LazyLock;
 
-    use image::{ExtendedColorType, ImageEncoder, Rgba, RgbaImage};
+    use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgba, RgbaImage};
 
     fn budget() -> &'static Budget {
         static BUDGET: LazyLock<Budget> = LazyLock::new(|| Budget { max_pixels: 256_000_000, ..Budget::new(1 << 30) });

@@ -9,7 +9,7 @@ use super::archive::Archive;
 use super::known::Known;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;
-use crate::photo::{Budget, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
+use crate::photo::{Budget, Format, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
 use crate::store::open_regular;
 
 /// One input, not yet read.
@@ -180,9 +180,8 @@ impl Entry {
     /// with it (a copy that broke off, an error page that was saved).
     fn refuse(&self, no: Unreadable) -> Refusal {
         let suffix = self.suffix();
-        let named_so = ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"].contains(&suffix.as_str());
         match (no.reason, &self.still) {
-            (Reason::NotAnImage, _) if named_so => {
+            (Reason::NotAnImage, _) if Format::of_suffix(&suffix).is_some() => {
                 Refusal::new(Reason::Undecodable, "named like a picture, but holds none")
             }
             (Reason::NotAnImage, _) if suffix == "zip" => {

@@ -78,13 +78,11 @@ impl Seen {
     fn insert(&mut self, row: SeenRow) {
         let fate = match (row.reason, row.detail) {
             (Some(reason), detail) => Fate::Bad(reason, detail.unwrap_or_default()),
-            (None, _) => {
-                let Some(format) = ["jpeg", "png", "webp", "gif", "bmp", "tiff"].into_iter().find(|f| *f == row.format)
-                else {
-                    return;
-                };
-                Fate::Good(Facts { format, width: row.width, height: row.height }, row.damage)
-            }
+            (None, _) => match row.format.parse() {
+                Ok(format) => Fate::Good(Facts { format, width: row.width, height: row.height }, row.damage),
+                // A format that only another version knows: to this one the picture is not known.
+                Err(()) => return,
+            },
         };
         if let (Some(place), Some(modified_ns), Some(changed_ns)) =
             (Digest::from_hex(&row.place), row.modified_ns, row.changed_ns)
@@ -128,8 +126,8 @@ impl Seen {
             let settled = |stamp: &Stamp| stamp.modified_ns.max(stamp.changed_ns) < self.listed_ns - RACY_NS;
             let stamp = entry.stamp.filter(settled);
             let (format, width, height) = match fate {
-                Fate::Good(facts, _) => (facts.format, facts.width, facts.height),
-                Fate::Bad(..) => ("", 0, 0),
+                Fate::Good(facts, _) => (facts.format.to_string(), facts.width, facts.height),
+                Fate::Bad(..) => (String::new(), 0, 0),
             };
             let (reason, detail, damage) = match fate {
                 Fate::Good(_, damage) => (None, None, damage.clone()),
@@ -143,7 +141,7 @@ impl Seen {
                 inode: stamp.map_or(0, |s| s.inode),
                 modified_ns: stamp.map(|s| s.modified_ns),
                 changed_ns: stamp.map(|s| s.changed_ns),
-                format: format.to_owned(),
+                format,
                 width,
                 height,
                 damage,

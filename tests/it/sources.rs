@@ -28,8 +28,8 @@ fn folders_are_read_by_content_not_by_suffix() {
     story.put("in/copy of b", &png(&picture(1)));
     story.ok(&format!("{RUN} in"));
     let images = story.images();
-    let rows: Vec<(&str, &str, Option<&str>)> =
-        images.iter().map(|r| (r.path.as_str(), r.format.as_str(), r.duplicate_of.as_deref())).collect();
+    let rows: Vec<(&str, String, Option<&str>)> =
+        images.iter().map(|r| (r.path.as_str(), r.format.to_string(), r.duplicate_of.as_deref())).collect();
     assert_eq!(
         rows,
         [
@@ -41,6 +41,7 @@ fn folders_are_read_by_content_not_by_suffix() {
             ("e.bmp", "bmp", None),
             ("f.tiff", "tiff", None),
         ]
+        .map(|(path, format, of)| (path, format.to_owned(), of))
     );
     assert!(images.iter().all(|row| row.source == "in" && row.kind == "file"));
     let skipped = story.skipped();

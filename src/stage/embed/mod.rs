@@ -376,7 +376,7 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
             bytes,
             width: facts.width,
             height: facts.height,
-            format: facts.format.to_owned(),
+            format: facts.format,
             taken_at: known.taken_at,
             caption: known.caption.as_deref().map(str::to_owned),
             post,

@@ -1,0 +1,131 @@
+//! The formats that are decoded: all that differs between them but their decoders is a row of one table.
+
+use std::fmt;
+use std::str::FromStr;
+
+use image::ImageFormat;
+
+use super::{Reason, Unreadable, unreadable};
+
+/// Bytes at the beginning of a file that [`sniff`] wants to see.
+pub const SNIFF_BYTES: usize = 64;
+
+/// A format of pictures, by content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP.
+    WebP,
+    /// GIF.
+    Gif,
+    /// BMP.
+    Bmp,
+    /// TIFF.
+    Tiff,
+}
+
+struct Row {
+    format: Format,
+    /// What it is called in tables.
+    name: &'static str,
+    /// What its files are called, in lower case.
+    suffixes: &'static [&'static str],
+    /// As what its first bytes are guessed, and decoded.
+    image: ImageFormat,
+    /// Bytes a pixel that the decoder works with beside what it puts out; none if these are as many as it puts out.
+    working: Option<u64>,
+}
+
+/// In the order of [`Format`].
+const TABLE: [Row; 6] = [
+    // Of a progressive one all coefficients are held.
+    Row { format: Format::Jpeg, name: "jpeg", suffixes: &["jpg", "jpeg"], image: ImageFormat::Jpeg, working: Some(6) },
+    Row { format: Format::Png, name: "png", suffixes: &["png"], image: ImageFormat::Png, working: None },
+    Row { format: Format::WebP, name: "webp", suffixes: &["webp"], image: ImageFormat::WebP, working: None },
+    Row { format: Format::Gif, name: "gif", suffixes: &["gif"], image: ImageFormat::Gif, working: None },
+    Row { format: Format::Bmp, name: "bmp", suffixes: &["bmp"], image: ImageFormat::Bmp, working: None },
+    Row { format: Format::Tiff, name: "tiff", suffixes: &["tif", "tiff"], image: ImageFormat::Tiff, working: None },
+];
+
+impl Format {
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    fn find(is: impl Fn(&Row) -> bool) -> Option<Self> {
+        TABLE.iter().find(|row| is(row)).map(|row| row.format)
+    }
+
+    /// The format whose files have this suffix, in lower case.
+    pub fn of_suffix(suffix: &str) -> Option<Self> {
+        Self::find(|row| row.suffixes.contains(&suffix))
+    }
+
+    pub(super) fn image(self) -> ImageFormat {
+        self.row().image
+    }
+
+    /// Bytes that decoding takes beside the `raw` ones that come out of it.
+    pub(super) fn working(self, pixels: u64, raw: u64) -> u64 {
+        self.row().working.map_or(raw, |bytes| bytes * pixels)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().name)
+    }
+}
+
+impl FromStr for Format {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::find(|row| row.name == name).ok_or(())
+    }
+}
+
+/// Tells from the first bytes (at least [`SNIFF_BYTES`], if the file has them) what a file is.
+///
+/// # Errors
+/// The reason why it is not for us, in words.
+pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
+    let guessed = image::guess_format(head).ok();
+    if let Some(format) = guessed.and_then(|guessed| Format::find(|row| row.image == guessed)) {
+        return Ok(format);
+    }
+    let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12).unwrap_or_default());
+    Err(match (guessed, brand) {
+        (_, Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1" | b"heim" | b"heis")) => {
+            unreadable(Reason::Unsupported, "a HEIC picture; convert it to JPEG first")
+        }
+        (Some(ImageFormat::Avif), _) | (_, Some(b"avif" | b"avis")) => {
+            unreadable(Reason::Unsupported, "an AVIF picture; convert it to JPEG first")
+        }
+        (_, Some(_)) => unreadable(Reason::Video, "a video"),
+        (Some(other), _) => unreadable(Reason::Unsupported, format!("a picture of type {other:?}, which is not read")),
+        _ if head.starts_with(b"\x1a\x45\xdf\xa3") => unreadable(Reason::Video, "a video"),
+        _ if head.is_empty() => unreadable(Reason::Undecodable, "an empty file"),
+        _ if head.windows(4).any(|w| w == b"<svg") => {
+            unreadable(Reason::Unsupported, "an SVG drawing; convert it to PNG first")
+        }
+        _ => unreadable(Reason::NotAnImage, "not a picture"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_formats() {
+        for row in &TABLE {
+            assert_eq!((row.format.row().name, row.name.parse()), (row.name, Ok(row.format)));
+            assert!(row.suffixes.iter().all(|suffix| Format::of_suffix(suffix) == Some(row.format)));
+        }
+        assert_eq!(("heic".parse::<Format>(), Format::of_suffix("heic")), (Err(()), None));
+    }
+}
