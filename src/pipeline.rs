@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::artifact::Artifact;
 use crate::artifact::rows::{
     ArrivalRow, AssignRow, EmbedRow, ImageRow, NeighbourRow, ProjectRow, RenderRow, Row, SeamRow, SkippedRow,
 };
 use crate::artifact::shards;
+use crate::artifact::{Artifact, Reason};
 use crate::config::Settings;
 use crate::error::Halt;
 use crate::lap;
@@ -271,10 +271,11 @@ fn summarise(ctx: &Context, embedded: &Embedded, strict: bool) {
         thousands(counts.gone)
     );
     let rows = SkippedRow::from_batch(&embedded.skipped.artifact.batch).unwrap_or_default();
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    rows.iter().for_each(|row| *reasons.entry(&row.reason).or_default() += 1);
-    let skipped = reasons.into_iter().map(|(reason, count)| (count, reason));
-    for (count, what) in [(counts.duplicates, "duplicates"), (counts.damaged, "damaged")].into_iter().chain(skipped) {
+    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    rows.iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
+    let skipped = reasons.into_iter().map(|(reason, count)| (count, reason.to_string()));
+    let shown = [(counts.duplicates, "duplicates".to_owned()), (counts.damaged, "damaged".to_owned())];
+    for (count, what) in shown.into_iter().chain(skipped) {
         if count > 0 {
             line.push_str(&format!(", {} {what}", thousands(count)));
         }
@@ -289,7 +290,7 @@ fn summarise(ctx: &Context, embedded: &Embedded, strict: bool) {
 fn name_the_skipped(ctx: &Context, rows: &[SkippedRow], table: &Path) {
     let mut defects: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut more = false;
-    for row in rows.iter().filter(|row| embed::is_defect(row)) {
+    for row in rows.iter().filter(|row| row.reason.is_defect()) {
         match defects.iter().position(|(detail, _)| *detail == row.detail) {
             Some(at) => defects[at].1.push(&row.path),
             None if defects.len() == NAMED => {

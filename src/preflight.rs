@@ -1,11 +1,12 @@
 //! What a run is about to do, said before the first picture is decoded.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::artifact::shards;
+use crate::artifact::{Reason, shards};
 use crate::model::Chosen;
 use crate::pipeline::{Request, Stage};
 use crate::report::{counted, thousands};
@@ -31,7 +32,7 @@ pub struct Preflight {
     /// Inputs that may be pictures, by kind.
     pub kinds: BTreeMap<String, usize>,
     /// Inputs that are left out, by reason.
-    pub left_out: BTreeMap<String, usize>,
+    pub left_out: BTreeMap<Reason, usize>,
     /// What there is to embed.
     #[serde(flatten)]
     pub ahead: Ahead,
@@ -57,24 +58,20 @@ impl Preflight {
         ahead: Ahead,
     ) -> Self {
         let (mut kinds, mut left_out) = (BTreeMap::new(), BTreeMap::new());
-        let count = |counts: &mut BTreeMap<String, usize>, what: &str| {
-            *counts.entry(what.to_owned()).or_default() += 1;
-        };
-        listing.skipped.iter().for_each(|row| count(&mut left_out, &row.reason));
-        listing.unlisted().for_each(|(reason, more)| *left_out.entry(reason.to_owned()).or_default() += more);
+        listing.skipped.iter().for_each(|row| *left_out.entry(row.reason).or_default() += 1);
+        listing.unlisted().for_each(|(reason, more)| *left_out.entry(reason).or_default() += more);
         let mut largest = 0;
         for (entry, finding) in listing.entries.iter().zip(findings) {
-            match finding {
-                Some(Finding::Refused(reason, _)) => count(&mut left_out, reason),
-                Some(Finding::Picture(_, _, fate)) => {
-                    largest = largest.max(fate.pixels());
-                    count(&mut kinds, &entry.kind().to_string());
+            let pixels = match finding {
+                Some(Finding::Refused(reason, _)) => {
+                    *left_out.entry(*reason).or_default() += 1;
+                    continue;
                 }
-                None => {
-                    largest = largest.max(USUAL_PIXELS);
-                    count(&mut kinds, &entry.kind().to_string());
-                }
-            }
+                Some(Finding::Picture(_, _, fate)) => fate.pixels(),
+                None => USUAL_PIXELS,
+            };
+            largest = largest.max(pixels);
+            *kinds.entry(entry.kind().to_string()).or_default() += 1;
         }
         let pictures = ahead.reused + ahead.new + ahead.unread;
         let grid = assign::grid(&request.settings.assign, pictures);
@@ -94,12 +91,6 @@ impl Preflight {
 
     /// For a person, in two lines.
     pub fn lines(&self) -> [String; 2] {
-        let list = |counts: &BTreeMap<String, usize>| {
-            let total = counts.values().sum();
-            let each: Vec<String> =
-                counts.iter().map(|(what, count)| format!("{} {what}", thousands(*count))).collect();
-            (total, each.join(", "))
-        };
         let ((found, kinds), (out, reasons)) = (list(&self.kinds), list(&self.left_out));
         let mut first = format!("found    {} ({kinds})", counted(found, "picture"));
         if out > 0 {
@@ -122,6 +113,12 @@ impl Preflight {
         }
         [first, second]
     }
+}
+
+/// How many there are in all, and how many of each.
+fn list(counts: &BTreeMap<impl Display, usize>) -> (usize, String) {
+    let each: Vec<String> = counts.iter().map(|(what, count)| format!("{} {what}", thousands(*count))).collect();
+    (counts.values().sum(), each.join(", "))
 }
 
 fn duration(seconds: f64) -> String {
@@ -162,10 +159,9 @@ mod tests {
 
     #[test]
     fn it_is_two_lines_and_has_every_number() {
-        let counts = |pairs: &[(&str, usize)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         let preflight = Preflight {
-            kinds: counts(&[("post", 1100), ("story", 80)]),
-            left_out: counts(&[("video", 20)]),
+            kinds: [("post".to_owned(), 1100), ("story".to_owned(), 80)].into(),
+            left_out: [(Reason::Video, 20)].into(),
             ahead: Ahead { new: 40, reused: 1140, unread: 0 },
             seconds: Some(150.0),
             memory: 1_200_000_000,

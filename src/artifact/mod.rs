@@ -3,9 +3,12 @@
 //! A file is written and read whole as bytes; where it lies and whether it is intact is the
 //! store's business.
 
+mod reason;
 pub mod rows;
 pub mod shards;
 pub mod vectors;
+
+pub use reason::Reason;
 
 use std::collections::{BTreeMap, HashMap};
 

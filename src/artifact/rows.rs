@@ -12,6 +12,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
+use super::Reason;
 use crate::photo::Format;
 
 /// A row of one of the tables.
@@ -108,8 +109,8 @@ row! {
         path: String,
         /// Name of the source.
         source: String,
-        /// A word to group by.
-        reason: String,
+        /// Why not.
+        reason: Reason,
         /// A sentence for a person.
         detail: String,
     }
@@ -259,7 +260,7 @@ row! {
         /// As in [`ImageRow`].
         damage: Option<String>,
         /// As in [`SkippedRow`], for a picture that does not decode.
-        reason: Option<String>,
+        reason: Option<Reason>,
         /// As in [`SkippedRow`].
         detail: Option<String>,
     }
@@ -285,6 +286,7 @@ trait Text: Display + FromStr {}
 
 impl Text for String {}
 impl Text for Format {}
+impl Text for Reason {}
 
 impl<T: Text> Cell for T {
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {

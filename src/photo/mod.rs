@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use serde::Serialize;
 
 /// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
 const HEADER_BYTES: u64 = 16 << 20;
@@ -62,7 +63,8 @@ impl fmt::Display for Unreadable {
 }
 
 /// The kinds of [`Unreadable`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Some other kind of file.
     NotAnImage,
@@ -78,13 +80,7 @@ pub enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAnImage => "not-an-image",
-            Self::Video => "video",
-            Self::Unsupported => "unsupported",
-            Self::Undecodable => "undecodable",
-            Self::TooLarge => "too-large",
-        })
+        self.serialize(f)
     }
 }
 

@@ -13,6 +13,7 @@ use zip::ZipArchive;
 use super::Listing;
 use super::entry::{Entry, Place, Stamp};
 use super::folder::is_hidden_name;
+use crate::artifact::Reason::{Encrypted, NotAFile, TooLarge, Unreadable};
 use crate::config::LimitSettings;
 
 /// Small entries may have any ratio: a flat picture compresses very well.
@@ -60,7 +61,7 @@ pub(super) fn list(
         let entry = match zip.by_index_raw(index) {
             Ok(entry) => entry,
             Err(error) => {
-                listing.skip(format!("entry {index}"), name, "unreadable", error.to_string());
+                listing.skip(format!("entry {index}"), name, Unreadable, error.to_string());
                 continue;
             }
         };
@@ -71,20 +72,20 @@ pub(super) fn list(
             continue;
         }
         if inside.len() > MAX_NAME_BYTES {
-            listing.skip(format!("entry {index}"), name, "unreadable", "its name is too long");
+            listing.skip(format!("entry {index}"), name, Unreadable, "its name is too long");
         } else if entry.encrypted() {
-            listing.skip(inside, name, "encrypted", "encrypted; unpack the zip with its password and name the folder");
+            listing.skip(inside, name, Encrypted, "encrypted; unpack the zip with its password and name the folder");
         } else if entry.is_symlink() {
-            listing.skip(inside, name, "not-a-file", "the entry is a link");
+            listing.skip(inside, name, NotAFile, "the entry is a link");
         } else if entry.size() > RATIO_FREE_BYTES
             && entry.size() / entry.compressed_size().max(1) > limits.max_zip_ratio.into()
         {
             let detail = format!("{} bytes unpack to {} (limits.max_zip_ratio)", entry.compressed_size(), entry.size());
-            listing.skip(inside, name, "too-large", detail);
+            listing.skip(inside, name, TooLarge, detail);
         } else {
             match found.entry(inside) {
                 Slot::Vacant(slot) => _ = slot.insert(index),
-                Slot::Occupied(slot) => listing.skip(slot.key(), name, "unreadable", "a second entry of that name"),
+                Slot::Occupied(slot) => listing.skip(slot.key(), name, Unreadable, "a second entry of that name"),
             }
         }
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::known::Known;
+use crate::artifact::Reason;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;
-use crate::photo::{Budget, Format, Reason, SNIFF_BYTES, Share, Unreadable, sniff};
+use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, sniff};
 use crate::store::open_regular;
 
 /// One input, not yet read.
@@ -80,19 +81,19 @@ impl Deref for Content<'_> {
 
 /// Why the bytes of an input are not available.
 pub struct Refusal {
-    /// A word to group by.
-    pub reason: String,
+    /// The kind of reason.
+    pub reason: Reason,
     /// A sentence for a person.
     pub detail: String,
 }
 
 impl Refusal {
-    fn new(reason: impl ToString, detail: impl ToString) -> Self {
-        Self { reason: reason.to_string(), detail: detail.to_string() }
+    fn new(reason: Reason, detail: impl ToString) -> Self {
+        Self { reason, detail: detail.to_string() }
     }
 
     fn unreadable(error: impl ToString) -> Self {
-        Self::new("unreadable", error)
+        Self::new(Reason::Unreadable, error)
     }
 }
 
@@ -180,26 +181,22 @@ impl Entry {
     /// with it (a copy that broke off, an error page that was saved).
     fn refuse(&self, no: Unreadable) -> Refusal {
         let suffix = self.suffix();
-        match (no.reason, &self.still) {
+        match (Reason::from(no.reason), &self.still) {
             (Reason::NotAnImage, _) if Format::of_suffix(&suffix).is_some() => {
                 Refusal::new(Reason::Undecodable, "named like a picture, but holds none")
             }
-            (Reason::NotAnImage, _) if suffix == "zip" => {
-                Refusal::new(no.reason, "a zip inside a source; name it as a source of its own to have it read")
-            }
-            (Reason::Video, Some(still)) => Refusal::new(no.reason, format!("a video; {still} stands for it")),
-            _ => Refusal::new(no.reason, no.detail),
+            (Reason::NotAnImage, _) if suffix == "zip" => Refusal::new(
+                Reason::NotAnImage,
+                "a zip inside a source; name it as a source of its own to have it read",
+            ),
+            (Reason::Video, Some(still)) => Refusal::new(Reason::Video, format!("a video; {still} stands for it")),
+            (reason, _) => Refusal::new(reason, no.detail),
         }
     }
 
     /// As a row of the list of skipped inputs.
-    pub fn skipped(&self, reason: impl ToString, detail: impl ToString) -> SkippedRow {
-        SkippedRow {
-            path: self.path.clone(),
-            source: self.source.to_string(),
-            reason: reason.to_string(),
-            detail: detail.to_string(),
-        }
+    pub fn skipped(&self, reason: Reason, detail: impl ToString) -> SkippedRow {
+        SkippedRow { path: self.path.clone(), source: self.source.to_string(), reason, detail: detail.to_string() }
     }
 }
 

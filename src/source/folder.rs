@@ -8,6 +8,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Listing;
 use super::entry::{Entry, Place, Stamp};
+use crate::artifact::Reason;
 use crate::store::OwnFolder;
 
 /// Adds every regular file under `root`; whatever is neither file nor folder, or cannot be
@@ -38,8 +39,8 @@ pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut 
                         let place = Place::File(entry.path().to_owned());
                         listing.entries.push(Entry::plain(path, name.clone(), place, Stamp::of(&meta)));
                     }
-                    Ok(_) => listing.skip(path, name, "not-a-file", "a pipe, socket or device"),
-                    Err(error) => listing.skip(path, name, "unreadable", error.to_string()),
+                    Ok(_) => listing.skip(path, name, Reason::NotAFile, "a pipe, socket or device"),
+                    Err(error) => listing.skip(path, name, Reason::Unreadable, error.to_string()),
                 }
             }
             Err(error) => {
@@ -48,11 +49,11 @@ pub(super) fn list(root: &Path, name: &Arc<str>, own: &[PathBuf], listing: &mut 
                     Some(_) => "a link to a folder above it".to_owned(),
                     None => error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
                 };
-                listing.skip(path, name, "unreadable", why);
+                listing.skip(path, name, Reason::Unreadable, why);
             }
         }
     }
-    left_out.into_iter().for_each(|path| listing.skip(path, name, "own", "made by tsne-grid"));
+    left_out.into_iter().for_each(|path| listing.skip(path, name, Reason::Own, "made by tsne-grid"));
     Ok(())
 }
 
@@ -110,10 +111,15 @@ mod tests {
         list(&root, &"s".into(), &[root.join("cache")], &mut listing).unwrap();
         let paths: Vec<&str> = listing.entries.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(paths, ["a.png", "b/1.jpg", "b/2.jpg"]);
-        let skipped: Vec<(&str, &str)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason.as_str())).collect();
+        let skipped: Vec<(&str, Reason)> = listing.skipped.iter().map(|s| (s.path.as_str(), s.reason)).collect();
         assert_eq!(
             skipped,
-            [("b/up", "unreadable"), ("dangling", "unreadable"), ("socket", "not-a-file"), ("cache", "own")]
+            [
+                ("b/up", Reason::Unreadable),
+                ("dangling", Reason::Unreadable),
+                ("socket", Reason::NotAFile),
+                ("cache", Reason::Own)
+            ]
         );
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::known::{Known, Membership, caption, seconds, time};
 use super::names::begins_like;
 use super::{Entry, Listing};
+use crate::artifact::Reason;
 use crate::config::Kind;
 
 /// Larger texts and metadata are not read.
@@ -84,7 +85,7 @@ pub(super) fn annotate(listing: &mut Listing) {
                         let by_source = facts.entry(group(&entry, stamp)).or_default();
                         by_source.entry(entry.source.clone()).or_default().fill(&known);
                     }
-                    Err(why) => listing.skipped.push(entry.skipped("bad-entry", why)),
+                    Err(why) => listing.skipped.push(entry.skipped(Reason::BadEntry, why)),
                 }
             }
             Some(Name { stamp, rest: Rest::More }) if posts.contains(&group(&entry, stamp)) => {}

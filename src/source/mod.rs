@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
+use crate::artifact::Reason;
 use crate::artifact::rows::SkippedRow;
 use crate::config::{LimitSettings, SourceSettings};
 use entry::Place;
@@ -43,7 +44,7 @@ pub struct Listing {
     /// Remarks for the user, a line each.
     pub notes: Vec<String>,
     /// What is wrong with entries of indexes and tables: how often, by reason.
-    complaints: BTreeMap<&'static str, usize>,
+    complaints: BTreeMap<Reason, usize>,
 }
 
 /// At most this many complaints of one reason are listed.
@@ -52,13 +53,13 @@ const LISTED: usize = 10_000;
 const MAX_LISTED_BYTES: usize = 1000;
 
 impl Listing {
-    fn skip(&mut self, path: impl Into<String>, source: &str, reason: &str, detail: impl Into<String>) {
-        let (path, source, reason) = (path.into(), source.to_owned(), reason.to_owned());
+    fn skip(&mut self, path: impl Into<String>, source: &str, reason: Reason, detail: impl Into<String>) {
+        let (path, source) = (path.into(), source.to_owned());
         self.skipped.push(SkippedRow { path, source, reason, detail: detail.into() });
     }
 
     /// Lists what is wrong with an entry of `file`, an index or a table, up to the bound.
-    fn complain(&mut self, file: &Entry, path: &str, reason: &'static str, why: impl Into<String>) {
+    fn complain(&mut self, file: &Entry, path: &str, reason: Reason, why: impl Into<String>) {
         let count = self.complaints.entry(reason).or_default();
         *count += 1;
         if *count <= LISTED {
@@ -68,11 +69,11 @@ impl Listing {
 
     /// Lists an entry of `file` that is not as it should be.
     fn odd(&mut self, file: &Entry, at: &str, why: impl Into<String>) {
-        self.complain(file, &format!("{}: {at}", file.path), "bad-entry", why);
+        self.complain(file, &format!("{}: {at}", file.path), Reason::BadEntry, why);
     }
 
     /// Complaints that are not listed, by reason.
-    pub fn unlisted(&self) -> impl Iterator<Item = (&'static str, usize)> {
+    pub fn unlisted(&self) -> impl Iterator<Item = (Reason, usize)> {
         self.complaints
             .iter()
             .map(|(reason, count)| (*reason, count.saturating_sub(LISTED)))

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use anyhow::Result;
 
 use super::{Entry, Stamp};
-use crate::artifact::Artifact;
 use crate::artifact::rows::{Row, SeenRow};
+use crate::artifact::{Artifact, Reason};
 use crate::photo::Facts;
 use crate::store::{Digest, Key, Store};
 
@@ -26,7 +26,7 @@ pub enum Fate {
     /// It decodes; with what is wrong with it, if anything is.
     Good(Facts, Option<String>),
     /// It never will: reason and detail.
-    Bad(String, String),
+    Bad(Reason, String),
 }
 
 impl Fate {
@@ -131,7 +131,7 @@ impl Seen {
             };
             let (reason, detail, damage) = match fate {
                 Fate::Good(_, damage) => (None, None, damage.clone()),
-                Fate::Bad(reason, detail) => (Some(reason.clone()), Some(detail.clone()), None),
+                Fate::Bad(reason, detail) => (Some(*reason), Some(detail.clone()), None),
             };
             tables.entry(&entry.source).or_default().push(SeenRow {
                 place: place.to_string(),

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::{Entry, Listing};
+use crate::artifact::Reason;
 use crate::config::SourceSettings;
 use crate::error::Halt;
 
@@ -33,7 +34,7 @@ impl<'a> Selection<'a> {
         for entry in std::mem::take(&mut listing.entries) {
             match self.refusal(&entry) {
                 None => listing.entries.push(entry),
-                Some(why) => listing.skipped.push(entry.skipped("not-selected", why)),
+                Some(why) => listing.skipped.push(entry.skipped(Reason::NotSelected, why)),
             }
         }
     }

@@ -17,6 +17,7 @@ use super::instagram::FIRST_INDEX;
 use super::known::{Known, Membership, caption, time};
 use super::names::{Names, address_defect};
 use super::{Entry, Listing, lists};
+use crate::artifact::Reason;
 use crate::config::Kind;
 
 /// What the columns may be called, the first that is there counting.
@@ -85,7 +86,7 @@ pub(super) fn annotate(listing: &mut Listing, beside: Vec<Entry>) {
                 }
             }
             if let Err(why) = end {
-                listing.skipped.push(table.skipped("unreadable", why));
+                listing.skipped.push(table.skipped(Reason::Unreadable, why));
             }
         }
     }
@@ -94,9 +95,9 @@ pub(super) fn annotate(listing: &mut Listing, beside: Vec<Entry>) {
 
 /// The picture that a row means: at that path from the table's folder, or the only one whose path
 /// ends so.
-fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<usize, (&'static str, &'static str)> {
+fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<usize, (Reason, &'static str)> {
     if let Some(defect) = address_defect(path) {
-        return Err(("bad-address", defect));
+        return Err((Reason::BadAddress, defect));
     }
     let path = path.strip_prefix("./").unwrap_or(path);
     // A table beside a folder may write the folder's name before each path.
@@ -111,9 +112,9 @@ fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<u
     }
     let found = [path, inner].into_iter().map(|path| names.ending_in(path)).find(|found| !found.is_empty());
     match found.as_deref() {
-        None => Err(("missing", "no such picture is here")),
+        None => Err((Reason::Missing, "no such picture is here")),
         Some(&[i]) => Ok(i),
-        Some(_) => Err(("bad-address", "several pictures have that name")),
+        Some(_) => Err((Reason::BadAddress, "several pictures have that name")),
     }
 }
 

@@ -168,7 +168,7 @@ fn bombs_are_skipped_with_their_reasons_within_two_gigabytes() {
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     let mut fates: BTreeMap<String, (String, String)> =
-        story.skipped().into_iter().map(|row| (row.path, (row.reason, row.detail))).collect();
+        story.skipped().into_iter().map(|row| (row.path, (row.reason.to_string(), row.detail))).collect();
     for row in story.images() {
         let fate = if row.damage.is_some() { "damaged" } else { "placed" };
         fates.insert(row.path, (fate.to_owned(), String::new()));

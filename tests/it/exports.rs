@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tsne_grid::artifact::Reason;
 use tsne_grid::artifact::rows::{ImageRow, Micros};
 use tsne_grid::sample::{Picture, plan};
 
@@ -120,7 +121,7 @@ fn a_sample_in_parts_is_the_sample() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let alone = said(&story.images());
     assert!(!alone.is_empty() && alone.iter().all(|(image, said)| of_folder.get(image) == Some(said)));
-    assert!(story.skipped().iter().any(|row| row.reason == "missing"));
+    assert!(story.skipped().iter().any(|row| row.reason == Reason::Missing));
     // A part with pictures alone: no captions, and a word about it.
     let ran = story.run(&format!("{RUN} {}", parts[2]));
     assert!(ran.code == 0 && ran.stderr.contains("captions and dates are in its other parts"), "{}", ran.stderr);
@@ -276,7 +277,7 @@ fn an_address_that_fits_very_many_files_means_none_of_them() {
         story.images().into_iter().skip(1).filter_map(|row| Some((row.path, row.caption?))).collect();
     assert_eq!(captions, [("media/posts/7/x.jpg".to_owned(), "one".to_owned())]);
     let skipped = story.skipped();
-    assert_eq!((skipped.len(), skipped[0].path.as_str(), skipped[0].reason.as_str()), (1, "x.jpg", "bad-address"));
+    assert_eq!((skipped.len(), skipped[0].path.as_str(), skipped[0].reason), (1, "x.jpg", Reason::BadAddress));
     assert!(skipped[0].detail.contains("fits more than 100 files"), "{skipped:?}");
 }
 
@@ -332,7 +333,7 @@ fn odd_entries_cost_themselves_alone() {
     let captions: Vec<Option<String>> = story.images().into_iter().map(|row| row.caption).collect();
     assert_eq!(captions, [Some("fine".into()), None, None, Some("also".into())]);
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    story.skipped().into_iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
+    story.skipped().into_iter().for_each(|row| *reasons.entry(row.reason.to_string()).or_default() += 1);
     let expected = [("bad-address", 2), ("bad-entry", 3), ("missing", 1), ("unreadable", 1)];
     assert_eq!(reasons, expected.map(|(reason, count)| (reason.to_owned(), count)).into());
 }
@@ -376,7 +377,7 @@ fn tables_beside_plain_pictures_give_the_same_columns() {
     assert!(wide.len() == 1 && wide[0].detail.contains("save the table as CSV UTF-8"), "{wide:?}");
     std::fs::remove_file(story.path("photos.csv")).unwrap();
     story.ok(&format!("{RUN} photos --kinds file,story"));
-    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
+    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason.to_string())).collect();
     let expected = [("../x.png", "bad-address"), ("009.png", "missing"), ("package.json", "not-an-image")];
     assert_eq!(skipped, expected.map(|(path, reason)| (path.to_owned(), reason.to_owned())));
 }

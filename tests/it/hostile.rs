@@ -21,7 +21,7 @@ fn bad_files_are_named_and_everything_else_goes_on() {
     assert_eq!((count("pictures"), count("damaged"), count("skipped"), count("inputs")), (6, 1, 5, 11));
     assert_eq!(count("inputs"), count("pictures") + count("duplicates") + count("skipped"));
     let skipped = story.skipped();
-    let reasons: Vec<(&str, &str)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+    let reasons: Vec<(&str, String)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.to_string())).collect();
     assert_eq!(
         reasons,
         [
@@ -31,6 +31,7 @@ fn bad_files_are_named_and_everything_else_goes_on() {
             ("empty.jpg", "undecodable"),
             ("heic.jpg", "unsupported"),
         ]
+        .map(|(path, reason)| (path, reason.to_owned()))
     );
     assert!(story.made_by(RUN).is_empty(), "what was bad is known to be bad");
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::driver::{Ran, Story, encoded, ended, picture, png, put};
 use crate::faults::signal;
 use image::ImageFormat;
+use tsne_grid::artifact::Reason;
 
 const RUN: &str = "run photos --model scattering -o out.png";
 
@@ -55,7 +56,7 @@ fn pictures_that_change_while_they_are_embedded() {
         names.contains(&row.image)
     };
     assert!(story.images().iter().all(honest));
-    let reasons: Vec<String> = story.skipped().into_iter().map(|row| row.reason).collect();
+    let reasons: Vec<String> = story.skipped().into_iter().map(|row| row.reason.to_string()).collect();
     assert!(reasons.iter().all(|reason| ["unreadable", "undecodable"].contains(&reason.as_str())), "{reasons:?}");
     // And the next run sees what is there now.
     story.ok(RUN);
@@ -101,7 +102,7 @@ fn pictures_that_become_pipes_and_devices() {
     assert!(began.elapsed() < Duration::from_secs(30));
     story.ok(RUN);
     assert_eq!((story.images().len(), story.skipped().len()), (650, 50));
-    assert!(story.skipped().iter().all(|row| row.reason == "not-a-file"), "{:?}", story.skipped());
+    assert!(story.skipped().iter().all(|row| row.reason == Reason::NotAFile), "{:?}", story.skipped());
 }
 
 #[test]
@@ -140,12 +141,12 @@ fn a_folder_full_of_traps() {
     // Seven files by way of the link above, and `again.png`.
     assert_eq!((&counts["pictures"], &counts["duplicates"]), (&6.into(), &8.into()), "{counts}");
     let rows = story.skipped();
-    let reason = |path: &str| rows.iter().find(|row| row.path == path).map(|row| row.reason.as_str());
+    let reason = |path: &str| rows.iter().find(|row| row.path == path).map(|row| row.reason);
     for path in ["self", "above/photos/above", "a", "b"] {
-        assert_eq!(reason(path), Some("unreadable"), "{path}: {rows:?}");
+        assert_eq!(reason(path), Some(Reason::Unreadable), "{path}: {rows:?}");
     }
     for path in ["zero.jpg", "pipe.jpg"] {
-        assert_eq!(reason(path), Some("not-a-file"), "{path}: {rows:?}");
+        assert_eq!(reason(path), Some(Reason::NotAFile), "{path}: {rows:?}");
     }
     assert!(reason("mem.jpg").is_some());
     assert!(story.images().iter().any(|row| row.path.len() > 1000 && row.path.ends_with("/deep.png")));
@@ -172,7 +173,7 @@ fn markers_that_are_none() {
     }
     let counts = &story.json(RUN)["counts"];
     assert_eq!((&counts["pictures"], &counts["defective"]), (&9.into(), &0.into()), "{counts}");
-    let own = story.skipped().into_iter().find(|row| row.reason == "own").map(|row| row.path);
+    let own = story.skipped().into_iter().find(|row| row.reason == Reason::Own).map(|row| row.path);
     assert_eq!(own.as_deref(), Some("ours"));
 }
 
@@ -187,8 +188,8 @@ fn files_and_folders_that_may_not_be_read() {
     let Some(mut command) = command else { return };
     let ran = crate::driver::ran(&mut command);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let rows: Vec<(String, String)> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
-    let unreadable = |path: &str| (path.to_owned(), "unreadable".to_owned());
+    let rows: Vec<(String, Reason)> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
+    let unreadable = |path: &str| (path.to_owned(), Reason::Unreadable);
     assert_eq!(rows, [unreadable("000.png"), unreadable("locked")]);
     std::fs::set_permissions(story.path("photos/locked"), PermissionsExt::from_mode(0o755)).unwrap();
 }

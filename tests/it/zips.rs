@@ -90,7 +90,7 @@ fn entries_that_are_not_what_they_seem_are_named_and_the_rest_is_read() {
     story.ok(&format!("{RUN} links.zip encrypted.zip lying.zip flipped.zip"));
     let paths: Vec<String> = story.images().into_iter().map(|row| row.path).collect();
     assert_eq!(paths, ["good.png"]);
-    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
+    let skipped: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason.to_string())).collect();
     let expected = [
         ("secret.png", "encrypted"),
         ("flipped.png", "unreadable"),

@@ -24,6 +24,7 @@ use super::known::Known;
 use super::lists::{self, At};
 use super::names::{MOST, Names, address_defect, begins_like};
 use super::{Entry, LISTED, Listing};
+use crate::artifact::Reason;
 use layout::Role;
 use roots::Roots;
 
@@ -178,7 +179,7 @@ impl Exports {
                     }
                     // The set keeps repetitions apart, as long as it is of a reasonable size.
                     Err((reason, why)) => {
-                        elsewhere |= reason == "missing";
+                        elsewhere |= reason == Reason::Missing;
                         if lost.len() >= LISTED || lost.insert(uri.clone()) {
                             listing.complain(file, &uri, reason, format!("{why}; listed in {}", file.path));
                         }
@@ -187,7 +188,7 @@ impl Exports {
             };
             let read = file.open(|stream, _| read(*index, stream, &mut tell)).map_err(|error| error.to_string());
             if let Err(why) = read.and_then(|read| read) {
-                listing.skipped.push(file.skipped("unreadable", why));
+                listing.skipped.push(file.skipped(Reason::Unreadable, why));
             }
         }
         if elsewhere && said.iter().all(BTreeMap::is_empty) {
@@ -198,13 +199,13 @@ impl Exports {
 }
 
 /// The files that an address means, by their numbers, or a reason and a word why there are none.
-fn places(names: &Names, uri: &str) -> Result<Vec<usize>, (&'static str, String)> {
+fn places(names: &Names, uri: &str) -> Result<Vec<usize>, (Reason, String)> {
     if let Some(defect) = address_defect(uri) {
-        return Err(("bad-address", defect.to_owned()));
+        return Err((Reason::BadAddress, defect.to_owned()));
     }
     match names.ending_in(uri) {
-        places if places.is_empty() => Err(("missing", "not here".to_owned())),
-        places if places.len() > MOST => Err(("bad-address", format!("it fits more than {MOST} files"))),
+        places if places.is_empty() => Err((Reason::Missing, "not here".to_owned())),
+        places if places.len() > MOST => Err((Reason::BadAddress, format!("it fits more than {MOST} files"))),
         places => Ok(places),
     }
 }

@@ -16,10 +16,10 @@ use network::Network;
 use super::{Context, Facts, Made};
 use crate::artifact::rows::{EmbedRow, ImageRow, Row, SkippedRow};
 use crate::artifact::shards::{self, Library};
-use crate::artifact::{Artifact, content_digest};
+use crate::artifact::{Artifact, Reason, content_digest};
 use crate::config::Kind;
 use crate::model::Chosen;
-use crate::photo::{self, Reason};
+use crate::photo;
 use crate::source::{Entry, Fate, Known, Listing, Seen};
 use crate::store::{self, Digest, Key, read_only};
 
@@ -32,7 +32,7 @@ pub enum Finding {
     /// A picture, good or bad: its blake3, its size and its fate.
     Picture(String, u64, Fate),
     /// Not readable as a picture: reason and detail.
-    Refused(String, String),
+    Refused(Reason, String),
 }
 
 /// The tables that `embed` brings up to date.
@@ -118,8 +118,8 @@ fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
         None => match photo::probe(bytes, &ctx.budget) {
             Ok((facts, damage)) => Fate::Good(facts, damage.map(str::to_owned)),
             // A limit is this machine's, not the picture's: it is not remembered.
-            Err(no) if no.reason == Reason::TooLarge => return Finding::Refused(no.reason.to_string(), no.detail),
-            Err(no) => Fate::Bad(no.reason.to_string(), no.detail),
+            Err(no) if no.reason == photo::Reason::TooLarge => return Finding::Refused(Reason::TooLarge, no.detail),
+            Err(no) => Fate::Bad(no.reason.into(), no.detail),
         },
     };
     Finding::Picture(image, bytes.len() as u64, fate)
@@ -325,8 +325,8 @@ fn read_one(entry: &Entry, seen: &Seen, present: &BTreeSet<String>, chosen: &Cho
             let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
             Read::ToEmbed(Finding::Picture(image, size, fate), chosen.input.of(&photo.pixels))
         }
-        Err(no) if no.reason == Reason::TooLarge => Read::Finding(Finding::Refused(no.reason.to_string(), no.detail)),
-        Err(no) => Read::Finding(Finding::Picture(image, size, Fate::Bad(no.reason.to_string(), no.detail))),
+        Err(no) if no.reason == photo::Reason::TooLarge => Read::Finding(Finding::Refused(Reason::TooLarge, no.detail)),
+        Err(no) => Read::Finding(Finding::Picture(image, size, Fate::Bad(no.reason.into(), no.detail))),
     }
 }
 
@@ -355,13 +355,13 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
         let (image, bytes, facts, damage) = match finding {
             Some(Finding::Picture(image, bytes, Fate::Good(facts, damage))) => (image, *bytes, facts, damage),
             Some(Finding::Picture(_, _, Fate::Bad(reason, detail)) | Finding::Refused(reason, detail)) => {
-                skipped.push(entry.skipped(reason, detail));
+                skipped.push(entry.skipped(*reason, detail));
                 continue;
             }
             None => continue,
         };
         if let Some(damage) = damage.as_ref().filter(|_| strict) {
-            skipped.push(entry.skipped("damaged", damage));
+            skipped.push(entry.skipped(Reason::Damaged, damage));
             continue;
         }
         let duplicate_of = first.get(image.as_str()).map(|&path| path.to_owned());
@@ -390,27 +390,17 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
     (images, skipped)
 }
 
-/// Whether an input was skipped because something is wrong with it, rather than because it was not
-/// asked for or is no picture.
-pub fn is_defect(row: &SkippedRow) -> bool {
-    is_defective(&row.reason)
-}
-
-fn is_defective(reason: &str) -> bool {
-    !["not-selected", "not-an-image", "video", "not-a-file", "own", "missing"].contains(&reason)
-}
-
 fn count(listing: &Listing, images: &[ImageRow], skipped: &[SkippedRow], embedded: usize, gone: usize) -> Counts {
     let duplicates = images.iter().filter(|row| row.duplicate_of.is_some()).count();
-    let unlisted = |counts: fn(&str) -> bool| -> usize {
-        listing.unlisted().filter(|(reason, _)| counts(reason)).map(|(_, more)| more).sum()
+    let unlisted = |counts: fn(Reason) -> bool| -> usize {
+        listing.unlisted().filter(|(reason, _)| counts(*reason)).map(|(_, more)| more).sum()
     };
     Counts {
         inputs: listing.entries.len() + listing.skipped.len() + unlisted(|_| true),
         pictures: images.len() - duplicates,
         duplicates,
         skipped: skipped.len() + unlisted(|_| true),
-        defective: skipped.iter().filter(|row| is_defect(row)).count() + unlisted(is_defective),
+        defective: skipped.iter().filter(|row| row.reason.is_defect()).count() + unlisted(Reason::is_defect),
         damaged: images.iter().filter(|row| row.damage.is_some()).count(),
         embedded,
         gone,
