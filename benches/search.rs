@@ -14,7 +14,7 @@ use tsne_grid::artifact::Artifact;
 use tsne_grid::artifact::rows::{ImageRow, Row};
 use tsne_grid::artifact::shards::Library;
 use tsne_grid::artifact::vectors::Vectors;
-use tsne_grid::config::EmbedSettings;
+use tsne_grid::config::{EmbedSettings, Kind};
 use tsne_grid::model::Hub;
 use tsne_grid::model::text::{self, Texts};
 use tsne_grid::photo::Format;
@@ -46,7 +46,7 @@ fn row(i: usize, image: &str) -> ImageRow {
         image: image.to_owned(),
         path: format!("photos/{i:05}.jpg"),
         source: "photos".into(),
-        kind: "file".into(),
+        kind: Kind::File,
         bytes: 100_000,
         width: 800,
         height: 600,

@@ -13,6 +13,7 @@ use arrow::array::{
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
 use super::Reason;
+use crate::config::Kind;
 use crate::photo::Format;
 
 /// A row of one of the tables.
@@ -76,7 +77,7 @@ row! {
         /// Name of the source it was first met in.
         source: String,
         /// post, story, reel, archived, profile, other or file.
-        kind: String,
+        kind: Kind,
         /// Size of the file.
         bytes: u64,
         /// Width in pixels, upright.
@@ -286,6 +287,7 @@ trait Text: Display + FromStr {}
 
 impl Text for String {}
 impl Text for Format {}
+impl Text for Kind {}
 impl Text for Reason {}
 
 impl<T: Text> Cell for T {
@@ -408,7 +410,7 @@ mod tests {
             image: "00".into(),
             path: "a/b.jpg".into(),
             source: "a".into(),
-            kind: "post".into(),
+            kind: Kind::Post,
             bytes: 7,
             width: 3,
             height: 2,

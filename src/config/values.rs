@@ -20,6 +20,14 @@ macro_rules! choice {
                 self.serialize(f)
             }
         }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                <Self as ValueEnum>::from_str(word, false)
+            }
+        }
     };
 }
 

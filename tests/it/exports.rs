@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tsne_grid::artifact::Reason;
 use tsne_grid::artifact::rows::{ImageRow, Micros};
+use tsne_grid::config::Kind;
 use tsne_grid::sample::{Picture, plan};
 
 use crate::driver::{Story, encoded, picture, zip_of};
@@ -20,7 +21,7 @@ type Said = (String, Option<i64>, Option<String>, Option<u32>);
 fn said(images: &[ImageRow]) -> BTreeMap<String, Said> {
     let seconds = |row: &ImageRow| row.taken_at.map(|Micros(t)| t / 1_000_000);
     let rows = images.iter().filter(|row| row.duplicate_of.is_none());
-    rows.map(|r| (r.image.clone(), (r.kind.clone(), seconds(r), r.caption.clone(), r.carousel_index))).collect()
+    rows.map(|r| (r.image.clone(), (r.kind.to_string(), seconds(r), r.caption.clone(), r.carousel_index))).collect()
 }
 
 /// What the account posted, as far as a layout can tell.
@@ -125,7 +126,7 @@ fn a_sample_in_parts_is_the_sample() {
     // A part with pictures alone: no captions, and a word about it.
     let ran = story.run(&format!("{RUN} {}", parts[2]));
     assert!(ran.code == 0 && ran.stderr.contains("captions and dates are in its other parts"), "{}", ran.stderr);
-    assert!(story.images().iter().all(|row| row.caption.is_none() && row.kind == "post"));
+    assert!(story.images().iter().all(|row| row.caption.is_none() && row.kind == Kind::Post));
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn a_part_of_g1_without_its_index_is_told_by_its_folders() {
     );
     let ran = story.run(&format!("{RUN} part2.zip --kinds post,story,file"));
     assert!(ran.code == 0 && ran.stderr.contains("no index of the export is here"), "{}", ran.stderr);
-    let kinds: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind)).collect();
+    let kinds: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind.to_string())).collect();
     let expected = [("photos/201903/a.jpg", "post"), ("stories/201903/b.jpg", "story")];
     assert_eq!(kinds, expected.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
 }
@@ -352,7 +353,7 @@ fn tables_beside_plain_pictures_give_the_same_columns() {
     let rows: Vec<_> = story
         .images()
         .into_iter()
-        .map(|r| (r.path, r.kind, r.caption, r.taken_at.map(|Micros(t)| t / 1_000_000), r.post))
+        .map(|r| (r.path, r.kind.to_string(), r.caption, r.taken_at.map(|Micros(t)| t / 1_000_000), r.post))
         .collect();
     let row = |path: &str, kind: &str, caption: Option<&str>, time, post: Option<&str>| {
         (path.to_owned(), kind.to_owned(), caption.map(str::to_owned), time, post.map(str::to_owned))

@@ -3,6 +3,7 @@
 use image::ImageFormat;
 use tsne_grid::artifact::Reason;
 use tsne_grid::artifact::rows::Micros;
+use tsne_grid::config::Kind;
 
 use crate::driver::{Story, encoded, picture, png, zip_of};
 
@@ -44,7 +45,7 @@ fn folders_are_read_by_content_not_by_suffix() {
         ]
         .map(|(path, format, of)| (path, format.to_owned(), of))
     );
-    assert!(images.iter().all(|row| row.source == "in" && row.kind == "file"));
+    assert!(images.iter().all(|row| row.source == "in" && row.kind == Kind::File));
     let skipped = story.skipped();
     let skipped: Vec<(&str, String)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.to_string())).collect();
     let expected = [("film.mp4", "video"), ("notes.jpg", "undecodable"), ("notes.txt", "not-an-image")];
@@ -127,22 +128,16 @@ fn an_export_gives_captions_times_kinds_and_carousels() {
     let rows: Vec<_> = images
         .iter()
         .map(|r| {
-            (
-                r.path.as_str(),
-                r.kind.as_str(),
-                r.taken_at.map(|Micros(t)| t / 1_000_000),
-                r.caption.as_deref(),
-                r.carousel_index,
-            )
+            (r.path.as_str(), r.kind, r.taken_at.map(|Micros(t)| t / 1_000_000), r.caption.as_deref(), r.carousel_index)
         })
         .collect();
     assert_eq!(
         rows,
         [
-            ("holiday.jpg", "file", None, None, None),
-            ("media/posts/202401/one.jpg", "post", Some(1_700_000_000), Some("Schön 🌅"), None),
-            ("media/posts/three.jpg", "post", Some(1_700_000_100), Some("a carousel"), Some(1)),
-            ("media/posts/two.jpg", "post", Some(1_700_000_100), Some("a carousel"), Some(0)),
+            ("holiday.jpg", Kind::File, None, None, None),
+            ("media/posts/202401/one.jpg", Kind::Post, Some(1_700_000_000), Some("Schön 🌅"), None),
+            ("media/posts/three.jpg", Kind::Post, Some(1_700_000_100), Some("a carousel"), Some(1)),
+            ("media/posts/two.jpg", Kind::Post, Some(1_700_000_100), Some("a carousel"), Some(0)),
         ]
     );
     assert_eq!(images[2].post.as_deref(), Some("media/posts/two.jpg"));

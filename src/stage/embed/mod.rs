@@ -372,7 +372,7 @@ pub fn tables(listing: &Listing, findings: &[Option<Finding>], strict: bool) -> 
             image: image.clone(),
             path: entry.path.clone(),
             source: entry.source.to_string(),
-            kind: known.kind.unwrap_or(Kind::File).to_string(),
+            kind: known.kind.unwrap_or(Kind::File),
             bytes,
             width: facts.width,
             height: facts.height,
