@@ -6,9 +6,11 @@
 mod reason;
 pub mod rows;
 pub mod shards;
+mod time;
 pub mod vectors;
 
 pub use reason::Reason;
+pub use time::{NoTime, Time};
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -12,7 +12,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
-use super::Reason;
+use super::{Reason, Time};
 use crate::config::Kind;
 use crate::photo::Format;
 
@@ -87,7 +87,7 @@ row! {
         /// jpeg, png, webp, gif, bmp or tiff, by content.
         format: Format,
         /// When it was taken or posted, microseconds since 1970 (UTC).
-        taken_at: Option<Micros>,
+        taken_at: Option<Time>,
         /// What its owner wrote.
         caption: Option<String>,
         /// The post it belongs to (the address of the post's first picture).
@@ -267,10 +267,6 @@ row! {
     }
 }
 
-/// A point in time: microseconds since 1970, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Micros(pub i64);
-
 /// Bytes that are not text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob(pub Vec<u8>);
@@ -370,15 +366,15 @@ impl Cell for Option<f64> {
     }
 }
 
-impl Cell for Option<Micros> {
+impl Cell for Option<Time> {
     const NULLABLE: bool = true;
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        let values = values.map(|time| time.map(|Micros(micros)| micros));
+        let values = values.map(|time| time.map(|time| time.micros));
         Arc::new(TimestampMicrosecondArray::from_iter(values).with_timezone("UTC"))
     }
     fn get(column: &ArrayRef, row: usize) -> Option<Self> {
         let column = column.as_primitive_opt::<TimestampMicrosecondType>()?;
-        Some(column.is_valid(row).then(|| Micros(column.value(row))))
+        Some(column.is_valid(row).then(|| Time { micros: column.value(row) }))
     }
 }
 
@@ -415,7 +411,7 @@ mod tests {
             width: 3,
             height: 2,
             format: Format::Jpeg,
-            taken_at: Some(Micros(1_700_000_000_000_000)),
+            taken_at: Some(Time { micros: 1_700_000_000_000_000 }),
             caption: Some("schöner 🌅".into()),
             post: None,
             carousel_index: Some(1),

@@ -188,13 +188,6 @@ macro_rules! written_as_text {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Day(pub Option<chrono::NaiveDate>);
 
-impl Day {
-    /// Midnight at its beginning, in microseconds since 1970 (UTC).
-    pub fn start_micros(&self) -> Option<i64> {
-        Some(self.0?.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros())
-    }
-}
-
 impl FromStr for Day {
     type Err = String;
 
@@ -314,6 +307,5 @@ mod tests {
         assert_eq!("16:9".parse::<Aspect>().unwrap().to_string(), "16:9");
         assert_eq!("#01abff".parse::<Colour>().unwrap().to_string(), "#01abff");
         assert_eq!("2024-12-31".parse::<Day>().unwrap().to_string(), "2024-12-31");
-        assert_eq!("1970-01-02".parse::<Day>().unwrap().start_micros(), Some(86_400_000_000));
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::known::{Known, Membership, caption, seconds, time};
+use super::known::{Known, Membership, caption};
 use super::names::begins_like;
 use super::{Entry, Listing};
-use crate::artifact::Reason;
+use crate::artifact::{Reason, Time};
 use crate::config::Kind;
 
 /// Larger texts and metadata are not read.
@@ -55,9 +55,9 @@ impl<'a> Name<'a> {
         Some(Self { stamp, rest })
     }
 
-    fn time(&self) -> Option<crate::artifact::rows::Micros> {
+    fn time(&self) -> Option<Time> {
         let (day, clock) = self.stamp.strip_suffix("_UTC")?.split_once('_')?;
-        time(&format!("{day}T{}", clock.replace('-', ":"))).ok()
+        format!("{day}T{}", clock.replace('-', ":")).parse().ok()
     }
 }
 
@@ -213,7 +213,7 @@ pub fn read_metadata(json: &[u8]) -> Result<Known, String> {
     let moments = [node.taken_at_timestamp, node.date, node.taken_at];
     Ok(Known {
         kind: part::<Writer>(whole.instaloader).filter(|by| by.node_type == "StoryItem").map(|_| Kind::Story),
-        taken_at: moments.into_iter().find_map(part).and_then(|moment| seconds(moment).ok()),
+        taken_at: moments.into_iter().find_map(part).and_then(|moment| Time::of_seconds(moment).ok()),
         caption: text.and_then(|text| caption(&text)),
         ..Known::default()
     })
@@ -227,7 +227,6 @@ fn part<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::rows::Micros;
 
     #[test]
     fn names_are_taken_apart() {
@@ -241,7 +240,7 @@ mod tests {
             assert_eq!(medium(other), None, "{other}");
         }
         let name = Name::of("2019-03-01_12-00-00_UTC_1.jpg").unwrap();
-        assert_eq!(name.time(), Some(Micros(1_551_441_600_000_000)));
+        assert_eq!(name.time().map(Time::seconds), Some(1_551_441_600));
         assert_eq!(Name::of("2019-13-01_12-00-00_UTC_1.jpg").unwrap().time(), None);
     }
 
@@ -252,8 +251,8 @@ mod tests {
             "instaloader": {"version": "4", "node_type": "StoryItem"}}"#;
         let known = read_metadata(json).unwrap();
         assert_eq!(
-            (known.kind, known.taken_at, known.caption.as_deref()),
-            (Some(Kind::Story), Some(Micros(5_000_000)), Some("hi"))
+            (known.kind, known.taken_at.map(Time::seconds), known.caption.as_deref()),
+            (Some(Kind::Story), Some(5), Some("hi"))
         );
         assert_eq!(read_metadata(b"[7]"), Ok(Known::default()));
         assert!(read_metadata(b"{").is_err());
@@ -266,7 +265,8 @@ mod tests {
             (r#"{"caption": [8], "taken_at": 7, "owner": [[{}]]}"#, None),
         ] {
             let known = read_metadata(format!("{{\"node\": {node}}}").as_bytes()).unwrap();
-            assert_eq!((known.caption.as_deref(), known.taken_at), (expected, Some(Micros(7_000_000))), "{node}");
+            let seconds = known.taken_at.map(Time::seconds);
+            assert_eq!((known.caption.as_deref(), seconds), (expected, Some(7)), "{node}");
         }
     }
 }

@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
-
-use crate::artifact::rows::Micros;
+use crate::artifact::Time;
 use crate::config::Kind;
 
 /// Longer captions are cut here.
 const MAX_CAPTION_BYTES: usize = 64 << 10;
-/// The years 1 to 9999: what DuckDB, pandas and a calendar can show.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// What is known of a picture; any of it may be missing. Texts are shared: an address may fit many files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +14,7 @@ pub struct Known {
     /// What it was to the site it comes from.
     pub kind: Option<Kind>,
     /// When it was taken or posted.
-    pub taken_at: Option<Micros>,
+    pub taken_at: Option<Time>,
     /// What its owner wrote; never empty.
     pub caption: Option<Arc<str>>,
     /// The post it belongs to.
@@ -52,57 +48,9 @@ pub(super) fn caption(text: &str) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| text[..text.floor_char_boundary(MAX_CAPTION_BYTES)].into())
 }
 
-/// Seconds since 1970 (UTC) as a point in time.
-pub(super) fn seconds(seconds: i64) -> Result<Micros, String> {
-    match SECONDS.contains(&seconds) {
-        true => Ok(Micros(seconds * 1_000_000)),
-        false => Err(format!("{seconds} seconds is no time between the years 1 and 9999")),
-    }
-}
-
-/// A point in time as people and programs write it: ISO 8601 with or without an offset (UTC, if it
-/// has none), a day, or seconds since 1970.
-pub(super) fn time(text: &str) -> Result<Micros, String> {
-    let iso = text.trim().replacen(' ', "T", 1);
-    let utc = |naive: NaiveDateTime| naive.and_utc().timestamp_micros();
-    let naive = |format: &&str| NaiveDateTime::parse_from_str(&iso, format).ok();
-    let micros = DateTime::parse_from_rfc3339(&iso)
-        .or_else(|_| DateTime::parse_from_str(&iso, "%Y-%m-%dT%H:%M:%S%.f%z"))
-        .map(|time| time.timestamp_micros())
-        .ok()
-        .or_else(|| ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y:%m:%dT%H:%M:%S"].iter().find_map(naive).map(utc))
-        .or_else(|| Some(utc(iso.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN))));
-    match (micros, iso.parse()) {
-        (Some(micros), _) if SECONDS.contains(&micros.div_euclid(1_000_000)) => Ok(Micros(micros)),
-        (None, Ok(number)) => seconds(number),
-        _ => Err(format!("`{}` is no time like 2024-12-31T18:00:00Z", text.chars().take(40).collect::<String>())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_as_they_are_written() {
-        let noon = Micros(1_551_441_600_000_000);
-        for text in [
-            "2019-03-01T12:00:00",
-            "2019-03-01T12:00:00Z",
-            "2019-03-01 12:00",
-            "2019-03-01T13:00:00+01:00",
-            "2019-03-01T12:00:00+0000",
-            "2019-03-01 12:00:00.000000+00:00",
-            "2019:03:01 12:00:00",
-            "1551441600",
-        ] {
-            assert_eq!(time(text), Ok(noon), "{text}");
-        }
-        assert_eq!(time("1970-01-02"), Ok(Micros(86_400_000_000)));
-        for text in ["", "yesterday", "2019-13-01", "99999999999999", "+99999-01-01"] {
-            assert!(time(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn captions_are_cut_between_characters() {
@@ -116,7 +64,8 @@ mod tests {
     #[test]
     fn a_union_keeps_what_either_knows() {
         let mut one = Known { caption: Some("one".into()), ..Default::default() };
-        one.fill(&Known { caption: Some("two".into()), taken_at: Some(Micros(1)), ..Default::default() });
-        assert_eq!((one.caption.as_deref(), one.taken_at), (Some("one"), Some(Micros(1))));
+        let taken_at = Time::of_seconds(1).ok();
+        one.fill(&Known { caption: Some("two".into()), taken_at, ..Default::default() });
+        assert_eq!((one.caption.as_deref(), one.taken_at), (Some("one"), taken_at));
     }
 }

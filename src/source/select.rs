@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::{Entry, Listing};
-use crate::artifact::Reason;
+use crate::artifact::{Reason, Time};
 use crate::config::SourceSettings;
 use crate::error::Halt;
 
@@ -13,9 +13,8 @@ pub(super) struct Selection<'a> {
     settings: &'a SourceSettings,
     include: GlobSet,
     exclude: GlobSet,
-    /// In microseconds since 1970.
-    since: Option<i64>,
-    until: Option<i64>,
+    since: Option<Time>,
+    until: Option<Time>,
 }
 
 impl<'a> Selection<'a> {
@@ -24,8 +23,8 @@ impl<'a> Selection<'a> {
             settings,
             include: globs("source.include", &settings.include)?,
             exclude: globs("source.exclude", &settings.exclude)?,
-            since: settings.since.start_micros(),
-            until: settings.until.start_micros(),
+            since: settings.since.0.map(Time::start_of),
+            until: settings.until.0.map(Time::start_of),
         })
     }
 
@@ -54,10 +53,10 @@ impl<'a> Selection<'a> {
             return None;
         }
         let Some(taken) = entry.known.taken_at else { return Some("it has no date".into()) };
-        if self.since.is_some_and(|since| taken.0 < since) {
+        if self.since.is_some_and(|since| taken < since) {
             return Some(format!("before source.since = {}", settings.since));
         }
-        self.until.filter(|&until| taken.0 >= until).map(|_| format!("not before source.until = {}", settings.until))
+        self.until.filter(|&until| taken >= until).map(|_| format!("not before source.until = {}", settings.until))
     }
 }
 

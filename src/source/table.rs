@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use super::entry::{Place, Stamp};
 use super::folder::readable;
 use super::instagram::FIRST_INDEX;
-use super::known::{Known, Membership, caption, time};
+use super::known::{Known, Membership, caption};
 use super::names::{Names, address_defect};
 use super::{Entry, Listing, lists};
-use crate::artifact::Reason;
+use crate::artifact::{Reason, Time};
 use crate::config::Kind;
 
 /// What the columns may be called, the first that is there counting.
@@ -247,7 +247,7 @@ fn row(cell: impl Fn(&str) -> Result<Option<String>, String>) -> Result<(String,
     };
     let known = Known {
         kind: get(KIND)?.map(kind).transpose()?,
-        taken_at: get(TAKEN_AT)?.map(|text| time(&text)).transpose()?,
+        taken_at: get(TAKEN_AT)?.map(|text| text.parse::<Time>().map_err(|error| error.to_string())).transpose()?,
         caption: get(CAPTION)?.and_then(|text| caption(&text)),
         post: get(POST)?.map(|post| Membership { post: post.into(), index }),
         uri: get(URI)?.map(Into::into),
@@ -258,7 +258,6 @@ fn row(cell: impl Fn(&str) -> Result<Option<String>, String>) -> Result<(String,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::rows::Micros;
 
     #[test]
     fn tables_of_either_kind_say_the_same() {
@@ -270,7 +269,7 @@ mod tests {
             assert_eq!((rows.len(), end), (3, Ok(())));
             let (path, known) = rows[0].as_ref().unwrap();
             assert_eq!((path.as_str(), known.caption.as_deref()), ("a/1.jpg", Some("grün; und \"blau\" 🌅")));
-            assert_eq!((known.taken_at, known.kind), (Some(Micros(1_551_398_400_000_000)), Some(Kind::Story)));
+            assert_eq!((known.taken_at.map(Time::seconds), known.kind), (Some(1_551_398_400), Some(Kind::Story)));
             assert_eq!(rows[1].as_ref().unwrap(), &("2.jpg".to_owned(), Known::default()));
             assert!(rows[2].as_ref().unwrap_err().1.contains("`soon` is no time"));
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tsne_grid::artifact::Reason;
-use tsne_grid::artifact::rows::{ImageRow, Micros};
+use tsne_grid::artifact::rows::ImageRow;
+use tsne_grid::artifact::{Reason, Time};
 use tsne_grid::config::Kind;
 use tsne_grid::sample::{Picture, plan};
 
@@ -19,7 +19,7 @@ const LAYOUTS: [&str; 7] = ["g1", "g2", "g3", "g4", "g5", "html", "instaloader"]
 type Said = (String, Option<i64>, Option<String>, Option<u32>);
 
 fn said(images: &[ImageRow]) -> BTreeMap<String, Said> {
-    let seconds = |row: &ImageRow| row.taken_at.map(|Micros(t)| t / 1_000_000);
+    let seconds = |row: &ImageRow| row.taken_at.map(Time::seconds);
     let rows = images.iter().filter(|row| row.duplicate_of.is_none());
     rows.map(|r| (r.image.clone(), (r.kind.to_string(), seconds(r), r.caption.clone(), r.carousel_index))).collect()
 }
@@ -240,7 +240,7 @@ fn bytes_posted_under_two_addresses_are_one_picture_with_the_union() {
     story.ok(&format!("{RUN} g2 g1"));
     let images = story.images();
     let [first, second] = images.as_slice() else { panic!("{images:?}") };
-    assert_eq!((first.caption.as_deref(), first.taken_at), (Some("seen 🌅"), Some(Micros(1_551_441_600_000_000))));
+    assert_eq!((first.caption.as_deref(), first.taken_at.map(Time::seconds)), (Some("seen 🌅"), Some(1_551_441_600)));
     assert_eq!(second.duplicate_of.as_deref(), Some(first.path.as_str()));
 }
 
@@ -353,7 +353,7 @@ fn tables_beside_plain_pictures_give_the_same_columns() {
     let rows: Vec<_> = story
         .images()
         .into_iter()
-        .map(|r| (r.path, r.kind.to_string(), r.caption, r.taken_at.map(|Micros(t)| t / 1_000_000), r.post))
+        .map(|r| (r.path, r.kind.to_string(), r.caption, r.taken_at.map(Time::seconds), r.post))
         .collect();
     let row = |path: &str, kind: &str, caption: Option<&str>, time, post: Option<&str>| {
         (path.to_owned(), kind.to_owned(), caption.map(str::to_owned), time, post.map(str::to_owned))

@@ -1,8 +1,7 @@
 //! What can be pointed at, and what is made of it.
 
 use image::ImageFormat;
-use tsne_grid::artifact::Reason;
-use tsne_grid::artifact::rows::Micros;
+use tsne_grid::artifact::{Reason, Time};
 use tsne_grid::config::Kind;
 
 use crate::driver::{Story, encoded, picture, png, zip_of};
@@ -127,9 +126,7 @@ fn an_export_gives_captions_times_kinds_and_carousels() {
     let images = story.images();
     let rows: Vec<_> = images
         .iter()
-        .map(|r| {
-            (r.path.as_str(), r.kind, r.taken_at.map(|Micros(t)| t / 1_000_000), r.caption.as_deref(), r.carousel_index)
-        })
+        .map(|r| (r.path.as_str(), r.kind, r.taken_at.map(Time::seconds), r.caption.as_deref(), r.carousel_index))
         .collect();
     assert_eq!(
         rows,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use crate::artifact::Time;
 use crate::artifact::rows::ImageRow;
 use crate::config::Colour;
 use crate::photo::TileFit;
@@ -73,7 +74,7 @@ impl Pictures {
         self.cells.push(cell);
         self.places.push(place);
         self.names.push(name.to_owned());
-        self.times.push(known.and_then(|row| Some(row.taken_at?.0.div_euclid(1_000_000))));
+        self.times.push(known.and_then(|row| row.taken_at).map(Time::seconds));
         self.kinds.push(known.map_or_else(String::new, |row| row.kind.to_string()));
         // Posts of one name in two sources are two posts.
         let post = |row: &ImageRow| Some((format!("{}\n{}", row.source, row.post.as_ref()?), row.carousel_index?));

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::known::{Known, Membership, caption, time};
+use super::super::known::{Known, Membership, caption};
 use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, layout};
+use crate::artifact::NoTime;
 
 #[derive(Deserialize)]
 #[serde(expecting = "a picture with its path")]
@@ -26,7 +27,8 @@ pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
         if file.path.is_empty() {
             return Err("it names no file".to_owned());
         }
-        let taken_at = file.taken_at.as_deref().map(time).transpose()?;
+        let taken_at =
+            file.taken_at.as_deref().map(str::parse).transpose().map_err(|error: NoTime| error.to_string())?;
         Ok((file, taken_at))
     });
     match read {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::known::{Known, Membership, caption, seconds};
+use super::super::known::{Known, Membership, caption};
 use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, labels};
-use crate::artifact::rows::Micros;
+use crate::artifact::Time;
 use crate::config::Kind;
 
 #[derive(Deserialize)]
@@ -56,7 +56,7 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
         (Some(none), None) => none,
         (None, None) => vec![entry],
     };
-    let time = match post.creation_timestamp.or(post.timestamp).map(seconds).transpose() {
+    let time = match post.creation_timestamp.or(post.timestamp).map(Time::of_seconds).transpose() {
         Ok(time) => time,
         Err(why) => return tell(Told::odd(at, why)),
     };
@@ -92,11 +92,11 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
     }
 }
 
-fn medium(raw: &RawValue) -> Result<(Medium<'_>, Option<Micros>), String> {
+fn medium(raw: &RawValue) -> Result<(Medium<'_>, Option<Time>), String> {
     let medium: Medium<'_> = lists::parse(raw)?;
     if medium.uri.is_empty() {
         return Err("it names no file".into());
     }
-    let time = medium.creation_timestamp.map(seconds).transpose()?;
+    let time = medium.creation_timestamp.map(Time::of_seconds).transpose().map_err(|error| error.to_string())?;
     Ok((medium, time))
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::artifact::rows::Micros;
+use crate::artifact::Time;
 use crate::config::Kind;
 use crate::source::known::Membership;
 
@@ -39,7 +39,7 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
     );
     let of = |uri: &str, time: i64, caption: &str, post: &str, index| Known {
         kind: Some(Kind::Post),
-        taken_at: Some(Micros(time * 1_000_000)),
+        taken_at: Time::of_seconds(time).ok(),
         caption: Some(caption.into()),
         post: Some(Membership { post: post.into(), index }),
         uri: Some(uri.into()),
@@ -85,7 +85,7 @@ fn g1_has_a_list_for_each_kind_and_none_for_messages() {
         "profile": [{"path": "profile/201903/me.jpg", "is_active_profile": true}]}"#;
     let known = pictures(Index::First, json);
     let rows: Vec<_> =
-        known.iter().map(|k| (k.kind.unwrap(), k.caption.as_deref(), k.taken_at.map(|t| t.0 / 1_000_000))).collect();
+        known.iter().map(|k| (k.kind.unwrap(), k.caption.as_deref(), k.taken_at.map(Time::seconds))).collect();
     assert_eq!(
         rows,
         [
@@ -111,7 +111,7 @@ fn g5_has_labels_in_the_accounts_language() {
             (
                 k.uri.as_deref().unwrap(),
                 k.caption.as_deref().unwrap(),
-                k.taken_at.unwrap().0,
+                k.taken_at.unwrap().seconds(),
                 k.post.clone().unwrap().index,
             )
         })
@@ -119,9 +119,9 @@ fn g5_has_labels_in_the_accounts_language() {
     assert_eq!(
         rows,
         [
-            ("media/posts/a.jpg", "hallo 🌅", 9_000_000, Some(0)),
-            ("media/posts/b.jpg", "hallo 🌅", 9_000_000, Some(1)),
-            ("media/posts/c.jpg", "oui", 10_000_000, None)
+            ("media/posts/a.jpg", "hallo 🌅", 9, Some(0)),
+            ("media/posts/b.jpg", "hallo 🌅", 9, Some(1)),
+            ("media/posts/c.jpg", "oui", 10, None)
         ]
     );
 }
