@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
@@ -306,65 +305,32 @@ impl<T: Text> Cell for Option<T> {
     }
 }
 
-impl Cell for u64 {
-    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(UInt64Array::from_iter_values(values))
-    }
-    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        Some(column.as_primitive_opt::<UInt64Type>()?.value(row))
-    }
+/// Numbers, each with its kind of column.
+macro_rules! numbers {
+    ($($number:ty: $column:ty,)*) => { $(
+        impl Cell for $number {
+            fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+                Arc::new(PrimitiveArray::<$column>::from_iter_values(values))
+            }
+            fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+                Some(column.as_primitive_opt::<$column>()?.value(row))
+            }
+        }
+
+        impl Cell for Option<$number> {
+            const NULLABLE: bool = true;
+            fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+                Arc::new(PrimitiveArray::<$column>::from_iter(values))
+            }
+            fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+                let column = column.as_primitive_opt::<$column>()?;
+                Some(column.is_valid(row).then(|| column.value(row)))
+            }
+        }
+    )* };
 }
 
-impl Cell for u32 {
-    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(UInt32Array::from_iter_values(values))
-    }
-    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        Some(column.as_primitive_opt::<UInt32Type>()?.value(row))
-    }
-}
-
-impl Cell for Option<u32> {
-    const NULLABLE: bool = true;
-    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(UInt32Array::from_iter(values))
-    }
-    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        let column = column.as_primitive_opt::<UInt32Type>()?;
-        Some(column.is_valid(row).then(|| column.value(row)))
-    }
-}
-
-impl Cell for Option<i64> {
-    const NULLABLE: bool = true;
-    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(Int64Array::from_iter(values))
-    }
-    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        let column = column.as_primitive_opt::<Int64Type>()?;
-        Some(column.is_valid(row).then(|| column.value(row)))
-    }
-}
-
-impl Cell for f64 {
-    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(Float64Array::from_iter_values(values))
-    }
-    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        Some(column.as_primitive_opt::<Float64Type>()?.value(row))
-    }
-}
-
-impl Cell for Option<f64> {
-    const NULLABLE: bool = true;
-    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(Float64Array::from_iter(values))
-    }
-    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
-        let column = column.as_primitive_opt::<Float64Type>()?;
-        Some(column.is_valid(row).then(|| column.value(row)))
-    }
-}
+numbers! { u32: UInt32Type, u64: UInt64Type, i64: Int64Type, f64: Float64Type, }
 
 impl Cell for Option<Time> {
     const NULLABLE: bool = true;
