@@ -1,5 +1,7 @@
 //! What a JPEG's markers say that its decoder does not.
 
+use super::{Reason, Unreadable, unreadable};
+
 /// Whether the picture has its end marker (EOI) after its first scan. Without it the decoder
 /// fills the missing rows with grey and reports success.
 ///
@@ -11,16 +13,17 @@ pub(super) fn has_end(bytes: &[u8]) -> bool {
 }
 
 /// Names the kinds of JPEG that no decoder of ours reads.
-pub(super) fn check_kind(bytes: &[u8]) -> Result<(), String> {
+pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Unreadable> {
     let frame = segments(bytes).find(|&(marker, _)| is_frame(marker));
     let Some((marker, at)) = frame else { return Ok(()) };
     let precision = bytes.get(at + 2).copied().unwrap_or(8);
-    match marker {
-        0xC3 | 0xC7 | 0xCB | 0xCF => Err("a lossless JPEG, which is not read".into()),
-        0xC9..=0xCB | 0xCD..=0xCF => Err("a JPEG with arithmetic coding, which is not read".into()),
-        _ if precision != 8 => Err(format!("a {precision}-bit JPEG; only 8-bit ones are read")),
-        _ => Ok(()),
-    }
+    let detail = match marker {
+        0xC3 | 0xC7 | 0xCB | 0xCF => "a lossless JPEG, which is not read".to_owned(),
+        0xC9..=0xCB | 0xCD..=0xCF => "a JPEG with arithmetic coding, which is not read".to_owned(),
+        _ if precision != 8 => format!("a {precision}-bit JPEG; only 8-bit ones are read"),
+        _ => return Ok(()),
+    };
+    Err(unreadable(Reason::Unsupported, detail))
 }
 
 /// SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC) between them.
@@ -72,8 +75,8 @@ mod tests {
     #[test]
     fn unreadable_kinds_have_names() {
         assert_eq!(check_kind(&jpeg(0xC2, 8, true)), Ok(()));
-        assert!(check_kind(&jpeg(0xC1, 12, true)).unwrap_err().contains("12-bit"));
-        assert!(check_kind(&jpeg(0xC9, 8, true)).unwrap_err().contains("arithmetic"));
-        assert!(check_kind(&jpeg(0xC3, 8, true)).unwrap_err().contains("lossless"));
+        assert!(check_kind(&jpeg(0xC1, 12, true)).unwrap_err().detail.contains("12-bit"));
+        assert!(check_kind(&jpeg(0xC9, 8, true)).unwrap_err().detail.contains("arithmetic"));
+        assert!(check_kind(&jpeg(0xC3, 8, true)).unwrap_err().detail.contains("lossless"));
     }
 }

@@ -137,7 +137,7 @@ struct Opened<'a> {
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
     let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
     if format == Format::Jpeg {
-        jpeg::check_kind(bytes).map_err(|detail| unreadable(Reason::Unsupported, detail))?;
+        jpeg::check_kind(bytes)?;
     }
     let _share = budget.decoding.take((2 * HEADER_BYTES).min(budget.decoding.total()));
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.image());

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::known::{Known, Membership, caption};
 use super::names::begins_like;
-use super::{Entry, Listing};
+use super::{Entry, Listing, Odd};
 use crate::artifact::{Reason, Time};
 use crate::config::Kind;
 
@@ -125,23 +125,22 @@ fn is_own(name: &str) -> bool {
     name == "id" || name.starts_with("iterator_")
 }
 
-fn read(entry: &Entry, suffix: &str) -> Result<Known, String> {
-    let text = |stream: &mut dyn Read| -> Result<Known, String> {
-        let text = String::from_utf8(all(stream)?).map_err(|_| "not a text in UTF-8")?;
+fn read(entry: &Entry, suffix: &str) -> Result<Known, Odd> {
+    let text = |stream: &mut dyn Read| -> Result<Known, Odd> {
+        let text = String::from_utf8(all(stream)?).map_err(|_| Odd::NoText)?;
         Ok(Known { caption: caption(text.strip_suffix('\n').unwrap_or(&text)), ..Known::default() })
     };
-    let opened = entry.open(|stream, _| match suffix {
+    entry.open(|stream, _| match suffix {
         "txt" => text(stream),
         "json" => read_metadata(&all(stream)?),
         _ => read_metadata(&all(lzma_rust2::XzReader::new_mem_limit(stream, true, XZ_MEMORY_KIB))?),
-    });
-    opened.map_err(|error| error.to_string()).and_then(|read| read)
+    })?
 }
 
-fn all(stream: impl Read) -> Result<Vec<u8>, String> {
+fn all(stream: impl Read) -> Result<Vec<u8>, Odd> {
     let mut bytes = Vec::new();
-    stream.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_BYTES { Err(format!("larger than {} MB", MAX_BYTES >> 20)) } else { Ok(bytes) }
+    stream.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES { Err(Odd::TooLarge(MAX_BYTES)) } else { Ok(bytes) }
 }
 
 /// The metadata's outermost fields; each is read by itself, so that one that does not fit is one lost.
@@ -200,9 +199,8 @@ struct Writer {
 ///
 /// # Errors
 /// When it is not JSON, or no object.
-pub fn read_metadata(json: &[u8]) -> Result<Known, String> {
-    let whole: Metadata<'_> =
-        serde_json::from_slice(json).map_err(|error| format!("not the JSON it should be: {error}"))?;
+pub fn read_metadata(json: &[u8]) -> Result<Known, Odd> {
+    let whole: Metadata<'_> = serde_json::from_slice(json).map_err(Odd::NotJson)?;
     let node: Node<'_> = part(whole.node).unwrap_or_default();
     let text = part::<Edges>(node.edge_media_to_caption)
         .map(|edges| edges.edges.0.node)
@@ -254,10 +252,10 @@ mod tests {
             (known.kind, known.taken_at.map(Time::seconds), known.caption.as_deref()),
             (Some(Kind::Story), Some(5), Some("hi"))
         );
-        assert_eq!(read_metadata(b"[7]"), Ok(Known::default()));
+        assert_eq!(read_metadata(b"[7]").unwrap(), Known::default());
         assert!(read_metadata(b"{").is_err());
         let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
-        assert_eq!(read_metadata(&deep), Ok(Known::default()));
+        assert_eq!(read_metadata(&deep).unwrap(), Known::default());
         for (node, expected) in [
             (r#"{"iphone_struct": {"caption": {"text": "a"}}, "caption": "b", "date": 7}"#, Some("a")),
             (r#"{"edge_media_to_caption": {"edges": []}, "caption": {"text": "c"}, "date": 7}"#, Some("c")),

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::Odd;
+
 /// Larger files are not read.
 pub(super) const MAX_BYTES: u64 = 512 << 20;
 /// Larger entries end the reading.
@@ -36,12 +38,12 @@ impl fmt::Display for At<'_> {
 /// unparsed, as long as that says `true`.
 ///
 /// # Errors
-/// In words, when the stream cannot be read or is no such JSON; the entries before that place
-/// have been handed over.
-pub(super) fn read(stream: impl Read, each: impl FnMut(At<'_>, &RawValue) -> bool) -> Result<(), String> {
+/// When the stream cannot be read or is no such JSON; the entries before that place have been
+/// handed over.
+pub(super) fn read(stream: impl Read, each: impl FnMut(At<'_>, &RawValue) -> bool) -> Result<(), Odd> {
     let left = Cell::new(MAX_ENTRY_BYTES);
     let mut stream = BufReader::new(Rationed { stream: stream.take(MAX_BYTES + 1), left: &left, total: 0 });
-    let start = stream.fill_buf().map_err(|error| error.to_string())?;
+    let start = stream.fill_buf()?;
     if start.starts_with(b"\xef\xbb\xbf") {
         stream.consume(3);
     }
@@ -49,7 +51,7 @@ pub(super) fn read(stream: impl Read, each: impl FnMut(At<'_>, &RawValue) -> boo
     let mut json = serde_json::Deserializer::from_reader(stream);
     let read = json.deserialize_any(File(&mut reader)).and_then(|()| json.end());
     match read {
-        Err(error) if !reader.stopped => Err(format!("not the JSON it should be: {error}")),
+        Err(error) if !reader.stopped => Err(Odd::NotJson(error)),
         _ => Ok(()),
     }
 }
@@ -57,12 +59,9 @@ pub(super) fn read(stream: impl Read, each: impl FnMut(At<'_>, &RawValue) -> boo
 /// Reads an entry as what it should be.
 ///
 /// # Errors
-/// In words, without the line and column that the parser adds: they are the entry's own.
-pub(super) fn parse<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, String> {
-    serde_json::from_str(entry.get()).map_err(|error| {
-        let why = error.to_string();
-        why.rsplit_once(" at line ").map_or(why.as_str(), |(why, _)| why).to_owned()
-    })
+/// When it is of another type.
+pub(super) fn parse<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, Odd> {
+    serde_json::from_str(entry.get()).map_err(Odd::Entry)
 }
 
 /// Fails when an entry, or the whole, is too large.
@@ -193,7 +192,7 @@ mod tests {
             found.push(format!("{at}: {}", entry.get()));
             true
         });
-        (found, read)
+        (found, read.map_err(|odd| odd.to_string()))
     }
 
     #[test]
@@ -222,7 +221,7 @@ mod tests {
     #[test]
     fn an_endless_entry_ends_the_reading() {
         let endless = b"[\"".chain(io::repeat(b'x'));
-        assert!(read(endless, |_, _| true).unwrap_err().contains("an entry of over 16 MB"));
+        assert!(read(endless, |_, _| true).unwrap_err().to_string().contains("an entry of over 16 MB"));
         let many = b"[".chain(io::Read::take(io::repeat(b' '), MAX_ENTRY_BYTES * 2));
         assert!(read(many, |_, _| true).is_err());
     }

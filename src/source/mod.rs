@@ -12,6 +12,7 @@ pub mod instaloader;
 mod known;
 mod lists;
 mod names;
+mod odd;
 mod seen;
 mod select;
 mod stills;
@@ -20,6 +21,7 @@ pub mod table;
 pub use entry::{Entry, Refusal, Stamp};
 pub use known::{Known, Membership};
 pub use lists::At;
+pub use odd::Odd;
 pub use seen::{Fate, Seen};
 
 use std::collections::BTreeMap;
@@ -68,8 +70,8 @@ impl Listing {
     }
 
     /// Lists an entry of `file` that is not as it should be.
-    fn odd(&mut self, file: &Entry, at: &str, why: impl Into<String>) {
-        self.complain(file, &format!("{}: {at}", file.path), Reason::BadEntry, why);
+    fn odd(&mut self, file: &Entry, at: &str, why: &Odd) {
+        self.complain(file, &format!("{}: {at}", file.path), Reason::BadEntry, why.to_string());
     }
 
     /// Complaints that are not listed, by reason.

@@ -16,7 +16,7 @@ use super::folder::readable;
 use super::instagram::FIRST_INDEX;
 use super::known::{Known, Membership, caption};
 use super::names::{Names, address_defect};
-use super::{Entry, Listing, lists};
+use super::{Entry, Listing, Odd, lists};
 use crate::artifact::{Reason, Time};
 use crate::config::Kind;
 
@@ -32,12 +32,11 @@ const COLUMNS: [&[&str]; 7] = [PATH, CAPTION, TAKEN_AT, KIND, POST, CAROUSEL_IND
 /// Longer tables are read to here.
 const MAX_ROWS: usize = 1_000_000;
 
-const NOT_UTF8: &str = "not in UTF-8; save the table as CSV UTF-8";
 /// What such files are called.
 const SUFFIXES: [&str; 3] = ["csv", "tsv", "json"];
 
 /// A row: the path of a picture and what is known of it, or where the row is and what is wrong.
-pub type Row = Result<(String, Known), (String, String)>;
+pub type Row = Result<(String, Known), (String, Odd)>;
 
 /// The tables that lie beside a folder and have its name: `photos.csv` beside `photos/`.
 pub(super) fn beside(folder: &Path, source: &Arc<str>) -> Vec<Entry> {
@@ -76,7 +75,7 @@ pub(super) fn annotate(listing: &mut Listing, beside: Vec<Entry>) {
         for (table, (rows, end)) in tables {
             for row in rows {
                 match row {
-                    Err((at, why)) => listing.odd(&table, &at, why),
+                    Err((at, why)) => listing.odd(&table, &at, &why),
                     Ok((path, known)) => match find(&path, &table, &names, &others) {
                         Ok(i) => others[i].known.fill(&known),
                         Err((reason, why)) => {
@@ -120,7 +119,7 @@ fn find(path: &str, table: &Entry, names: &Names, entries: &[Entry]) -> Result<u
 
 /// The rows of a file and why the reading ended early, if it is such a table. What may be the
 /// index of an export is none.
-fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), String>)> {
+fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), Odd>)> {
     let suffix = entry.suffix();
     if !SUFFIXES.contains(&suffix.as_str()) || entry.name() == FIRST_INDEX {
         return None;
@@ -131,7 +130,7 @@ fn rows(entry: &Entry) -> Option<(Vec<Row>, Result<(), String>)> {
 
 /// The rows of a JSON table: a list of objects, or an object with such a list. No rows, if the
 /// first entry shows that it is none. The second value says where and why the reading ended early.
-pub fn read_json(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
+pub fn read_json(stream: impl Read) -> (Vec<Row>, Result<(), Odd>) {
     let mut rows = Vec::new();
     let end = lists::read(stream, |at, raw| {
         let fields = lists::parse::<Fields<'_>>(raw);
@@ -180,23 +179,23 @@ impl<'de> Visitor<'de> for Fields<'de> {
 }
 
 /// A JSON value as a table's cell.
-fn text(name: &str, value: &RawValue) -> Result<Option<String>, String> {
+fn text(name: &str, value: &RawValue) -> Result<Option<String>, Odd> {
     match value.get().as_bytes().first() {
         Some(b'"') => lists::parse(value).map(Some),
         Some(b'-' | b'0'..=b'9') => Ok(Some(value.get().to_owned())),
         Some(b'n') => Ok(None),
-        _ => Err(format!("{name} is neither text nor number")),
+        _ => Err(Odd::NoCell(name.to_owned())),
     }
 }
 
 /// The rows of a CSV table with a header, separated by comma, semicolon or tab. No rows, if its
 /// header shows that it is none. The second value is as with [`read_json`].
-pub fn read_csv(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
+pub fn read_csv(stream: impl Read) -> (Vec<Row>, Result<(), Odd>) {
     let mut rows = Vec::new();
     let mut stream = BufReader::new(stream.take(lists::MAX_BYTES));
     let Ok(start) = stream.fill_buf() else { return (rows, Ok(())) };
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-        return (vec![Err(("the whole".into(), NOT_UTF8.into()))], Ok(()));
+        return (vec![Err(("the whole".into(), Odd::Encoding))], Ok(()));
     }
     let line = String::from_utf8_lossy(start.split(|&b| b == b'\n').next().unwrap_or_default()).into_owned();
     let header = |separator: char| -> Vec<String> {
@@ -217,9 +216,9 @@ pub fn read_csv(stream: impl Read) -> (Vec<Row>, Result<(), String>) {
                 let cell = |name: &str| record.get(names.iter().position(|n| n == name)?);
                 row(|name| Ok(cell(name).map(str::to_owned)))
             }
-            Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => Err(NOT_UTF8.to_owned()),
-            Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => return (rows, Err(error.to_string())),
-            Err(error) => Err(error.to_string()),
+            Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => Err(Odd::Encoding),
+            Err(error) if error.is_io_error() => return (rows, Err(Odd::Csv(error))),
+            Err(error) => Err(Odd::Csv(error)),
         };
         rows.push(read.map_err(|why| (format!("row {}", rows.len() + 1), why)));
     }
@@ -232,22 +231,20 @@ fn is_table(has: impl Fn(&str) -> bool) -> bool {
 }
 
 /// A row out of its cells; empty ones say nothing.
-fn row(cell: impl Fn(&str) -> Result<Option<String>, String>) -> Result<(String, Known), String> {
-    let get = |names: &[&str]| -> Result<Option<String>, String> {
+fn row(cell: impl Fn(&str) -> Result<Option<String>, Odd>) -> Result<(String, Known), Odd> {
+    let get = |names: &[&str]| -> Result<Option<String>, Odd> {
         let found = names.iter().find_map(|name| cell(name).transpose());
         Ok(found.transpose()?.filter(|text| !text.is_empty()))
     };
-    let path = get(PATH)?.ok_or("it names no picture")?;
+    let path = get(PATH)?.ok_or(Odd::Nameless("picture"))?;
     let index = match get(CAROUSEL_INDEX)? {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| format!("carousel_index is `{text}`, not a number from 0"))?),
+        Some(text) => Some(text.parse().map_err(|_| Odd::NoIndex(text))?),
     };
-    let kind = |text: String| {
-        <Kind as clap::ValueEnum>::from_str(&text, true).map_err(|_| format!("there is no kind `{text}`"))
-    };
+    let kind = |text: String| <Kind as clap::ValueEnum>::from_str(&text, true).map_err(|_| Odd::NoKind(text));
     let known = Known {
         kind: get(KIND)?.map(kind).transpose()?,
-        taken_at: get(TAKEN_AT)?.map(|text| text.parse::<Time>().map_err(|error| error.to_string())).transpose()?,
+        taken_at: get(TAKEN_AT)?.map(|text| text.parse::<Time>()).transpose()?,
         caption: get(CAPTION)?.and_then(|text| caption(&text)),
         post: get(POST)?.map(|post| Membership { post: post.into(), index }),
         uri: get(URI)?.map(Into::into),
@@ -266,12 +263,12 @@ mod tests {
             {"path": "a/1.jpg", "caption": "grün; und \"blau\" 🌅", "taken_at": 1551398400, "kind": "story"},
             {"path": "2.jpg", "caption": null}, {"path": "3.jpg", "taken_at": "soon"}]}"#;
         for (rows, end) in [read_csv(csv.as_bytes()), read_json(json.as_bytes())] {
-            assert_eq!((rows.len(), end), (3, Ok(())));
+            assert_eq!((rows.len(), end.is_ok()), (3, true));
             let (path, known) = rows[0].as_ref().unwrap();
             assert_eq!((path.as_str(), known.caption.as_deref()), ("a/1.jpg", Some("grün; und \"blau\" 🌅")));
             assert_eq!((known.taken_at.map(Time::seconds), known.kind), (Some(1_551_398_400), Some(Kind::Story)));
             assert_eq!(rows[1].as_ref().unwrap(), &("2.jpg".to_owned(), Known::default()));
-            assert!(rows[2].as_ref().unwrap_err().1.contains("`soon` is no time"));
+            assert!(rows[2].as_ref().unwrap_err().1.to_string().contains("`soon` is no time"));
         }
     }
 
@@ -287,14 +284,14 @@ mod tests {
     fn a_row_that_does_not_fit_is_one_row_lost() {
         let (rows, end) = read_csv(&b"path,caption\na.jpg,\xff\nb.jpg,fine\n,none\n"[..]);
         let fine: Vec<bool> = rows.iter().map(Result::is_ok).collect();
-        assert_eq!((fine, end), (vec![false, true, false], Ok(())));
-        assert!(rows[0].as_ref().unwrap_err().1.contains("save the table as CSV UTF-8"));
+        assert_eq!((fine, end.is_ok()), (vec![false, true, false], true));
+        assert!(rows[0].as_ref().unwrap_err().1.to_string().contains("save the table as CSV UTF-8"));
         let (rows, end) = read_json(
             &br#"[{"path": "a", "caption": "x", "more": [{}]}, 7, {"path": "b", "caption": []},
                 {"path": "c", "caption": "y", "path": "d"}, {"path"#[..],
         );
         assert_eq!((rows.len(), rows.iter().filter(|row| row.is_ok()).count()), (4, 1));
-        assert_eq!(rows[3].as_ref().unwrap_err().1, "two of path");
+        assert_eq!(rows[3].as_ref().unwrap_err().1.to_string(), "two of path");
         assert!(end.is_err());
     }
 }

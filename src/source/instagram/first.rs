@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::Odd;
 use super::super::known::{Known, Membership, caption};
 use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, layout};
-use crate::artifact::NoTime;
 
 #[derive(Deserialize)]
 #[serde(expecting = "a picture with its path")]
@@ -25,10 +25,9 @@ pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
     let Some(kind) = layout::first_list(at.list) else { return };
     let read = lists::parse::<File>(entry).and_then(|file| {
         if file.path.is_empty() {
-            return Err("it names no file".to_owned());
+            return Err(Odd::Nameless("file"));
         }
-        let taken_at =
-            file.taken_at.as_deref().map(str::parse).transpose().map_err(|error: NoTime| error.to_string())?;
+        let taken_at = file.taken_at.as_deref().map(str::parse).transpose()?;
         Ok((file, taken_at))
     });
     match read {

@@ -23,13 +23,13 @@ pub use mojibake::restored;
 use super::known::Known;
 use super::lists::{self, At};
 use super::names::{MOST, Names, address_defect, begins_like};
-use super::{Entry, LISTED, Listing};
+use super::{Entry, LISTED, Listing, Odd};
 use crate::artifact::Reason;
 use layout::Role;
 use roots::Roots;
 
 /// One thing that an index says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Told {
     /// A picture (or film) at this address, and what is known of it.
     Picture {
@@ -43,21 +43,21 @@ pub enum Told {
         /// Where it stands.
         at: String,
         /// What is wrong with it.
-        why: String,
+        why: Odd,
     },
 }
 
 impl Told {
-    fn odd(at: At<'_>, why: impl ToString) -> Self {
-        Self::Odd { at: at.to_string(), why: why.to_string() }
+    fn odd(at: At<'_>, why: impl Into<Odd>) -> Self {
+        Self::Odd { at: at.to_string(), why: why.into() }
     }
 }
 
 /// Reads an index entry by entry: one that does not fit is told as odd, and the rest is read.
 ///
 /// # Errors
-/// In words, where the file ceases to be readable JSON; what stood before has been told.
-pub fn read(index: Index, stream: impl Read, mut tell: impl FnMut(Told)) -> Result<(), String> {
+/// Where the file ceases to be readable JSON; what stood before has been told.
+pub fn read(index: Index, stream: impl Read, mut tell: impl FnMut(Told)) -> Result<(), Odd> {
     lists::read(stream, |at, entry| {
         match index {
             Index::First => first::read(at, entry, &mut tell),
@@ -168,7 +168,7 @@ impl Exports {
         let (mut lost, mut elsewhere) = (BTreeSet::new(), false);
         for IndexFile { index, root, entry: file } in &self.indexes {
             let mut tell = |told| match told {
-                Told::Odd { at, why } => listing.odd(file, &at, why),
+                Told::Odd { at, why } => listing.odd(file, &at, &why),
                 Told::Picture { uri, known } => match places(&names, &uri) {
                     Ok(places) => {
                         for i in places {
@@ -186,8 +186,8 @@ impl Exports {
                     }
                 },
             };
-            let read = file.open(|stream, _| read(*index, stream, &mut tell)).map_err(|error| error.to_string());
-            if let Err(why) = read.and_then(|read| read) {
+            let read = file.open(|stream, _| read(*index, stream, &mut tell));
+            if let Err(why) = read.map_err(Odd::from).flatten() {
                 listing.skipped.push(file.skipped(Reason::Unreadable, why));
             }
         }

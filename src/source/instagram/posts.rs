@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::Odd;
 use super::super::known::{Known, Membership, caption};
 use super::super::lists::{self, At};
 use super::mojibake::restored;
@@ -68,7 +69,7 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
         let (medium, taken_at) = match medium(raw) {
             Ok(medium) => medium,
             Err(why) if several => {
-                tell(Told::odd(at, format!("picture {i}: {why}")));
+                tell(Told::odd(at, Odd::Medium(i, why.into())));
                 continue;
             }
             Err(why) => return tell(Told::odd(at, why)),
@@ -92,11 +93,11 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
     }
 }
 
-fn medium(raw: &RawValue) -> Result<(Medium<'_>, Option<Time>), String> {
+fn medium(raw: &RawValue) -> Result<(Medium<'_>, Option<Time>), Odd> {
     let medium: Medium<'_> = lists::parse(raw)?;
     if medium.uri.is_empty() {
-        return Err("it names no file".into());
+        return Err(Odd::Nameless("file"));
     }
-    let time = medium.creation_timestamp.map(Time::of_seconds).transpose().map_err(|error| error.to_string())?;
+    let time = medium.creation_timestamp.map(Time::of_seconds).transpose()?;
     Ok((medium, time))
 }
