@@ -14,9 +14,11 @@ use std::time::Instant;
 use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::artifact::{Artifact, shards};
+use tsne_grid::config::Metric;
 use tsne_grid::photo::Budget;
 use tsne_grid::report::Silent;
-use tsne_grid::stage::{Context, components};
+use tsne_grid::stage::Context;
+use tsne_grid::stage::components::Features;
 use tsne_grid::store::{Key, Store};
 use tsne_grid::tsne::neighbours;
 
@@ -63,7 +65,8 @@ fn make(ctx: &Context, rows: usize, dim: usize) {
 fn run(ctx: &Context) {
     let index = ctx.earlier(EmbedRow::STAGE).next().expect("a cache that `make` made").artifact;
     let start = Instant::now();
-    let (names, points) = components::of_index(ctx, &index, 50, 0, |_| {}).expect("components");
+    let (names, points) =
+        Features { index: &index, metric: Metric::Euclidean }.components(ctx, 50, 0).expect("components");
     let components = start.elapsed().as_secs_f64();
     let near = neighbours(&points, 90).expect("neighbours");
     let all = start.elapsed().as_secs_f64();

@@ -1,13 +1,13 @@
 //! What each command does: flags become settings, settings become calls, results become text for
 //! standard output.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::artifact::findings;
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, StatusArgs, Tables,
@@ -16,11 +16,9 @@ use crate::config::{EmbedSettings, LimitSettings, Settings};
 use crate::error::Halt;
 use crate::model::{Hub, text};
 use crate::photo::Budget;
-use crate::pipeline::{self, Outcome, Request, Stage};
-use crate::preflight::Preflight;
+use crate::pipeline::{self, Embedded, Outcome, Preflight, Request, Standing};
 use crate::report::{Event, Reporter, counted, thousands};
-use crate::stage::{Context, Made, assign, copy_if_changed, project, render};
-use crate::status::{self, Standing};
+use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project, render};
 use crate::store::{GcOptions, Store};
 use crate::ui::harmless;
 use crate::{export, memory, sample, search};
@@ -167,16 +165,14 @@ impl App {
     fn bring(&self, store: Store, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
         let ctx = &self.context(store, request, true);
         if dry_run {
-            let (standings, preflight) = status::status(ctx, request, last)?;
+            let Outcome { standings, preflight, .. } = pipeline::status(ctx, request, last)?;
             preflight.iter().flat_map(Preflight::lines).for_each(|line| self.note(line));
-            let later: Vec<&str> = Stage::ALL.into_iter().filter(|stage| *stage > last).map(Stage::name).collect();
-            let todo: Vec<Standing> = standings.into_iter().filter(|s| !later.contains(&s.stage)).collect();
-            return Ok(self.answer(table(&todo), json!({"stages": todo, "preflight": preflight})));
+            return Ok(self.answer(table(&standings), json!({"stages": standings, "preflight": preflight})));
         }
         let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
         let outcome = pipeline::run(ctx, request, last)?;
         let made = match last {
-            Stage::Embed => Some(&outcome.embedded.embed),
+            Stage::Embed => outcome.embedded.as_ref().map(|embedded| &embedded.index),
             Stage::Project => outcome.project.as_ref(),
             Stage::Assign => outcome.assign.as_ref(),
             Stage::Render => outcome.render.as_ref(),
@@ -191,7 +187,8 @@ impl App {
             _ => request.settings.render.output.display().to_string(),
         };
         let mut answer = self.answer(line, outcome_json(&outcome, request));
-        if request.settings.source.strict && outcome.embedded.counts.defective > 0 {
+        let defective = outcome.embedded.is_some_and(|embedded| embedded.counts.defective > 0);
+        if request.settings.source.strict && defective {
             answer.code = SKIPPED;
         }
         Ok(answer)
@@ -220,7 +217,7 @@ impl App {
         args.project.apply(&mut settings.project);
         args.assign.apply(&mut settings.assign);
         self.stage(Stage::Assign, args.common, args.tables, settings, |ctx, request, table| {
-            assign::run(ctx, &request.settings.assign, &assign::Input::table(table)?, None)
+            assign::state(ctx, &request.settings.assign, &assign::Input::table(table)?, None)?.made(ctx)
         })
     }
 
@@ -260,7 +257,8 @@ impl App {
 
     fn status(&self, args: StatusArgs) -> Result<Answer> {
         let (request, _) = self.run_request(args.run)?;
-        let (standings, _) = status::status(&self.context(self.store(), &request, true), &request, Stage::Render)?;
+        let ctx = &self.context(self.store(), &request, true);
+        let standings = pipeline::status(ctx, &request, Stage::Render)?.standings;
         let stale = standings.iter().any(|standing| !standing.fresh);
         let mut answer = self.answer(table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {
@@ -350,28 +348,25 @@ fn table(standings: &[Standing]) -> String {
 }
 
 fn made_json(made: &Made) -> Value {
-    // Facts are kept as text; what reads as a number is one.
-    let value = |text: &String| text.parse::<f64>().map_or_else(|_| json!(text), |number| json!(number));
-    let facts: BTreeMap<&String, Value> = made.artifact.header.facts.iter().map(|(k, v)| (k, value(v))).collect();
-    json!({"path": made.path, "fresh": made.fresh, "facts": facts})
+    json!({"path": made.path, "fresh": made.fresh, "facts": findings::json(&made.artifact.header)})
 }
 
 fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
-    let embedded = &outcome.embedded;
-    let mut object = json!({
-        "counts": embedded.counts,
-        "images": made_json(&embedded.images),
-        "skipped": made_json(&embedded.skipped),
-        "embed": made_json(&embedded.embed),
-    });
-    for (name, made) in [("project", &outcome.project), ("assign", &outcome.assign), ("render", &outcome.render)] {
-        if let Some(made) = made {
+    let mut object = json!({});
+    if let Some(Embedded { tables, index, counts, .. }) = &outcome.embedded {
+        object = json!({"counts": counts, "embed": made_json(index)});
+        for (name, made) in ["images", "skipped"].into_iter().zip(tables.iter().flatten()) {
             object[name] = made_json(made);
         }
     }
+    for (stage, made) in Stage::ALL.into_iter().skip(1).zip([&outcome.project, &outcome.assign, &outcome.render]) {
+        if let Some(made) = made {
+            object[stage.name()] = made_json(made);
+        }
+    }
     if outcome.render.is_some() {
-        object["output"] = json!(request.settings.render.output);
-        object["explorer"] = json!(render::page(&request.settings.render));
+        object["explorer"] = Value::Null;
+        render::places(&request.settings.render).into_iter().for_each(|(name, place)| object[name] = json!(place));
     }
     object
 }

@@ -11,8 +11,7 @@
 //! In reading order:
 //!
 //! * [`cli`] and [`config`]: what can be asked for; [`commands`]: what each command does.
-//! * [`pipeline`]: the four stages in a row; [`preflight`]: what it is about to do;
-//!   [`status`]: the reasons why a stage would run.
+//! * [`pipeline`]: the four stages in a row, what a run is about to do, and why a stage would run.
 //! * [`store`]: files found by key and checked by digest; [`artifact`]: the tables in them.
 //! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
 //!   upright picture within a memory budget.
@@ -28,8 +27,6 @@ pub mod config;
 pub mod error;
 mod memory;
 pub mod pipeline;
-pub mod preflight;
-pub mod status;
 
 pub mod artifact;
 pub mod store;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, ImageRow, Row};
 use crate::artifact::{Artifact, shards};
 use crate::config::EmbedSettings;
@@ -109,8 +110,8 @@ fn params(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<Option<V
         };
         // What another version made is none of this command's business.
         let Ok(Artifact { header, .. }) = index else { continue };
-        let fact = |name| header.facts.get(name).map(String::as_str);
-        if space.holds(&header.key.params, fact("repo").zip(fact("revision"))) {
+        let Ok(found) = EmbedFindings::of(&header) else { continue };
+        if space.holds(&header.key.params, found.repo.as_deref().zip(found.revision.as_deref())) {
             return Ok(Some(header.key.params));
         }
     }

@@ -3,6 +3,7 @@
 //! A file is written and read whole as bytes; where it lies and whether it is intact is the
 //! store's business.
 
+pub mod findings;
 mod reason;
 pub mod rows;
 pub mod shards;
@@ -39,16 +40,12 @@ pub struct Header {
     /// blake3 of the rows alone: what the next stage's key takes as its input, so that a stage
     /// which ran again and came to the same rows leaves the next one fresh.
     pub content: Digest,
-    /// What the stage found out on its way (`kl`, `cost`, `grid`, …).
-    pub facts: BTreeMap<String, String>,
+    /// What the stage found out on its way, as texts ([`findings`]).
+    pub facts: Facts,
 }
 
-impl Header {
-    /// One fact as a number, if it is there.
-    pub fn number(&self, fact: &str) -> Option<f64> {
-        self.facts.get(fact)?.parse().ok()
-    }
-}
+/// What a stage found out on its way, as its artifact's metadata have it.
+pub type Facts = BTreeMap<String, String>;
 
 /// A table with its header.
 #[derive(Clone, Debug)]
@@ -61,7 +58,7 @@ pub struct Artifact {
 
 impl Artifact {
     /// An artifact of these rows; its content digest is that of the rows.
-    pub fn new(key: Key, batch: RecordBatch, facts: BTreeMap<String, String>) -> Self {
+    pub fn new(key: Key, batch: RecordBatch, facts: Facts) -> Self {
         let content = content_digest(&batch);
         Self { header: Header { key, content, facts }, batch }
     }
@@ -200,7 +197,7 @@ mod tests {
         let two = Artifact::decode(one.encode().unwrap()).unwrap();
         assert_eq!(two.header, one.header);
         assert_eq!(two.batch, one.batch);
-        assert_eq!(two.header.number("kl"), Some(0.25));
+        assert_eq!(two.header.facts["kl"], "0.25");
         assert_eq!(content_digest(&two.batch), one.header.content);
         assert_eq!(two.encode().unwrap(), one.encode().unwrap());
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use parquet::errors::ParquetError;
 use serde_json::Value;
 
+use super::findings::EmbedFindings;
 use super::rows::{EmbedRow, Row};
 use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names, write_shard};
 use super::{Artifact, Header};
@@ -247,7 +248,7 @@ fn as_io(error: anyhow::Error) -> io::Error {
 /// # Errors
 /// When it is no index.
 pub fn names_and_length(index: &Artifact) -> Result<(Vec<String>, usize)> {
-    let dim = index.header.number("dim").context("the index does not say how long its vectors are")? as usize;
+    let dim = EmbedFindings::of(&index.header).context("the index does not say how long its vectors are")?.dim;
     Ok((EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.image).collect(), dim))
 }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::lap::Grid;
+
 /// A setting with one of a few values, written alike in the file, on the command line and in keys.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident ),* $(,)? }) => {
@@ -213,8 +215,8 @@ written_as_text!(Day);
 pub enum GridShape {
     /// Chosen from the number of pictures and `assign.aspect`.
     Auto,
-    /// Columns and rows, both at least 1.
-    Cells(u32, u32),
+    /// Columns and rows.
+    Cells(Grid),
 }
 
 impl FromStr for GridShape {
@@ -224,10 +226,8 @@ impl FromStr for GridShape {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        let side = |s: &str| s.trim().parse().ok().filter(|&n: &u32| n > 0);
-        let sides = text.split_once(['x', 'X', '×']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
-        let (width, height) = sides.ok_or_else(|| format!("`{text}` is neither auto nor columns x rows like 40x30"))?;
-        Ok(Self::Cells(width, height))
+        let grid = text.parse().map_err(|_| format!("`{text}` is neither auto nor columns x rows like 40x30"))?;
+        Ok(Self::Cells(grid))
     }
 }
 
@@ -235,7 +235,7 @@ impl fmt::Display for GridShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
-            Self::Cells(width, height) => write!(f, "{width}x{height}"),
+            Self::Cells(grid) => grid.fmt(f),
         }
     }
 }

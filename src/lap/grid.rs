@@ -1,6 +1,7 @@
 //! The grid and its geometry: cells are evenly spread over the unit square, as in the 2018 script.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A grid of cells, numbered row by row: cell `row · width + column`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +62,22 @@ impl Grid {
 impl fmt::Display for Grid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl serde::Serialize for Grid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for Grid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |s: &str| s.trim().parse().ok().filter(|&n: &u32| n > 0);
+        let sides = text.split_once(['x', 'X', '×']).and_then(|(w, h)| Some(Self::new(side(w)?, side(h)?)));
+        sides.ok_or_else(|| format!("`{text}` is not columns x rows like 40x30"))
     }
 }
 

@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::config::{EmbedSettings, InputFit, Layer, Pooling};
 use crate::photo::{self, Filter};
+use crate::store::later;
 use network::Pictures;
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
@@ -112,8 +113,8 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
         Network::Vgg16 => {
             params["layer"] = json!(settings.layer);
             params["fit"] = json!(settings.fit);
-            if settings.layer == Layer::Block5Pool && settings.pooling != Pooling::Flatten {
-                params["pooling"] = json!(settings.pooling);
+            if settings.layer == Layer::Block5Pool {
+                later(&mut params, "pooling", settings.pooling, Pooling::Flatten);
             }
             dim = vgg16::dim(settings);
             if settings.fit == InputFit::Crop {
@@ -159,10 +160,10 @@ impl Chosen {
         }
     }
 
-    /// Facts of the weights' origin, for an artifact's metadata.
-    pub fn origin(&self) -> Vec<(String, String)> {
+    /// The repository and the commit of its weights, if they came from the hub.
+    pub fn origin(&self) -> Option<(String, String)> {
         match &self.kind {
-            Kind::Scattering => Vec::new(),
+            Kind::Scattering => None,
             Kind::Pretrained(_, weights, _) => weights.origin.clone(),
         }
     }

@@ -30,8 +30,8 @@ const MAX_HEADER_BYTES: u64 = 100 << 20;
 pub(super) struct Weights {
     /// blake3 of the canonical file.
     pub(super) digest: Digest,
-    /// Where they came from, for an artifact's metadata.
-    pub(super) origin: Vec<(String, String)>,
+    /// The repository and the commit, if they came from the hub.
+    pub(super) origin: Option<(String, String)>,
     place: Place,
 }
 
@@ -55,12 +55,12 @@ impl Weights {
         if !settings.weights.as_os_str().is_empty() {
             let path = &settings.weights;
             let bytes = from_file(path, wanted).with_context(|| format!("the weights file {}", path.display()))?;
-            return Ok(Self { digest: Digest::of(&bytes), origin: Vec::new(), place: Place::Held(bytes) });
+            return Ok(Self { digest: Digest::of(&bytes), origin: None, place: Place::Held(bytes) });
         }
         let pin = Pin::of(row, settings)?;
         let key = key("weights", params(&pin, output, settings.fetch));
         let (path, digest) = keep(hub, row.name, &key, "safetensors", || hub.obtain(&pin, settings.fetch, wanted))?;
-        let origin = vec![("repo".into(), pin.repo.clone()), ("revision".into(), pin.revision.clone())];
+        let origin = Some((pin.repo.clone(), pin.revision.clone()));
         Ok(Self { digest, origin, place: Place::Kept(hub.clone(), path) })
     }
 

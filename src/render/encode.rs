@@ -48,6 +48,11 @@ impl Format {
         }
     }
 
+    /// The suffix of its files' names.
+    pub fn suffix(self) -> &'static str {
+        if self == Self::Jpeg { "jpg" } else { self.name() }
+    }
+
     /// The largest side it can have, in pixels.
     pub fn largest_side(self) -> u64 {
         match self {

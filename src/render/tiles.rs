@@ -89,12 +89,40 @@ pub enum Encoded {
     Bytes(Vec<u8>),
 }
 
-/// Where thumbnails come from: the cache, or the pictures themselves.
-pub struct Tiles<'a> {
+/// Thumbnails of some kinds, in the cache.
+pub struct Thumbs<'a> {
     store: &'a Store,
-    budget: &'a Budget,
     /// What is made of a picture once it is decoded.
     kept: Vec<Kept>,
+}
+
+impl<'a> Thumbs<'a> {
+    /// Thumbnails of these kinds.
+    pub fn new(store: &'a Store, kept: Vec<Kept>) -> Self {
+        Self { store, kept }
+    }
+
+    /// Keeps everything that is wanted of a decoded picture and not there yet.
+    ///
+    /// # Errors
+    /// When a thumbnail cannot be encoded; a cache that cannot be written costs time, not the picture.
+    pub fn keep(&self, image: &str, pixels: &RgbImage) -> Result<()> {
+        for &kept in &self.kept {
+            let Some((folder, key)) = place(image, kept) else { continue };
+            if self.store.find(&folder, &key).is_none() {
+                let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
+                let encoded = kept.encode(&kept.of(pixels))?;
+                let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where thumbnails come from: the cache, or the pictures themselves.
+pub struct Tiles<'a> {
+    thumbs: Thumbs<'a>,
+    budget: &'a Budget,
     sources: &'a HashMap<&'a str, &'a Entry>,
     /// Names of the kept files by folder, as they were at the beginning.
     listed: HashMap<String, Vec<String>>,
@@ -128,7 +156,7 @@ impl<'a> Tiles<'a> {
     ) -> Self {
         let folders = kept.iter().flat_map(|kept| parts(&kept.folder()).collect::<Vec<_>>());
         let listed = folders.map(|folder| (folder.clone(), store.names(&folder))).collect();
-        Self { store, budget, kept, sources, listed }
+        Self { thumbs: Thumbs::new(store, kept), budget, sources, listed }
     }
 
     /// Whether this of the picture can be had.
@@ -144,7 +172,7 @@ impl<'a> Tiles<'a> {
             if !done() {
                 return Vec::new();
             }
-            let found: Vec<_> = self.kept.iter().map(|&kept| self.cached(image, kept)).collect();
+            let found: Vec<_> = self.thumbs.kept.iter().map(|&kept| self.cached(image, kept)).collect();
             if found.iter().all(|found| matches!(found, Ok(Some(_)))) {
                 return Vec::new();
             }
@@ -179,14 +207,14 @@ impl<'a> Tiles<'a> {
     fn find(&self, image: &str, kept: Kept) -> Option<PathBuf> {
         let (folder, key) = place(image, kept)?;
         let listed = self.listed.get(&folder).and_then(|names| Store::find_among(names, &key));
-        let listed = listed.map(|name| self.store.root().join(&folder).join(name)).filter(|path| path.is_file());
-        listed.or_else(|| self.store.find(&folder, &key))
+        let listed = listed.map(|name| self.thumbs.store.root().join(&folder).join(name)).filter(|path| path.is_file());
+        listed.or_else(|| self.thumbs.store.find(&folder, &key))
     }
 
     /// The kept thumbnail, if there is one; a damaged one is an error, once: it is put aside.
     fn cached(&self, image: &str, kept: Kept) -> Result<Option<Vec<u8>>> {
         let Some(path) = self.find(image, kept) else { return Ok(None) };
-        Ok(Some(self.store.read(&path)?))
+        Ok(Some(self.thumbs.store.read(&path)?))
     }
 
     /// Decodes a picture once and keeps everything that is wanted of it.
@@ -196,15 +224,7 @@ impl<'a> Tiles<'a> {
         anyhow::ensure!(Digest::of(&bytes).to_string() == image, "{} changed during the run", entry.path);
         let photo = photo::decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
         drop(bytes);
-        for &kept in &self.kept {
-            let Some((folder, key)) = place(image, kept) else { continue };
-            if self.store.find(&folder, &key).is_none() {
-                let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
-                let encoded = kept.encode(&kept.of(&photo.pixels))?;
-                // A cache that cannot be written costs time, not the picture.
-                let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
-            }
-        }
+        self.thumbs.keep(image, &photo.pixels)?;
         Ok(photo)
     }
 }

@@ -5,15 +5,19 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use arrow::array::RecordBatch;
+use serde_json::{Value, json};
 
+use super::components::Features;
 use super::lineage::{self, PREVIOUS};
-use super::{Context, Facts, Made, components};
+use super::{Context, Job, State};
+use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, read_table, vectors};
-use crate::config::{AssignSettings, GridShape, Solver};
+use crate::artifact::{Artifact, Facts, read_table, vectors};
+use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
-use crate::store::{Digest, Key};
+use crate::store::{Digest, Key, later};
 use crate::tsne;
 
 /// Principal components by which neighbours are compared when the grid is refined.
@@ -86,7 +90,7 @@ impl Input {
 pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
     match settings.grid {
         GridShape::Auto => Grid::auto(count, settings.aspect.width / settings.aspect.height),
-        GridShape::Cells(width, height) => Grid::new(width, height),
+        GridShape::Cells(grid) => grid,
     }
 }
 
@@ -99,29 +103,53 @@ fn grown_grid(settings: &AssignSettings, count: usize, earlier: Grid) -> Grid {
     if settings.grid == GridShape::Auto && off.abs() <= TOO_ODD.ln() { grown } else { fresh }
 }
 
-/// What is to be made, and where it goes on from.
-pub struct Plan {
-    /// The assignment's key, with its parent among the inputs if it has one.
-    pub key: Key,
-    parent: Option<Artifact>,
+/// The settings that determine an assignment, each by its name, as of a projection.
+fn params(settings: &AssignSettings) -> Value {
+    let AssignSettings { grid, aspect, solver, effort, stay, refine } = settings;
+    json!({"grid": grid, "aspect": aspect, "solver": solver, "effort": effort, "stay": stay, "refine": refine})
 }
 
-/// Chooses what the assignment goes on from: where the projection was grown from an earlier one,
-/// that one's last assignment; if it has none, that of the one before it. The digest of the vectors of `index` enters the key
-/// where they are looked at.
-pub fn plan(ctx: &Context, settings: &AssignSettings, input: &Input, index: Option<&Artifact>) -> Plan {
+/// How the assignment of these points stands. Where their projection was grown from an earlier one, it goes on
+/// from its [`parent`]. `features` are what alike pictures are told by, for `assign.refine`: they enter the key
+/// where they are looked at. Making it fails when a pinned cell is not to be had, there are fewer cells than
+/// points, or the user interrupts.
+///
+/// # Errors
+/// [`Halt::Usage`] when there is nothing to refine by.
+pub fn state<'a>(
+    ctx: &'a Context,
+    settings: &'a AssignSettings,
+    input: &'a Input,
+    features: Option<Features<'a>>,
+) -> Result<State<Job<'a>>> {
+    let mut params = params(settings);
     let mut inputs = BTreeMap::from([(PROJECT.to_owned(), input.digest)]);
-    if let (Some(index), true) = (index, settings.refine > 0) {
-        inputs.insert("embed".to_owned(), index.header.content);
+    let mut refined = None;
+    if settings.refine > 0 {
+        let Some(features) = features else {
+            bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
+        };
+        inputs.insert("embed".to_owned(), features.index.header.content);
+        later(&mut params, "metric", features.metric, Metric::Euclidean);
+        refined = Some(features);
     }
-    let params = serde_json::to_value(settings).expect("settings are plain data");
     let mut key = Key { stage: AssignRow::STAGE.into(), version: AssignRow::FORMAT, params, inputs };
-    if input.parent.is_none() || settings.stay == 0.0 {
-        return Plan { key, parent: None };
+    let mut from = None;
+    if let (Some(grown), true) = (input.parent, settings.stay > 0.0) {
+        if let Some(made) = ctx.current(&key) {
+            return Ok(State::Fresh(made));
+        }
+        from = parent(ctx, &key, grown);
     }
-    if let Some(made) = ctx.current(&key) {
-        return Plan { key: made.artifact.header.key, parent: None };
+    if let Some(parent) = &from {
+        key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
+    Ok(State::of(ctx, key, move || place(ctx, settings, input, refined, from.as_ref())))
+}
+
+/// What an assignment with this key goes on from: the last assignment of `grown`, the projection that its own was
+/// grown from; if that has none, the last one of the projection before it, and so on.
+fn parent(ctx: &Context, key: &Key, grown: Digest) -> Option<Artifact> {
     let of = |projection: Digest| {
         ctx.earlier(AssignRow::STAGE).map(|made| made.artifact).find(|artifact| {
             let found = &artifact.header.key;
@@ -132,11 +160,7 @@ pub fn plan(ctx: &Context, settings: &AssignSettings, input: &Input, index: Opti
         let mut projections = ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact);
         projections.find(|artifact| artifact.header.content == *projection).as_ref().and_then(lineage::parent)
     };
-    let parent = std::iter::successors(input.parent, before).find_map(of);
-    if let Some(parent) = &parent {
-        key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
-    }
-    Plan { key, parent }
+    std::iter::successors(Some(grown), before).find_map(of)
 }
 
 /// The cells that pictures had before.
@@ -147,11 +171,10 @@ struct Before {
 
 impl Before {
     fn of(parent: &Artifact) -> Result<Self> {
-        let grid = parent.header.facts.get("grid").and_then(|text| text.parse().ok());
-        let Some(GridShape::Cells(width, height)) = grid else { bail!("the last assignment has no grid") };
+        let grid = AssignFindings::of(&parent.header).context("the last assignment")?.grid;
         let rows = AssignRow::from_batch(&parent.batch)?;
         let cells = rows.into_iter().map(|row| (row.image, (row.row, row.col))).collect();
-        Ok(Self { grid: Grid::new(width, height), cells })
+        Ok(Self { grid, cells })
     }
 
     /// How many of these pictures had a cell.
@@ -169,73 +192,63 @@ impl Before {
     }
 }
 
-/// Brings the assignment up to date. `index` are the embeddings, which `assign.refine` needs.
-///
-/// # Errors
-/// When there are fewer cells than points, a pinned cell is not to be had, there are no embeddings
-/// to refine by, or the user interrupts.
-pub fn run(ctx: &Context, settings: &AssignSettings, input: &Input, index: Option<&Artifact>) -> Result<Made> {
-    if settings.refine > 0 && index.is_none() {
-        bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
+/// Gives each point its cell.
+fn place(
+    ctx: &Context,
+    settings: &AssignSettings,
+    input: &Input,
+    refined: Option<Features<'_>>,
+    parent: Option<&Artifact>,
+) -> Result<(RecordBatch, Facts)> {
+    let count = input.rows.len();
+    let before = parent.map(Before::of).transpose()?;
+    let grid = before.as_ref().map_or_else(|| grid(settings, count), |b| grown_grid(settings, count, b.grid));
+    let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
+    let pinned = pins(input, grid)?;
+    let known = before.as_ref().map_or(0, |before| before.known(&input.rows));
+    let old = before.map(|before| before.on(grid, &input.rows));
+    // A picture that would rather take the place of another one moves all those on its way to the free
+    // cells by one; so what holds them has to grow with the length of that way.
+    let hold = settings.stay * f64::from(grid.width.max(grid.height));
+    let previous = old.as_deref().map(|old| (old, hold));
+    let problem = Problem { points: &points, grid, pinned: &pinned, previous };
+    let mut found = solve(ctx, settings, &problem)?;
+    let kept: Vec<usize> = old.iter().flat_map(|old| kept(old, &found.cells)).collect();
+    if let Some(features) = refined {
+        // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
+        let (_, values) = features.components(ctx, REFINE_DIMENSIONS, 0)?;
+        let features = lap::Features { values: values.values(), dimensions: tsne::Rows::dim(&values) };
+        let options = lap::Refine { radius: settings.refine, ..Default::default() };
+        found.cells = lap::refine(features, grid, &found.cells, &kept, &options)?;
+        found.cost = lap::cost(&points, grid, &found.cells);
+        found.objective = lap::certificate::objective(&problem, &found.cells)?;
+        found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
     }
-    let Plan { key, parent } = plan(ctx, settings, input, index);
-    ctx.bring(key, || {
-        let count = input.rows.len();
-        let before = parent.as_ref().map(Before::of).transpose()?;
-        let grid = before.as_ref().map_or_else(|| grid(settings, count), |b| grown_grid(settings, count, b.grid));
-        let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
-        let pinned = pins(input, grid)?;
-        let known = before.as_ref().map_or(0, |before| before.known(&input.rows));
-        let old = before.map(|before| before.on(grid, &input.rows));
-        // A picture that would rather take the place of another one moves all those on its way to the free
-        // cells by one; so what holds them has to grow with the length of that way.
-        let hold = settings.stay * f64::from(grid.width.max(grid.height));
-        let previous = old.as_deref().map(|old| (old, hold));
-        let problem = Problem { points: &points, grid, pinned: &pinned, previous };
-        let mut found = solve(ctx, settings, &problem)?;
-        let kept: Vec<usize> = old.iter().flat_map(|old| kept(old, &found.cells)).collect();
-        if let (Some(index), true) = (index, settings.refine > 0) {
-            // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
-            found.cells = refine(ctx, settings.refine, index, grid, &found.cells, &kept)?;
-            found.cost = lap::cost(&points, grid, &found.cells);
-            found.objective = lap::certificate::objective(&problem, &found.cells)?;
-            found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
-        }
-        let scaled = lap::unit_square(&points);
-        let rows: Vec<AssignRow> = (0..points.len())
-            .map(|i| {
-                let cell = found.cells[i];
-                let ((row, col), [x, y], ProjectRow { image, .. }) =
-                    (grid.row_column(cell), grid.place(cell), &input.rows[i]);
-                let cost = (scaled[i][0] - x).powi(2) + (scaled[i][1] - y).powi(2);
-                AssignRow { image: image.clone(), row, col, x: points[i][0], y: points[i][1], cost }
-            })
-            .collect();
-        let mut facts = Facts::from([
-            ("cost".to_owned(), found.cost.to_string()),
-            ("objective".to_owned(), found.objective.to_string()),
-            ("dual_bound".to_owned(), found.dual_bound.to_string()),
-            ("gap".to_owned(), found.gap.to_string()),
-            ("steps".to_owned(), found.iterations.to_string()),
-            ("grid".to_owned(), grid.to_string()),
-        ]);
-        if known > 0 {
-            facts.insert("kept".to_owned(), (kept.len() as f64 / known as f64).to_string());
-        }
-        Ok((AssignRow::to_batch(&rows), facts))
-    })
+    let facts = AssignFindings {
+        cost: found.cost,
+        objective: found.objective,
+        dual_bound: found.dual_bound,
+        gap: found.gap,
+        steps: found.iterations,
+        grid,
+        kept: (known > 0).then(|| kept.len() as f64 / known as f64),
+    };
+    Ok((AssignRow::to_batch(&rows(input, &points, grid, &found.cells)), facts.facts()))
+}
+
+fn rows(input: &Input, points: &[[f64; 2]], grid: Grid, cells: &[u32]) -> Vec<AssignRow> {
+    let scaled = lap::unit_square(points);
+    let row = |(i, &cell): (usize, &u32)| {
+        let ((row, col), [x, y]) = (grid.row_column(cell), grid.place(cell));
+        let cost = (scaled[i][0] - x).powi(2) + (scaled[i][1] - y).powi(2);
+        AssignRow { image: input.rows[i].image.clone(), row, col, x: points[i][0], y: points[i][1], cost }
+    };
+    cells.iter().enumerate().map(row).collect()
 }
 
 /// The pictures that have the cell which they had before.
 fn kept<'a>(old: &'a [Option<u32>], now: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
     (0..now.len()).filter(|&i| old[i] == Some(now[i]))
-}
-
-/// Swaps pictures with others nearby so that neighbours on the grid are alike; those of `held` stay.
-fn refine(ctx: &Context, radius: u32, index: &Artifact, grid: Grid, cells: &[u32], held: &[usize]) -> Result<Vec<u32>> {
-    let (_, points) = components::of_index(ctx, index, REFINE_DIMENSIONS, 0, |_| {})?;
-    let features = lap::Features { values: points.values(), dimensions: tsne::Rows::dim(&points) };
-    Ok(lap::refine(features, grid, cells, held, &lap::Refine { radius, ..Default::default() })?)
 }
 
 fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {

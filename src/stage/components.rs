@@ -13,52 +13,56 @@ use crate::tsne;
 const IN_MEMORY: usize = 256 << 20;
 
 /// Whatever is done to each vector first.
-pub type Prepare = fn(&mut [f32]);
+type Prepare = fn(&mut [f32]);
 
-/// The first `count` principal components of the vectors that an index points at, in its order, and
-/// the pictures' names. Where that would be no reduction (0 components, or as many as the vectors
-/// are long) these are the vectors themselves.
-///
-/// The shards are read once, one at a time. Their order depends on when pictures were added, that
-/// of the index does not: so that sums come out the same, the vectors are first put in the index's
-/// order, in memory or on disk, and the passes of the PCA run over that.
-///
-/// # Errors
-/// When a shard is missing or damaged, a number is not finite, or the disk is full.
-pub fn of_index(
-    ctx: &Context,
-    index: &Artifact,
-    count: usize,
-    seed: u64,
-    prepare: Prepare,
-) -> Result<(Vec<String>, tsne::Matrix)> {
-    of_index_within(ctx, index, count, seed, prepare, IN_MEMORY)
+/// What pictures are compared by: the vectors of an index, and how far apart two of them are.
+#[derive(Clone, Copy)]
+pub struct Features<'a> {
+    /// The index.
+    pub index: &'a Artifact,
+    /// How far apart two vectors are.
+    pub metric: Metric,
 }
 
-fn of_index_within(
-    ctx: &Context,
-    index: &Artifact,
-    count: usize,
-    seed: u64,
-    prepare: Prepare,
-    in_memory: usize,
-) -> Result<(Vec<String>, tsne::Matrix)> {
-    let (names, dim) = shards::names_and_length(index)?;
-    if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
-        return of_vectors(ctx, shards::load(&ctx.store, index)?, count, seed, prepare);
+impl Features<'_> {
+    /// The first `count` principal components of the vectors, in the order of the index, and the pictures'
+    /// names. Where that would be no reduction (0 components, or as many as the vectors are long) these are
+    /// the vectors themselves.
+    ///
+    /// The shards are read once, one at a time. Their order depends on when pictures were added, that
+    /// of the index does not: so that sums come out the same, the vectors are first put in the index's
+    /// order, in memory or on disk, and the passes of the PCA run over that.
+    ///
+    /// # Errors
+    /// When a shard is missing or damaged, a number is not finite, or the disk is full.
+    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<String>, tsne::Matrix)> {
+        self.components_within(ctx, count, seed, IN_MEMORY)
     }
-    let rows = OnDisk { scratch: ctx.store.scratch()?, len: names.len(), dim };
-    let mut vector = vec![0.0; dim];
-    let bar = ctx.reporter.bar("vectors", names.len() as u64, false);
-    shards::visit_index(&ctx.store, index, |i, found| {
-        vector.copy_from_slice(found);
-        prepare(&mut vector);
-        rows.scratch.write(i * dim, &vector)?;
-        bar.advance(1);
-        ctx.go_on()
-    })?;
-    drop(bar);
-    Ok((names, components(ctx, &rows, count, seed)?))
+
+    fn components_within(
+        &self,
+        ctx: &Context,
+        count: usize,
+        seed: u64,
+        in_memory: usize,
+    ) -> Result<(Vec<String>, tsne::Matrix)> {
+        let (names, dim) = shards::names_and_length(self.index)?;
+        if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
+            return of_vectors(ctx, shards::load(&ctx.store, self.index)?, count, seed, self.metric);
+        }
+        let rows = OnDisk { scratch: ctx.store.scratch()?, len: names.len(), dim };
+        let (prepare, mut vector) = (prepare(self.metric), vec![0.0; dim]);
+        let bar = ctx.reporter.bar("vectors", names.len() as u64, false);
+        shards::visit_index(&ctx.store, self.index, |i, found| {
+            vector.copy_from_slice(found);
+            prepare(&mut vector);
+            rows.scratch.write(i * dim, &vector)?;
+            bar.advance(1);
+            ctx.go_on()
+        })?;
+        drop(bar);
+        Ok((names, components(ctx, &rows, count, seed)?))
+    }
 }
 
 /// The same of vectors in memory.
@@ -70,10 +74,10 @@ pub fn of_vectors(
     vectors: Vectors,
     count: usize,
     seed: u64,
-    prepare: Prepare,
+    metric: Metric,
 ) -> Result<(Vec<String>, tsne::Matrix)> {
     let Vectors { names, dim, mut values } = vectors;
-    values.chunks_exact_mut(dim.max(1)).for_each(prepare);
+    values.chunks_exact_mut(dim.max(1)).for_each(prepare(metric));
     let points = tsne::Matrix::new(names.len(), dim, values)?;
     let points = if reduces(count, dim, names.len()) { components(ctx, &points, count, seed)? } else { points };
     Ok((names, points))
@@ -91,7 +95,7 @@ fn components(ctx: &Context, rows: &dyn tsne::Rows, count: usize, seed: u64) -> 
 
 /// What a metric does to vectors before their straight distances are taken: on the unit sphere those grow
 /// with the angle, also after PCA.
-pub fn prepare(metric: Metric) -> Prepare {
+fn prepare(metric: Metric) -> Prepare {
     match metric {
         Metric::Euclidean => |_| {},
         Metric::Cosine => normalise,
@@ -129,6 +133,7 @@ impl tsne::Rows for OnDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::findings::EmbedFindings;
     use crate::artifact::rows::{EmbedRow, Row};
     use crate::photo::Budget;
     use crate::report::Silent;
@@ -185,11 +190,11 @@ mod tests {
                 let library = shards::Library::open(&store, &params, dim, |warning| panic!("{warning}"));
                 let (rows, _) = library.index(&library.names()).unwrap();
                 let key = Key { stage: "embed".into(), version: 1, params: params.clone(), inputs: BTreeMap::new() };
-                let facts = BTreeMap::from([("dim".to_owned(), dim.to_string())]);
-                let index = Artifact::new(key, EmbedRow::to_batch(&rows), facts);
+                let found = EmbedFindings { dim, repo: None, revision: None };
+                let index = Artifact::new(key, EmbedRow::to_batch(&rows), found.facts());
                 let (reporter, budget) = (Arc::new(Silent), Budget::new(1 << 30));
                 let ctx = Context { store, reporter, budget, keep_latest: false };
-                of_index_within(&ctx, &index, 20, 1, |vector| vector[0] = 1.0, in_memory).unwrap()
+                Features { index: &index, metric: Metric::Cosine }.components_within(&ctx, 20, 1, in_memory).unwrap()
             })
             .collect();
         assert_eq!(results[0], results[1]);

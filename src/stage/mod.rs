@@ -1,148 +1,113 @@
 //! The four stages, and what they share. Each stage reads and writes tables of [`crate::artifact`];
 //! none imports another.
+//!
+//! A stage is asked how it stands ([`State`]): its artifact is there, or there is a [`Job`] that makes it.
+//! Whoever only wants to know stops at the job.
 
 pub mod arrivals;
 pub mod assign;
 pub mod components;
+mod context;
 pub mod embed;
 pub mod lineage;
 pub mod neighbours;
 pub mod project;
 pub mod render;
 
+pub use context::{Context, Made, copy_if_changed};
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use arrow::array::RecordBatch;
+use serde_json::json;
 
-use crate::artifact::Artifact;
-use crate::error::Halt;
-use crate::photo::Budget;
-use crate::report::{Event, Reporter};
-use crate::store::{Durability, Key, ReadError, Store, read_only};
+use crate::artifact::rows::{AssignRow, EmbedRow, ProjectRow, RenderRow, Row};
+use crate::artifact::{Artifact, Facts, content_digest};
+use crate::store::Key;
 
-/// What every stage works with.
-pub struct Context {
-    /// The cache.
-    pub store: Store,
-    /// Told of everything.
-    pub reporter: Arc<dyn Reporter>,
-    /// Memory that decoding may take.
-    pub budget: Budget,
-    /// `latest/` follows what is made: true of runs over sources, false of `--input` tables.
-    pub keep_latest: bool,
+/// The stages, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Pictures to vectors.
+    Embed,
+    /// Vectors to places.
+    Project,
+    /// Places to cells.
+    Assign,
+    /// Cells to a picture.
+    Render,
 }
 
-/// An artifact that a stage brought up to date.
-#[derive(Debug)]
-pub struct Made {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What it holds.
-    pub artifact: Artifact,
-    /// Whether it was there already.
-    pub fresh: bool,
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Embed, Self::Project, Self::Assign, Self::Render];
+
+    /// Its name, which is also that of its table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embed => EmbedRow::STAGE,
+            Self::Project => ProjectRow::STAGE,
+            Self::Assign => AssignRow::STAGE,
+            Self::Render => RenderRow::STAGE,
+        }
+    }
 }
 
-/// What a stage found out on its way.
-pub type Facts = BTreeMap<String, String>;
+/// How an artifact stands.
+pub enum State<J> {
+    /// It is there, and intact.
+    Fresh(Made),
+    /// It is not; this would make it.
+    Stale(J),
+}
 
-impl Context {
-    /// Says that something is wrong but work goes on.
-    pub fn warn(&self, text: impl Into<String>) {
-        self.reporter.event(&Event::Warning(text.into()));
+/// An artifact to be made.
+pub struct Job<'a> {
+    /// What determines it, with the artifact that it grows from among the inputs if there is one.
+    pub key: Key,
+    work: Work<'a>,
+}
+
+type Work<'a> = Box<dyn FnOnce() -> Result<(RecordBatch, Facts)> + 'a>;
+
+impl<J> State<J> {
+    /// Whether the artifact is there.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self, Self::Fresh(_))
     }
+}
 
-    /// Says a line of the summary.
-    pub fn note(&self, text: impl Into<String>) {
-        self.reporter.event(&Event::Note(text.into()));
-    }
-
-    /// # Errors
-    /// [`Halt::Interrupted`] once the user asked to stop.
-    pub fn go_on(&self) -> Result<()> {
-        if self.reporter.interrupted() { bail!(Halt::Interrupted) } else { Ok(()) }
-    }
-
-    /// The artifact with this key, if it is there and intact; a damaged one is a loud miss.
-    pub fn look_up(&self, key: &Key) -> Option<Made> {
-        let path = self.store.find(&key.stage, &key.digest())?;
-        match self.open(&path) {
-            Ok(made) => Some(made),
-            Err(error) => {
-                // Intact bytes that are no artifact are in the way of the new one, as damaged ones were.
-                if error.downcast_ref::<ReadError>().is_none() {
-                    self.store.put_aside(&path);
-                }
-                self.warn(format!("{error:#}; making it again"));
-                None
-            }
+impl<'a> State<Job<'a>> {
+    /// How the artifact with this key stands, which `work` would make.
+    pub fn of(ctx: &Context, key: Key, work: impl FnOnce() -> Result<(RecordBatch, Facts)> + 'a) -> Self {
+        match ctx.look_up(&key) {
+            Some(made) => Self::Fresh(made),
+            None => Self::Stale(Job { key, work: Box::new(work) }),
         }
     }
 
-    /// The artifact in this file, if it is intact and one that this version can read.
-    fn open(&self, path: &Path) -> Result<Made> {
-        let artifact = Artifact::decode(self.store.read(path)?)?;
-        Ok(Made { path: path.to_owned(), artifact, fresh: true })
+    /// How a table stands that is determined by its own rows.
+    pub fn of_rows<R: Row>(ctx: &Context, rows: &[R]) -> Self {
+        let batch = R::to_batch(rows);
+        let inputs = BTreeMap::from([("rows".to_owned(), content_digest(&batch))]);
+        let key = Key { stage: R::STAGE.into(), version: R::FORMAT, params: json!({}), inputs };
+        Self::of(ctx, key, || Ok((batch, Facts::new())))
     }
 
-    /// The artifact with this key: the one that is there, or what `make` makes.
+    /// The artifact: the one that is there, or one made now.
     ///
     /// # Errors
-    /// What `make` returns, or when the cache cannot be written.
-    pub fn bring(&self, key: Key, make: impl FnOnce() -> Result<(RecordBatch, Facts)>) -> Result<Made> {
-        let made = match self.look_up(&key) {
-            Some(made) => made,
-            None => {
-                let (batch, facts) = make()?;
-                self.publish(Artifact::new(key, batch, facts))?
+    /// What the work returns, or when the cache cannot be written.
+    pub fn made(self, ctx: &Context) -> Result<Made> {
+        let made = match self {
+            Self::Fresh(made) => made,
+            Self::Stale(Job { key, work }) => {
+                let (batch, facts) = work()?;
+                ctx.publish(Artifact::new(key, batch, facts))?
             }
         };
-        self.latest(&made)?;
+        ctx.latest(&made)?;
         Ok(made)
     }
-
-    /// Publishes an artifact under its key.
-    ///
-    /// # Errors
-    /// When the cache cannot be written.
-    pub fn publish(&self, artifact: Artifact) -> Result<Made> {
-        let (key, bytes) = (&artifact.header.key, artifact.encode()?);
-        let path = self
-            .store
-            .publish(&key.stage, &key.digest(), "parquet", Durability::Synced, &bytes)
-            .with_context(|| self.store.cannot_write(bytes.len() as u64))?;
-        Ok(Made { path, artifact, fresh: false })
-    }
-
-    /// Lets `latest/<stage>.parquet` follow. A cache that cannot be written still serves.
-    ///
-    /// # Errors
-    /// When the link cannot be made in a cache that can be written.
-    pub fn latest(&self, made: &Made) -> Result<()> {
-        if !self.keep_latest {
-            return Ok(());
-        }
-        let name = format!("{}.parquet", made.artifact.header.key.stage);
-        match self.store.point_latest(&name, &made.path) {
-            Err(error) if made.fresh && read_only(&error) => Ok(()),
-            other => Ok(other?),
-        }
-    }
-}
-
-/// Copies an artifact to a place the user named, unless the same bytes are there already, so that
-/// `make` sees no change where there is none.
-///
-/// # Errors
-/// When either file cannot be read or written.
-pub fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
-    let bytes = fs_err::read(from)?;
-    let same_size = std::fs::metadata(to).is_ok_and(|there| there.is_file() && there.len() == bytes.len() as u64);
-    if same_size && std::fs::read(to).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
-    Ok(crate::store::replace_file(to, |file| file.write_all(&bytes))?)
 }

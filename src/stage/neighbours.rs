@@ -1,16 +1,18 @@
 //! Which pictures are alike: the nearest ten of each, and how far apart those are that are side by
 //! side. Both go by the first principal components of the vectors, exactly.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
 use serde_json::json;
 
-use super::{Context, Facts, Made, components};
-use crate::artifact::Artifact;
+use super::components::Features;
+use super::{Context, Job, State};
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
-use crate::config::Metric;
+use crate::artifact::{Artifact, Facts};
 use crate::store::Key;
 use crate::tsne;
 
@@ -26,21 +28,19 @@ type Points = (Vec<String>, tsne::Matrix);
 /// What pictures are compared by.
 #[derive(Clone, Copy)]
 pub struct Likeness<'a> {
-    /// The index of their vectors.
-    pub index: &'a Artifact,
+    /// Their vectors.
+    pub features: Features<'a>,
     /// The assignment, whose pictures are all in the index.
     pub assigned: &'a Artifact,
-    /// How far apart two vectors are.
-    pub metric: Metric,
 }
 
-impl Likeness<'_> {
+impl<'a> Likeness<'a> {
     /// The keys of the two tables: neighbours, seams.
     pub fn keys(&self) -> [Key; 2] {
-        let embed = ("embed".to_owned(), self.index.header.content);
+        let embed = ("embed".to_owned(), self.features.index.header.content);
         let assign = ("assign".to_owned(), self.assigned.header.content);
-        let nearest = json!({"metric": self.metric, "components": COMPONENTS, "nearest": NEAREST});
-        let seams = json!({"metric": self.metric, "components": COMPONENTS});
+        let nearest = json!({"metric": self.features.metric, "components": COMPONENTS, "nearest": NEAREST});
+        let seams = json!({"metric": self.features.metric, "components": COMPONENTS});
         [
             Key {
                 stage: NeighbourRow::STAGE.into(),
@@ -57,27 +57,29 @@ impl Likeness<'_> {
         ]
     }
 
-    /// The two tables, brought up to date: the nearest ten pictures of each picture of the index, the
-    /// nearest first; and how far each picture is from the one to its right and the one below it.
-    ///
-    /// # Errors
-    /// When a shard is missing or damaged, a picture of the grid has no vector, or the cache cannot be
-    /// written.
-    pub fn tables(&self, ctx: &Context) -> Result<[Made; 2]> {
+    /// How the two tables stand: the nearest ten pictures of each picture of the index, the nearest first; and how
+    /// far each picture is from the one to its right and the one below it. Making them fails when a shard is
+    /// missing or damaged, or a picture of the grid has no vector.
+    pub fn states(self, ctx: &'a Context) -> [State<Job<'a>>; 2] {
         let [nearest, seams] = self.keys();
-        let mut held = None;
-        let nearest = ctx.bring(nearest, || nearest_of(self.points(ctx, &mut held)?))?;
-        let seams = ctx.bring(seams, || seams_of(self.points(ctx, &mut held)?, self.assigned))?;
-        Ok([nearest, seams])
+        // Made once for both.
+        let shared = Rc::new(OnceCell::new());
+        let points = shared.clone();
+        [
+            State::of(ctx, nearest, move || nearest_of(self.points(ctx, &points)?)),
+            State::of(ctx, seams, move || seams_of(self.points(ctx, &shared)?, self.assigned)),
+        ]
     }
 
-    /// The names of the pictures, and the first components of their vectors; made once for both tables.
-    fn points<'p>(&self, ctx: &Context, held: &'p mut Option<Points>) -> Result<&'p Points> {
-        let points = match held.take() {
-            Some(points) => points,
-            None => components::of_index(ctx, self.index, COMPONENTS, 0, components::prepare(self.metric))?,
-        };
-        Ok(held.insert(points))
+    /// The names of the pictures, and the first components of their vectors.
+    fn points<'p>(&self, ctx: &Context, made: &'p OnceCell<Points>) -> Result<&'p Points> {
+        match made.get() {
+            Some(points) => Ok(points),
+            None => {
+                let points = self.features.components(ctx, COMPONENTS, 0)?;
+                Ok(made.get_or_init(|| points))
+            }
+        }
     }
 }
 

@@ -5,12 +5,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use arrow::array::RecordBatch;
+use serde_json::{Value, json};
 
-use super::components;
+use super::components::{self, Features};
 use super::lineage::PREVIOUS;
-use super::{Context, Facts, Made};
+use super::{Context, Job, Made, State};
+use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
-use crate::artifact::{Artifact, read_table, shards, vectors};
+use crate::artifact::{Artifact, Facts, read_table, shards, vectors};
 use crate::config::{Init, ProjectSettings};
 use crate::report::counted;
 use crate::store::{Digest, Key};
@@ -22,41 +25,74 @@ const QUALITY_SAMPLE: usize = 1000;
 /// The input that the vectors are.
 const EMBED: &str = "embed";
 
-/// The fact that names the folder of the vectors: projections of one model can be compared.
-const VECTORS: &str = "vectors";
+/// The settings that determine a projection, each by its name: a new one is added with [`crate::store::later`], so
+/// that neither the keys nor the parents of earlier projections are lost.
+fn params(settings: &ProjectSettings) -> Value {
+    let ProjectSettings {
+        perplexity,
+        iterations,
+        early_exaggeration,
+        exaggeration_iterations,
+        learning_rate,
+        pca,
+        metric,
+        init,
+        seed,
+    } = settings;
+    json!({
+        "perplexity": perplexity, "iterations": iterations, "early_exaggeration": early_exaggeration,
+        "exaggeration_iterations": exaggeration_iterations, "learning_rate": learning_rate, "pca": pca,
+        "metric": metric, "init": init, "seed": seed,
+    })
+}
 
 /// The key of a projection of vectors with this digest that goes on from nothing.
 fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
     Key {
         stage: ProjectRow::STAGE.into(),
         version: ProjectRow::FORMAT,
-        params: serde_json::to_value(settings).expect("settings are plain data"),
+        params: params(settings),
         inputs: BTreeMap::from([(EMBED.to_owned(), vectors)]),
     }
 }
 
-/// What is to be made, and where it goes on from.
-pub struct Plan {
-    /// The projection's key, with its parent among the inputs if it has one.
-    pub key: Key,
-    parent: Option<Artifact>,
-}
-
-/// Chooses what the projection goes on from. With `project.init = previous` that is, of the
-/// projections of the same model with the same settings, the one that has most pictures in common
-/// with this one, at least half, and of these the last; unless `relayout` asks for a fresh start.
+/// How the projection of an index stands. One that has to be made goes on from its [`parent`], unless
+/// `relayout` asks for a fresh start. Making it fails when the vectors cannot be read, hold a number that is
+/// not finite, or the user interrupts.
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayout: bool) -> Result<Plan> {
-    let vectors = index.header.content;
-    let mut key = key(settings, vectors);
-    if settings.init != Init::Previous || relayout {
-        return Ok(Plan { key, parent: None });
+pub fn state<'a>(
+    ctx: &'a Context,
+    settings: &'a ProjectSettings,
+    index: &'a Artifact,
+    relayout: bool,
+) -> Result<State<Job<'a>>> {
+    let mut key = key(settings, index.header.content);
+    let mut from = None;
+    if settings.init == Init::Previous && !relayout {
+        if let Some(made) = ctx.current(&key) {
+            return Ok(State::Fresh(made));
+        }
+        from = parent(ctx, &key, index)?;
     }
-    if let Some(made) = ctx.current(&key) {
-        return Ok(Plan { key: made.artifact.header.key, parent: None });
+    if let Some(parent) = &from {
+        key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
+    Ok(State::of(ctx, key, move || {
+        let features = Features { index, metric: settings.metric };
+        let (names, points) = features.components(ctx, settings.pca, settings.seed)?;
+        ctx.go_on()?;
+        let old = from.map(|parent| old_places(&parent, &names)).transpose()?;
+        let (xy, found) = lay_out(ctx, settings, &points, old.as_deref())?;
+        let found = ProjectFindings { vectors: Some(shards::folder(&index.header.key.params)), ..found };
+        Ok(table(names, &xy, &found))
+    }))
+}
+
+/// What a projection with this key goes on from: of the projections of the same model with the same settings, the
+/// one that has most pictures in common with the index, at least half, and of these the last.
+fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>> {
     let (names, _) = shards::names_and_length(index)?;
     let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let folder = shards::folder(&index.header.key.params);
@@ -64,9 +100,9 @@ pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayou
         let header = &artifact.header;
         header.key.params == key.params
             && header.key.version == key.version
-            && header.facts.get(VECTORS) == Some(&folder)
+            && ProjectFindings::of(header).is_ok_and(|found| found.vectors.as_ref() == Some(&folder))
             // A projection of these very vectors was made by another run since the search for a current one.
-            && header.key.inputs.get(EMBED) != Some(&vectors)
+            && header.key.inputs.get(EMBED) != key.inputs.get(EMBED)
     };
     // In the cache of two collections, or after a look at a part of one, the last is not always the nearest.
     let mut parent = None;
@@ -79,54 +115,34 @@ pub fn plan(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayou
             (parent, most) = (Some(earlier), share);
         }
     }
-    if let Some(parent) = &parent {
-        key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
-    }
-    Ok(Plan { key, parent })
-}
-
-/// Brings the projection of an index up to date.
-///
-/// # Errors
-/// When the vectors cannot be read, hold a number that is not finite, or the user interrupts.
-pub fn run(ctx: &Context, settings: &ProjectSettings, index: &Artifact, relayout: bool) -> Result<Made> {
-    let Plan { key, parent } = plan(ctx, settings, index, relayout)?;
-    ctx.bring(key, || {
-        let (names, points) =
-            components::of_index(ctx, index, settings.pca, settings.seed, components::prepare(settings.metric))?;
-        ctx.go_on()?;
-        let (rows, mut facts) = project(ctx, settings, names, &points, parent.as_ref())?;
-        facts.insert(VECTORS.to_owned(), shards::folder(&index.header.key.params));
-        Ok((ProjectRow::to_batch(&rows), facts))
-    })
+    Ok(parent)
 }
 
 /// Brings the projection of a user's table up to date; it never goes on from an earlier one.
 ///
 /// # Errors
-/// As [`run`], and when the file is no Parquet file or has no usable columns.
+/// As [`state`], and when the file is no Parquet file or has no usable columns.
 pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Result<Made> {
     let bytes = fs_err::read(path)?;
-    ctx.bring(key(settings, Digest::of(&bytes)), || {
+    let state = State::of(ctx, key(settings, Digest::of(&bytes)), || {
         let vectors = read_table(bytes).and_then(|batch| vectors::from_batch(&batch));
         let vectors = vectors.with_context(|| path.display().to_string())?;
-        let prepare = components::prepare(settings.metric);
-        let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, prepare)?;
+        let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
         ctx.go_on()?;
-        let (rows, facts) = project(ctx, settings, names, &points, None)?;
-        Ok((ProjectRow::to_batch(&rows), facts))
-    })
+        let (xy, found) = lay_out(ctx, settings, &points, None)?;
+        Ok(table(names, &xy, &found))
+    });
+    state.made(ctx)
 }
 
-fn project(
-    ctx: &Context,
-    settings: &ProjectSettings,
-    names: Vec<String>,
-    points: &tsne::Matrix,
-    parent: Option<&Artifact>,
-) -> Result<(Vec<ProjectRow>, Facts)> {
-    let count = names.len();
-    let options = tsne::Options {
+fn table(names: Vec<String>, xy: &[[f32; 2]], found: &ProjectFindings) -> (RecordBatch, Facts) {
+    let rows = names.into_iter().zip(xy);
+    let rows = rows.map(|(image, [x, y])| ProjectRow { image, x: f64::from(*x), y: f64::from(*y) });
+    (ProjectRow::to_batch(&rows.collect::<Vec<_>>()), found.facts())
+}
+
+fn options(settings: &ProjectSettings) -> tsne::Options {
+    tsne::Options {
         perplexity: settings.perplexity,
         iterations: settings.iterations,
         early_exaggeration: settings.early_exaggeration,
@@ -141,7 +157,17 @@ fn project(
             Init::Random => tsne::Init::Random,
         },
         ..tsne::Options::default()
-    };
+    }
+}
+
+/// The places of `points`, from where those were that are in `old`.
+fn lay_out(
+    ctx: &Context,
+    settings: &ProjectSettings,
+    points: &tsne::Matrix,
+    old: Option<&[Option<[f32; 2]>]>,
+) -> Result<(Vec<[f32; 2]>, ProjectFindings)> {
+    let (count, options) = (tsne::Rows::len(points), options(settings));
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
     if allowed < settings.perplexity {
         ctx.warn(format!(
@@ -152,7 +178,6 @@ fn project(
     }
     let growth = tsne::Growth::default();
     let growth = tsne::Growth { iterations: growth.iterations.min(settings.iterations), ..growth };
-    let old = parent.map(|parent| old_places(parent, &names)).transpose()?;
     let iterations = if old.is_some() { growth.iterations } else { settings.iterations };
     let bar = ctx.reporter.bar("t-SNE", iterations as u64, false);
     let mut progress = |progress: tsne::Progress| {
@@ -162,29 +187,29 @@ fn project(
         }
         if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let layout = match &old {
+    let layout = match old {
         Some(old) => tsne::grow(points, old, &options, &growth, &mut progress)?,
         None => tsne::layout(points, &options, &mut progress)?,
     };
     ctx.go_on()?;
     let quality = tsne::quality(points, &layout.xy, 10, QUALITY_SAMPLE, settings.seed)?;
-    let mut facts = Facts::from([
-        ("kl".to_owned(), layout.kl.to_string()),
-        ("recall_at_10".to_owned(), quality.recall.to_string()),
-        ("trustworthiness".to_owned(), quality.trustworthiness.to_string()),
-        ("perplexity".to_owned(), layout.perplexity_used.to_string()),
-        ("iterations".to_owned(), layout.iterations_done.to_string()),
-    ]);
-    if let Some(old) = old {
-        let moves: Vec<f64> = (layout.xy.iter().zip(&old))
-            .filter_map(|(new, old)| old.map(|old| f64::from(new[0] - old[0]).hypot(f64::from(new[1] - old[1]))))
-            .collect();
-        facts.insert("grown_from".to_owned(), moves.len().to_string());
-        facts.insert("mean_move".to_owned(), (moves.iter().sum::<f64>() / moves.len() as f64).to_string());
-    }
-    let rows = names.into_iter().zip(layout.xy);
-    let rows = rows.map(|(image, [x, y])| ProjectRow { image, x: f64::from(x), y: f64::from(y) });
-    Ok((rows.collect(), facts))
+    let moves: Option<Vec<f64>> = old.map(|old| {
+        let moved = |(new, old): (&[f32; 2], &Option<[f32; 2]>)| {
+            old.map(|old| f64::from(new[0] - old[0]).hypot(f64::from(new[1] - old[1])))
+        };
+        layout.xy.iter().zip(old).filter_map(moved).collect()
+    });
+    let found = ProjectFindings {
+        kl: layout.kl,
+        recall_at_10: quality.recall,
+        trustworthiness: quality.trustworthiness,
+        perplexity: layout.perplexity_used,
+        iterations: layout.iterations_done,
+        grown_from: moves.as_ref().map(Vec::len),
+        mean_move: moves.map(|moves| moves.iter().sum::<f64>() / moves.len() as f64),
+        vectors: None,
+    };
+    Ok((layout.xy, found))
 }
 
 /// Where each picture was in an earlier projection.

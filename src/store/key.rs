@@ -92,6 +92,14 @@ impl Key {
     }
 }
 
+/// Adds a parameter that came later than the first caches: while it has its default it is left out, so that they
+/// stay what they were.
+pub fn later<T: Serialize + PartialEq>(params: &mut Value, name: &str, value: T, default: T) {
+    if value != default {
+        params[name] = serde_json::to_value(value).expect("parameters are plain data");
+    }
+}
+
 /// JSON with sorted keys and no spaces: equal values give equal text.
 pub fn canonical_json(value: &impl Serialize) -> String {
     // `Value`'s maps are ordered by key, so a pass through it sorts the fields.
@@ -135,6 +143,15 @@ mod tests {
     fn the_order_of_parameters_does_not_matter() {
         let (a, b) = (json!({"a": 1, "b": 2}), json!({"b": 2, "a": 1}));
         assert_eq!(canonical_json(&a), canonical_json(&b));
+    }
+
+    #[test]
+    fn a_later_parameter_enters_once_it_is_set() {
+        let mut params = json!({"perplexity": 30.0});
+        later(&mut params, "exaggeration", 1.0, 1.0);
+        assert_eq!(params, key().params);
+        later(&mut params, "exaggeration", 1.5, 1.0);
+        assert_eq!(params, json!({"perplexity": 30.0, "exaggeration": 1.5}));
     }
 
     #[test]

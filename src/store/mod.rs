@@ -19,7 +19,7 @@ pub use file::{folder_of, remove_abandoned, replace_file};
 pub(crate) use file::{open_regular, read_small, remove};
 pub use folder::OwnFolder;
 pub use gc::{GcOptions, GcReport};
-pub use key::{Digest, Key, canonical_json};
+pub use key::{Digest, Key, canonical_json, later};
 pub use lock::{Lock, read_only};
 pub use scratch::Scratch;
 pub use verify::VerifyReport;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
+use tsne_grid::artifact::findings::{AssignFindings, ProjectFindings};
 use tsne_grid::artifact::rows::{AssignRow, ImageRow, Row, SkippedRow};
 use tsne_grid::artifact::{Artifact, read_table};
 use zip::write::SimpleFileOptions;
@@ -108,6 +109,12 @@ impl Story {
     /// The header of a table of the last run.
     pub(crate) fn artifact(&self, stage: &str) -> Artifact {
         Artifact::decode(self.read(&format!("cache/latest/{stage}.parquet"))).unwrap()
+    }
+
+    /// What the last projection and the last assignment found.
+    pub(crate) fn findings(&self) -> (ProjectFindings, AssignFindings) {
+        let [project, assign] = ["project", "assign"].map(|stage| self.artifact(stage).header);
+        (ProjectFindings::of(&project).unwrap(), AssignFindings::of(&assign).unwrap())
     }
 
     /// Every published artifact of the cache: name and bytes.

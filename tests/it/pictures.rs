@@ -123,9 +123,9 @@ fn refining_brings_alike_pictures_together_and_costs_displacement() {
     let story = Story::new();
     story.ok("sample photos --images 90");
     story.ok("assign photos --model scattering");
-    let (before, cost) = (strangeness(&story), story.artifact("assign").header.number("cost").unwrap());
+    let (before, cost) = (strangeness(&story), story.findings().1.cost);
     story.ok("assign photos --model scattering --refine 2");
-    let (after, refined) = (strangeness(&story), story.artifact("assign").header.number("cost").unwrap());
+    let (after, refined) = (strangeness(&story), story.findings().1.cost);
     assert!(after < 0.99 * before, "{before} to {after}");
     assert!(refined > cost, "{cost} to {refined}");
     let ran = story.run("assign --input cache/latest/project.parquet --refine 2");

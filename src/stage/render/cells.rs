@@ -6,37 +6,67 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::{Input, Known};
-use crate::artifact::Artifact;
-use crate::artifact::rows::{CellRow, Row};
+use super::output::Output;
+use super::wall::Wall;
+use crate::artifact::rows::{AssignRow, CellRow, Row};
+use crate::artifact::{Artifact, Facts};
 use crate::config::RenderSettings;
-use crate::stage::Context;
-use crate::store::{Key, replace_file};
+use crate::store::{Key, OwnFolder, replace_file};
 
-/// `grid.parquet` beside `grid.jpg`.
-pub(super) fn place(settings: &RenderSettings) -> PathBuf {
-    settings.output.with_extension("parquet")
-}
+/// `grid.parquet` beside `grid.jpg`, of a wall that has cells.
+pub(super) struct Cells;
 
-/// The table, if there should be one and none is.
-pub(super) fn missing(settings: &RenderSettings, input: &Input) -> Option<PathBuf> {
-    Some(place(settings)).filter(|table| input.has_cells && !table.exists())
-}
-
-/// Writes the table, unless it is there unchanged. A table of that name that is none of these is the
-/// user's and stays.
-///
-/// # Errors
-/// When it cannot be written.
-pub(super) fn write(ctx: &Context, settings: &RenderSettings, input: &Input, known: &Known<'_>) -> Result<()> {
-    if !input.has_cells {
-        return Ok(());
+impl Output for Cells {
+    fn name(&self) -> &'static str {
+        "cells"
     }
-    let by_image = known.by_image();
-    let mut rows: Vec<CellRow> = input
-        .rows
-        .iter()
-        .map(|cell| {
+
+    fn label(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn place(&self, settings: &RenderSettings) -> PathBuf {
+        settings.output.with_extension("parquet")
+    }
+
+    fn folder(&self, _: &RenderSettings) -> Option<OwnFolder> {
+        None
+    }
+
+    fn key(&self, wall: &Wall<'_>) -> Result<Key> {
+        let inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest)]);
+        Ok(Key { stage: CellRow::STAGE.into(), version: CellRow::FORMAT, params: json!({}), inputs })
+    }
+
+    fn lacks(&self, wall: &Wall<'_>) -> Result<Option<String>> {
+        let place = self.place(wall.settings);
+        if !wall.input.has_cells {
+            return Ok(None);
+        }
+        let Ok(there) = std::fs::read(&place) else { return Ok(Some(format!("{} is missing", place.display()))) };
+        Ok((there != self.table(wall)?).then(|| format!("{} is not up to date", place.display())))
+    }
+
+    /// A table of that name that is none of these is the user's and stays.
+    fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
+        let place = self.place(wall.settings);
+        let there = std::fs::read(&place).ok().map(Artifact::decode);
+        if there.is_some_and(|there| !there.is_ok_and(|table| table.header.key.stage == CellRow::STAGE)) {
+            wall.ctx.warn(format!("{} is a file of yours; the table of cells is not written", place.display()));
+            return Ok(None);
+        }
+        let table = self.table(wall)?;
+        replace_file(&place, |file| file.write_all(&table))
+            .with_context(|| format!("cannot write {}", place.display()))?;
+        Ok(None)
+    }
+}
+
+impl Cells {
+    /// The table's bytes.
+    fn table(&self, wall: &Wall<'_>) -> Result<Vec<u8>> {
+        let by_image = wall.known.by_image();
+        let row = |cell: &AssignRow| {
             let image = by_image.get(cell.image.as_str());
             CellRow {
                 row: cell.row,
@@ -47,25 +77,9 @@ pub(super) fn write(ctx: &Context, settings: &RenderSettings, input: &Input, kno
                 x: cell.x,
                 y: cell.y,
             }
-        })
-        .collect();
-    rows.sort_by_key(|cell| (cell.row, cell.col));
-    let key = Key {
-        stage: CellRow::STAGE.into(),
-        version: CellRow::FORMAT,
-        params: json!({}),
-        inputs: BTreeMap::from([("assign".to_owned(), input.digest)]),
-    };
-    let bytes = Artifact::new(key, CellRow::to_batch(&rows), BTreeMap::new()).encode()?;
-    let path = place(settings);
-    if let Ok(there) = std::fs::read(&path) {
-        if there == bytes {
-            return Ok(());
-        }
-        if !Artifact::decode(there).is_ok_and(|table| table.header.key.stage == CellRow::STAGE) {
-            ctx.warn(format!("{} is a file of yours; the table of cells is not written", path.display()));
-            return Ok(());
-        }
+        };
+        let mut rows: Vec<CellRow> = wall.input.rows.iter().map(row).collect();
+        rows.sort_by_key(|cell| (cell.row, cell.col));
+        Artifact::new(self.key(wall)?, CellRow::to_batch(&rows), Facts::new()).encode()
     }
-    replace_file(&path, |file| file.write_all(&bytes)).with_context(|| format!("cannot write {}", path.display()))
 }

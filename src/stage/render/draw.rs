@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use image::{Rgb, RgbImage};
 
-use super::Input;
+use super::wall::Wall;
 use crate::config::{RenderSettings, Style};
 use crate::render::mosaic::Mosaic;
 use crate::render::scatter::{Scatter, places};
 use crate::render::seams::{Seams, outline};
-use crate::render::tiles::{Kept, Tiles};
+use crate::render::tiles::Kept;
 use crate::render::{Canvas, colours};
-use crate::stage::Context;
 
 /// The tile that the picture is made of.
 pub(super) fn tile(settings: &RenderSettings) -> Kept {
@@ -22,10 +21,7 @@ pub(super) fn tile(settings: &RenderSettings) -> Kept {
 
 /// A picture about to be drawn.
 pub(super) struct Drawing<'a> {
-    ctx: &'a Context,
-    settings: &'a RenderSettings,
-    input: &'a Input,
-    tiles: &'a Tiles<'a>,
+    wall: &'a Wall<'a>,
     /// Pixels.
     size: (u32, u32),
     seams: Option<&'a Seams>,
@@ -34,20 +30,14 @@ pub(super) struct Drawing<'a> {
 }
 
 impl<'a> Drawing<'a> {
+    /// With these borders, and an outline around the pictures in `new`.
     pub(super) fn new(
-        ctx: &'a Context,
-        settings: &'a RenderSettings,
-        input: &'a Input,
-        tiles: &'a Tiles<'a>,
+        wall: &'a Wall<'a>,
         size: (u32, u32),
         seams: Option<&'a Seams>,
+        new: Option<&'a BTreeSet<String>>,
     ) -> Self {
-        Self { ctx, settings, input, tiles, size, seams, new: None, missing: Cell::new(0) }
-    }
-
-    /// With a frame around these pictures.
-    pub(super) fn outlining(self, new: &'a BTreeSet<String>) -> Self {
-        Self { new: Some(new), ..self }
+        Self { wall, size, seams, new, missing: Cell::new(0) }
     }
 
     /// Makes the thumbnails that are missing.
@@ -55,15 +45,16 @@ impl<'a> Drawing<'a> {
     /// # Errors
     /// When the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
-        let wanted: Vec<&str> = self.input.having(self.tiles, tile(self.settings)).collect();
-        let bar = self.ctx.reporter.bar("thumbnails", wanted.len() as u64, false);
-        let failures = self.tiles.prepare(&wanted, || {
+        let Wall { ctx, settings, tiles, .. } = self.wall;
+        let wanted: Vec<&str> = self.wall.having(tile(settings)).collect();
+        let bar = ctx.reporter.bar("thumbnails", wanted.len() as u64, false);
+        let failures = tiles.prepare(&wanted, || {
             bar.advance(1);
-            !self.ctx.reporter.interrupted()
+            !ctx.reporter.interrupted()
         });
         drop(bar);
-        self.ctx.go_on()?;
-        failures.iter().for_each(|line| self.ctx.warn(line.clone()));
+        ctx.go_on()?;
+        failures.into_iter().for_each(|line| ctx.warn(line));
         Ok(())
     }
 
@@ -73,16 +64,16 @@ impl<'a> Drawing<'a> {
     /// # Errors
     /// When the user interrupts.
     pub(super) fn tile(&self, i: usize) -> Result<Option<RgbImage>> {
-        self.ctx.go_on()?;
-        let image = &self.input.rows[i].image;
-        let mut drawn = match (self.has(image), self.settings.style) {
-            (true, _) => self.tiles.tile(image, tile(self.settings)).or_else(|| {
+        let Wall { ctx, settings, input, tiles, .. } = self.wall;
+        ctx.go_on()?;
+        let image = &input.rows[i].image;
+        let mut drawn = match (tiles.has(image, tile(settings)), settings.style) {
+            (true, _) => tiles.tile(image, tile(settings)).or_else(|| {
                 self.missing.set(self.missing.get() + 1);
                 None
             }),
             (false, Style::Grid) => {
-                let cell = self.settings.cell;
-                Some(RgbImage::from_pixel(cell, cell, Rgb(self.input.colours.of_row[i])))
+                Some(RgbImage::from_pixel(settings.cell, settings.cell, Rgb(input.colours.of_row[i])))
             }
             (false, Style::Scatter) => None,
         };
@@ -90,10 +81,6 @@ impl<'a> Drawing<'a> {
             outline(drawn, colours::NEW);
         }
         Ok(drawn)
-    }
-
-    fn has(&self, image: &str) -> bool {
-        self.tiles.has(image, tile(self.settings))
     }
 
     /// Pictures that could not be had, of those that were asked for.
@@ -106,15 +93,16 @@ impl<'a> Drawing<'a> {
         &'c self,
         tiles: impl FnMut(usize) -> Result<Option<RgbImage>> + 'c,
     ) -> Box<dyn Canvas + 'c> {
-        let (cell, gap, background) = (self.settings.cell, self.settings.gap, self.settings.background.0);
-        match self.settings.style {
+        let Wall { settings, input, .. } = self.wall;
+        let (cell, gap, background) = (settings.cell, settings.gap, settings.background.0);
+        match settings.style {
             Style::Grid => {
-                let (columns, rows) = (self.input.grid().0, self.input.cells());
+                let (columns, rows) = (input.grid().0, input.cells());
                 Box::new(Mosaic { cell, gap, background, columns, rows, tiles: Box::new(tiles), seams: self.seams })
             }
             Style::Scatter => {
-                let points: Vec<[f64; 2]> = self.input.rows.iter().map(|row| [row.x, row.y]).collect();
-                let (places, colours) = (places(&points, self.size.0, cell), self.input.colours.of_row.clone());
+                let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
+                let (places, colours) = (places(&points, self.size.0, cell), input.colours.of_row.clone());
                 Box::new(Scatter { side: self.size.0, cell, background, places, colours, tiles: Box::new(tiles) })
             }
         }

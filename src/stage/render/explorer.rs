@@ -4,116 +4,106 @@
 //! whoever opens the page while it is made anew sees the old one whole.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::links::links;
-use super::sheets::{SHEET, Sheets, name};
-use super::{Input, Known, digest_of, seams};
+use super::output::Output;
+use super::sheets::{self, SHEET, Sheets, name};
+use super::wall::{Wall, digest_of};
+use crate::artifact::content_digest;
 use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
 use crate::config::RenderSettings;
 use crate::error::Halt;
-use crate::render::page::{self, Large, Level, Pictures, Wall};
-use crate::render::tiles::{self, Kept, Tiles};
+use crate::render::page::{self, Large, Level, Pictures};
+use crate::render::tiles::{self, Kept};
 use crate::stage::neighbours::Likeness;
-use crate::stage::{Context, Made};
 use crate::store::{Digest, Key, OwnFolder};
 
 /// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
-pub(super) fn place(settings: &RenderSettings) -> OwnFolder {
+fn own(settings: &RenderSettings) -> OwnFolder {
     let stem = settings.output.file_stem().unwrap_or_default().to_string_lossy();
     let name = if stem == "grid" { "explorer".to_owned() } else { format!("explorer-{stem}") };
     OwnFolder::new(settings.output.with_file_name(name))
 }
 
-/// What determines the page; `pictures` are those that can be had.
-///
-/// # Errors
-/// Only if settings cannot be written as JSON.
-pub(super) fn key<'a>(
-    settings: &RenderSettings,
-    input: &Input,
-    known: &Known<'_>,
-    pictures: impl Iterator<Item = &'a str>,
-) -> Result<Key> {
-    let params = json!({
-        "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
-        "large": settings.large, "color_by": settings.color_by,
-    });
-    let mut inputs = BTreeMap::from([
-        ("assign".to_owned(), input.digest),
-        ("pictures".to_owned(), digest_of(pictures)),
-        ("images".to_owned(), crate::artifact::content_digest(&ImageRow::to_batch(known.images))),
-        ("new".to_owned(), digest_of(known.new.iter().map(String::as_str))),
-    ]);
-    for key in known.likeness.iter().flat_map(Likeness::keys) {
-        inputs.insert(key.stage.clone(), key.digest());
-    }
-    if settings.links {
-        let links = links(place(settings).root(), known);
-        inputs.insert("links".to_owned(), digest_of(links.iter().flat_map(|(image, link)| [*image, link.as_str()])));
-    }
-    Ok(Key { stage: "explorer".into(), version: page::VERSION, params, inputs })
-}
+/// The page.
+pub(super) struct Explorer;
 
-/// Brings the page up to date.
-///
-/// # Errors
-/// When the folder is someone else's or cannot be written, vectors are damaged, or the user interrupts.
-pub(super) fn run(
-    ctx: &Context,
-    settings: &RenderSettings,
-    input: &Input,
-    known: &Known<'_>,
-    tiles: &Tiles<'_>,
-    alike: Option<&[Made; 2]>,
-) -> Result<()> {
-    let folder = place(settings);
-    let index = folder.root().join("index.html");
-    let key = key(settings, input, known, input.having(tiles, Kept::Page { fit: settings.fit }))?;
-    if folder.stands(&key.digest().to_string()) {
-        ctx.note(format!("explorer {} fresh", index.display()));
-        return Ok(());
+impl Output for Explorer {
+    fn name(&self) -> &'static str {
+        "explorer"
     }
-    let write = || {
-        let damaged = folder.is_damaged();
-        folder.claim()?;
-        let sheets = Sheets { ctx, settings, input, tiles, folder: &folder };
-        if damaged {
-            // Which sheets are lost is not known.
-            sheets.sweep("", None)?;
+
+    fn place(&self, settings: &RenderSettings) -> PathBuf {
+        own(settings).root().join("index.html")
+    }
+
+    fn folder(&self, settings: &RenderSettings) -> Option<OwnFolder> {
+        Some(own(settings))
+    }
+
+    fn thumbnails(&self, settings: &RenderSettings) -> Vec<Kept> {
+        sheets::kept(settings)
+    }
+
+    fn key(&self, wall: &Wall<'_>) -> Result<Key> {
+        let (settings, known) = (wall.settings, wall.known);
+        let params = json!({
+            "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
+            "large": settings.large, "color_by": settings.color_by,
+        });
+        let mut inputs = BTreeMap::from([
+            ("assign".to_owned(), wall.input.digest),
+            ("pictures".to_owned(), digest_of(wall.having(Kept::Page { fit: settings.fit }))),
+            ("images".to_owned(), content_digest(&ImageRow::to_batch(known.images))),
+            ("new".to_owned(), wall.new_ones()),
+        ]);
+        for key in known.likeness.iter().flat_map(Likeness::keys) {
+            inputs.insert(key.stage.clone(), key.digest());
         }
-        sheets.prepare()?;
-        let (name, levels) = sheets.write()?;
-        let large = sheets.write_large()?;
-        let wall = wall(settings, input, known, alike, &folder, levels, large.clone())?;
-        folder.put("index.html", page::html(&wall).as_bytes())?;
-        sheets.sweep(&name, large.as_ref())?;
-        anyhow::Ok(folder.seal(&key.digest().to_string())?)
-    };
-    write().map_err(|error| match error.is::<Halt>() {
-        true => error,
-        false => error.context(format!("cannot write the page {}", index.display())),
-    })?;
-    ctx.note(format!("explorer {} written", index.display()));
-    Ok(())
+        if settings.links {
+            let links = links(own(settings).root(), known);
+            let links = digest_of(links.iter().flat_map(|(image, link)| [*image, link.as_str()]));
+            inputs.insert("links".to_owned(), links);
+        }
+        Ok(Key { stage: "explorer".into(), version: page::VERSION, params, inputs })
+    }
+
+    fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
+        let folder = own(wall.settings);
+        let write = || {
+            let damaged = folder.is_damaged();
+            folder.claim()?;
+            let sheets = Sheets { wall, folder: &folder };
+            if damaged {
+                // Which sheets are lost is not known.
+                sheets.sweep("", None)?;
+            }
+            sheets.prepare()?;
+            let (name, levels) = sheets.write()?;
+            let large = sheets.write_large()?;
+            folder.put("index.html", page::html(&data(wall, levels, large.clone())?).as_bytes())?;
+            sheets.sweep(&name, large.as_ref())?;
+            anyhow::Ok(folder.seal(&self.key(wall)?.digest().to_string())?)
+        };
+        write().map_err(|error| match error.is::<Halt>() {
+            true => error,
+            false => error.context(format!("cannot write the page {}", self.place(wall.settings).display())),
+        })?;
+        Ok(None)
+    }
 }
 
 /// Everything that the page knows, in the order of the grid.
-fn wall(
-    settings: &RenderSettings,
-    input: &Input,
-    known: &Known<'_>,
-    alike: Option<&[Made; 2]>,
-    folder: &OwnFolder,
-    levels: Vec<Level>,
-    large: Option<Large>,
-) -> Result<Wall> {
+fn data(wall: &Wall<'_>, levels: Vec<Level>, large: Option<Large>) -> Result<page::Wall> {
+    let Wall { settings, input, known, .. } = wall;
     let mut order: Vec<usize> = (0..input.rows.len()).collect();
     order.sort_by_key(|&i| (input.rows[i].row, input.rows[i].col));
     let by_image = known.by_image();
-    let links = if settings.links { links(folder.root(), known) } else { BTreeMap::new() };
+    let links = if settings.links { links(own(settings).root(), known) } else { BTreeMap::new() };
     let grid = input.grid();
     let mut pictures = Pictures::default();
     for (number, &i) in order.iter().enumerate() {
@@ -133,9 +123,9 @@ fn wall(
             new: known.new.contains(&cell.image),
         });
     }
-    let seams = seams(alike)?;
+    let seams = wall.seams()?;
     let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
-    Ok(Wall {
+    Ok(page::Wall {
         grid,
         fit: settings.fit,
         background: settings.background,
@@ -145,17 +135,17 @@ fn wall(
         levels,
         large,
         legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
-        nearest: nearest(input, alike, &order)?,
+        nearest: nearest(wall, &order)?,
         seams: order.iter().map(shades).collect(),
         pictures,
     })
 }
 
 /// The nearest pictures of each, by their numbers in `order`; nothing where there are no vectors.
-fn nearest(input: &Input, alike: Option<&[Made; 2]>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
+fn nearest(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
     let mut nearest = vec![Vec::new(); order.len()];
-    let Some([table, _]) = alike else { return Ok(nearest) };
-    let numbered = order.iter().enumerate().map(|(n, &i)| (input.rows[i].image.as_str(), n as u32));
+    let Some([table, _]) = &wall.alike else { return Ok(nearest) };
+    let numbered = order.iter().enumerate().map(|(n, &i)| (wall.input.rows[i].image.as_str(), n as u32));
     let number: HashMap<&str, u32> = numbered.collect();
     for row in NeighbourRow::from_batch(&table.artifact.batch)? {
         if let (Some(&image), Some(&other)) = (number.get(row.image.as_str()), number.get(row.neighbour.as_str())) {

@@ -1,18 +1,15 @@
-//! What is to be drawn, and what is known of it.
+//! What is to be drawn.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use arrow::array::RecordBatch;
 
-use crate::artifact::rows::{AssignRow, ImageRow, Row};
+use crate::artifact::rows::{AssignRow, Row};
 use crate::artifact::{Artifact, read_table, vectors};
 use crate::config::{RenderSettings, Style};
 use crate::render::colours::{self, Colours};
-use crate::render::tiles::{Kept, Tiles};
-use crate::source::Entry;
-use crate::stage::neighbours::Likeness;
 use crate::store::{Digest, Key};
 
 /// What is to be drawn.
@@ -29,32 +26,6 @@ pub struct Input {
     pub(super) digest: Digest,
     /// The assignment's key, if it is one of ours.
     pub(super) key: Option<Key>,
-}
-
-/// What is known of the pictures beyond their cells. All of it may be missing.
-#[derive(Default)]
-pub struct Known<'a> {
-    /// Where they can be read.
-    pub sources: HashMap<&'a str, &'a Entry>,
-    /// Captions, times, paths.
-    pub images: &'a [ImageRow],
-    /// How alike they are.
-    pub likeness: Option<Likeness<'a>>,
-    /// Those that came with the last run that brought any.
-    pub new: BTreeSet<String>,
-    /// Keys of the stages before the assignment.
-    pub earlier: Vec<Key>,
-}
-
-impl Known<'_> {
-    /// The first row of each picture.
-    pub(super) fn by_image(&self) -> HashMap<&str, &ImageRow> {
-        let mut first = HashMap::new();
-        for row in self.images {
-            first.entry(row.image.as_str()).or_insert(row);
-        }
-        first
-    }
 }
 
 impl Input {
@@ -95,11 +66,6 @@ impl Input {
             Ok(Self { rows, has_cells, has_places, colours, digest, key: None })
         };
         read().with_context(|| path.display().to_string())
-    }
-
-    /// The pictures of which this thumbnail can be had.
-    pub(super) fn having<'a>(&'a self, tiles: &'a Tiles<'_>, kept: Kept) -> impl Iterator<Item = &'a str> {
-        self.rows.iter().map(|row| row.image.as_str()).filter(move |image| tiles.has(image, kept))
     }
 
     /// Columns and rows of the grid they span.

@@ -7,13 +7,12 @@ use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::Input;
+use super::wall::Wall;
 use crate::config::RenderSettings;
 use crate::render::mosaic::Mosaic;
 use crate::render::page::{Large, Level};
 use crate::render::pyramid::pyramid;
-use crate::render::tiles::{self, Encoded, Kept, PAGE_TILE, Tiles};
-use crate::stage::Context;
+use crate::render::tiles::{self, Encoded, Kept, PAGE_TILE};
 use crate::store::{Digest, OwnFolder};
 
 /// Pixels of a sheet's side.
@@ -36,17 +35,13 @@ pub(super) fn name(image: &str) -> &str {
 
 /// What sheets and larger pictures are made from, and where they go.
 pub(super) struct Sheets<'a> {
-    pub(super) ctx: &'a Context,
-    pub(super) settings: &'a RenderSettings,
-    pub(super) input: &'a Input,
-    pub(super) tiles: &'a Tiles<'a>,
+    pub(super) wall: &'a Wall<'a>,
     pub(super) folder: &'a OwnFolder,
 }
 
 impl Sheets<'_> {
-    /// The pictures of which this can be had.
-    fn with(&self, kept: Kept) -> Vec<&str> {
-        self.input.having(self.tiles, kept).collect()
+    fn tile_kind(&self) -> Kept {
+        Kept::Page { fit: self.wall.settings.fit }
     }
 
     /// Makes the thumbnails that are missing.
@@ -54,31 +49,32 @@ impl Sheets<'_> {
     /// # Errors
     /// When the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
-        let wanted = self.with(Kept::Page { fit: self.settings.fit });
-        let bar = self.ctx.reporter.bar("page", wanted.len() as u64, false);
+        let wanted: Vec<&str> = self.wall.having(self.tile_kind()).collect();
+        let bar = self.wall.ctx.reporter.bar("page", wanted.len() as u64, false);
         // What is said of a thumbnail that is damaged was said when the picture was drawn.
-        self.tiles.prepare(&wanted, || {
+        self.wall.tiles.prepare(&wanted, || {
             bar.advance(1);
-            !self.ctx.reporter.interrupted()
+            !self.wall.ctx.reporter.interrupted()
         });
-        self.ctx.go_on()
+        self.wall.ctx.go_on()
     }
 
     /// How often the grid is halved until it fits on one sheet.
     fn halvings(&self) -> u32 {
-        let (columns, rows) = self.input.grid();
+        let (columns, rows) = self.wall.input.grid();
         let longest = |halvings: u32| u64::from(columns.max(rows)) * u64::from(PAGE_TILE >> halvings);
         (0..PAGE_TILE.ilog2()).find(|&halvings| longest(halvings) <= u64::from(SHEET)).unwrap_or(PAGE_TILE.ilog2())
     }
 
     /// The folder of the sheets, named after all that they show.
     fn folder_name(&self) -> String {
-        let settings = self.settings;
+        let settings = self.wall.settings;
         let mut hasher = blake3::Hasher::new();
-        let look = json!([SHEET, SHEET_QUALITY, tiles::VERSION, settings.fit, settings.background, self.input.grid()]);
+        let look =
+            json!([SHEET, SHEET_QUALITY, tiles::VERSION, settings.fit, settings.background, self.wall.input.grid()]);
         hasher.update(look.to_string().as_bytes());
-        for (row, colour) in self.input.rows.iter().zip(&self.input.colours.of_row) {
-            let is_picture = self.tiles.has(&row.image, Kept::Page { fit: settings.fit });
+        for (row, colour) in self.wall.input.rows.iter().zip(&self.wall.input.colours.of_row) {
+            let is_picture = self.wall.tiles.has(&row.image, self.tile_kind());
             hasher.update(json!([row.image, row.row, row.col, colour, is_picture]).to_string().as_bytes());
         }
         format!("sheets-{}", Digest::from_hasher(&hasher).short(NAME_DIGITS))
@@ -97,16 +93,16 @@ impl Sheets<'_> {
         if self.folder.root().join(format!("{}/0_0.jpg", levels[0].path)).is_file() {
             return Ok((name, levels));
         }
-        let bar = self.ctx.reporter.bar("sheets", self.input.rows.len() as u64, false);
-        let cells = self.input.cells();
+        let bar = self.wall.ctx.reporter.bar("sheets", self.wall.input.rows.len() as u64, false);
+        let cells = self.wall.input.cells();
         let by_row = cells.clone();
         // A row of tiles is decoded at a time, on all cores.
         let mut ready: BTreeMap<usize, RgbImage> = BTreeMap::new();
         let tile = |i: usize| {
-            self.ctx.go_on()?;
+            self.wall.ctx.go_on()?;
             bar.advance(1);
             if !ready.contains_key(&i) {
-                let row = &by_row[self.input.rows[i].row as usize];
+                let row = &by_row[self.wall.input.rows[i].row as usize];
                 let decoded: Result<Vec<_>> = row.par_iter().map(|&(_, i)| Ok((i, self.tile(i)?))).collect();
                 ready = decoded?.into_iter().collect();
             }
@@ -115,8 +111,8 @@ impl Sheets<'_> {
         let mut mosaic = Mosaic {
             cell: PAGE_TILE,
             gap: 0,
-            background: self.settings.background.0,
-            columns: self.input.grid().0,
+            background: self.wall.settings.background.0,
+            columns: self.wall.input.grid().0,
             rows: cells,
             tiles: Box::new(tile),
             seams: None,
@@ -132,11 +128,14 @@ impl Sheets<'_> {
 
     /// The tile of row `i`: its picture, or its colour where it has none.
     fn tile(&self, i: usize) -> Result<RgbImage> {
-        let (image, kept) = (&self.input.rows[i].image, Kept::Page { fit: self.settings.fit });
-        if !self.tiles.has(image, kept) {
-            return Ok(RgbImage::from_pixel(PAGE_TILE, PAGE_TILE, Rgb(self.input.colours.of_row[i])));
+        let (image, kept) = (&self.wall.input.rows[i].image, self.tile_kind());
+        if !self.wall.tiles.has(image, kept) {
+            return Ok(RgbImage::from_pixel(PAGE_TILE, PAGE_TILE, Rgb(self.wall.input.colours.of_row[i])));
         }
-        self.tiles.tile(image, kept).with_context(|| format!("the picture {image} cannot be read any more; run again"))
+        self.wall
+            .tiles
+            .tile(image, kept)
+            .with_context(|| format!("the picture {image} cannot be read any more; run again"))
     }
 
     /// Puts the larger pictures into the folder.
@@ -144,19 +143,19 @@ impl Sheets<'_> {
     /// # Errors
     /// When the folder cannot be written.
     pub(super) fn write_large(&self) -> Result<Option<Large>> {
-        let kept = Kept::Large { side: self.settings.large };
-        let pictures = if self.settings.large > 0 { self.with(kept) } else { Vec::new() };
+        let kept = Kept::Large { side: self.wall.settings.large };
+        let pictures = if self.wall.settings.large > 0 { self.wall.having(kept).collect() } else { Vec::new() };
         if pictures.is_empty() {
             return Ok(None);
         }
-        let path = format!("large-{}", self.settings.large);
+        let path = format!("large-{}", self.wall.settings.large);
         let there: HashSet<String> = self.folder.names(&path).into_iter().collect();
         pictures.par_iter().try_for_each(|image| {
             let file = format!("{}.jpg", name(image));
             if there.contains(&file) {
                 return Ok(());
             }
-            let encoded = self.tiles.file(image, kept);
+            let encoded = self.wall.tiles.file(image, kept);
             let encoded = encoded.with_context(|| format!("the picture {image} cannot be read any more; run again"))?;
             let to = format!("{path}/{file}");
             match encoded {
@@ -183,7 +182,7 @@ impl Sheets<'_> {
             self.folder.remove(old)?;
         }
         let Some(Large { path }) = large else { return Ok(()) };
-        let on_the_wall: HashSet<&str> = self.input.rows.iter().map(|row| name(&row.image)).collect();
+        let on_the_wall: HashSet<&str> = self.wall.input.rows.iter().map(|row| name(&row.image)).collect();
         for file in self.folder.names(path) {
             let stem = file.strip_suffix(".jpg").filter(|stem| stem.len() == NAME_DIGITS);
             if stem.is_some_and(|stem| !on_the_wall.contains(stem)) {

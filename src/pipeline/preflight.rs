@@ -7,12 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::artifact::{Reason, shards};
+use crate::config::Settings;
 use crate::model::Chosen;
-use crate::pipeline::{Request, Stage};
 use crate::report::{counted, thousands};
-use crate::source::Listing;
-use crate::stage::embed::{Ahead, Finding};
-use crate::stage::{Context, assign, render};
+use crate::stage::embed::{Ahead, Finding, Inputs};
+use crate::stage::{Context, Stage, assign, render};
 use crate::store::read_small;
 
 /// Where measured rates are kept, in the cache: a number of pictures a second for each model. It
@@ -50,13 +49,12 @@ impl Preflight {
     /// Puts together what is known from listing alone.
     pub fn new(
         ctx: &Context,
-        request: &Request,
+        settings: &Settings,
         last: Stage,
-        listing: &Listing,
-        findings: &[Option<Finding>],
-        chosen: &Chosen,
-        ahead: Ahead,
+        inputs: &Inputs,
+        (chosen, ahead): (&Chosen, Ahead),
     ) -> Self {
+        let Inputs { listing, findings, .. } = inputs;
         let (mut kinds, mut left_out) = (BTreeMap::new(), BTreeMap::new());
         listing.skipped.iter().for_each(|row| *left_out.entry(row.reason).or_default() += 1);
         listing.unlisted().for_each(|(reason, more)| *left_out.entry(reason).or_default() += more);
@@ -74,7 +72,7 @@ impl Preflight {
             *kinds.entry(entry.kind().to_string()).or_default() += 1;
         }
         let pictures = ahead.reused + ahead.new + ahead.unread;
-        let grid = assign::grid(&request.settings.assign, pictures);
+        let grid = assign::grid(&settings.assign, pictures);
         let grid = (last >= Stage::Assign).then_some((grid.width, grid.height));
         let canvas = grid.filter(|_| last >= Stage::Render);
         let decoding = rayon::current_num_threads() as u64 * largest * BYTES_PER_PIXEL;
@@ -85,7 +83,7 @@ impl Preflight {
             seconds: rates(ctx).get(&rate_of(chosen)).map(|rate| (ahead.new + ahead.unread) as f64 / rate),
             memory: BASE_BYTES + decoding.min(ctx.budget.decoding.total()),
             grid,
-            canvas: canvas.and_then(|grid| render::size(&request.settings.render, pictures, grid).ok()),
+            canvas: canvas.and_then(|grid| render::size(&settings.render, pictures, grid).ok()),
         }
     }
 
@@ -141,7 +139,7 @@ fn rates(ctx: &Context) -> BTreeMap<String, f64> {
 }
 
 /// Keeps how fast `pictures` were read, decoded and embedded, for the next run's estimate.
-pub fn remember_rate(ctx: &Context, chosen: &Chosen, pictures: usize, took: Duration) {
+pub(super) fn remember_rate(ctx: &Context, chosen: &Chosen, pictures: usize, took: Duration) {
     if pictures < ENOUGH {
         return;
     }

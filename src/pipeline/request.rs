@@ -1,0 +1,93 @@
+//! What is asked for: sources and settings; and the sources as a list of inputs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::config::Settings;
+use crate::error::Halt;
+use crate::model::Hub;
+use crate::source::{self, Listing, Seen};
+use crate::stage::embed::Inputs;
+use crate::stage::{Context, render};
+use crate::store::{folder_of, read_only, read_small};
+
+/// Where the sources of the last run are remembered, in the cache.
+const SOURCES: &str = "sources.json";
+
+/// What to bring up to date.
+pub struct Request {
+    /// Sources on the command line.
+    pub sources: Vec<PathBuf>,
+    /// All settings.
+    pub settings: Settings,
+    /// Where weights come from.
+    pub hub: Hub,
+    /// Whether the layout starts afresh, whatever there was.
+    pub relayout: bool,
+}
+
+impl Request {
+    /// The sources: of the command line, of the settings, or of the last run.
+    pub(super) fn sources(&self, ctx: &Context) -> Result<Vec<PathBuf>> {
+        for named in [&self.sources, &self.settings.source.paths] {
+            if !named.is_empty() {
+                let mut seen = BTreeSet::new();
+                return Ok(named.iter().filter(|source| seen.insert(place(source))).cloned().collect());
+            }
+        }
+        let remembered = read_small(&ctx.store.root().join(SOURCES)).ok();
+        let remembered = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        remembered.ok_or_else(|| {
+            let cache = ctx.store.root().display();
+            Halt::Usage(format!("no source: name a folder, a zip or an export (the cache {cache} remembers none)"))
+                .into()
+        })
+    }
+
+    /// What these sources hold; `read` as of [`Inputs::survey`].
+    pub(super) fn inputs(&self, ctx: &Context, sources: &[PathBuf], read: bool) -> Result<Inputs> {
+        let listing = self.list(ctx, sources)?;
+        let mut notes = Vec::new();
+        let seen = Seen::load(&ctx.store, sources, &mut notes);
+        notes.into_iter().for_each(|note| ctx.warn(note));
+        Ok(Inputs::survey(ctx, listing, seen, self.settings.source.strict, read))
+    }
+
+    /// Neither the cache, nor the models, nor a file that is written here is an input. (Folders that are filled say so
+    /// themselves.)
+    fn list(&self, ctx: &Context, sources: &[PathBuf]) -> Result<Listing> {
+        let file = |path: &Path| {
+            folder_of(path).canonicalize().map(|folder| folder.join(path.file_name().unwrap_or_default()))
+        };
+        let written = render::places(&self.settings.render);
+        let written = written.iter().map(|(_, path)| file(path));
+        let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
+        let models = self.hub.models.is_in_use().then(|| self.hub.models.root().canonicalize());
+        let own: Vec<PathBuf> = cache.into_iter().chain(models).chain(written).flatten().collect();
+        let listing = source::list(sources, &self.settings.source, &self.settings.limits, &own)?;
+        listing.notes.iter().for_each(|note| ctx.note(note.clone()));
+        Ok(listing)
+    }
+}
+
+/// Remembers the sources of a run for the next one.
+pub(super) fn remember(ctx: &Context, sources: &[PathBuf]) {
+    let absolute: Vec<PathBuf> = sources.iter().map(|source| place(source)).collect();
+    // A name that is no UTF-8 cannot be written as JSON; it then has to be named again.
+    if let Ok(text) = serde_json::to_string(&absolute) {
+        let unchanged = read_small(&ctx.store.root().join(SOURCES)).is_ok_and(|there| there == text.as_bytes());
+        if !unchanged
+            && let Err(error) = ctx.store.replace(SOURCES, text.as_bytes())
+            && !read_only(&error)
+        {
+            ctx.warn(format!("the sources are not remembered: {error}"));
+        }
+    }
+}
+
+/// The real place of a source.
+fn place(source: &Path) -> PathBuf {
+    source.canonicalize().unwrap_or_else(|_| source.to_owned())
+}

@@ -1,0 +1,137 @@
+//! How a stage stands, in words: fresh, or stale and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::artifact::Artifact;
+use crate::artifact::rows::{EmbedRow, ImageRow, Row};
+use crate::report::thousands;
+use crate::stage::Context;
+use crate::stage::lineage::PREVIOUS;
+use crate::store::{Key, canonical_json};
+
+/// How a stage stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Standing {
+    /// images, embed, project, assign or render.
+    pub stage: &'static str,
+    /// Nothing to do.
+    pub fresh: bool,
+    /// Why there is something to do.
+    pub reasons: Vec<String>,
+}
+
+impl Standing {
+    /// Nothing to do.
+    pub(super) fn fresh(stage: &'static str) -> Self {
+        Self { stage, fresh: true, reasons: Vec::new() }
+    }
+
+    /// Something to do, for these reasons.
+    pub(super) fn stale(stage: &'static str, mut reasons: Vec<String>) -> Self {
+        if reasons.is_empty() {
+            reasons.push("its inputs changed".into());
+        }
+        Self { stage, fresh: false, reasons }
+    }
+}
+
+/// Why there is no artifact with this key: it is compared with the last one of its stage.
+pub(super) fn reasons(ctx: &Context, key: &Key) -> Vec<String> {
+    let name = format!("{}.parquet", key.stage);
+    let lost = ctx.store.latest_is_lost(&name);
+    let Some(path) = ctx.store.latest(&name) else { return vec![if lost { "corrupt" } else { "never run" }.into()] };
+    let last = ctx.store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode);
+    let Ok(last) = last else { return vec!["corrupt".into()] };
+    let last = last.header.key;
+    let mut reasons = Vec::new();
+    if last.version != key.version {
+        reasons.push(format!("format {} -> {}", last.version, key.version));
+    }
+    let empty = serde_json::Map::new();
+    let (old, new) = (last.params.as_object().unwrap_or(&empty), key.params.as_object().unwrap_or(&empty));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        if old.get(name) != new.get(name) {
+            reasons.push(format!("{name} {} -> {}", shown(old.get(name)), shown(new.get(name))));
+        }
+    }
+    match [&last, key].map(|key| key.inputs.contains_key(PREVIOUS)) {
+        [_, true] => reasons.push("it grows from an earlier one".into()),
+        [true, false] => reasons.push("it starts afresh".into()),
+        [false, false] => {}
+    }
+    reasons
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "none".into(),
+        Some(Value::String(text)) if text.len() == 64 => text[..8].to_owned(),
+        Some(Value::String(text)) if text.is_empty() => "none".into(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string().trim_end_matches(".0").to_owned(),
+        Some(other) => canonical_json(other),
+    }
+}
+
+/// The pictures of the last run's index.
+pub(super) fn previous_images(ctx: &Context) -> BTreeSet<String> {
+    last_rows::<EmbedRow>(ctx).unwrap_or_default().into_iter().map(|row| row.image).collect()
+}
+
+/// The rows of a table of the last run, if it is there and intact.
+fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
+    let path = ctx.store.latest(&format!("{}.parquet", R::STAGE))?;
+    R::from_batch(&Artifact::decode(ctx.store.read(&path).ok()?).ok()?.batch).ok()
+}
+
+/// `+40 images, 3 gone`, against the last index.
+pub(super) fn changed_images(ctx: &Context, now: &BTreeSet<String>) -> Option<String> {
+    let before = previous_images(ctx);
+    change("images", now.difference(&before).count(), before.difference(now).count())
+}
+
+/// `+1 paths, 1 gone`, or what else is known of the same paths, against the last table of images.
+pub(super) fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
+    let Some(before) = last_rows::<ImageRow>(ctx) else { return "never run".into() };
+    let (before, now) = (by_path(&before), by_path(now));
+    let more = now.keys().filter(|path| !before.contains_key(*path)).count();
+    let gone = before.keys().filter(|path| !now.contains_key(*path)).count();
+    let both: Vec<_> = now.iter().filter_map(|(path, row)| Some((*before.get(path)?, *row))).collect();
+    let differ = |what: &str, of: fn(&ImageRow, &ImageRow) -> bool| {
+        let count = both.iter().filter(|(before, now)| of(before, now)).count();
+        (count > 0).then(|| format!("{} {what} changed", thousands(count)))
+    };
+    let reasons = [
+        change("paths", more, gone),
+        differ("pictures", |a, b| a.image != b.image),
+        differ("captions", |a, b| a.caption != b.caption),
+        differ("times", |a, b| a.taken_at != b.taken_at),
+        differ("kinds", |a, b| a.kind != b.kind),
+    ];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    if reasons.is_empty() { "what is known of the inputs changed".into() } else { reasons.join(", ") }
+}
+
+/// The rows by path: a zip of a new name has the same pictures. Where sources share a path, by
+/// which of them it is.
+fn by_path(rows: &[ImageRow]) -> BTreeMap<(&str, usize), &ImageRow> {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut number = |row| {
+        let times = times.entry(row).or_default();
+        *times += 1;
+        *times
+    };
+    rows.iter().map(|row| ((row.path.as_str(), number(&row.path)), row)).collect()
+}
+
+fn change(what: &str, more: usize, gone: usize) -> Option<String> {
+    match (more, gone) {
+        (0, 0) => None,
+        (more, 0) => Some(format!("+{} {what}", thousands(more))),
+        (0, gone) => Some(format!("{} {what} gone", thousands(gone))),
+        (more, gone) => Some(format!("+{} {what}, {} gone", thousands(more), thousands(gone))),
+    }
+}

@@ -1,0 +1,235 @@
+//! What the sources hold, as far as it is known: each input with what it turned out to be, and the tables
+//! `images` and `skipped` of it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::anyhow;
+use rayon::prelude::*;
+
+use crate::artifact::Reason;
+use crate::artifact::rows::{ImageRow, SkippedRow};
+use crate::config::Kind;
+use crate::photo;
+use crate::source::{Entry, Fate, Known, Listing, Seen};
+use crate::stage::Context;
+use crate::store::{Digest, read_only};
+
+/// What one input turned out to be.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    /// A picture, good or bad: its blake3, its size and its fate.
+    Picture(String, u64, Fate),
+    /// Not readable as a picture: reason and detail.
+    Refused(Reason, String),
+}
+
+/// The inputs of a run.
+pub struct Inputs {
+    /// What the sources hold.
+    pub listing: Listing,
+    /// What each entry of the listing turned out to be; none of what has to be read first.
+    pub findings: Vec<Option<Finding>>,
+    /// What earlier runs have learned.
+    pub seen: Seen,
+    /// Whether damaged pictures are left out.
+    pub strict: bool,
+}
+
+impl Inputs {
+    /// The inputs of a listing as far as they are known without decoding: from earlier runs, or from the first
+    /// bytes of what is no picture; `read` also reads and hashes the pictures that are new.
+    pub fn survey(ctx: &Context, listing: Listing, seen: Seen, strict: bool, read: bool) -> Self {
+        let look = |entry: &Entry| {
+            if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
+                return Some(Finding::Picture(image.to_owned(), *bytes, fate.clone()));
+            }
+            if !read {
+                return entry.refusal().map(|no| Finding::Refused(no.reason, no.detail));
+            }
+            Some(match entry.read(&ctx.budget) {
+                Ok(bytes) => known(ctx, &bytes, &seen),
+                Err(no) => Finding::Refused(no.reason, no.detail),
+            })
+        };
+        let findings = listing.entries.par_iter().map(look).collect();
+        Self { listing, findings, seen, strict }
+    }
+
+    /// The pictures that may be in the grid.
+    pub fn pictures(&self) -> BTreeSet<String> {
+        let good = self.findings.iter().flatten().filter_map(|finding| match finding {
+            Finding::Picture(image, _, Fate::Good(_, damage)) if !(self.strict && damage.is_some()) => {
+                Some(image.clone())
+            }
+            _ => None,
+        });
+        good.collect()
+    }
+
+    /// How many there are at most, before all are read.
+    pub fn at_most(&self) -> usize {
+        self.findings.iter().filter(|finding| !matches!(finding, Some(Finding::Refused(..)))).count()
+    }
+
+    /// Whether all are known.
+    pub fn all_known(&self) -> bool {
+        self.findings.iter().all(Option::is_some)
+    }
+
+    /// The rows of `images` and `skipped`, in the order of the listing. A picture's first row has what
+    /// any of its files is known by; the rows of its duplicates have what is said of them.
+    pub fn tables(&self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
+        let Self { listing, findings, strict, .. } = self;
+        let mut skipped = listing.skipped.clone();
+        let mut all = known_of_each(&listing.entries, findings);
+        let mut images = Vec::new();
+        let mut first: HashMap<&str, &str> = HashMap::new();
+        for (entry, finding) in listing.entries.iter().zip(findings) {
+            let (image, bytes, facts, damage) = match finding {
+                Some(Finding::Picture(image, bytes, Fate::Good(facts, damage))) => (image, *bytes, facts, damage),
+                Some(Finding::Picture(_, _, Fate::Bad(reason, detail)) | Finding::Refused(reason, detail)) => {
+                    skipped.push(entry.skipped(*reason, detail));
+                    continue;
+                }
+                None => continue,
+            };
+            if let Some(damage) = damage.as_ref().filter(|_| *strict) {
+                skipped.push(entry.skipped(Reason::Damaged, damage));
+                continue;
+            }
+            let duplicate_of = first.get(image.as_str()).map(|&path| path.to_owned());
+            first.entry(image).or_insert(&entry.path);
+            let known = all.remove(image.as_str()).unwrap_or_else(|| entry.known.clone());
+            let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
+            images.push(ImageRow {
+                image: image.clone(),
+                path: entry.path.clone(),
+                source: entry.source.to_string(),
+                kind: known.kind.unwrap_or(Kind::File),
+                bytes,
+                width: facts.width,
+                height: facts.height,
+                format: facts.format,
+                taken_at: known.taken_at,
+                caption: known.caption.as_deref().map(str::to_owned),
+                post,
+                carousel_index: carousel_index.flatten(),
+                uri: known.uri.as_deref().map(str::to_owned),
+                duplicate_of,
+                damage: damage.clone(),
+            });
+        }
+        skipped.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+        (images, skipped)
+    }
+
+    /// Where each picture of the `images` table can be read.
+    pub fn places<'a>(&'a self, rows: &'a [ImageRow]) -> HashMap<&'a str, &'a Entry> {
+        let entries = &self.listing.entries;
+        let by_path: HashMap<(&str, &str), &Entry> =
+            entries.iter().map(|entry| ((&*entry.source, entry.path.as_str()), entry)).collect();
+        let mut places = HashMap::new();
+        for row in rows {
+            if let Some(entry) = by_path.get(&(row.source.as_str(), row.path.as_str())) {
+                places.entry(row.image.as_str()).or_insert(*entry);
+            }
+        }
+        places
+    }
+
+    /// Adds up; `images` and `skipped` are the [tables](Self::tables).
+    pub fn counts(&self, images: &[ImageRow], skipped: &[SkippedRow]) -> Counts {
+        let duplicates = images.iter().filter(|row| row.duplicate_of.is_some()).count();
+        let unlisted = |counts: fn(Reason) -> bool| -> usize {
+            self.listing.unlisted().filter(|(reason, _)| counts(*reason)).map(|(_, more)| more).sum()
+        };
+        Counts {
+            inputs: self.listing.entries.len() + self.listing.skipped.len() + unlisted(|_| true),
+            pictures: images.len() - duplicates,
+            duplicates,
+            skipped: skipped.len() + unlisted(|_| true),
+            defective: skipped.iter().filter(|row| row.reason.is_defect()).count() + unlisted(Reason::is_defect),
+            damaged: images.iter().filter(|row| row.damage.is_some()).count(),
+            embedded: 0,
+            gone: 0,
+        }
+    }
+
+    /// Keeps what was learned for the next run; a cache that cannot be written merely forgets.
+    pub fn remember(&self, ctx: &Context) {
+        let pictures = self.listing.entries.iter().zip(&self.findings).filter_map(|(entry, finding)| match finding {
+            Some(Finding::Picture(image, bytes, fate)) => Some((entry, image.as_str(), *bytes, fate)),
+            _ => None,
+        });
+        if let Err(error) = self.seen.save(&ctx.store, pictures)
+            && !error.downcast_ref().is_some_and(read_only)
+        {
+            ctx.warn(format!("{error:#}; the next run reads every input again"));
+        }
+    }
+
+    /// Why there is nothing to embed.
+    pub(super) fn nothing_left(&self) -> anyhow::Error {
+        let (_, skipped) = Self::tables(self);
+        let reasons: BTreeSet<String> =
+            skipped.iter().take(5).map(|row| format!("{}: {}", row.path, row.detail)).collect();
+        match reasons.is_empty() {
+            true => anyhow!("the sources hold no pictures"),
+            false => anyhow!(
+                "no picture is left of {} inputs ({})",
+                skipped.len(),
+                reasons.into_iter().collect::<Vec<_>>().join("; ")
+            ),
+        }
+    }
+}
+
+/// How the inputs add up: `inputs = pictures + duplicates + skipped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Everything the sources hold.
+    pub inputs: usize,
+    /// Different pictures in the grid.
+    pub pictures: usize,
+    /// Further inputs with the bytes of one of them.
+    pub duplicates: usize,
+    /// Inputs that are not in the grid.
+    pub skipped: usize,
+    /// Of the skipped: those with a defect (not merely deselected or of another kind).
+    pub defective: usize,
+    /// Of the pictures: damaged, but shown.
+    pub damaged: usize,
+    /// Pictures embedded in this run.
+    pub embedded: usize,
+    /// Pictures of the last run that are not in this one.
+    pub gone: usize,
+}
+
+/// What bytes are, without decoding them.
+pub(super) fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
+    let image = Digest::of(bytes).to_string();
+    let fate = match seen.fate(&image) {
+        Some((_, fate)) => fate.clone(),
+        None => match photo::probe(bytes, &ctx.budget) {
+            Ok((facts, damage)) => Fate::Good(facts, damage.map(str::to_owned)),
+            // A limit is this machine's, not the picture's: it is not remembered.
+            Err(no) if no.reason == photo::Reason::TooLarge => return Finding::Refused(Reason::TooLarge, no.detail),
+            Err(no) => Fate::Bad(no.reason.into(), no.detail),
+        },
+    };
+    Finding::Picture(image, bytes.len() as u64, fate)
+}
+
+/// What all inputs with the bytes of one picture together say of it. The source whose name sorts
+/// last is right, as a later export's does; within a source, the first of them.
+fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a str, Known> {
+    let mut known: HashMap<&str, Known> = HashMap::new();
+    let mut inputs: Vec<_> = entries.iter().zip(findings).collect();
+    inputs.sort_by(|(a, _), (b, _)| b.source.cmp(&a.source));
+    for (entry, finding) in inputs {
+        if let Some(Finding::Picture(image, ..)) = finding {
+            known.entry(image).or_default().fill(&entry.known);
+        }
+    }
+    known
+}

@@ -1,0 +1,91 @@
+//! The wall: what is to be drawn, with all that is known of it and where its thumbnails come from.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::Result;
+
+use super::Input;
+use crate::artifact::rows::{ImageRow, Row, SeamRow};
+use crate::config::{RenderSettings, Style};
+use crate::render::seams::Seams;
+use crate::render::tiles::{Kept, Tiles};
+use crate::source::Entry;
+use crate::stage::neighbours::Likeness;
+use crate::stage::{Context, Made};
+use crate::store::{Digest, Key};
+
+/// What is known of the pictures beyond their cells. All of it may be missing.
+#[derive(Default)]
+pub struct Known<'a> {
+    /// Where they can be read.
+    pub sources: HashMap<&'a str, &'a Entry>,
+    /// Captions, times, paths.
+    pub images: &'a [ImageRow],
+    /// How alike they are.
+    pub likeness: Option<Likeness<'a>>,
+    /// Those that came with the last run that brought any.
+    pub new: BTreeSet<String>,
+    /// Keys of the stages before the assignment.
+    pub earlier: Vec<Key>,
+}
+
+impl Known<'_> {
+    /// The first row of each picture.
+    pub(super) fn by_image(&self) -> HashMap<&str, &ImageRow> {
+        let mut first = HashMap::new();
+        for row in self.images {
+            first.entry(row.image.as_str()).or_insert(row);
+        }
+        first
+    }
+}
+
+/// All that an output is made from.
+pub(super) struct Wall<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) settings: &'a RenderSettings,
+    pub(super) input: &'a Input,
+    pub(super) known: &'a Known<'a>,
+    pub(super) tiles: Tiles<'a>,
+    /// The record of the picture, if it was drawn before.
+    pub(super) drawn: Option<Made>,
+    /// The tables of neighbours and seams, once they are up to date; none where they are not shown.
+    pub(super) alike: Option<[Made; 2]>,
+}
+
+impl<'a> Wall<'a> {
+    /// The pictures of which this thumbnail can be had.
+    pub(super) fn having(&self, kept: Kept) -> impl Iterator<Item = &str> {
+        self.input.rows.iter().map(|row| row.image.as_str()).filter(move |image| self.tiles.has(image, kept))
+    }
+
+    /// The likeness of the pictures, if it is shown on the page or in the picture.
+    pub(super) fn likeness(&self) -> Option<Likeness<'a>> {
+        self.known.likeness.filter(|_| self.settings.page || self.shows_seams())
+    }
+
+    /// A scatter has no cells with borders.
+    pub(super) fn shows_seams(&self) -> bool {
+        self.settings.seams && self.settings.style == Style::Grid
+    }
+
+    /// The borders' colours, if there are vectors to tell how far apart pictures are.
+    pub(super) fn seams(&self) -> Result<Option<Seams>> {
+        let Some([_, seams]) = &self.alike else { return Ok(None) };
+        Ok(Some(Seams::new(&SeamRow::from_batch(&seams.artifact.batch)?)))
+    }
+
+    /// What stands for the pictures that are new in a key.
+    pub(super) fn new_ones(&self) -> Digest {
+        digest_of(self.known.new.iter().map(String::as_str))
+    }
+}
+
+/// The digest of these names, in this order.
+pub(super) fn digest_of<'a>(names: impl Iterator<Item = &'a str>) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for name in names {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
+    Digest::from_hasher(&hasher)
+}
