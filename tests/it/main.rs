@@ -19,6 +19,7 @@ mod inputs;
 mod limits;
 mod locks;
 mod models;
+mod old_caches;
 mod page;
 mod page_hostile;
 mod page_looks;
