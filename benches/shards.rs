@@ -14,11 +14,11 @@ use std::time::Instant;
 use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::artifact::{Artifact, shards};
+use tsne_grid::linalg::neighbours;
 use tsne_grid::photo::Budget;
 use tsne_grid::report::Silent;
 use tsne_grid::stage::{Context, components};
 use tsne_grid::store::{Key, Store};
-use tsne_grid::tsne::neighbours;
 
 /// Numbers from -1 to 1 whose squares have the mean 1/3 (splitmix64).
 struct Random(u64);

@@ -13,8 +13,8 @@ use crate::artifact::{Artifact, read_table, vectors};
 use crate::config::{AssignSettings, GridShape, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
+use crate::linalg::Rows as _;
 use crate::store::{Digest, Key};
-use crate::tsne;
 
 /// Principal components by which neighbours are compared when the grid is refined.
 const REFINE_DIMENSIONS: usize = 50;
@@ -234,7 +234,7 @@ fn kept<'a>(old: &'a [Option<u32>], now: &'a [u32]) -> impl Iterator<Item = usiz
 /// Swaps pictures with others nearby so that neighbours on the grid are alike; those of `held` stay.
 fn refine(ctx: &Context, radius: u32, index: &Artifact, grid: Grid, cells: &[u32], held: &[usize]) -> Result<Vec<u32>> {
     let (_, points) = components::of_index(ctx, index, REFINE_DIMENSIONS, 0, |_| {})?;
-    let features = lap::Features { values: points.values(), dimensions: tsne::Rows::dim(&points) };
+    let features = lap::Features { values: points.values(), dimensions: points.dim() };
     Ok(lap::refine(features, grid, cells, held, &lap::Refine { radius, ..Default::default() })?)
 }
 

@@ -11,8 +11,8 @@ use super::{Context, Facts, Made, components};
 use crate::artifact::Artifact;
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
 use crate::config::Metric;
+use crate::linalg::{self, Matrix};
 use crate::store::Key;
-use crate::tsne;
 
 /// Neighbours of each picture.
 const NEAREST: usize = 10;
@@ -21,7 +21,7 @@ const NEAREST: usize = 10;
 const COMPONENTS: usize = 256;
 
 /// Names of pictures, and the first components of their vectors.
-type Points = (Vec<String>, tsne::Matrix);
+type Points = (Vec<String>, Matrix);
 
 /// What pictures are compared by.
 #[derive(Clone, Copy)]
@@ -82,7 +82,7 @@ impl Likeness<'_> {
 }
 
 fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
-    let found = tsne::neighbours(points, NEAREST)?;
+    let found = linalg::neighbours(points, NEAREST)?;
     let row = |at: usize| NeighbourRow {
         image: names[at / found.k].clone(),
         rank: (at % found.k) as u32 + 1,

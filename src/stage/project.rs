@@ -12,6 +12,7 @@ use super::{Context, Facts, Made};
 use crate::artifact::rows::{ProjectRow, Row};
 use crate::artifact::{Artifact, read_table, shards, vectors};
 use crate::config::{Init, ProjectSettings};
+use crate::linalg::Matrix;
 use crate::report::counted;
 use crate::store::{Digest, Key};
 use crate::tsne;
@@ -122,7 +123,7 @@ fn project(
     ctx: &Context,
     settings: &ProjectSettings,
     names: Vec<String>,
-    points: &tsne::Matrix,
+    points: &Matrix,
     parent: Option<&Artifact>,
 ) -> Result<(Vec<ProjectRow>, Facts)> {
     let count = names.len();

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::convolution::{Convolution, Own, good_size};
 use super::spline::weights;
-use super::{CHUNK, in_order};
+use crate::linalg::{CHUNK, in_order};
 
 /// Order of the splines: each point touches ORDER × ORDER nodes.
 const ORDER: usize = 6;
@@ -62,15 +62,16 @@ impl Grid {
         spread(xy, &frame, width, &self.order, &self.starts, &mut self.nodes);
         convolution.apply(&mut self.nodes);
         let nodes = &self.nodes;
-        in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
+        let [z] = in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
             let mut z = 0.0;
             for (point, force) in xy.iter().zip(force) {
                 let [potential, dx, dy] = read(point, &frame, width, nodes, &own);
                 z += f64::from(potential) - own.mean;
                 *force = [-0.5 * frame.per_unit * dx, -0.5 * frame.per_unit * dy];
             }
-            z
-        }))
+            [z]
+        }));
+        z
     }
 
     /// Puts a grid over the points, a new one if the last does not fit.

@@ -3,11 +3,11 @@
 //! Written out here so that a seed means the same numbers in every version of every dependency.
 
 /// The state of the generator.
-pub(super) struct Random([u64; 4]);
+pub struct Random([u64; 4]);
 
 impl Random {
     /// A generator for `seed`; `stream` tells apart the users of one seed.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub fn new(seed: u64, stream: u64) -> Self {
         let mut state = seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03);
         Self(std::array::from_fn(|_| {
             state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -31,12 +31,12 @@ impl Random {
     }
 
     /// Uniform in (0, 1).
-    pub(super) fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         ((self.next() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
 
     /// Two independent standard normal numbers (Marsaglia's polar method).
-    pub(super) fn normals(&mut self) -> [f64; 2] {
+    pub fn normals(&mut self) -> [f64; 2] {
         loop {
             let (u, v) = (2.0 * self.uniform() - 1.0, 2.0 * self.uniform() - 1.0);
             let s = u * u + v * v;
@@ -48,7 +48,7 @@ impl Random {
     }
 
     /// `count` different numbers below `len`, in ascending order: all of them if `count >= len`.
-    pub(super) fn sample(&mut self, len: usize, count: usize) -> Vec<usize> {
+    pub fn sample(&mut self, len: usize, count: usize) -> Vec<usize> {
         // Selection sampling (Knuth, algorithm S): one pass, sorted, no table.
         let mut chosen = Vec::with_capacity(count.min(len));
         for i in 0..len {
