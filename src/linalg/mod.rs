@@ -1,5 +1,5 @@
-//! Tables of numbers and what is made of them: principal components and nearest neighbours;
-//! random numbers.
+//! Tables of numbers and what is made of them: principal components, nearest neighbours,
+//! and the one generator of random numbers.
 //!
 //! In reading order: `matrix` (rows in memory or on disk, read in blocks), `product`, `eigen`, `pca`,
 //! `neighbours` (exact), `sums` and `random`.
@@ -25,5 +25,5 @@ pub use matrix::{Matrix, Rows};
 pub use neighbours::{Neighbours, neighbours};
 pub use pca::{Pca, pca};
 pub use product::squared_distance;
-pub use random::Random;
+pub use random::{Random, SplitMix64};
 pub use sums::{CHUNK, in_order};
