@@ -1,14 +1,15 @@
-//! Tables of numbers and what is made of them: principal components, nearest neighbours,
+//! Tables of numbers and what is made of them: principal components, nearest neighbours, bounds,
 //! and the one generator of random numbers.
 //!
 //! In reading order: `matrix` (rows in memory or on disk, read in blocks), `product`, `eigen`, `pca`,
-//! `neighbours` (exact), `sums` and `random`.
+//! `neighbours` (exact), `sums`, `bounds` and `random`.
 //!
 //! Slices in, values out: nothing here reads files, clocks, the environment or outside randomness,
 //! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
 //! processor give the same bytes with any number of threads: floats are summed in fixed chunks, and
 //! the chunks in order.
 
+mod bounds;
 mod eigen;
 mod error;
 mod matrix;
@@ -20,6 +21,7 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use bounds::bounds;
 pub use error::{Error, ReadError};
 pub use matrix::{Matrix, Rows};
 pub use neighbours::{Neighbours, neighbours};
