@@ -15,38 +15,28 @@ use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::artifact::{Artifact, shards};
 use tsne_grid::config::Metric;
+use tsne_grid::linalg::{SplitMix64, neighbours};
 use tsne_grid::photo::Budget;
 use tsne_grid::report::Silent;
 use tsne_grid::stage::Context;
 use tsne_grid::stage::components::Features;
 use tsne_grid::store::{Key, Store};
-use tsne_grid::tsne::neighbours;
-
-/// Numbers from -1 to 1 whose squares have the mean 1/3 (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
-    }
-}
 
 fn make(ctx: &Context, rows: usize, dim: usize) {
     const RANK: usize = 200;
-    let mut random = Random(1);
-    let directions: Vec<f32> = (0..RANK * dim).map(|_| random.next()).collect();
+    let mut random = SplitMix64::new(1);
+    // From -1 to 1, so that the squares have the mean 1/3.
+    let mut next = || (random.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0;
+    let directions: Vec<f32> = (0..RANK * dim).map(|_| next()).collect();
     let params = serde_json::json!({ "model": "made up" });
     let mut library = shards::Library::open(&ctx.store, &params, dim, |damage| panic!("{damage}"));
     for first in (0..rows).step_by(500) {
         let names: Vec<String> = (first..rows.min(first + 500)).map(|i| format!("{i:064x}")).collect();
         let mut values = Vec::with_capacity(names.len() * dim);
         for _ in &names {
-            let mut vector: Vec<f32> = (0..dim).map(|_| 0.3 * random.next()).collect();
+            let mut vector: Vec<f32> = (0..dim).map(|_| 0.3 * next()).collect();
             for (rank, direction) in directions.chunks_exact(dim).enumerate() {
-                let weight = 3.0 * random.next() / (1.0 + rank as f32).sqrt();
+                let weight = 3.0 * next() / (1.0 + rank as f32).sqrt();
                 vector.iter_mut().zip(direction).for_each(|(x, d)| *x += weight * d);
             }
             values.extend(vector.into_iter().map(|x| x.max(0.0)));

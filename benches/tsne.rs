@@ -8,8 +8,9 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use tsne_grid::linalg::Matrix;
 use tsne_grid::store::replace_file;
-use tsne_grid::tsne::{Matrix, Options, layout};
+use tsne_grid::tsne::{Options, layout};
 
 fn main() {
     // Cargo adds `--bench` of its own.

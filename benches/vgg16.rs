@@ -12,6 +12,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use tsne_grid::linalg::SplitMix64;
 use tsne_grid::model::conv::{Convolution, Level, Trunk};
 
 /// Numbers of timm's names, channels in, channels out; what pools ends a block.
@@ -89,12 +90,8 @@ fn weights(path: Option<&String>) -> Vec<(Vec<f32>, Vec<f32>)> {
 }
 
 fn noise(count: usize, scale: f32) -> Vec<f32> {
-    let mut state = count as u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1_u32 << 24) as f32 - 0.5) * scale
-    };
-    (0..count).map(|_| next()).collect()
+    let mut random = SplitMix64::new(count as u64);
+    (0..count).map(|_| random.between(-0.5, 0.5) as f32 * scale).collect()
 }
 
 /// Of as many batches as take a second.

@@ -16,7 +16,8 @@
 //! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
 //!   upright picture within a memory budget.
 //! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
-//!   files: [`model`] (the networks), [`tsne`], [`lap`] (the assignment), [`mod@render`] (the drawing).
+//!   files: [`model`] (the networks), [`tsne`], [`lap`] (the assignment), [`mod@render`] (the drawing);
+//!   and these on [`linalg`]: components, nearest neighbours, bounds, random numbers.
 //! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
 //! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table; [`search`]:
 //!   pictures ranked by a text.
@@ -35,6 +36,7 @@ pub mod photo;
 pub mod source;
 
 pub mod lap;
+pub mod linalg;
 pub mod model;
 pub mod render;
 pub mod stage;

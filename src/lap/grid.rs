@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::linalg::bounds;
+
 /// A grid of cells, numbered row by row: cell `row · width + column`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grid {
@@ -83,14 +85,7 @@ impl FromStr for Grid {
 
 /// Scales each axis of the points to [0, 1]; an axis without extent goes to 0.5. The points must be finite.
 pub fn unit_square(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
-    let mut low = [f64::INFINITY; 2];
-    let mut high = [f64::NEG_INFINITY; 2];
-    for point in points {
-        for axis in 0..2 {
-            low[axis] = low[axis].min(point[axis]);
-            high[axis] = high[axis].max(point[axis]);
-        }
-    }
+    let [low, high] = bounds(points.iter().copied());
     // Halves first: the extent of finite numbers may overflow.
     let extent = [high[0] / 2.0 - low[0] / 2.0, high[1] / 2.0 - low[1] / 2.0];
     let scale = |value: f64, axis: usize| {

@@ -3,6 +3,8 @@
 //! Every range `[b·2^k, (b+1)·2^k)` of the order is one k-d node, so that the search tree is a plain array per level and the
 //! coarser problem of the pyramid is "every four neighbours become one".
 
+use crate::linalg::bounds;
+
 /// Ranges longer than this are split on two threads.
 const SERIAL: usize = 1 << 13;
 
@@ -19,14 +21,7 @@ fn split(items: &mut [([i32; 2], u32)]) {
         items.sort_unstable();
         return;
     }
-    let mut low = [i32::MAX; 2];
-    let mut high = [i32::MIN; 2];
-    for (position, _) in items.iter() {
-        for axis in 0..2 {
-            low[axis] = low[axis].min(position[axis]);
-            high[axis] = high[axis].max(position[axis]);
-        }
-    }
+    let [low, high] = bounds(items.iter().map(|(position, _)| position.map(f64::from)));
     let axis = usize::from(high[1] - low[1] > high[0] - low[0]);
     let left = items.len().next_power_of_two() / 2;
     items.select_nth_unstable_by_key(left, |&(p, index)| (p[axis], p[1 - axis], index));

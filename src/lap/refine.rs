@@ -6,6 +6,7 @@
 //! 2022, assigns groups against a smoothed map at once. From a good start in many dimensions that lost more than it won.)
 
 use super::{Error, Grid};
+use crate::linalg::SplitMix64;
 
 /// Pairs of cells up to this many rows and columns apart count as close.
 const CLOSE: i64 = 2;
@@ -78,12 +79,12 @@ pub fn refine(
         }
     }
     let board = Board::new(features, grid, cells.len(), options.seed);
-    let mut chance = Chance(options.seed);
+    let mut chance = SplitMix64::new(options.seed);
     let reach = i64::from(options.radius);
     for _ in 0..if reach > 0 && cells.len() > 1 { options.passes } else { 0 } {
         for a in 0..holder.len() as u32 {
             let (row, column) = grid.row_column(a);
-            let mut near = |k: u32| i64::from(k) + chance.below(2 * reach as usize + 1) as i64 - reach;
+            let mut near = |k: u32| i64::from(k) + below(&mut chance, 2 * reach as usize + 1) as i64 - reach;
             let (row, column) = (near(row), near(column));
             if !(0..i64::from(grid.height)).contains(&row) || !(0..i64::from(grid.width)).contains(&column) {
                 continue;
@@ -110,17 +111,9 @@ pub fn refine(
     Ok(refined)
 }
 
-/// SplitMix64 (Steele, Lea & Flood 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((u128::from(z ^ (z >> 31)) * count as u128) >> 64) as usize
-    }
+/// A number in 0..count.
+fn below(chance: &mut SplitMix64, count: usize) -> usize {
+    ((u128::from(chance.next_u64()) * count as u128) >> 64) as usize
 }
 
 /// Distances on the grid and in feature space.
@@ -135,9 +128,9 @@ impl<'a> Board<'a> {
     fn new(features: Features<'a>, grid: Grid, count: usize, seed: u64) -> Self {
         let mut board = Self { features, grid, mean: 0.0 };
         if count > 1 {
-            let mut chance = Chance(!seed);
-            let distances =
-                (0..SAMPLE).map(|_| f64::from(board.distance(chance.below(count) as u32, chance.below(count) as u32)));
+            let mut chance = SplitMix64::new(!seed);
+            let mut picture = || below(&mut chance, count) as u32;
+            let distances = (0..SAMPLE).map(|_| f64::from(board.distance(picture(), picture())));
             board.mean = (distances.sum::<f64>() / SAMPLE as f64) as f32;
         }
         board
@@ -191,10 +184,10 @@ mod tests {
     #[test]
     fn keeps_pins_and_brings_like_to_like() {
         let grid = Grid::new(12, 12);
-        let mut chance = Chance(5);
+        let mut chance = SplitMix64::new(5);
         let mut values = Vec::new();
         for _ in 0..140 {
-            values.extend([chance.below(100) as f32, chance.below(100) as f32]);
+            values.extend([below(&mut chance, 100) as f32, below(&mut chance, 100) as f32]);
         }
         let features = Features { values: &values, dimensions: 2 };
         let cells: Vec<u32> = (0..140).collect();

@@ -351,36 +351,35 @@ impl Market {
 mod tests {
     use super::*;
     use crate::lap::order::kd_order;
+    use crate::linalg::SplitMix64;
 
-    /// A small generator: the module has no randomness of its own.
-    fn noise(seed: &mut u64) -> i32 {
-        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (*seed >> 36) as i32
+    fn noise(random: &mut SplitMix64) -> i32 {
+        (random.next_u64() >> 36) as i32
     }
 
     #[test]
     fn finds_what_a_full_scan_finds() {
-        let mut seed = 7;
+        let mut random = SplitMix64::new(7);
         for round in 0..60 {
             let count = 1 + round * 7;
             let weighted = round % 3 == 0;
             let at: Vec<[i32; 2]> =
-                (0..count).map(|_| [noise(&mut seed), if round % 4 == 1 { 5 } else { noise(&mut seed) }]).collect();
+                (0..count).map(|_| [noise(&mut random), if round % 4 == 1 { 5 } else { noise(&mut random) }]).collect();
             let order = kd_order(&at);
             let items = order
                 .iter()
                 .map(|&i| {
-                    let weight = if weighted { 1 + noise(&mut seed) % 9 } else { 1 };
+                    let weight = if weighted { 1 + noise(&mut random) % 9 } else { 1 };
                     Item::new(
                         at[i as usize],
                         weight,
-                        i64::from(noise(&mut seed)) * i64::from(noise(&mut seed) >> (round % 20)),
+                        i64::from(noise(&mut random)) * i64::from(noise(&mut random) >> (round % 20)),
                     )
                 })
                 .collect();
             let mut market = Market::new(items, 1);
             for ask in 0..40 {
-                let (x, weight) = ([noise(&mut seed), noise(&mut seed)], if ask % 5 == 0 { 3 } else { 1 });
+                let (x, weight) = ([noise(&mut random), noise(&mut random)], if ask % 5 == 0 { 3 } else { 1 });
                 let want = 1 + ask % 12;
                 let mut all: Vec<i64> = market.items.iter().map(|item| item.key(x, weight)).collect();
                 all.sort_unstable();
@@ -391,7 +390,7 @@ mod tests {
                 assert_eq!(found.best.iter().map(|b| b.0).collect::<Vec<_>>(), all);
                 // Prices fall, the tree does not know: still the same as a full scan.
                 let j = ask * 5 % count;
-                market.items[j].price -= i64::from(noise(&mut seed)) << 20;
+                market.items[j].price -= i64::from(noise(&mut random)) << 20;
             }
         }
     }
@@ -399,14 +398,14 @@ mod tests {
     /// Close items with prices far apart push the guesses to the edge; amounts there must still be true.
     #[test]
     fn amounts_with_weights_stay_within_their_integers() {
-        let mut seed = 3;
+        let mut random = SplitMix64::new(3);
         for (buyer, weight) in [(256, 1), (1, 256), (1, 1)] {
             let side = lattice::side(buyer * weight > 1);
             let at: Vec<[i32; 2]> =
-                (0..300).map(|_| [noise(&mut seed) % (side >> 8), noise(&mut seed) % (side >> 8)]).collect();
+                (0..300).map(|_| [noise(&mut random) % (side >> 8), noise(&mut random) % (side >> 8)]).collect();
             let items = kd_order(&at)
                 .iter()
-                .map(|&i| Item::new(at[i as usize], weight, (i64::from(noise(&mut seed)) - (1 << 27)) << 29))
+                .map(|&i| Item::new(at[i as usize], weight, (i64::from(noise(&mut random)) - (1 << 27)) << 29))
                 .collect();
             let market = Market::new(items, buyer);
             for (height, level) in market.levels.iter().enumerate() {

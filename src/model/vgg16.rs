@@ -199,18 +199,15 @@ impl Model for Vgg16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linalg::SplitMix64;
     use candle_core::DType;
     use candle_nn::{ModuleT, VarBuilder};
     use candle_transformers::models::vgg::{Models, Vgg};
 
     /// Small numbers without a pattern.
     fn noise(count: usize, scale: f64) -> Vec<f32> {
-        let mut state = count as u64;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 40) as f64 / (1_u64 << 24) as f64 - 0.5) * scale
-        };
-        (0..count).map(|_| next() as f32).collect()
+        let mut random = SplitMix64::new(count as u64);
+        (0..count).map(|_| (random.between(-0.5, 0.5) * scale) as f32).collect()
     }
 
     /// All tensors of the hub's file, 553 MB.

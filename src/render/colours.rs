@@ -5,6 +5,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 
+use crate::linalg::bounds;
+
 /// For text: ten colours that are told apart, also by the colour-blind (after Paul Tol's muted set).
 const DISTINCT: [[u8; 3]; 10] = [
     [51, 34, 136],
@@ -80,8 +82,7 @@ fn by_number(values: &ArrayRef, column: &str) -> Result<Colours> {
     let values = cast(values, &DataType::Float64)?;
     let values: Vec<Option<f64>> =
         values.as_primitive::<Float64Type>().iter().map(|v| v.filter(|v| v.is_finite())).collect();
-    let known = || values.iter().flatten().copied();
-    let (low, high) = (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
+    let [[low], [high]] = bounds(values.iter().flatten().map(|&value| [value]));
     let colour = |value: f64| ramp(if high > low { (value - low) / (high - low) } else { 0.0 });
     let steps = if high > low { 5 } else { usize::from(high == low) };
     let step = |i: usize| low + (high - low) * i as f64 / 4.0;

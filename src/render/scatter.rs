@@ -5,6 +5,7 @@ use image::{Rgb, RgbImage};
 
 use super::mosaic::Tiles;
 use super::{Canvas, fill, paste};
+use crate::linalg::bounds;
 
 /// Rows drawn at a time.
 pub const BAND: u32 = 256;
@@ -30,11 +31,7 @@ pub struct Scatter<'a> {
 /// Scales points to the canvas, keeping the plane's proportions and half a cell of margin, so that
 /// every tile lies whole on it.
 pub fn places(points: &[[f64; 2]], side: u32, cell: u32) -> Vec<[f64; 2]> {
-    let bounds = |axis: usize| {
-        let values = points.iter().map(|p| p[axis]);
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-    };
-    let ((left, right), (top, bottom)) = (bounds(0), bounds(1));
+    let [[left, top], [right, bottom]] = bounds(points.iter().copied());
     let extent = (right - left).max(bottom - top).max(f64::MIN_POSITIVE);
     let room = f64::from(side.saturating_sub(cell));
     let middle = [(left + right) / 2.0, (top + bottom) / 2.0];

@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-use super::random::Random;
+use crate::linalg::SplitMix64;
 use crate::photo::stretch;
 
 /// Side of the finished picture; it is drawn at twice this and scaled down, for soft edges.
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     pub(super) fn draw(self, seed: u64) -> RgbImage {
-        let mut random = Random::new(seed);
+        let mut random = SplitMix64::new(seed);
         let mut sheet = Sheet(RgbImage::new(2 * SIDE, 2 * SIDE));
         match self {
             Self::Sunset => sunset(&mut sheet, &mut random),
@@ -128,11 +128,11 @@ fn mix(a: Colour, b: Colour, t: f64) -> Colour {
 }
 
 /// A colour near another.
-fn near(random: &mut Random, colour: Colour, by: f64) -> Colour {
+fn near(random: &mut SplitMix64, colour: Colour, by: f64) -> Colour {
     colour.map(|c| c + random.between(-by, by))
 }
 
-fn sunset(sheet: &mut Sheet, random: &mut Random) {
+fn sunset(sheet: &mut Sheet, random: &mut SplitMix64) {
     let (horizon, x) = (random.between(0.5, 0.75), random.between(0.2, 0.8));
     let (high, low) = (near(random, [70.0, 50.0, 120.0], 30.0), near(random, [250.0, 140.0, 60.0], 35.0));
     sheet.gradient(0.0, horizon, high, low);
@@ -146,7 +146,7 @@ fn sunset(sheet: &mut Sheet, random: &mut Random) {
     }
 }
 
-fn forest(sheet: &mut Sheet, random: &mut Random) {
+fn forest(sheet: &mut Sheet, random: &mut SplitMix64) {
     let sky = near(random, [190.0, 215.0, 205.0], 25.0);
     sheet.gradient(0.0, 1.0, sky, [90.0, 120.0, 80.0]);
     let green = near(random, [40.0, 95.0, 50.0], 22.0);
@@ -160,7 +160,7 @@ fn forest(sheet: &mut Sheet, random: &mut Random) {
     sheet.rectangle(0.0, 0.93, 1.0, 1.0, green.map(|c| c * 0.45));
 }
 
-fn city(sheet: &mut Sheet, random: &mut Random) {
+fn city(sheet: &mut Sheet, random: &mut SplitMix64) {
     let night = near(random, [18.0, 22.0, 48.0], 12.0);
     sheet.gradient(0.0, 1.0, night, mix(night, [90.0, 60.0, 90.0], 0.5));
     let mut left = -0.03;
@@ -184,7 +184,7 @@ fn city(sheet: &mut Sheet, random: &mut Random) {
     }
 }
 
-fn beach(sheet: &mut Sheet, random: &mut Random) {
+fn beach(sheet: &mut Sheet, random: &mut SplitMix64) {
     let (horizon, shore) = (random.between(0.25, 0.42), random.between(0.58, 0.75));
     sheet.gradient(0.0, horizon, near(random, [120.0, 185.0, 235.0], 20.0), [205.0, 230.0, 245.0]);
     sheet.gradient(horizon, shore, near(random, [30.0, 110.0, 160.0], 20.0), near(random, [100.0, 205.0, 205.0], 20.0));
@@ -205,7 +205,7 @@ fn beach(sheet: &mut Sheet, random: &mut Random) {
     }
 }
 
-fn flower(sheet: &mut Sheet, random: &mut Random) {
+fn flower(sheet: &mut Sheet, random: &mut SplitMix64) {
     let ground = near(random, [80.0, 130.0, 70.0], 30.0);
     sheet.gradient(0.0, 1.0, mix(ground, [255.0; 3], 0.25), ground);
     let kinds = [[235.0, 90.0, 150.0], [250.0, 210.0, 60.0], [170.0, 110.0, 220.0], [250.0, 245.0, 240.0]];
@@ -228,7 +228,7 @@ fn flower(sheet: &mut Sheet, random: &mut Random) {
     }
 }
 
-fn coffee(sheet: &mut Sheet, random: &mut Random) {
+fn coffee(sheet: &mut Sheet, random: &mut SplitMix64) {
     let table = near(random, [150.0, 105.0, 70.0], 25.0);
     let grain = random.between(30.0, 60.0);
     sheet.paint(|x, y| Some(mix(table, [90.0, 60.0, 40.0], 0.25 + 0.25 * (x * grain + 3.0 * (y * 4.0).sin()).sin())));
@@ -246,7 +246,7 @@ fn coffee(sheet: &mut Sheet, random: &mut Random) {
     });
 }
 
-fn mountain(sheet: &mut Sheet, random: &mut Random) {
+fn mountain(sheet: &mut Sheet, random: &mut SplitMix64) {
     let sky = near(random, [130.0, 170.0, 215.0], 25.0);
     sheet.gradient(0.0, 1.0, sky, [235.0, 240.0, 245.0]);
     for layer in 0..3 {
@@ -261,7 +261,7 @@ fn mountain(sheet: &mut Sheet, random: &mut Random) {
     }
 }
 
-fn plaid(sheet: &mut Sheet, random: &mut Random) {
+fn plaid(sheet: &mut Sheet, random: &mut SplitMix64) {
     let base = [random.between(30.0, 220.0), random.between(30.0, 200.0), random.between(30.0, 220.0)];
     let line = near(random, base.map(|c| 255.0 - c), 40.0);
     let (wide, narrow) = (random.between(3.0, 8.0), random.between(14.0, 26.0));
@@ -269,7 +269,7 @@ fn plaid(sheet: &mut Sheet, random: &mut Random) {
     sheet.paint(|x, y| Some(mix(base, line, (band(x) + band(y)).min(1.0))));
 }
 
-fn portrait(sheet: &mut Sheet, random: &mut Random) {
+fn portrait(sheet: &mut Sheet, random: &mut SplitMix64) {
     let wall = near(random, [185.0, 190.0, 195.0], 45.0);
     sheet.gradient(0.0, 1.0, mix(wall, [255.0; 3], 0.2), wall);
     let skins = [[240.0, 205.0, 178.0], [205.0, 155.0, 115.0], [125.0, 85.0, 60.0]];
@@ -287,7 +287,7 @@ fn portrait(sheet: &mut Sheet, random: &mut Random) {
     sheet.ellipse(x, 0.53, 0.05, random.between(0.01, 0.03), [170.0, 70.0, 75.0]);
 }
 
-fn leaves(sheet: &mut Sheet, random: &mut Random) {
+fn leaves(sheet: &mut Sheet, random: &mut SplitMix64) {
     sheet.gradient(0.0, 1.0, [96.0, 70.0, 40.0], [60.0, 42.0, 26.0]);
     let kinds = [[205.0, 80.0, 30.0], [230.0, 160.0, 40.0], [160.0, 45.0, 35.0], [190.0, 120.0, 60.0]];
     for _ in 0..60 {

@@ -5,7 +5,6 @@ mod draw;
 mod layout;
 mod pack;
 mod plan;
-mod random;
 
 use std::path::{Path, PathBuf};
 

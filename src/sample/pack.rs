@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
-use super::random::Random;
 use super::{Content, File, Options};
+use crate::linalg::SplitMix64;
 use crate::store::replace_file;
 
 /// Pictures that are drawn together before they are written.
@@ -18,7 +18,7 @@ const CHUNK: usize = 64;
 
 /// The parts' names.
 pub(super) fn names(options: &Options, parts: u32) -> Vec<String> {
-    let mut random = Random::new(options.seed ^ 0x7A69_7073);
+    let mut random = SplitMix64::new(options.seed ^ 0x7A69_7073);
     let letters = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
     let mut ending = || -> String { (0..8).map(|_| char::from(letters[random.below(57) as usize])).collect() };
     (0..parts).map(|_| format!("instagram-sample-2026-01-01-{}.zip", ending())).collect()

@@ -6,7 +6,7 @@ use anyhow::Result;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::draw::Scene;
-use super::random::Random;
+use crate::linalg::SplitMix64;
 
 /// 2024-01-01 12:00 UTC; posts follow at some hours' distance.
 pub(super) const FIRST_POST: i64 = 1_704_110_400;
@@ -62,7 +62,7 @@ pub(super) fn formatted(seconds: i64, format: &str) -> String {
 /// What is drawn and posted, in order: about one picture in eight is a story, one post in seven
 /// is a carousel of two to four. A larger sample of the same seed begins with the smaller one.
 pub fn plan(images: u32, seed: u64) -> Vec<Picture> {
-    let mut random = Random::new(seed);
+    let mut random = SplitMix64::new(seed);
     let mut pictures = Vec::new();
     let (mut post, mut left_in_post, mut time, mut scene, mut caption) =
         (0, 0, FIRST_POST, Scene::ALL[0], String::new());
@@ -73,10 +73,10 @@ pub fn plan(images: u32, seed: u64) -> Vec<Picture> {
             time += 3_600 * (5 + random.below(60) as i64);
             left_in_post = if !story && random.below(7) == 0 { 2 + random.below(3) as u32 } else { 1 };
             scene = Scene::ALL[random.below(Scene::ALL.len() as u64) as usize];
-            caption = scene.caption(random.next());
+            caption = scene.caption(random.next_u64());
         }
         left_in_post -= 1;
-        pictures.push(Picture { number, time, story, post, caption: caption.clone(), scene, seed: random.next() });
+        pictures.push(Picture { number, time, story, post, caption: caption.clone(), scene, seed: random.next_u64() });
     }
     pictures
 }

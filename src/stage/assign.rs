@@ -18,7 +18,7 @@ use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
 use crate::store::{Digest, Key, later};
-use crate::tsne;
+use crate::linalg;
 
 /// Principal components by which neighbours are compared when the grid is refined.
 const REFINE_DIMENSIONS: usize = 50;
@@ -217,7 +217,7 @@ fn place(
     if let Some(features) = refined {
         // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
         let (_, values) = features.components(ctx, REFINE_DIMENSIONS, 0)?;
-        let features = lap::Features { values: values.values(), dimensions: tsne::Rows::dim(&values) };
+        let features = lap::Features { values: values.values(), dimensions: linalg::Rows::dim(&values) };
         let options = lap::Refine { radius: settings.refine, ..Default::default() };
         found.cells = lap::refine(features, grid, &found.cells, &kept, &options)?;
         found.cost = lap::cost(&points, grid, &found.cells);

@@ -7,7 +7,7 @@ use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, shards};
 use crate::config::Metric;
 use crate::store::Scratch;
-use crate::tsne;
+use crate::linalg;
 
 /// Vectors that take more than this many bytes are put in order on disk.
 const IN_MEMORY: usize = 256 << 20;
@@ -35,7 +35,7 @@ impl Features<'_> {
     ///
     /// # Errors
     /// When a shard is missing or damaged, a number is not finite, or the disk is full.
-    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<String>, tsne::Matrix)> {
+    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<String>, linalg::Matrix)> {
         self.components_within(ctx, count, seed, IN_MEMORY)
     }
 
@@ -45,7 +45,7 @@ impl Features<'_> {
         count: usize,
         seed: u64,
         in_memory: usize,
-    ) -> Result<(Vec<String>, tsne::Matrix)> {
+    ) -> Result<(Vec<String>, linalg::Matrix)> {
         let (names, dim) = shards::names_and_length(self.index)?;
         if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
             return of_vectors(ctx, shards::load(&ctx.store, self.index)?, count, seed, self.metric);
@@ -75,10 +75,10 @@ pub fn of_vectors(
     count: usize,
     seed: u64,
     metric: Metric,
-) -> Result<(Vec<String>, tsne::Matrix)> {
+) -> Result<(Vec<String>, linalg::Matrix)> {
     let Vectors { names, dim, mut values } = vectors;
     values.chunks_exact_mut(dim.max(1)).for_each(prepare(metric));
-    let points = tsne::Matrix::new(names.len(), dim, values)?;
+    let points = linalg::Matrix::new(names.len(), dim, values)?;
     let points = if reduces(count, dim, names.len()) { components(ctx, &points, count, seed)? } else { points };
     Ok((names, points))
 }
@@ -87,10 +87,10 @@ fn reduces(count: usize, dim: usize, rows: usize) -> bool {
     count > 0 && dim > count && rows > 1
 }
 
-fn components(ctx: &Context, rows: &dyn tsne::Rows, count: usize, seed: u64) -> Result<tsne::Matrix> {
+fn components(ctx: &Context, rows: &dyn linalg::Rows, count: usize, seed: u64) -> Result<linalg::Matrix> {
     let _spinner = ctx.reporter.bar("principal components", 0, false);
-    let pca = tsne::pca(rows, count, seed)?;
-    Ok(tsne::Matrix::new(pca.len, pca.components, pca.scores)?)
+    let pca = linalg::pca(rows, count, seed)?;
+    Ok(linalg::Matrix::new(pca.len, pca.components, pca.scores)?)
 }
 
 /// What a metric does to vectors before their straight distances are taken: on the unit sphere those grow
@@ -116,7 +116,7 @@ struct OnDisk {
     dim: usize,
 }
 
-impl tsne::Rows for OnDisk {
+impl linalg::Rows for OnDisk {
     fn len(&self) -> usize {
         self.len
     }
@@ -125,7 +125,7 @@ impl tsne::Rows for OnDisk {
         self.dim
     }
 
-    fn read(&self, first: usize, out: &mut [f32]) -> Result<(), tsne::ReadError> {
+    fn read(&self, first: usize, out: &mut [f32]) -> Result<(), linalg::ReadError> {
         Ok(self.scratch.read(first * self.dim, out)?)
     }
 }
@@ -153,7 +153,7 @@ mod tests {
             .collect();
         values.chunks_exact_mut(2).for_each(prepare(Metric::Cosine));
         assert_eq!(values[10..], [0.0, 0.0]);
-        let found = tsne::neighbours(&tsne::Matrix::new(6, 2, values).unwrap(), 5).unwrap();
+        let found = linalg::neighbours(&linalg::Matrix::new(6, 2, values).unwrap(), 5).unwrap();
         // The one without a direction is at distance 1 of every other, as are 60 degrees.
         assert_eq!(found.index[..5], [1, 2, 5, 3, 4]);
         for (&index, &distance) in found.index[..5].iter().zip(&found.distance) {
@@ -199,6 +199,6 @@ mod tests {
             .collect();
         assert_eq!(results[0], results[1]);
         assert_eq!(results[0], results[2]);
-        assert_eq!(tsne::Rows::dim(&results[0].1), 20);
+        assert_eq!(linalg::Rows::dim(&results[0].1), 20);
     }
 }

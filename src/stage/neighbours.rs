@@ -14,7 +14,7 @@ use super::{Context, Job, State};
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
 use crate::artifact::{Artifact, Facts};
 use crate::store::Key;
-use crate::tsne;
+use crate::linalg;
 
 /// Neighbours of each picture.
 const NEAREST: usize = 10;
@@ -23,7 +23,7 @@ const NEAREST: usize = 10;
 const COMPONENTS: usize = 256;
 
 /// Names of pictures, and the first components of their vectors.
-type Points = (Vec<String>, tsne::Matrix);
+type Points = (Vec<String>, linalg::Matrix);
 
 /// What pictures are compared by.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl<'a> Likeness<'a> {
 }
 
 fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
-    let found = tsne::neighbours(points, NEAREST)?;
+    let found = linalg::neighbours(points, NEAREST)?;
     let row = |at: usize| NeighbourRow {
         image: names[at / found.k].clone(),
         rank: (at % found.k) as u32 + 1,

@@ -15,6 +15,7 @@ use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
 use crate::artifact::{Artifact, Facts, read_table, shards, vectors};
 use crate::config::{Init, ProjectSettings};
+use crate::linalg;
 use crate::report::counted;
 use crate::store::{Digest, Key};
 use crate::tsne;
@@ -164,10 +165,10 @@ fn options(settings: &ProjectSettings) -> tsne::Options {
 fn lay_out(
     ctx: &Context,
     settings: &ProjectSettings,
-    points: &tsne::Matrix,
+    points: &linalg::Matrix,
     old: Option<&[Option<[f32; 2]>]>,
 ) -> Result<(Vec<[f32; 2]>, ProjectFindings)> {
-    let (count, options) = (tsne::Rows::len(points), options(settings));
+    let (count, options) = (linalg::Rows::len(points), options(settings));
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
     if allowed < settings.perplexity {
         ctx.warn(format!(

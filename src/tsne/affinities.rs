@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::error::Error;
-use super::neighbours::Neighbours;
+use crate::linalg::Neighbours;
 
 /// The symmetric sparse matrix P in compressed rows: no diagonal, sum 1.
 #[derive(Clone, Debug, PartialEq)]

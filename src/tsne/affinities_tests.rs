@@ -1,9 +1,8 @@
 use proptest::prelude::*;
 
-use super::super::matrix::Matrix;
-use super::super::neighbours::neighbours;
-use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
+use crate::linalg::testing::{blobs, same_on_any_threads};
+use crate::linalg::{Matrix, neighbours};
 
 fn perplexity_of(row: &[f32]) -> f64 {
     let entropy: f64 = row.iter().map(|&p| f64::from(p)).filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum();

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::affinities::Affinities;
-use super::repulsion::{CHUNK, in_order};
+use crate::linalg::{CHUNK, in_order};
 
 /// Sixteen entries at a time: with eight, the sums wait for one another and the loop takes half as long again.
 const LANES: usize = 16;
@@ -42,11 +42,9 @@ pub(super) fn force(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f32; 2] {
 
 /// Σ p ln p over all entries: the part of the divergence that no layout changes.
 pub(super) fn negative_entropy(p: &Affinities) -> f64 {
-    in_order(
-        p.value
-            .par_chunks(CHUNK)
-            .map(|values| values.iter().map(|&p| f64::from(p)).filter(|&p| p > 0.0).map(|p| p * p.ln()).sum()),
-    )
+    let part = |values: &[f32]| values.iter().map(|&p| f64::from(p)).filter(|&p| p > 0.0).map(|p| p * p.ln()).sum();
+    let [sum] = in_order(p.value.par_chunks(CHUNK).map(|values| [part(values)]));
+    sum
 }
 
 /// KL(P‖Q) of a layout with normalisation `z`; `entropy` is [`negative_entropy`].
@@ -55,8 +53,7 @@ pub(super) fn divergence(p: &Affinities, xy: &[[f32; 2]], z: f64, entropy: f64) 
         let points = chunk * CHUNK..p.len.min((chunk + 1) * CHUNK);
         points.map(|i| logarithms(p, xy, i)).fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
     });
-    let parts: Vec<[f64; 2]> = parts.collect();
-    let [logs, sum] = parts.iter().fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+    let [logs, sum] = in_order(parts);
     if sum == 0.0 { 0.0 } else { entropy + logs + sum * z.max(f64::MIN_POSITIVE).ln() }
 }
 

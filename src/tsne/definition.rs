@@ -58,9 +58,10 @@ fn similarity(a: &[f64; 2], b: &[f64; 2]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{blobs, spread};
-    use super::super::{affinities::affinities, neighbours::neighbours};
+    use super::super::affinities::affinities;
     use super::*;
+    use crate::linalg::neighbours;
+    use crate::linalg::testing::{blobs, spread};
 
     #[test]
     fn the_gradient_is_the_derivative_of_the_divergence() {

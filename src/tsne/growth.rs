@@ -12,11 +12,8 @@ use rayon::prelude::*;
 use super::affinities::{affinities, allowed_perplexity, neighbours_needed};
 use super::error::Error;
 use super::layout::{Layout, layout, layout_of};
-use super::matrix::{Matrix, Rows};
-use super::neighbours::{Neighbours, neighbours};
 use super::options::{Init, Options, Progress, Start};
-use super::product::squared_distance;
-use super::random::Random;
+use crate::linalg::{self, Matrix, Neighbours, Random, Rows, neighbours, squared_distance};
 
 /// How a grown collection is laid out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +42,7 @@ const JITTER: f64 = 1e-2;
 /// divergence that is reported is that of the places, springs not counted.
 ///
 /// # Errors
-/// As [`layout`]; [`Error::Shape`] and [`Error::NotFinite`] also for `old`.
+/// As [`layout`], and so for `old`.
 pub fn grow(
     points: &Matrix,
     old: &[Option<[f32; 2]>],
@@ -55,7 +52,7 @@ pub fn grow(
 ) -> Result<Layout, Error> {
     let n = points.len();
     if old.len() != n {
-        return Err(Error::Shape { what: "old places", expected: n, found: old.len() });
+        return Err(linalg::Error::Shape { what: "old places", expected: n, found: old.len() }.into());
     }
     if old.iter().all(Option::is_none) {
         return layout(points, options, progress);

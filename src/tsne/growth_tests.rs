@@ -1,5 +1,5 @@
-use super::super::testing::{blobs, same_on_any_threads, spread};
 use super::*;
+use crate::linalg::testing::{blobs, same_on_any_threads, spread};
 
 fn go(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -58,10 +58,10 @@ fn few_or_identical_points_and_no_old_ones_are_defined() {
     }
     let points = blobs(4, 3, 1, 1);
     let wrong = grow(&points, &[None; 3], &Options::default(), &Growth::default(), &mut go);
-    assert!(matches!(wrong, Err(Error::Shape { .. })));
+    assert!(matches!(wrong, Err(Error::Input(linalg::Error::Shape { .. }))));
     let nan = [Some([f32::NAN, 0.0]), None, None, None];
     let wrong = grow(&points, &nan, &Options::default(), &Growth::default(), &mut go);
-    assert!(matches!(wrong, Err(Error::NotFinite { row: 0 })));
+    assert!(matches!(wrong, Err(Error::Input(linalg::Error::NotFinite { row: 0 }))));
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Where the points start.
 
 use super::error::Error;
-use super::matrix::{Matrix, Rows};
 use super::options::{Init, Options};
-use super::pca::pca;
-use super::random::Random;
+use crate::linalg::{Matrix, Random, Rows, pca};
 
 /// Standard deviation of a start (Kobak & Berens 2019: small, so that the exaggerated phase can
 /// unfold it).

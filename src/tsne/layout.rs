@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use super::affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
 use super::error::Error;
 use super::initial::places;
-use super::matrix::{Matrix, Rows};
-use super::neighbours::neighbours;
 use super::optimiser::{Pull, optimise};
 use super::options::{Init, Options, Progress};
+use crate::linalg::{self, Matrix, Rows, neighbours};
 
 /// Points in the plane.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +29,7 @@ pub struct Layout {
 /// and one points, identical rows and too large a perplexity are no errors.
 ///
 /// # Errors
-/// [`Error::NotFinite`], [`Error::Setting`], [`Error::Shape`] (of a given start) and
-/// [`Error::TooManyRows`].
+/// [`Error::Setting`], and [`Error::Input`]: a value that is not finite, a start of another length, too many rows.
 pub fn layout(
     points: &Matrix,
     options: &Options,
@@ -59,7 +57,7 @@ pub fn layout_of(
 ) -> Result<Layout, Error> {
     options.check(points.len())?;
     if p.len != points.len() {
-        return Err(Error::Shape { what: "affinities", expected: points.len(), found: p.len });
+        return Err(linalg::Error::Shape { what: "affinities", expected: points.len(), found: p.len }.into());
     }
     let mut xy = places(points, options)?;
     let pull = match &options.init {

@@ -1,9 +1,8 @@
 use super::super::definition;
-use super::super::matrix::Matrix;
 use super::super::options::{LearningRate, Start};
 use super::super::repulsion::GRID;
-use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
+use crate::linalg::testing::{blobs, same_on_any_threads};
 
 /// What openTSNE makes of the digits, the middle of three seeds.
 const KL: f64 = 0.4510;
@@ -95,8 +94,8 @@ fn settings_out_of_range_are_named() {
         assert!(matches!(error, Error::Setting { name: n, .. } if n == name), "{error}");
     }
     let go = |init| layout(&points, &Options { init, ..o() }, &mut |_| ControlFlow::Continue(())).unwrap_err();
-    assert!(matches!(go(start(9, 0.0, 0.0)), Error::Shape { expected: 10, found: 9, .. }));
-    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::NotFinite { row: 0 }));
+    assert!(matches!(go(start(9, 0.0, 0.0)), Error::Input(linalg::Error::Shape { expected: 10, found: 9, .. })));
+    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite { row: 0 })));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! t-SNE: rows of numbers to points in the plane, near rows near.
 //!
-//! In reading order: `matrix` (the input), `pca` (fewer columns), `neighbours` (exact),
-//! `affinities` (the probabilities to match), `definition` (objective and gradient as they are
-//! defined), `attraction` and `repulsion` (the same, fast), `initial` and `optimiser` (the
-//! descent), `layout`, which puts them in a row, `growth` (for a collection that was laid out
-//! before) and `quality`.
+//! It stands on `linalg`: the input and its nearest neighbours. In reading order: `affinities` (the
+//! probabilities to match), `definition` (objective and gradient as they are defined), `attraction`
+//! and `repulsion` (the same, fast), `initial` and `optimiser` (the descent), `layout`, which puts
+//! them in a row, `growth` (for a collection that was laid out before) and `quality`.
 //!
 //! Slices in, values out: nothing here reads files, clocks, the environment or outside randomness,
 //! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
@@ -14,29 +13,18 @@
 mod affinities;
 mod attraction;
 pub mod definition;
-mod eigen;
 mod error;
 mod growth;
 mod initial;
 mod layout;
-mod matrix;
-mod neighbours;
 mod optimiser;
 mod options;
-mod pca;
-mod product;
 mod quality;
-mod random;
 mod repulsion;
-#[cfg(test)]
-mod testing;
 
 pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
-pub use error::{Error, ReadError};
+pub use error::Error;
 pub use growth::{Growth, Motion, grow, procrustes};
 pub use layout::{Layout, layout, layout_of};
-pub use matrix::{Matrix, Rows};
-pub use neighbours::{Neighbours, neighbours};
 pub use options::{Init, LearningRate, Options, Progress, Start};
-pub use pca::{Pca, pca};
 pub use quality::{Quality, quality};

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use super::affinities::Affinities;
 use super::attraction::{divergence, force, negative_entropy};
 use super::options::{LearningRate, Options, Progress};
-use super::repulsion::{CHUNK, Repulsion};
+use super::repulsion::Repulsion;
+use crate::linalg::{CHUNK, in_order};
 
 /// Iterations between two evaluations of the divergence.
 const EVALUATE: usize = 50;
@@ -111,7 +112,7 @@ impl Descent {
         step: &Step,
         pull: Option<&Pull<'_>>,
     ) {
-        let sums: Vec<[f64; 2]> = (self.next.par_chunks_mut(CHUNK))
+        let sums = (self.next.par_chunks_mut(CHUNK))
             .zip(self.moves.par_chunks_mut(CHUNK))
             .zip(self.gains.par_chunks_mut(CHUNK))
             .enumerate()
@@ -133,12 +134,12 @@ impl Descent {
                     }
                 }
                 sum
-            })
-            .collect();
+            });
+        let sum = in_order(sums);
         std::mem::swap(xy, &mut self.next);
         if step.centre {
             let n = xy.len().max(1) as f64;
-            let mean = [0, 1].map(|axis| (sums.iter().map(|s| s[axis]).sum::<f64>() / n) as f32);
+            let mean = sum.map(|s| (s / n) as f32);
             xy.par_chunks_mut(CHUNK).flatten_iter().for_each(|p| {
                 p[0] -= mean[0];
                 p[1] -= mean[1];

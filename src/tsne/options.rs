@@ -1,6 +1,7 @@
 //! What can be asked of a layout, and what is told while it grows.
 
 use super::error::Error;
+use crate::linalg;
 
 /// The settings of a layout. The defaults are those of openTSNE, whose layouts are the reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,16 +134,16 @@ impl Options {
 impl Start {
     fn check(&self, len: usize) -> Result<(), Error> {
         if self.xy.len() != len {
-            return Err(Error::Shape { what: "start", expected: len, found: self.xy.len() });
+            return Err(linalg::Error::Shape { what: "start", expected: len, found: self.xy.len() }.into());
         }
         if !self.anchors.is_empty() && self.anchors.len() != len {
-            return Err(Error::Shape { what: "anchors", expected: len, found: self.anchors.len() });
+            return Err(linalg::Error::Shape { what: "anchors", expected: len, found: self.anchors.len() }.into());
         }
         let finite = |p: &[f32; 2]| p.iter().all(|x| x.is_finite());
         let places = self.xy.iter().enumerate();
         let anchors = self.anchors.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref()?)));
         match places.chain(anchors).find(|(_, p)| !finite(p)) {
-            Some((row, _)) => Err(Error::NotFinite { row }),
+            Some((row, _)) => Err(linalg::Error::NotFinite { row }.into()),
             None => Ok(()),
         }
     }

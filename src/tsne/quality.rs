@@ -3,9 +3,7 @@
 use rayon::prelude::*;
 
 use super::error::Error;
-use super::matrix::{Matrix, Rows};
-use super::product::squared_distance;
-use super::random::Random;
+use crate::linalg::{self, Matrix, Random, Rows, squared_distance};
 
 /// What [`quality`] found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,11 +23,11 @@ pub struct Quality {
 /// (all of them if there are no more). O(n · d) for each. Fewer than three points are perfect.
 ///
 /// # Errors
-/// [`Error::Shape`] when `xy` has not one place per row.
+/// [`Error::Input`] when `xy` has not one place per row.
 pub fn quality(points: &Matrix, xy: &[[f32; 2]], k: usize, sample: usize, seed: u64) -> Result<Quality, Error> {
     let n = points.len();
     if xy.len() != n {
-        return Err(Error::Shape { what: "layout", expected: n, found: xy.len() });
+        return Err(linalg::Error::Shape { what: "layout", expected: n, found: xy.len() }.into());
     }
     let k = k.min(n.saturating_sub(1) / 2);
     let chosen = Random::new(seed, 4).sample(n, sample);
@@ -74,8 +72,8 @@ fn look_at(points: &Matrix, xy: &[[f32; 2]], k: usize, i: usize) -> (usize, usiz
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{blobs, same_on_any_threads, spread};
     use super::*;
+    use crate::linalg::testing::{blobs, same_on_any_threads, spread};
 
     #[test]
     fn the_plane_itself_is_perfect() {

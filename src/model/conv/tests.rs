@@ -9,15 +9,12 @@ use super::simd::{BLOCK, Block, Level, Simd, Task};
 use super::transform::POINTS;
 use super::winograd::{Parts, Winograd};
 use super::{Convolution, Trunk, unblocked};
+use crate::linalg::SplitMix64;
 
 /// Numbers in -1/2..1/2 without a pattern.
 fn noise(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u32 << 24) as f32 - 0.5
-    };
-    (0..count).map(|_| next()).collect()
+    let mut random = SplitMix64::new(seed);
+    (0..count).map(|_| random.between(-0.5, 0.5) as f32).collect()
 }
 
 /// Shape of a layer: pictures, channels in, channels out, height, width.

@@ -217,6 +217,7 @@ impl Wavelets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linalg::SplitMix64;
 
     /// The definition: at each pixel the sum over the kernel, with reflected borders.
     fn direct(map: &[f64], size: usize, orientation: usize, step: usize) -> Vec<f64> {
@@ -270,12 +271,11 @@ mod tests {
     }
 
     fn picture() -> Vec<f32> {
-        let mut state = 1_u32;
+        let mut random = SplitMix64::new(1);
         (0..Scattering::SIDE * Scattering::SIDE)
             .map(|i| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let (y, x) = ((i / Scattering::SIDE) as f32, (i % Scattering::SIDE) as f32);
-                0.5 + 0.2 * (0.3 * x + 0.002 * y * y).sin() + 0.2 * (state >> 8) as f32 / (1 << 24) as f32
+                0.5 + 0.2 * (0.3 * x + 0.002 * y * y).sin() + 0.2 * random.between(0.0, 1.0) as f32
             })
             .collect()
     }

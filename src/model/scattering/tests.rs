@@ -1,6 +1,7 @@
 //! What a vector must be like, whatever the constants.
 
 use super::*;
+use crate::linalg::SplitMix64;
 
 const SIDE: usize = Scattering::SIDE;
 
@@ -23,14 +24,9 @@ fn grating(angle: f64, shift: f64) -> Vec<u8> {
     })
 }
 
-fn noise(seed: u32) -> Vec<u8> {
-    let mut state = seed;
-    std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    })
-    .take(SIDE * SIDE * 3)
-    .collect()
+fn noise(seed: u64) -> Vec<u8> {
+    let mut random = SplitMix64::new(seed);
+    (0..SIDE * SIDE * 3).map(|_| random.below(256) as u8).collect()
 }
 
 fn embed(pictures: &[Vec<u8>]) -> Vec<Vec<f32>> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::artifact::Time;
 use crate::artifact::rows::ImageRow;
 use crate::config::Colour;
+use crate::linalg::bounds;
 use crate::photo::TileFit;
 use crate::render::colours::{self, Legend};
 use crate::report::counted;
@@ -86,14 +87,10 @@ impl Pictures {
 
     /// Places as whole numbers from 0, in the plane's proportions.
     fn scaled(&self) -> [Vec<u32>; 2] {
-        let ends = |axis: usize| {
-            let values = self.places.iter().map(|place| place[axis]);
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-        };
-        let ends = [ends(0), ends(1)];
-        let extent = ends.iter().map(|(low, high)| high - low).fold(f64::MIN_POSITIVE, f64::max);
+        let [low, high] = bounds(self.places.iter().copied());
+        let extent = (high[0] - low[0]).max(high[1] - low[1]).max(f64::MIN_POSITIVE);
         [0, 1].map(|axis| {
-            let whole = |place: &[f64; 2]| ((place[axis] - ends[axis].0) / extent * PLACES).round() as u32;
+            let whole = |place: &[f64; 2]| ((place[axis] - low[axis]) / extent * PLACES).round() as u32;
             self.places.iter().map(whole).collect()
         })
     }

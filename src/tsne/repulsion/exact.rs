@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{CHUNK, in_order};
+use crate::linalg::{CHUNK, in_order};
 
 /// Four vectors of the baseline instruction set: with two the compiler's code is half as fast.
 const LANES: usize = 16;
@@ -28,7 +28,9 @@ impl Exact {
             values.resize(padded, FAR);
         }
         let (x, y) = (self.x.as_chunks::<LANES>().0, self.y.as_chunks::<LANES>().0);
-        in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| push_all(xy, x, y, force)))
+        let parts = xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK));
+        let [z] = in_order(parts.map(|(xy, force)| [push_all(xy, x, y, force)]));
+        z
     }
 }
 
@@ -82,8 +84,8 @@ fn push(p: [f32; 2], x: &[[f32; LANES]], y: &[[f32; LANES]]) -> (f64, [f32; 2]) 
 #[cfg(test)]
 mod tests {
     use super::super::super::definition::normalisation;
-    use super::super::super::testing::spread;
     use super::*;
+    use crate::linalg::testing::spread;
 
     #[test]
     fn wider_vectors_give_the_same_bits() {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::convolution::{Convolution, Own, good_size};
 use super::spline::weights;
-use super::{CHUNK, in_order};
+use crate::linalg::{CHUNK, bounds, in_order};
 
 /// Order of the splines: each point touches ORDER × ORDER nodes.
 const ORDER: usize = 6;
@@ -62,20 +62,21 @@ impl Grid {
         spread(xy, &frame, width, &self.order, &self.starts, &mut self.nodes);
         convolution.apply(&mut self.nodes);
         let nodes = &self.nodes;
-        in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
+        let [z] = in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
             let mut z = 0.0;
             for (point, force) in xy.iter().zip(force) {
                 let [potential, dx, dy] = read(point, &frame, width, nodes, &own);
                 z += f64::from(potential) - own.mean;
                 *force = [-0.5 * frame.per_unit * dx, -0.5 * frame.per_unit * dy];
             }
-            z
-        }))
+            [z]
+        }));
+        z
     }
 
     /// Puts a grid over the points, a new one if the last does not fit.
     fn place(&mut self, xy: &[[f32; 2]]) -> Frame {
-        let (low, high) = bounds(xy);
+        let [low, high] = bounds(xy.iter().map(|p| p.map(f64::from))).map(|p| p.map(|x| x as f32));
         let longest = (high[0] - low[0]).max(high[1] - low[1]);
         let spacing = SPACING.max(longest / (LARGEST - ORDER - 1) as f32);
         // One node of slack each side for the rounding of the cells.
@@ -93,18 +94,6 @@ impl Grid {
         }
         Frame { origin: low.map(|x| x - spacing / 2.0), per_unit: 1.0 / spacing }
     }
-}
-
-fn bounds(xy: &[[f32; 2]]) -> ([f32; 2], [f32; 2]) {
-    let mut low = [f32::INFINITY; 2];
-    let mut high = [f32::NEG_INFINITY; 2];
-    for p in xy {
-        for axis in 0..2 {
-            low[axis] = low[axis].min(p[axis]);
-            high[axis] = high[axis].max(p[axis]);
-        }
-    }
-    (low, high)
 }
 
 /// Counting sort of the points by the first grid row they touch; stable.

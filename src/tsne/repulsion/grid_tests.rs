@@ -1,6 +1,6 @@
-use super::super::super::testing::spread as gaussian;
 use super::super::exact::Exact;
 use super::*;
+use crate::linalg::testing::spread as gaussian;
 
 /// Root mean square error of the forces as a share of their root mean square, and the error of Z.
 fn errors(xy: &[[f32; 2]]) -> (f64, f64) {

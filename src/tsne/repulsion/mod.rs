@@ -8,18 +8,8 @@ mod exact;
 mod grid;
 mod spline;
 
-use rayon::prelude::*;
-
 use exact::Exact;
 use grid::Grid;
-
-/// Points per task wherever sums over points are taken; fixed, so that sums are too.
-pub(super) const CHUNK: usize = 128;
-
-/// Adds up parts that were computed in parallel, in their order.
-pub(super) fn in_order(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
-    parts.collect::<Vec<f64>>().iter().sum()
-}
 
 /// From about this many points on the grid is faster than all pairs (3,000 with AVX2, 1,200 without).
 pub(super) const GRID: usize = 2500;

@@ -1,23 +1,47 @@
-//! A small seeded generator: xoshiro256++ (Blackman & Vigna 2019), filled by splitmix64.
+//! Small seeded generators: SplitMix64 (Steele, Lea & Flood 2014), and xoshiro256++ (Blackman & Vigna
+//! 2019), which it fills.
 //!
 //! Written out here so that a seed means the same numbers in every version of every dependency.
 
-/// The state of the generator.
-pub(super) struct Random([u64; 4]);
+/// SplitMix64: for a few numbers that need no more than a seed.
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// A generator for `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A whole number in 0..end; the bias is below 2⁻³² for numbers below 2³².
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next_u64() % end
+    }
+
+    /// A number in low..high.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 * (high - low)
+    }
+}
+
+/// xoshiro256++: the state of the generator.
+pub struct Random([u64; 4]);
 
 impl Random {
     /// A generator for `seed`; `stream` tells apart the users of one seed.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
-        let mut state = seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03);
-        Self(std::array::from_fn(|_| {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ (z >> 31)
-        }))
+    pub fn new(seed: u64, stream: u64) -> Self {
+        let mut fill = SplitMix64(seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03));
+        Self(std::array::from_fn(|_| fill.next_u64()))
     }
 
-    fn next(&mut self) -> u64 {
+    fn next_u64(&mut self) -> u64 {
         let s = &mut self.0;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let t = s[1] << 17;
@@ -31,12 +55,12 @@ impl Random {
     }
 
     /// Uniform in (0, 1).
-    pub(super) fn uniform(&mut self) -> f64 {
-        ((self.next() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
+    pub fn uniform(&mut self) -> f64 {
+        ((self.next_u64() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
 
     /// Two independent standard normal numbers (Marsaglia's polar method).
-    pub(super) fn normals(&mut self) -> [f64; 2] {
+    pub fn normals(&mut self) -> [f64; 2] {
         loop {
             let (u, v) = (2.0 * self.uniform() - 1.0, 2.0 * self.uniform() - 1.0);
             let s = u * u + v * v;
@@ -48,7 +72,7 @@ impl Random {
     }
 
     /// `count` different numbers below `len`, in ascending order: all of them if `count >= len`.
-    pub(super) fn sample(&mut self, len: usize, count: usize) -> Vec<usize> {
+    pub fn sample(&mut self, len: usize, count: usize) -> Vec<usize> {
         // Selection sampling (Knuth, algorithm S): one pass, sorted, no table.
         let mut chosen = Vec::with_capacity(count.min(len));
         for i in 0..len {
@@ -64,6 +88,19 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_are_the_published_generators() {
+        // Of splitmix64.c with the seed 1234567 and xoshiro256plusplus.c with the state 1, 2, 3, 4.
+        let mut random = SplitMix64::new(1_234_567);
+        for expected in [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431] {
+            assert_eq!(random.next_u64(), expected);
+        }
+        let mut random = Random([1, 2, 3, 4]);
+        for expected in [41943041, 58720359, 3588806011781223, 3591011842654386, 9228616714210784205] {
+            assert_eq!(random.next_u64(), expected);
+        }
+    }
 
     #[test]
     fn normals_have_mean_zero_and_variance_one() {

@@ -109,7 +109,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Σ (a − b)²: f32 lanes over short runs, f64 over the runs.
-pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     const RUN: usize = 256;
     const LANES: usize = 16;
     let mut total = 0.0;

@@ -1,0 +1,31 @@
+//! Tables of numbers and what is made of them: principal components, nearest neighbours, bounds,
+//! and the one generator of random numbers.
+//!
+//! In reading order: `matrix` (rows in memory or on disk, read in blocks), `product`, `eigen`, `pca`,
+//! `neighbours` (exact), `sums`, `bounds` and `random`.
+//!
+//! Slices in, values out: nothing here reads files, clocks, the environment or outside randomness,
+//! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
+//! processor give the same bytes with any number of threads: floats are summed in fixed chunks, and
+//! the chunks in order.
+
+mod bounds;
+mod eigen;
+mod error;
+mod matrix;
+mod neighbours;
+mod pca;
+mod product;
+mod random;
+mod sums;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use bounds::bounds;
+pub use error::{Error, ReadError};
+pub use matrix::{Matrix, Rows};
+pub use neighbours::{Neighbours, neighbours};
+pub use pca::{Pca, pca};
+pub use product::squared_distance;
+pub use random::{Random, SplitMix64};
+pub use sums::{CHUNK, in_order};
