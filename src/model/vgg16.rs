@@ -1,33 +1,36 @@
 //! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle: its convolutions are
-//! one operation of our own on the CPU ([`conv`]), and candle's on any other device.
+//! one operation of our own on the CPU ([`conv`](super::conv)), and candle's on any other device.
 
 use std::collections::HashMap;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
 
-use super::Model;
 use super::conv::{Convolution, Level, Trunk};
-use super::network::input;
-use super::table::VGG16;
-use super::weights::Wanted;
+use super::input::Model;
+use super::network::Normalisation;
 use crate::config::{EmbedSettings, Layer, Pooling};
+use crate::weights::Wanted;
 
-/// Raised when the same weights and settings give other vectors.
-pub(super) const VERSION: u32 = 2;
 /// Pictures that go through the network together.
 pub(super) const BATCH: usize = 8;
 /// The five blocks: names (timm's numbers) and channels of their convolutions; a 2x2 maximum
 /// pooling ends each.
-pub(super) const BLOCKS: [&[(usize, usize, usize)]; 5] = [
+const BLOCKS: [&[(usize, usize, usize)]; 5] = [
     &[(0, 3, 64), (2, 64, 64)],
     &[(5, 64, 128), (7, 128, 128)],
     &[(10, 128, 256), (12, 256, 256), (14, 256, 256)],
     &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
     &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
 ];
+
+/// Where it runs: on the CPU, unless the program was built with the feature `cuda` or `metal`.
+pub(super) fn device() -> Result<Device> {
+    let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
+    gpu.context("this program was built for a GPU")
+}
 
 /// The processor's vectors that the convolutions use: the widest, or those that the variable names.
 fn level() -> Result<Level> {
@@ -51,6 +54,7 @@ pub(super) struct Vgg16 {
     /// fc1, fc2, predictions, as far as they are needed.
     dense: Vec<Linear>,
     pooling: Pooling,
+    normalisation: Normalisation,
     device: Device,
 }
 
@@ -130,7 +134,12 @@ fn tensor<'a>(tensors: &'a HashMap<String, Tensor>, name: &str, part: &str) -> c
 
 impl Vgg16 {
     /// Builds the network from tensors under timm's names.
-    pub(super) fn new(tensors: &HashMap<String, Tensor>, settings: &EmbedSettings, device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        tensors: &HashMap<String, Tensor>,
+        settings: &EmbedSettings,
+        normalisation: Normalisation,
+        device: &Device,
+    ) -> Result<Self> {
         let dense = dense_names(settings.layer).iter().map(|name| {
             let part = |part| tensor(tensors, name, part)?.to_device(device);
             // timm keeps the dense layers as convolutions over the 7x7 places: the same numbers.
@@ -138,12 +147,12 @@ impl Vgg16 {
         });
         let dense = dense.collect::<Result<_>>()?;
         let convolutions = Convolutions::new(tensors, device)?;
-        Ok(Self { convolutions, dense, pooling: settings.pooling, device: device.clone() })
+        Ok(Self { convolutions, dense, pooling: settings.pooling, normalisation, device: device.clone() })
     }
 }
 
 /// The dense layers up to `layer`, by timm's names.
-pub(super) fn dense_names(layer: Layer) -> &'static [&'static str] {
+fn dense_names(layer: Layer) -> &'static [&'static str] {
     const NAMES: [&str; 3] = ["pre_logits.fc1", "pre_logits.fc2", "head.fc"];
     match layer {
         Layer::Block5Pool => &NAMES[..0],
@@ -154,7 +163,7 @@ pub(super) fn dense_names(layer: Layer) -> &'static [&'static str] {
 }
 
 /// What the layer needs, in the order of the network: under timm's names or torchvision's.
-pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
+pub(super) fn wanted(layer: Layer) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     let mut add = |timm: String, torchvision: String, shape: Vec<usize>| {
         let of = |part: &str| vec![format!("{timm}.{part}"), format!("{torchvision}.{part}")];
@@ -166,7 +175,7 @@ pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
         add(name.clone(), name, vec![to, from, 3, 3]);
     }
     let dense = [("classifier.0", [4096, 512 * 7 * 7]), ("classifier.3", [4096, 4096]), ("classifier.6", [1000, 4096])];
-    for (name, (torchvision, shape)) in dense_names(settings.layer).iter().zip(dense) {
+    for (name, (torchvision, shape)) in dense_names(layer).iter().zip(dense) {
         add((*name).to_owned(), torchvision.to_owned(), shape.to_vec());
     }
     wanted
@@ -175,7 +184,7 @@ pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
 impl Model for Vgg16 {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         debug_assert!(pictures.len() <= BATCH);
-        let input = input(pictures, pictures.len(), &VGG16)?.to_device(&self.device)?;
+        let input = self.normalisation.tensor(pictures, pictures.len())?.to_device(&self.device)?;
         let x = self.convolutions.forward(&input)?;
         let mut x = match self.pooling {
             _ if !self.dense.is_empty() => x.flatten_from(1)?,
@@ -247,11 +256,12 @@ mod tests {
             })
             .collect();
         let settings = EmbedSettings { layer: Layer::Predictions, ..Default::default() };
-        let ours = Vgg16::new(&tensors, &settings, &Device::Cpu).unwrap();
+        let normalisation = Normalisation { mean: [0.45; 3], std: [0.225; 3] };
+        let ours = Vgg16::new(&tensors, &settings, normalisation, &Device::Cpu).unwrap();
         let found = ours.embed(&pictures).unwrap();
         assert_eq!(found.len(), 2000);
         assert_eq!(ours.embed(&pictures[1..]).unwrap(), found[1000..], "whatever the batch");
-        let input = input(&pictures, pictures.len(), &VGG16).unwrap();
+        let input = normalisation.tensor(&pictures, pictures.len()).unwrap();
         // What other devices compute, here on the processor.
         let numbers = |convolutions: &Convolutions| -> Vec<f32> {
             convolutions.forward(&input).unwrap().flatten_all().unwrap().to_vec1().unwrap()
