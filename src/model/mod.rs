@@ -14,7 +14,7 @@ mod resnet;
 pub mod scattering;
 mod table;
 pub mod text;
-mod vgg16;
+pub mod vgg16;
 
 use anyhow::Result;
 use candle_core::Device;
