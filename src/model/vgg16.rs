@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
@@ -59,7 +59,7 @@ pub(super) fn device() -> Result<Device> {
 /// The processor's vectors that the convolutions use: the widest, or those that the variable names.
 fn level() -> Result<Level> {
     let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
-    Level::choose(name.as_deref()).map_err(|error| anyhow!("TSNE_GRID_SIMD: {error}"))
+    Level::choose(name.as_deref()).context("TSNE_GRID_SIMD")
 }
 
 /// Length of the vectors that these settings give.
