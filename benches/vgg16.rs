@@ -14,23 +14,8 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use tsne_grid::linalg::SplitMix64;
 use tsne_grid::model::conv::{Convolution, Level, Trunk};
+use tsne_grid::model::vgg16::CONVOLUTIONS;
 
-/// Numbers of timm's names, channels in, channels out; what pools ends a block.
-const LAYERS: [(usize, usize, usize, bool); 13] = [
-    (0, 3, 64, false),
-    (2, 64, 64, true),
-    (5, 64, 128, false),
-    (7, 128, 128, true),
-    (10, 128, 256, false),
-    (12, 256, 256, false),
-    (14, 256, 256, true),
-    (17, 256, 512, false),
-    (19, 512, 512, false),
-    (21, 512, 512, true),
-    (24, 512, 512, false),
-    (26, 512, 512, false),
-    (28, 512, 512, true),
-];
 const SIDE: usize = 224;
 /// Multiplications and additions of a picture by the definition, and what is left of them by Winograd's way.
 const DIRECT_GFLOP: f64 = 30.69;
@@ -41,7 +26,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let level = Level::choose(std::env::var("TSNE_GRID_SIMD").ok().as_deref()).expect("a level of this processor");
     let weights = weights(args.first().filter(|arg| !arg.starts_with('-')));
-    let layers = weights.iter().zip(LAYERS);
+    let layers = weights.iter().zip(CONVOLUTIONS);
     let layers: Vec<Convolution<'_>> =
         layers.map(|((weight, bias), (.., pool))| Convolution { weight, bias, pool }).collect();
     let start = Instant::now();
@@ -86,7 +71,7 @@ fn weights(path: Option<&String>) -> Vec<(Vec<f32>, Vec<f32>)> {
         let weight = numbers(format!("features.{number}.weight"), to * from * 9, scale);
         (weight, numbers(format!("features.{number}.bias"), to, 0.1))
     };
-    LAYERS.into_iter().map(layer).collect()
+    CONVOLUTIONS.into_iter().map(layer).collect()
 }
 
 fn noise(count: usize, scale: f32) -> Vec<f32> {

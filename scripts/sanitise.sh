@@ -15,6 +15,7 @@ edition = "2024"
 path = "$root/src/model/conv/mod.rs"
 [dependencies]
 rayon = "1"
+thiserror = "2"
 [dev-dependencies]
 proptest = { version = "1", default-features = false, features = ["std"] }
 [profile.release]

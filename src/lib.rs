@@ -16,8 +16,9 @@
 //! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
 //!   upright picture within a memory budget.
 //! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
-//!   files: [`model`] (the networks), [`tsne`], [`lap`] (the assignment), [`mod@render`] (the drawing);
-//!   and these on [`linalg`]: components, nearest neighbours, bounds, random numbers.
+//!   files: [`model`] (the networks, of what [`weights`] finds), [`tsne`], [`lap`] (the assignment),
+//!   [`mod@render`] (the drawing); and these on [`linalg`]: components, nearest neighbours, bounds,
+//!   random numbers.
 //! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
 //! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table; [`search`]:
 //!   pictures ranked by a text.
@@ -41,6 +42,7 @@ pub mod model;
 pub mod render;
 pub mod stage;
 pub mod tsne;
+pub mod weights;
 
 pub mod export;
 pub mod report;

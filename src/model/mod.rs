@@ -2,47 +2,36 @@
 //!
 //! A model is chosen by its settings ([`choose`]), which gives everything that a key needs without
 //! loading weights; it is loaded only when there is something to embed. The pretrained ones are rows
-//! of `table`; CLIP's other half, from texts to vectors, is [`text`].
+//! of `table`; CLIP's other half, from texts to vectors, is [`text`]. Where weights come from is
+//! [`weights`](crate::weights), which knows none of this.
 
 mod clip;
 pub mod conv;
 mod dinov2;
-mod hub;
+mod input;
 mod network;
-mod remote;
 mod resnet;
 pub mod scattering;
 mod table;
 pub mod text;
-mod vgg16;
-mod weights;
+pub mod vgg16;
 
-pub use hub::Hub;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
 
 use crate::config::{EmbedSettings, InputFit, Layer, Pooling};
-use crate::photo::{self, Filter};
+use crate::photo::Filter;
 use crate::store::later;
-use network::Pictures;
+use crate::weights::Weights;
+use network::{Pictures, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
-use weights::Weights;
 
-/// A loaded model.
-pub trait Model: Send + Sync {
-    /// The vectors of `pictures` (each as [`Chosen::input`] makes them), one after another:
-    /// `pictures.len()` x [`Chosen::dim`] numbers. A picture's vector does not depend on the
-    /// others in its batch.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>>;
-}
+pub use crate::weights::Hub;
+pub use input::{Input, Model};
 
 /// A model with its settings, not yet loaded.
 pub struct Chosen {
@@ -62,35 +51,6 @@ enum Kind {
     Pretrained(&'static Pretrained, Box<Weights>, Box<EmbedSettings>),
 }
 
-/// How a picture becomes a model's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The whole picture in a square of this side, resized fast.
-    Stretch(u32),
-    /// The same with Pillow's arithmetic, for networks trained elsewhere.
-    Square(u32),
-    /// Short side to `short`, of that the middle `side` x `side`, with Pillow's arithmetic.
-    Crop {
-        /// Pixels of the short side.
-        short: u32,
-        /// Pixels a side of what is kept.
-        side: u32,
-        /// The kernel of the resize.
-        filter: Filter,
-    },
-}
-
-impl Input {
-    /// Makes it.
-    pub fn of(self, picture: &RgbImage) -> RgbImage {
-        match self {
-            Self::Stretch(side) => photo::stretch(picture, side, side),
-            Self::Square(side) => photo::square(picture, side),
-            Self::Crop { short, side, filter } => photo::crop_middle(picture, short, side, filter),
-        }
-    }
-}
-
 /// Finds the model that the settings ask for, and its weights: in `models/`, in a file, in the
 /// hub's local cache, or (unless offline) at the hub.
 ///
@@ -107,7 +67,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
             kind: Kind::Scattering,
         });
     };
-    let mut params = json!({"model": row.name, "version": row.version});
+    let mut params = json!({"model": row.weights.name, "version": row.version});
     let (mut dim, mut input) = (row.dim, row.input);
     let weights = match row.network {
         Network::Vgg16 => {
@@ -120,11 +80,12 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
             if settings.fit == InputFit::Crop {
                 input = Input::Crop { short: 256, side: 224, filter: Filter::Bilinear };
             }
-            Weights::find(row, &settings.layer.to_string(), &vgg16::wanted(settings), settings, hub)?
+            let output = settings.layer.to_string();
+            Weights::find(&row.weights, &output, &vgg16::wanted(settings.layer), settings, hub)?
         }
         Network::Fixed { output, build } => {
             params["output"] = json!(output);
-            Weights::find(row, output, &weights::wanted(build)?, settings, hub)?
+            Weights::find(&row.weights, output, &wanted(build)?, settings, hub)?
         }
     };
     params["weights"] = json!(weights.digest.to_string());
@@ -139,12 +100,6 @@ impl Model for Scattering {
     }
 }
 
-/// Where VGG16 runs: on the CPU, unless the program was built with the feature `cuda` or `metal`.
-fn device() -> Result<Device> {
-    let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
-    gpu.context("this program was built for a GPU")
-}
-
 impl Chosen {
     /// Loads it.
     ///
@@ -154,8 +109,12 @@ impl Chosen {
         match &self.kind {
             Kind::Scattering => Ok(Box::new(Scattering::new(&Device::Cpu)?)),
             Kind::Pretrained(row, weights, settings) => Ok(match row.network {
-                Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, &device()?)?),
-                Network::Fixed { build, .. } => Box::new(Pictures::new(build(weights.builder()?)?, row)),
+                Network::Vgg16 => {
+                    Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &vgg16::device()?)?)
+                }
+                Network::Fixed { build, .. } => {
+                    Box::new(Pictures { network: build(weights.builder()?)?, normalisation: row.normalisation })
+                }
             }),
         }
     }

@@ -1,14 +1,74 @@
-//! Pixels become a tensor; a network on candle takes pictures in groups of one size, the groups side
-//! by side.
+//! Networks on candle: what they ask of a weights file, how pixels become a tensor, and pictures that go
+//! through in groups of one size, the groups side by side.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
-use candle_nn::{Func, Module};
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Func, Init, Module, VarBuilder};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::Model;
-use super::table::Pretrained;
+use super::input::Model;
+use crate::weights::Wanted;
+
+/// Makes a network of the tensors that it asks for, by the names in the weights file. The network
+/// takes (n, 3, side, side) and gives (n, dim).
+pub(super) type Build = fn(VarBuilder<'static>) -> candle_core::Result<Func<'static>>;
+
+/// What a network asks for while it is built, in its order: there is no second list to keep.
+pub(super) fn wanted(build: Build) -> Result<Vec<Wanted>> {
+    let asked = Asked::default();
+    build(VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu))?;
+    let asked = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(asked.clone())
+}
+
+/// Gives zeros for whatever is asked, and notes it.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<Wanted>>>);
+
+impl SimpleBackend for Asked {
+    fn get(&self, s: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push(Wanted { names: vec![name.to_owned()], shape: s.dims().to_vec() });
+        // One number seen everywhere: nothing of the real size is allocated.
+        Tensor::zeros((), dtype, device)?.broadcast_as(s)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("the network asks for {name} without saying its shape")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// What is subtracted from RGB in 0..1, and what that is divided by.
+#[derive(Clone, Copy)]
+pub(super) struct Normalisation {
+    pub(super) mean: [f32; 3],
+    pub(super) std: [f32; 3],
+}
+
+impl Normalisation {
+    /// (count, 3, height, width) of at most `count` pictures of one size; what has no picture is zero.
+    pub(super) fn tensor(&self, pictures: &[RgbImage], count: usize) -> Result<Tensor> {
+        let (width, height) = pictures[0].dimensions();
+        let plane = (width * height) as usize;
+        let mut values = vec![0_f32; count * 3 * plane];
+        pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
+            for (c, out) in out.chunks_exact_mut(plane).enumerate() {
+                for (out, pixel) in out.iter_mut().zip(picture.as_raw().chunks_exact(3)) {
+                    *out = (f32::from(pixel[c]) / 255.0 - self.mean[c]) / self.std[c];
+                }
+            }
+        });
+        Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
+    }
+}
 
 /// Pictures that go through together. Products of another shape may add in another order, so the
 /// last group is filled up: a picture's vector then depends neither on its batch nor on the threads.
@@ -17,36 +77,14 @@ const GROUP: usize = 2;
 
 /// A network, and how it takes its pixels.
 pub(super) struct Pictures {
-    network: Func<'static>,
-    row: &'static Pretrained,
-}
-
-impl Pictures {
-    pub(super) fn new(network: Func<'static>, row: &'static Pretrained) -> Self {
-        Self { network, row }
-    }
-}
-
-/// (count, 3, height, width) of at most `count` pictures of one size, normalised as `row` says; what has
-/// no picture is zero.
-pub(super) fn input(pictures: &[RgbImage], count: usize, row: &Pretrained) -> Result<Tensor> {
-    let (width, height) = pictures[0].dimensions();
-    let plane = (width * height) as usize;
-    let mut values = vec![0_f32; count * 3 * plane];
-    pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
-        for (c, out) in out.chunks_exact_mut(plane).enumerate() {
-            for (out, pixel) in out.iter_mut().zip(picture.as_raw().chunks_exact(3)) {
-                *out = (f32::from(pixel[c]) / 255.0 - row.mean[c]) / row.std[c];
-            }
-        }
-    });
-    Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
+    pub(super) network: Func<'static>,
+    pub(super) normalisation: Normalisation,
 }
 
 impl Model for Pictures {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let group = |pictures: &[RgbImage]| -> Result<Vec<f32>> {
-            let vectors = self.network.forward(&input(pictures, GROUP, self.row)?)?;
+            let vectors = self.network.forward(&self.normalisation.tensor(pictures, GROUP)?)?;
             Ok(vectors.narrow(0, 0, pictures.len())?.flatten_all()?.to_vec1()?)
         };
         let groups: Vec<Vec<f32>> = pictures.par_chunks(GROUP).map(group).collect::<Result<_>>()?;

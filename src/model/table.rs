@@ -1,30 +1,23 @@
 //! The pretrained networks as data: where the weights are, how their authors prepare a picture, and
 //! what is read from them.
 //!
-//! Another network is a row here, a value of [`ModelName`], and a file with its function.
+//! Another network is a row here, a value of [`ModelName`], and a file with its function, which `mod.rs` names.
 
-use candle_core::Result;
-use candle_nn::{Func, VarBuilder};
-
-use super::Input;
+use super::input::Input;
+use super::network::{Build, Normalisation};
+use super::{clip, dinov2, resnet, vgg16};
 use crate::config::ModelName;
 use crate::photo::Filter;
-
-use super::{clip, dinov2, resnet, vgg16};
+use crate::weights::Published;
 
 /// One network.
 pub(super) struct Pretrained {
-    /// Its name in settings and keys.
-    pub(super) name: &'static str,
-    /// The hub's repository, the commit, and the sha256 of that commit's `model.safetensors`.
-    pub(super) repo: &'static str,
-    pub(super) revision: &'static str,
-    pub(super) sha256: &'static str,
+    /// Its name, and where its weights are.
+    pub(super) weights: Published,
     /// How a picture becomes its square input.
     pub(super) input: Input,
-    /// Subtracted from RGB in 0..1, and what that is divided by.
-    pub(super) mean: [f32; 3],
-    pub(super) std: [f32; 3],
+    /// How the square's numbers become the network's.
+    pub(super) normalisation: Normalisation,
     /// Length of its vectors.
     pub(super) dim: usize,
     /// Pictures that are handed to it together.
@@ -35,10 +28,6 @@ pub(super) struct Pretrained {
     pub(super) network: Network,
 }
 
-/// Makes a network of the tensors that it asks for, by the names in the weights file. The network
-/// takes (n, 3, side, side) and gives (n, dim).
-pub(super) type Build = fn(VarBuilder<'static>) -> Result<Func<'static>>;
-
 /// How a network is made.
 pub(super) enum Network {
     /// With a choice of layer, pooling and fit; its `input` and `dim` above are the defaults.
@@ -47,11 +36,14 @@ pub(super) enum Network {
     Fixed { output: &'static str, build: Build },
 }
 
-/// Means and deviations of ImageNet's training set, as torchvision has them.
-const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-/// Those of CLIP's training set.
-const CLIP: ([f32; 3], [f32; 3]) =
-    ([0.481_454_66, 0.457_827_5, 0.408_210_73], [0.268_629_55, 0.261_302_6, 0.275_777_1]);
+/// That of ImageNet's training set, as torchvision has it.
+const IMAGENET: Normalisation = Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+/// That of CLIP's training set.
+const CLIP: Normalisation =
+    Normalisation { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_55, 0.261_302_6, 0.275_777_1] };
+
+/// What does without weights.
+const SCATTERING: Option<&str> = Some("use --model scattering, which needs none");
 
 /// The row of a model; the scattering model has no weights and so no row.
 pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
@@ -64,30 +56,35 @@ pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
     }
 }
 
-pub(super) static VGG16: Pretrained = Pretrained {
-    name: "vgg16",
-    repo: "timm/vgg16.tv_in1k",
-    revision: "3394518cba29aee1ea82a49d971be90d2dd1dab7",
-    sha256: "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
+static VGG16: Pretrained = Pretrained {
+    weights: Published {
+        name: "vgg16",
+        repo: "timm/vgg16.tv_in1k",
+        revision: "3394518cba29aee1ea82a49d971be90d2dd1dab7",
+        sha256: "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
+        instead: SCATTERING,
+    },
     input: Input::Square(224),
-    mean: IMAGENET.0,
-    std: IMAGENET.1,
+    normalisation: IMAGENET,
     dim: 512 * 7 * 7,
     batch: vgg16::BATCH,
-    version: vgg16::VERSION,
+    version: 2,
     network: Network::Vgg16,
 };
 
 /// Radford et al. 2021, arXiv:2103.00020; prepared as by the code of its authors.
 pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
-    name: "clip-vit-base-patch32",
-    repo: "openai/clip-vit-base-patch32",
-    // The conversion to safetensors, which was never merged into the main branch.
-    revision: "b33cedfd0df4e43b8238760678fcc89e1a0d38b3",
-    sha256: "99d28a652e6ec46629ab7047a0ac82c69b1fe11e0ce672c43af65d3a9a3fc05d",
+    weights: Published {
+        name: "clip-vit-base-patch32",
+        repo: "openai/clip-vit-base-patch32",
+        // The conversion to safetensors, which was never merged into the main branch.
+        revision: "b33cedfd0df4e43b8238760678fcc89e1a0d38b3",
+        sha256: "99d28a652e6ec46629ab7047a0ac82c69b1fe11e0ce672c43af65d3a9a3fc05d",
+        // Whoever asks for the model that knows texts is not helped by one that knows none.
+        instead: None,
+    },
     input: Input::Crop { short: 224, side: 224, filter: Filter::Bicubic },
-    mean: CLIP.0,
-    std: CLIP.1,
+    normalisation: CLIP,
     dim: 512,
     batch: 16,
     version: 1,
@@ -96,13 +93,15 @@ pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
 
 /// Oquab et al. 2023, arXiv:2304.07193; prepared as for its authors' evaluations.
 static DINOV2_SMALL: Pretrained = Pretrained {
-    name: "dinov2-small",
-    repo: "facebook/dinov2-small",
-    revision: "ed25f3a31f01632728cabb09d1542f84ab7b0056",
-    sha256: "ae1e99fcefd534ed978cdeb8326f08030c96e28b7a81ffcbc98a857c84d14be1",
+    weights: Published {
+        name: "dinov2-small",
+        repo: "facebook/dinov2-small",
+        revision: "ed25f3a31f01632728cabb09d1542f84ab7b0056",
+        sha256: "ae1e99fcefd534ed978cdeb8326f08030c96e28b7a81ffcbc98a857c84d14be1",
+        instead: SCATTERING,
+    },
     input: Input::Crop { short: 256, side: 224, filter: Filter::Bicubic },
-    mean: IMAGENET.0,
-    std: IMAGENET.1,
+    normalisation: IMAGENET,
     dim: 384,
     batch: 16,
     version: 1,
@@ -112,15 +111,41 @@ static DINOV2_SMALL: Pretrained = Pretrained {
 /// He et al. 2015, arXiv:1512.03385, trained as in arXiv:2110.00476 (A1); timm scales to
 /// 224 / 0.95 before it cuts.
 static RESNET50: Pretrained = Pretrained {
-    name: "resnet50",
-    repo: "timm/resnet50.a1_in1k",
-    revision: "767268603ca0cb0bfe326fa87277f19c419566ef",
-    sha256: "773525d5821de224f8f30c33377b7a795d7863e08522698200d3217d3f2a41bb",
+    weights: Published {
+        name: "resnet50",
+        repo: "timm/resnet50.a1_in1k",
+        revision: "767268603ca0cb0bfe326fa87277f19c419566ef",
+        sha256: "773525d5821de224f8f30c33377b7a795d7863e08522698200d3217d3f2a41bb",
+        instead: SCATTERING,
+    },
     input: Input::Crop { short: 235, side: 224, filter: Filter::Bicubic },
-    mean: IMAGENET.0,
-    std: IMAGENET.1,
+    normalisation: IMAGENET,
     dim: 2048,
     batch: 8,
     version: 1,
     network: Network::Fixed { output: "pooled", build: resnet::resnet50 },
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::network::wanted;
+
+    /// Numbers in the tensors that each network asks for: those of its parameters, without the heads
+    /// that are not read, and with the two running figures of each channel in ResNet's normalisation.
+    #[test]
+    fn networks_ask_for_what_they_need_and_no_more() {
+        let cases = [
+            (ModelName::Clip, 200, 87_849_216),
+            (ModelName::Dinov2, 222, 22_056_192),
+            (ModelName::Resnet50, 265, 23_508_032 + 53_120),
+        ];
+        for (name, tensors, numbers) in cases {
+            let row = pretrained(name).unwrap();
+            let Network::Fixed { build, .. } = row.network else { panic!("{} has one output", row.weights.name) };
+            let wanted = wanted(build).unwrap();
+            let count: usize = wanted.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+            assert_eq!((wanted.len(), count), (tensors, numbers), "{}", row.weights.name);
+        }
+    }
+}

@@ -3,14 +3,14 @@
 use anyhow::{Result, anyhow, ensure};
 use candle_core::{Device, Tensor};
 use candle_nn::{Func, Module};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::clip::{self, MAX_TOKENS};
-use super::hub::{Hub, Pin};
+use super::network::wanted;
 use super::table::CLIP_VIT_B32;
-use super::weights::{Weights, fetched, keep, key, wanted};
 use crate::config::{EmbedSettings, ModelName};
+use crate::weights::{self, Hub, Pin, Weights};
 
 /// The model whose pictures can be found by text.
 pub const MODEL: ModelName = ModelName::Clip;
@@ -27,7 +27,7 @@ pub struct Space<'a> {
 /// What tells that space.
 enum Origin {
     /// The image tower of a weights file, by what enters the keys of its vectors.
-    File(Value),
+    File(String),
     /// A file of a commit at the hub.
     Hub(Pin),
 }
@@ -38,9 +38,12 @@ impl<'a> Space<'a> {
     /// # Errors
     /// When it cannot be read, or the settings name a repository without a sha256.
     pub fn of(settings: &EmbedSettings, hub: &'a Hub) -> Result<Self> {
-        let of = match settings.weights.as_os_str().is_empty() {
-            true => Origin::Hub(Pin::of(&CLIP_VIT_B32, settings)?),
-            false => Origin::File(super::choose(settings, hub)?.params["weights"].clone()),
+        let of = if settings.weights.as_os_str().is_empty() {
+            Origin::Hub(Pin::of(&CLIP_VIT_B32.weights, settings)?)
+        } else {
+            let tower = wanted(clip::image_tower)?;
+            let weights = Weights::find(&CLIP_VIT_B32.weights, clip::IMAGES, &tower, settings, hub)?;
+            Origin::File(weights.digest.to_string())
         };
         Ok(Self { hub, of })
     }
@@ -49,14 +52,14 @@ impl<'a> Space<'a> {
     /// (repository and commit). An index keeps the origin of its first run; others may have come to
     /// the same numbers by the hub, whose image tower then lies in `models/`.
     pub fn holds(&self, params: &Value, origin: Option<(&str, &str)>) -> bool {
-        let fetched = |pin| fetched(&CLIP_VIT_B32, clip::IMAGES, pin, self.hub).map(|digest| digest.to_string());
+        let fetched = |pin| Weights::fetched(pin, clip::IMAGES, self.hub).map(|digest| digest.to_string());
         let same_weights = match &self.of {
             Origin::File(digest) => params["weights"] == *digest,
             Origin::Hub(pin) => {
                 origin == Some((&*pin.repo, &*pin.revision)) || params["weights"].as_str() == fetched(pin).as_deref()
             }
         };
-        params["model"] == CLIP_VIT_B32.name && same_weights
+        params["model"] == CLIP_VIT_B32.weights.name && same_weights
     }
 }
 
@@ -73,7 +76,7 @@ impl Texts {
     /// # Errors
     /// When they are not to be had, or are not what they should be.
     pub fn load(settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
-        let weights = Weights::find(&CLIP_VIT_B32, clip::TEXTS, &wanted(clip::text_tower)?, settings, hub)?;
+        let weights = Weights::find(&CLIP_VIT_B32.weights, clip::TEXTS, &wanted(clip::text_tower)?, settings, hub)?;
         let tokenizer = tokenizer(&vocabulary(settings, hub)?)?;
         Ok(Self { tokenizer, tower: clip::text_tower(weights.builder()?)? })
     }
@@ -97,10 +100,7 @@ fn vocabulary(settings: &EmbedSettings, hub: &Hub) -> Result<Vec<u8>> {
     if !settings.weights.as_os_str().is_empty() && beside.is_file() {
         return Ok(fs_err::read(beside)?);
     }
-    let pin = Pin::of(&CLIP_VIT_B32, settings)?.beside(&CLIP_VIT_B32, TOKENIZER, TOKENIZER_SHA256);
-    let key = key("tokenizer", json!({"pin": pin}));
-    let (path, _) = keep(hub, CLIP_VIT_B32.name, &key, "json", || hub.file(&pin))?;
-    Ok(hub.models.read(&path)?)
+    weights::vocabulary(&Pin::of(&CLIP_VIT_B32.weights, settings)?.beside(TOKENIZER, TOKENIZER_SHA256), hub)
 }
 
 fn tokenizer(json: &[u8]) -> Result<Tokenizer> {

@@ -1,56 +1,83 @@
 //! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle: its convolutions are
-//! one operation of our own on the CPU ([`conv`]), and candle's on any other device.
+//! one operation of our own on the CPU ([`conv`](super::conv)), and candle's on any other device.
 
 use std::collections::HashMap;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
 
-use super::Model;
 use super::conv::{Convolution, Level, Trunk};
-use super::network::input;
-use super::table::VGG16;
-use super::weights::Wanted;
+use super::input::Model;
+use super::network::Normalisation;
 use crate::config::{EmbedSettings, Layer, Pooling};
+use crate::weights::Wanted;
 
-/// Raised when the same weights and settings give other vectors.
-pub(super) const VERSION: u32 = 2;
 /// Pictures that go through the network together.
 pub(super) const BATCH: usize = 8;
-/// The five blocks: names (timm's numbers) and channels of their convolutions; a 2x2 maximum
-/// pooling ends each.
-pub(super) const BLOCKS: [&[(usize, usize, usize)]; 5] = [
-    &[(0, 3, 64), (2, 64, 64)],
-    &[(5, 64, 128), (7, 128, 128)],
-    &[(10, 128, 256), (12, 256, 256), (14, 256, 256)],
-    &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
-    &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
+/// The convolutions: the number in their name (`features.0`), channels in and out, and whether a 2x2
+/// maximum pooling follows.
+pub const CONVOLUTIONS: [(usize, usize, usize, bool); 13] = [
+    (0, 3, 64, false),
+    (2, 64, 64, true),
+    (5, 64, 128, false),
+    (7, 128, 128, true),
+    (10, 128, 256, false),
+    (12, 256, 256, false),
+    (14, 256, 256, true),
+    (17, 256, 512, false),
+    (19, 512, 512, false),
+    (21, 512, 512, true),
+    (24, 512, 512, false),
+    (26, 512, 512, false),
+    (28, 512, 512, true),
 ];
+/// The dense layers after them: timm's name, torchvision's, numbers out and in.
+const DENSE: [(&str, &str, [usize; 2]); 3] = [
+    ("pre_logits.fc1", "classifier.0", [4096, 512 * 7 * 7]),
+    ("pre_logits.fc2", "classifier.3", [4096, 4096]),
+    ("head.fc", "classifier.6", [1000, 4096]),
+];
+
+/// The dense layers up to `layer`.
+fn dense(layer: Layer) -> &'static [(&'static str, &'static str, [usize; 2])] {
+    match layer {
+        Layer::Block5Pool => &DENSE[..0],
+        Layer::Fc1 => &DENSE[..1],
+        Layer::Fc2 => &DENSE[..2],
+        Layer::Predictions => &DENSE,
+    }
+}
+
+/// Where it runs: on the CPU, unless the program was built with the feature `cuda` or `metal`.
+pub(super) fn device() -> Result<Device> {
+    let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
+    gpu.context("this program was built for a GPU")
+}
 
 /// The processor's vectors that the convolutions use: the widest, or those that the variable names.
 fn level() -> Result<Level> {
     let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
-    Level::choose(name.as_deref()).map_err(|error| anyhow!("TSNE_GRID_SIMD: {error}"))
+    Level::choose(name.as_deref()).context("TSNE_GRID_SIMD")
 }
 
 /// Length of the vectors that these settings give.
 pub(super) fn dim(settings: &EmbedSettings) -> usize {
-    match (settings.layer, settings.pooling) {
-        (Layer::Block5Pool, Pooling::Flatten) => 512 * 7 * 7,
-        (Layer::Block5Pool, _) => 512,
-        (Layer::Fc1 | Layer::Fc2, _) => 4096,
-        (Layer::Predictions, _) => 1000,
+    match (dense(settings.layer).last(), settings.pooling) {
+        (Some(&(.., [out, _])), _) => out,
+        (None, Pooling::Flatten) => 512 * 7 * 7,
+        (None, _) => 512,
     }
 }
 
 /// The network up to the layer that is read.
 pub(super) struct Vgg16 {
     convolutions: Convolutions,
-    /// fc1, fc2, predictions, as far as they are needed.
+    /// As far as they are needed.
     dense: Vec<Linear>,
     pooling: Pooling,
+    normalisation: Normalisation,
     device: Device,
 }
 
@@ -58,23 +85,17 @@ pub(super) struct Vgg16 {
 enum Convolutions {
     /// The operation of our own.
     Fused(Box<Trunk>),
-    /// candle's convolutions, by block.
-    Layers(Vec<Vec<Conv2d>>),
+    /// candle's convolutions, and whether each pools.
+    Layers(Vec<(Conv2d, bool)>),
 }
 
 impl Convolutions {
-    fn new(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {
-        if device.is_cpu() { Self::fused(tensors) } else { Self::layers(tensors, device) }
-    }
-
     fn fused(tensors: &HashMap<String, Tensor>) -> Result<Self> {
-        let mut weights: Vec<(Vec<f32>, Vec<f32>, bool)> = Vec::new();
-        for block in BLOCKS {
-            for (at, (number, ..)) in block.iter().enumerate() {
-                let part = |part| tensor(tensors, &format!("features.{number}"), part)?.flatten_all()?.to_vec1();
-                weights.push((part("weight")?, part("bias")?, at + 1 == block.len()));
-            }
-        }
+        let weights = CONVOLUTIONS.iter().map(|(number, .., pool)| {
+            let part = |part| tensor(tensors, &format!("features.{number}"), part)?.flatten_all()?.to_vec1();
+            Ok((part("weight")?, part("bias")?, *pool))
+        });
+        let weights: Vec<(Vec<f32>, Vec<f32>, bool)> = weights.collect::<Result<_>>()?;
         let convolutions: Vec<Convolution<'_>> =
             weights.iter().map(|(weight, bias, pool)| Convolution { weight, bias, pool: *pool }).collect();
         Ok(Self::Fused(Box::new(Trunk::new(level()?, &convolutions))))
@@ -82,26 +103,20 @@ impl Convolutions {
 
     fn layers(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {
         let config = Conv2dConfig { padding: 1, ..Default::default() };
-        let conv = |&(number, ..): &(usize, usize, usize)| -> Result<Conv2d> {
+        let layers = CONVOLUTIONS.iter().map(|(number, .., pool)| {
             let part = |part| tensor(tensors, &format!("features.{number}"), part)?.to_device(device);
-            Ok(Conv2d::new(part("weight")?, Some(part("bias")?), config))
-        };
-        Ok(Self::Layers(BLOCKS.iter().map(|block| block.iter().map(conv).collect()).collect::<Result<_>>()?))
+            Ok((Conv2d::new(part("weight")?, Some(part("bias")?), config), *pool))
+        });
+        Ok(Self::Layers(layers.collect::<Result<_>>()?))
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Fused(trunk) => Ok(x.apply_op1_no_bwd(&**trunk)?),
-            Self::Layers(blocks) => {
-                let mut x = x.clone();
-                for block in blocks {
-                    for conv in block {
-                        x = conv.forward(&x)?.relu()?;
-                    }
-                    x = x.max_pool2d(2)?;
-                }
-                Ok(x)
-            }
+            Self::Layers(layers) => layers.iter().try_fold(x.clone(), |x, (conv, pool)| {
+                let x = conv.forward(&x)?.relu()?;
+                Ok(if *pool { x.max_pool2d(2)? } else { x })
+            }),
         }
     }
 }
@@ -130,44 +145,38 @@ fn tensor<'a>(tensors: &'a HashMap<String, Tensor>, name: &str, part: &str) -> c
 
 impl Vgg16 {
     /// Builds the network from tensors under timm's names.
-    pub(super) fn new(tensors: &HashMap<String, Tensor>, settings: &EmbedSettings, device: &Device) -> Result<Self> {
-        let dense = dense_names(settings.layer).iter().map(|name| {
+    pub(super) fn new(
+        tensors: &HashMap<String, Tensor>,
+        settings: &EmbedSettings,
+        normalisation: Normalisation,
+        device: &Device,
+    ) -> Result<Self> {
+        let dense = dense(settings.layer).iter().map(|(name, ..)| {
             let part = |part| tensor(tensors, name, part)?.to_device(device);
             // timm keeps the dense layers as convolutions over the 7x7 places: the same numbers.
             Ok(Linear::new(part("weight")?.flatten_from(1)?, Some(part("bias")?)))
         });
         let dense = dense.collect::<Result<_>>()?;
-        let convolutions = Convolutions::new(tensors, device)?;
-        Ok(Self { convolutions, dense, pooling: settings.pooling, device: device.clone() })
-    }
-}
-
-/// The dense layers up to `layer`, by timm's names.
-pub(super) fn dense_names(layer: Layer) -> &'static [&'static str] {
-    const NAMES: [&str; 3] = ["pre_logits.fc1", "pre_logits.fc2", "head.fc"];
-    match layer {
-        Layer::Block5Pool => &NAMES[..0],
-        Layer::Fc1 => &NAMES[..1],
-        Layer::Fc2 => &NAMES[..2],
-        Layer::Predictions => &NAMES,
+        let cpu = device.is_cpu();
+        let convolutions = if cpu { Convolutions::fused(tensors) } else { Convolutions::layers(tensors, device) }?;
+        Ok(Self { convolutions, dense, pooling: settings.pooling, normalisation, device: device.clone() })
     }
 }
 
 /// What the layer needs, in the order of the network: under timm's names or torchvision's.
-pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
+pub(super) fn wanted(layer: Layer) -> Vec<Wanted> {
     let mut wanted = Vec::new();
-    let mut add = |timm: String, torchvision: String, shape: Vec<usize>| {
+    let mut add = |timm: &str, torchvision: &str, shape: Vec<usize>| {
         let of = |part: &str| vec![format!("{timm}.{part}"), format!("{torchvision}.{part}")];
         wanted.push(Wanted { names: of("bias"), shape: vec![shape[0]] });
         wanted.push(Wanted { names: of("weight"), shape });
     };
-    for &(number, from, to) in BLOCKS.iter().copied().flatten() {
+    for (number, from, to, _) in CONVOLUTIONS {
         let name = format!("features.{number}");
-        add(name.clone(), name, vec![to, from, 3, 3]);
+        add(&name, &name, vec![to, from, 3, 3]);
     }
-    let dense = [("classifier.0", [4096, 512 * 7 * 7]), ("classifier.3", [4096, 4096]), ("classifier.6", [1000, 4096])];
-    for (name, (torchvision, shape)) in dense_names(settings.layer).iter().zip(dense) {
-        add((*name).to_owned(), torchvision.to_owned(), shape.to_vec());
+    for (timm, torchvision, shape) in dense(layer) {
+        add(timm, torchvision, shape.to_vec());
     }
     wanted
 }
@@ -175,7 +184,7 @@ pub(super) fn wanted(settings: &EmbedSettings) -> Vec<Wanted> {
 impl Model for Vgg16 {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         debug_assert!(pictures.len() <= BATCH);
-        let input = input(pictures, pictures.len(), &VGG16)?.to_device(&self.device)?;
+        let input = self.normalisation.tensor(pictures, pictures.len())?.to_device(&self.device)?;
         let x = self.convolutions.forward(&input)?;
         let mut x = match self.pooling {
             _ if !self.dense.is_empty() => x.flatten_from(1)?,
@@ -212,23 +221,18 @@ mod tests {
 
     /// All tensors of the hub's file, 553 MB.
     fn tensors() -> HashMap<String, Tensor> {
-        let mut shapes: Vec<(String, Vec<usize>)> = BLOCKS
-            .iter()
-            .copied()
-            .flatten()
-            .map(|&(n, from, to)| (format!("features.{n}"), vec![to, from, 3, 3]))
-            .collect();
-        shapes.push(("pre_logits.fc1".into(), vec![4096, 512, 7, 7]));
-        shapes.push(("pre_logits.fc2".into(), vec![4096, 4096, 1, 1]));
-        shapes.push(("head.fc".into(), vec![1000, 4096]));
-        let mut tensors = HashMap::new();
-        for (name, shape) in shapes {
-            let fan_in: usize = shape[1..].iter().product();
-            let weight = noise(shape.iter().product(), (24.0 / fan_in as f64).sqrt());
+        let numbers = |Wanted { names, shape }: &Wanted| match shape[..] {
             // The oracle cuts negative logits off: here there are none.
-            let bias = if name == "head.fc" { vec![50.0; shape[0]] } else { noise(shape[0], 0.1) };
-            tensors.insert(format!("{name}.bias"), Tensor::from_vec(bias, shape[0], &Device::Cpu).unwrap());
-            tensors.insert(format!("{name}.weight"), Tensor::from_vec(weight, shape, &Device::Cpu).unwrap());
+            [count] if names[0].starts_with("head.fc") => vec![50.0; count],
+            [count] => noise(count, 0.1),
+            _ => noise(shape.iter().product(), (24.0 / shape[1..].iter().product::<usize>() as f64).sqrt()),
+        };
+        let tensor = |w: &Wanted| Tensor::from_vec(numbers(w), &*w.shape, &Device::Cpu).unwrap();
+        let mut tensors: HashMap<String, Tensor> =
+            wanted(Layer::Predictions).iter().map(|w| (w.names[0].clone(), tensor(w))).collect();
+        for (name, side) in [("pre_logits.fc1.weight", 7), ("pre_logits.fc2.weight", 1)] {
+            let convolution = tensors[name].reshape((4096, (), side, side)).unwrap();
+            tensors.insert(name.to_owned(), convolution);
         }
         tensors
     }
@@ -244,11 +248,12 @@ mod tests {
             })
             .collect();
         let settings = EmbedSettings { layer: Layer::Predictions, ..Default::default() };
-        let ours = Vgg16::new(&tensors, &settings, &Device::Cpu).unwrap();
+        let normalisation = Normalisation { mean: [0.45; 3], std: [0.225; 3] };
+        let ours = Vgg16::new(&tensors, &settings, normalisation, &Device::Cpu).unwrap();
         let found = ours.embed(&pictures).unwrap();
         assert_eq!(found.len(), 2000);
         assert_eq!(ours.embed(&pictures[1..]).unwrap(), found[1000..], "whatever the batch");
-        let input = input(&pictures, pictures.len(), &VGG16).unwrap();
+        let input = normalisation.tensor(&pictures, pictures.len()).unwrap();
         // What other devices compute, here on the processor.
         let numbers = |convolutions: &Convolutions| -> Vec<f32> {
             convolutions.forward(&input).unwrap().flatten_all().unwrap().to_vec1().unwrap()

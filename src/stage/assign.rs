@@ -17,8 +17,8 @@ use crate::artifact::{Artifact, Facts, read_table, vectors};
 use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
-use crate::store::{Digest, Key, later};
 use crate::linalg;
+use crate::store::{Digest, Key, later};
 
 /// Principal components by which neighbours are compared when the grid is refined.
 const REFINE_DIMENSIONS: usize = 50;

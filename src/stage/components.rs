@@ -6,8 +6,8 @@ use super::Context;
 use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, shards};
 use crate::config::Metric;
-use crate::store::Scratch;
 use crate::linalg;
+use crate::store::Scratch;
 
 /// Vectors that take more than this many bytes are put in order on disk.
 const IN_MEMORY: usize = 256 << 20;

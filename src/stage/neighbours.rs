@@ -13,8 +13,8 @@ use super::components::Features;
 use super::{Context, Job, State};
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
 use crate::artifact::{Artifact, Facts};
-use crate::store::Key;
 use crate::linalg;
+use crate::store::Key;
 
 /// Neighbours of each picture.
 const NEAREST: usize = 10;

@@ -41,6 +41,11 @@ fn the_kernels_know_nothing_of_us_or_the_world() {
 }
 
 #[test]
+fn the_weights_know_no_network() {
+    assert_none("src/weights", &["crate::model", "ModelName"]);
+}
+
+#[test]
 fn a_stage_imports_no_other_stage() {
     let stages = ["embed", "project", "assign", "render"];
     for stage in stages {

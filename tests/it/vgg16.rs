@@ -9,26 +9,10 @@ use image::{Rgb, RgbImage};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use tsne_grid::artifact::shards;
 use tsne_grid::artifact::vectors::Vectors;
+use tsne_grid::model::vgg16::CONVOLUTIONS;
 use tsne_grid::store::Store;
 
 use crate::driver::{Story, png, put};
-
-/// Numbers of timm's names, channels in, channels out.
-const CONVOLUTIONS: [(usize, usize, usize); 13] = [
-    (0, 3, 64),
-    (2, 64, 64),
-    (5, 64, 128),
-    (7, 128, 128),
-    (10, 128, 256),
-    (12, 256, 256),
-    (14, 256, 256),
-    (17, 256, 512),
-    (19, 512, 512),
-    (21, 512, 512),
-    (24, 512, 512),
-    (26, 512, 512),
-    (28, 512, 512),
-];
 
 pub(crate) fn noise(i: usize, salt: usize) -> f64 {
     let mut x = (i as u64).wrapping_add(salt as u64 * 0x9E37_79B9) as u32;
@@ -46,7 +30,7 @@ pub(crate) fn weights() -> &'static Path {
     let (_, path) = FILE.get_or_init(|| {
         let mut tensors = Vec::new();
         let mut salt = 0;
-        for (number, from, to) in CONVOLUTIONS {
+        for (number, from, to, _) in CONVOLUTIONS {
             let fan_in = 9 * from;
             let scale = (12.0 * 2.0 / fan_in as f64).sqrt();
             for (part, shape, scale) in [("weight", vec![to, from, 3, 3], scale), ("bias", vec![to], 0.1)] {

@@ -23,7 +23,7 @@ use scratch::Scratch;
 use simd::{BLOCK, Block};
 use winograd::Winograd;
 
-pub use simd::Level;
+pub use simd::{Level, NoLevel};
 
 /// A convolution as it is stored.
 #[derive(Clone, Copy, Debug)]

@@ -92,6 +92,14 @@ macro_rules! with_simd {
     };
 }
 
+/// What [`Level::choose`] says of a level that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("this processor has no vectors called {name}, only {}", there.join(", "))]
+pub struct NoLevel {
+    name: String,
+    there: Vec<&'static str>,
+}
+
 impl Level {
     /// All that this processor has, the fastest first.
     pub fn all() -> Vec<Self> {
@@ -109,13 +117,11 @@ impl Level {
     ///
     /// # Errors
     /// When the processor has none of that name.
-    pub fn choose(name: Option<&str>) -> Result<Self, String> {
+    pub fn choose(name: Option<&str>) -> Result<Self, NoLevel> {
         let all = Self::all();
         let Some(name) = name else { return Ok(all[0]) };
-        all.iter().copied().find(|level| level.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = all.iter().map(|level| level.name()).collect();
-            format!("this processor has no vectors called {name}, only {}", names.join(", "))
-        })
+        let found = all.iter().copied().find(|level| level.name() == name);
+        found.ok_or_else(|| NoLevel { name: name.to_owned(), there: all.iter().map(|level| level.name()).collect() })
     }
 
     /// Its name: avx512, avx2 or portable.

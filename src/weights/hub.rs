@@ -15,9 +15,8 @@ use hf_hub::{Cache, Repo, RepoType};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::file::{Wanted, from_bytes, from_file, gather};
 use super::remote::Remote;
-use super::table::{CLIP_VIT_B32, Pretrained};
-use super::weights::{Wanted, from_file, gather};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
 use crate::report::{Event, Reporter};
@@ -26,38 +25,50 @@ use crate::store::{Lock, Store};
 /// The file that holds a network's weights.
 const WEIGHTS: &str = "model.safetensors";
 
+/// Where the weights of a model are published.
+pub(crate) struct Published {
+    /// Its name in settings, keys and messages.
+    pub(crate) name: &'static str,
+    /// The hub's repository, the commit, and the sha256 of that commit's `model.safetensors`.
+    pub(crate) repo: &'static str,
+    pub(crate) revision: &'static str,
+    pub(crate) sha256: &'static str,
+    /// What can be done without them, said where they are not to be had.
+    pub(crate) instead: Option<&'static str>,
+}
+
 /// Exactly one file of one commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Pin {
-    /// The model that it is of, for messages.
+#[derive(Serialize)]
+pub(crate) struct Pin {
+    /// What it is a file of.
     #[serde(skip)]
-    model: &'static str,
+    pub(super) published: &'static Published,
     /// Its name in the repository.
     #[serde(skip)]
-    file: &'static str,
+    pub(super) file: &'static str,
     /// `owner/name`.
-    pub(super) repo: String,
+    pub(crate) repo: String,
     /// A commit, or (unpinned) a branch.
-    pub(super) revision: String,
+    pub(crate) revision: String,
     /// sha256 of the file; empty: unchecked.
-    pub(super) sha256: String,
+    sha256: String,
 }
 
 impl Pin {
-    /// The weights of a model, where the settings say nothing else.
-    pub(super) fn of(row: &Pretrained, settings: &EmbedSettings) -> Result<Self> {
+    /// The published weights, where the settings say nothing else.
+    pub(crate) fn of(published: &'static Published, settings: &EmbedSettings) -> Result<Self> {
         let own = |value: &str, default: &str| if value == "auto" { default.to_owned() } else { value.to_owned() };
         let pin = Self {
-            model: row.name,
+            published,
             file: WEIGHTS,
-            repo: own(&settings.repo, row.repo),
-            revision: own(&settings.revision, row.revision),
-            sha256: own(&settings.sha256, row.sha256),
+            repo: own(&settings.repo, published.repo),
+            revision: own(&settings.revision, published.revision),
+            sha256: own(&settings.sha256, published.sha256),
         };
-        if !pin.is_the_default(row) && settings.sha256 == "auto" {
+        if !pin.is_the_default() && settings.sha256 == "auto" {
             bail!(Halt::Usage(format!(
                 "embed.sha256 is pinned for {} at {}; for {} at {} give its own, or \"\" to go unchecked",
-                row.repo, row.revision, pin.repo, pin.revision
+                published.repo, published.revision, pin.repo, pin.revision
             )));
         }
         Ok(pin)
@@ -65,13 +76,13 @@ impl Pin {
 
     /// Another file beside the weights. `sha256` is that of the default commit; elsewhere only the
     /// commit vouches for it.
-    pub(super) fn beside(&self, row: &Pretrained, file: &'static str, sha256: &str) -> Self {
-        let sha256 = if self.is_the_default(row) { sha256.to_owned() } else { String::new() };
-        Self { file, sha256, ..self.clone() }
+    pub(crate) fn beside(self, file: &'static str, sha256: &str) -> Self {
+        let sha256 = if self.is_the_default() { sha256.to_owned() } else { String::new() };
+        Self { file, sha256, ..self }
     }
 
-    fn is_the_default(&self, row: &Pretrained) -> bool {
-        self.repo == row.repo && self.revision == row.revision
+    fn is_the_default(&self) -> bool {
+        self.repo == self.published.repo && self.revision == self.published.revision
     }
 
     fn repo(&self) -> Repo {
@@ -119,7 +130,7 @@ impl Hub {
         match self.open(pin)? {
             Found::Here(path) => from_file(&path, wanted).with_context(|| path.display().to_string()),
             Found::There(remote, Some(size)) if fetch == Fetch::Tensors => self.tensors(&remote, size, wanted),
-            Found::There(remote, _) => parts(&whole(&remote, pin)?, wanted),
+            Found::There(remote, _) => from_bytes(&whole(&remote, pin)?, wanted),
         }
     }
 
@@ -198,15 +209,13 @@ impl Hub {
             WEIGHTS => ("weights", "are", "Put the file anywhere and name it with --weights FILE"),
             _ => ("vocabulary", "is", "Put the file beside the weights and name those with --weights FILE"),
         };
-        // Whoever asks for the model that knows texts is not helped by one that knows none.
-        let else_way =
-            if pin.model == CLIP_VIT_B32.name { "" } else { ", or use --model scattering, which needs none" };
+        let instead = pin.published.instead.map_or_else(String::new, |way| format!(", or {way}"));
         let sha256 = if pin.sha256.is_empty() { "unpinned" } else { &pin.sha256 };
         format!(
             "the {what} of {} {are} not here and cannot be fetched ({why}).\n\
              Needed: {} of {} at {}, sha256 {sha256}.\n\
-             {place}{else_way}.",
-            pin.model, pin.file, pin.repo, pin.revision,
+             {place}{instead}.",
+            pin.published.name, pin.file, pin.repo, pin.revision,
         )
     }
 }
@@ -222,14 +231,6 @@ fn whole(remote: &Remote<'_>, pin: &Pin) -> Result<Vec<u8>> {
         );
     }
     Ok(whole)
-}
-
-/// The wanted tensors out of the whole file.
-fn parts(whole: &[u8], wanted: &[Wanted]) -> Result<Vec<u8>> {
-    gather(wanted, |from, count| {
-        let range = from as usize..from.saturating_add(count) as usize;
-        Ok(whole.get(range).context("the weights file is shorter than its header says")?.to_vec())
-    })
 }
 
 fn api() -> Result<Api> {

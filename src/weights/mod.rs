@@ -1,0 +1,16 @@
+//! Weights: tensors by name and shape, out of a file, out of `models/` or from the hub.
+//!
+//! In reading order: `file` (a safetensors file of any origin becomes the canonical one), `remote` (a file
+//! on a web server, in ranges), `hub` (which file of which commit, and where it is had), `kept` (what lies
+//! under `models/`). None of it knows what the tensors are for.
+
+mod file;
+mod hub;
+mod kept;
+mod remote;
+
+pub use hub::Hub;
+
+pub(crate) use file::Wanted;
+pub(crate) use hub::{Pin, Published};
+pub(crate) use kept::{Weights, vocabulary};
