@@ -81,8 +81,8 @@ fn main() {
             let query = texts.embed("a dog on a beach").unwrap();
             let embedded = started.elapsed();
             let pictures = search::pictures(&store).unwrap();
-            let hits = search::rank(&store, pictures, &params, &query, 20, |warning| panic!("{warning}")).unwrap();
-            assert_eq!(hits.len(), 20);
+            let hits = search::rank(&store, pictures, &params, &query, |warning| panic!("{warning}")).unwrap();
+            assert_eq!(hits.len(), PICTURES);
             (embedded, started.elapsed())
         })
         .collect();

@@ -39,7 +39,9 @@ pub fn search(store: &Store, hub: &Hub, settings: &EmbedSettings, text: &str, li
     let pictures = pictures(store)?;
     let params = params(store, hub, settings)?.with_context(|| none_there(store))?;
     let texts = Texts::load(settings, hub)?;
-    rank(store, pictures, &params, &texts.embed(text)?, limit, |text| hub.warn(&text))
+    let mut hits = rank(store, pictures, &params, &texts.embed(text)?, |text| hub.warn(&text))?;
+    hits.truncate(limit);
+    Ok(hits)
 }
 
 /// The last run's pictures.
@@ -64,7 +66,6 @@ pub fn rank(
     pictures: Vec<ImageRow>,
     params: &Value,
     query: &[f32],
-    limit: usize,
     warn: impl Fn(String),
 ) -> Result<Vec<Hit>> {
     let mut scores: HashMap<String, f32> = HashMap::new();
@@ -82,7 +83,7 @@ pub fn rank(
         warn(format!("{missing} of {all} pictures have no vector of {model} yet: tsne-grid embed --model {model}"));
     }
     found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
-    Ok(found.into_iter().take(limit).map(|(row, score)| hit(row, score)).collect())
+    Ok(found.into_iter().map(|(row, score)| hit(row, score)).collect())
 }
 
 fn none_there(store: &Store) -> String {

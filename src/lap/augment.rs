@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use super::lists::Lists;
 use super::meter::Meter;
-use super::tree::{FAR, Found, Market};
+use super::tree::{Buyer, FAR, Found, Market};
 
 /// No partner.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -41,6 +41,13 @@ pub(crate) struct Rows {
     pub(crate) dual: Vec<i64>,
     /// The item each row holds, or NONE.
     pub(crate) mate: Vec<u32>,
+}
+
+impl Rows {
+    /// A row as one who looks for an item.
+    pub(crate) fn buyer(&self, row: usize) -> Buyer {
+        Buyer { at: self.at[row], weight: self.weight[row] }
+    }
 }
 
 /// Where a search ends.
@@ -330,14 +337,7 @@ impl<'a> Phase<'a> {
         self.steps += 1;
         let base = from - self.rows.dual[r];
         let mut found = std::mem::take(&mut self.found);
-        self.market.cheapest_open(
-            self.rows.at[r],
-            self.rows.weight[r],
-            ASK,
-            base,
-            best.0.saturating_sub(base),
-            &mut found,
-        );
+        self.market.cheapest_open(self.rows.buyer(r), ASK, base, best.0.saturating_sub(base), &mut found);
         for &(key, item) in &found.best {
             self.reach(item, row, base + key, best);
         }

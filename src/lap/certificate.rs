@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::lattice::Lattice;
 use super::order::kd_order;
-use super::tree::{Found, Item, Market};
+use super::tree::{Buyer, Found, Item, Market};
 use super::{Error, Problem};
 
 /// The proof that comes with an assignment. All amounts are exact integers in lattice units.
@@ -105,7 +105,7 @@ pub(crate) fn bound(lattice: &Lattice, prices: &[i64]) -> i128 {
                 .iter()
                 .zip(weights)
                 .map(|(&at, &weight)| {
-                    market.cheapest(at, weight, 1, 0..0, &mut found);
+                    market.cheapest(Buyer { at, weight }, 1, 0..0, &mut found);
                     i128::from(found.best[0].0)
                 })
                 .sum::<i128>()

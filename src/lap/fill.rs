@@ -86,7 +86,7 @@ fn cheapest_left(rows: &Rows, market: &mut Market, way: &mut [u32]) {
     }
     let mut found = Found::default();
     for (row, mate) in way.iter_mut().enumerate().filter(|(_, mate)| **mate == NONE) {
-        market.cheapest_open(rows.at[row], rows.weight[row], 1, 0, FAR, &mut found);
+        market.cheapest_open(rows.buyer(row), 1, 0, FAR, &mut found);
         *mate = found.best[0].1;
         take(market, *mate);
         taken.push(*mate);

@@ -14,7 +14,7 @@ use super::lattice::Lattice;
 use super::lists::Lists;
 use super::meter::Meter;
 use super::order::kd_order;
-use super::tree::{Found, Item, Market};
+use super::tree::{Buyer, Found, Item, Market};
 
 /// Items on a row's first list.
 const LIST: usize = 16;
@@ -169,7 +169,7 @@ fn transformed(cells: &[[i32; 2]], rows: &Rows, near: impl Fn(usize) -> Range<us
             let mut found = Found::default();
             let (market, near) = (&market, &near);
             cells.iter().enumerate().map(move |(offset, &at)| {
-                market.cheapest(at, 1, 1, near(task * TASK + offset), &mut found);
+                market.cheapest(Buyer { at, weight: 1 }, 1, near(task * TASK + offset), &mut found);
                 let price = found.best[0].0;
                 if blanks { price.min(0) } else { price }
             })

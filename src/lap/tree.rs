@@ -20,6 +20,13 @@ const LEAF: u32 = 3;
 /// What nobody has reached yet.
 pub(crate) const FAR: i64 = i64::MAX;
 
+/// One who looks for an item: a lattice position, and the factor of the squared distance.
+#[derive(Clone, Copy)]
+pub(crate) struct Buyer {
+    pub(crate) at: [i32; 2],
+    pub(crate) weight: i32,
+}
+
 /// An item with everything a search touches, in half a cache line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item {
@@ -261,8 +268,7 @@ impl Market {
     #[inline]
     fn descend(
         &self,
-        at: [i32; 2],
-        weight: i32,
+        Buyer { at, weight }: Buyer,
         mut limit: i64,
         stack: &mut Vec<(i64, u32, u32)>,
         skip: impl Fn(usize, usize) -> bool,
@@ -303,41 +309,27 @@ impl Market {
     ///
     /// `near` is a range of items to try first: a good guess makes the search short, and among equals the guess wins,
     /// which keeps buyers with the same taste from all naming the same few items.
-    pub(crate) fn cheapest(&self, at: [i32; 2], weight: i32, count: usize, near: Range<usize>, found: &mut Found) {
+    pub(crate) fn cheapest(&self, buyer: Buyer, count: usize, near: Range<usize>, found: &mut Found) {
         let Found { best, stack } = found;
         best.clear();
         let near = near.start.min(self.items.len())..near.end.min(self.items.len());
         let mut offer = |j: usize, limit: i64| {
-            let key = self.items[j].key(at, weight);
+            let key = self.items[j].key(buyer.at, buyer.weight);
             if key < limit { keep(best, count, key, j as u32, limit) } else { limit }
         };
         let limit = near.clone().fold(FAR, |limit, j| offer(j, limit));
-        self.descend(
-            at,
-            weight,
-            limit,
-            stack,
-            |_, _| false,
-            |j, limit| if near.contains(&j) { limit } else { offer(j, limit) },
-        );
+        let offer = |j, limit| if near.contains(&j) { limit } else { offer(j, limit) };
+        self.descend(buyer, limit, stack, |_, _| false, offer);
     }
 
     /// Finds the `count` cheapest items below `limit` that a row at `base` (its distance less its dual) would reach sooner
     /// than the running search has so far.
-    pub(crate) fn cheapest_open(
-        &self,
-        at: [i32; 2],
-        weight: i32,
-        count: usize,
-        base: i64,
-        limit: i64,
-        found: &mut Found,
-    ) {
+    pub(crate) fn cheapest_open(&self, buyer: Buyer, count: usize, base: i64, limit: i64, found: &mut Found) {
         let Found { best, stack } = found;
         best.clear();
         let full = |level: usize, index: usize| usize::from(self.settled[level][index]) == self.children(level, index);
-        self.descend(at, weight, limit, stack, full, |j, limit| {
-            let key = self.items[j].key(at, weight);
+        self.descend(buyer, limit, stack, full, |j, limit| {
+            let key = self.items[j].key(buyer.at, buyer.weight);
             if key < limit && base + key < self.items[j].distance {
                 keep(best, count, key, j as u32, limit)
             } else {
@@ -386,7 +378,7 @@ mod tests {
                 all.truncate(want);
                 let mut found = Found::default();
                 let near = ask * 3 % count;
-                market.cheapest(x, weight, want, near..near + 4, &mut found);
+                market.cheapest(Buyer { at: x, weight }, want, near..near + 4, &mut found);
                 assert_eq!(found.best.iter().map(|b| b.0).collect::<Vec<_>>(), all);
                 // Prices fall, the tree does not know: still the same as a full scan.
                 let j = ask * 5 % count;
@@ -431,14 +423,14 @@ mod tests {
             market.items[j].distance = i64::MIN;
             market.settle(j as u32);
         }
-        market.cheapest_open([0, 0], 1, 5, 0, FAR, &mut found);
+        market.cheapest_open(Buyer { at: [0, 0], weight: 1 }, 5, 0, FAR, &mut found);
         assert_eq!(found.best.iter().map(|b| b.1).collect::<Vec<_>>(), [99]);
         for j in 0..99 {
             market.items[j].distance = FAR;
             market.unsettle(j as u32);
         }
         assert!(market.settled.iter().flatten().all(|&s| s == 0));
-        market.cheapest_open([0, 0], 1, 5, 0, FAR, &mut found);
+        market.cheapest_open(Buyer { at: [0, 0], weight: 1 }, 5, 0, FAR, &mut found);
         assert_eq!(found.best.len(), 5);
     }
 }

@@ -29,8 +29,14 @@ const LARGEST: usize = 2560;
 pub(super) struct Grid {
     convolution: Option<(f32, Convolution)>,
     nodes: Vec<f32>,
-    /// Points in the order of the grid row they start on.
+    by_row: ByRow,
+}
+
+/// Points in the order of the grid row they start on.
+#[derive(Default)]
+struct ByRow {
     order: Vec<u32>,
+    /// Where each row begins in the order.
     starts: Vec<usize>,
 }
 
@@ -58,8 +64,8 @@ impl Grid {
             return 0.0;
         };
         let (width, own) = (convolution.width, convolution.own);
-        sort_by_row(xy, &frame, convolution.height, &mut self.order, &mut self.starts);
-        spread(xy, &frame, width, &self.order, &self.starts, &mut self.nodes);
+        self.by_row.sort(xy, &frame, convolution.height);
+        spread(xy, &frame, width, &self.by_row, &mut self.nodes);
         convolution.apply(&mut self.nodes);
         let nodes = &self.nodes;
         let [z] = in_order(xy.par_chunks(CHUNK).zip(force.par_chunks_mut(CHUNK)).map(|(xy, force)| {
@@ -96,28 +102,32 @@ impl Grid {
     }
 }
 
-/// Counting sort of the points by the first grid row they touch; stable.
-fn sort_by_row(xy: &[[f32; 2]], frame: &Frame, height: usize, order: &mut Vec<u32>, starts: &mut Vec<usize>) {
-    starts.clear();
-    starts.resize(height + 1, 0);
-    for p in xy {
-        starts[frame.cell(p[1], 1).0 + 1] += 1;
-    }
-    for r in 0..height {
-        starts[r + 1] += starts[r];
-    }
-    let mut next = starts.clone();
-    order.resize(xy.len(), 0);
-    for (i, p) in xy.iter().enumerate() {
-        let row = frame.cell(p[1], 1).0;
-        order[next[row]] = i as u32;
-        next[row] += 1;
+impl ByRow {
+    /// Counting sort; stable.
+    fn sort(&mut self, xy: &[[f32; 2]], frame: &Frame, height: usize) {
+        let Self { order, starts } = self;
+        starts.clear();
+        starts.resize(height + 1, 0);
+        for p in xy {
+            starts[frame.cell(p[1], 1).0 + 1] += 1;
+        }
+        for r in 0..height {
+            starts[r + 1] += starts[r];
+        }
+        let mut next = starts.clone();
+        order.resize(xy.len(), 0);
+        for (i, p) in xy.iter().enumerate() {
+            let row = frame.cell(p[1], 1).0;
+            order[next[row]] = i as u32;
+            next[row] += 1;
+        }
     }
 }
 
 /// Charges of 1 at the points, spread over the nodes. A strip of rows is written by one task, in
 /// the order of the points, so that the sums do not depend on the threads.
-fn spread(xy: &[[f32; 2]], frame: &Frame, width: usize, order: &[u32], starts: &[usize], nodes: &mut [f32]) {
+fn spread(xy: &[[f32; 2]], frame: &Frame, width: usize, by_row: &ByRow, nodes: &mut [f32]) {
+    let ByRow { order, starts } = by_row;
     nodes.par_chunks_mut(STRIP * width).enumerate().for_each(|(strip, nodes)| {
         nodes.fill(0.0);
         let first = strip * STRIP;
