@@ -113,7 +113,7 @@ table! {
 table! {
     /// `[project]`: vectors become places in the plane.
     ProjectSettings, ProjectFlags {
-        /// The number of neighbours that a picture feels
+        /// About how many of its nearest pictures each one is laid out by: fewer for tighter, smaller groups
         perplexity: f64 = 30.0, arg(help_heading = "Project");
         /// Gradient steps, the exaggerated ones included
         iterations: usize = 750, arg(help_heading = "Project");
@@ -129,7 +129,7 @@ table! {
         metric: Metric = Metric::Euclidean, arg(help_heading = "Project");
         /// Where the points start
         init: Init = Init::Previous, arg(help_heading = "Project");
-        /// Of everything random
+        /// Another number gives another layout of the same pictures; the same number always the same one
         seed: u64 = 0, arg(help_heading = "Project");
     }
 }
