@@ -5,8 +5,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::archive::Archive;
 use super::known::Known;
+use super::zipped::Archive;
 use crate::artifact::Reason;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;

@@ -17,6 +17,7 @@ mod seen;
 mod select;
 mod stills;
 pub mod table;
+mod zipped;
 
 pub use entry::{Entry, Refusal, Stamp};
 pub use known::{Known, Membership};

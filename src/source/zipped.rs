@@ -1,0 +1,116 @@
+//! An open zip, whose entries are read in place and one at a time.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use zip::ZipArchive;
+
+/// An open zip that any number of threads can read from.
+pub(super) struct Archive {
+    pub(super) zip: ZipArchive<Positioned>,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Archive({} entries)", self.zip.len())
+    }
+}
+
+impl Archive {
+    /// Opens the zip at `path`, which has `length` bytes. `check` is told how many entries it has before these are
+    /// read, because reading the directory takes memory for every entry.
+    pub(super) fn new(path: &Path, length: u64, check: impl Fn(u64) -> Result<()>) -> Result<Self> {
+        let file = Arc::new(fs_err::File::open(path)?.into_parts().0);
+        let mut stream = Positioned { file, at: 0, length };
+        match entries(&mut stream)? {
+            None => bail!("{} is not a zip that can be read: its end is missing; is it whole?", path.display()),
+            Some(count) => check(count)?,
+        }
+        let zip =
+            ZipArchive::new(stream).with_context(|| format!("{} is not a zip that can be read", path.display()))?;
+        // The record at the end may have said something else.
+        check(zip.len() as u64)?;
+        Ok(Self { zip })
+    }
+
+    /// Gives an entry's bytes, as a stream, and its size to `read`.
+    pub(super) fn open<T>(&self, index: usize, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
+        let mut zip = self.zip.clone();
+        let entry = zip.by_index(index).map_err(io::Error::other)?;
+        let size = entry.size();
+        Ok(read(&mut Honest { left: size, stream: entry }, size))
+    }
+}
+
+/// Fails when an entry unpacks to more than it says, and says what to do when it is damaged.
+struct Honest<R> {
+    stream: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Honest<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let damaged = |error| io::Error::other(format!("damaged in the zip ({error}); fetch the zip again"));
+        let read = self.stream.read(buffer).map_err(damaged)?;
+        let left = self.left.checked_sub(read as u64);
+        self.left = left.ok_or_else(|| io::Error::other("it unpacks to more than it says"))?;
+        Ok(read)
+    }
+}
+
+/// A file with a position of its own, so that clones read independently.
+#[derive(Clone)]
+pub(super) struct Positioned {
+    file: Arc<File>,
+    at: u64,
+    length: u64,
+}
+
+impl Read for Positioned {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.at)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(&*self.file, buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Positioned {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+        };
+        self.at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}
+
+/// How many entries the record at the zip's end speaks of; none if there is no such record.
+fn entries(zip: &mut Positioned) -> io::Result<Option<u64>> {
+    const RECORD: usize = 22;
+    const LONGEST_COMMENT: u64 = 65_535;
+    let from = zip.length.saturating_sub(RECORD as u64 + LONGEST_COMMENT);
+    let mut tail = Vec::new();
+    zip.seek(SeekFrom::Start(from))?;
+    zip.read_to_end(&mut tail)?;
+    let Some(at) = tail.windows(RECORD).rposition(|window| window.starts_with(b"PK\x05\x06")) else { return Ok(None) };
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
+    let count = number(&tail[at + 10..at + 12]);
+    // The large format leaves this field full, and has its own record, whose place is named just before.
+    let large = at.checked_sub(20).map(|start| &tail[start..at]).filter(|locator| locator.starts_with(b"PK\x06\x07"));
+    let Some(locator) = large else { return Ok(Some(count)) };
+    let mut record = [0; 40];
+    zip.seek(SeekFrom::Start(number(&locator[8..16])))?;
+    match zip.read_exact(&mut record) {
+        Ok(()) if record.starts_with(b"PK\x06\x06") => Ok(Some(number(&record[32..40]))),
+        _ => Ok(None),
+    }
+}
