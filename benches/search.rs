@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tsne_grid::artifact::Artifact;
 use tsne_grid::artifact::rows::{ImageRow, Row};
 use tsne_grid::artifact::shards::Library;
 use tsne_grid::artifact::vectors::Vectors;
+use tsne_grid::artifact::{Artifact, ImageId};
 use tsne_grid::config::{EmbedSettings, Kind};
 use tsne_grid::model::Hub;
 use tsne_grid::model::text::{self, Texts};
 use tsne_grid::photo::Format;
 use tsne_grid::report::Silent;
 use tsne_grid::search;
-use tsne_grid::store::{Digest, Durability, Key, Store};
+use tsne_grid::store::{Durability, Key, Store};
 
 const PICTURES: usize = 10_000;
 const DIM: usize = 512;
@@ -28,7 +28,7 @@ const DIM: usize = 512;
 /// A cache with that many pictures, as after a run.
 fn fill(store: &Store, params: &serde_json::Value) {
     let mut library = Library::open(store, params, DIM, |damage| panic!("{damage}"));
-    let names: Vec<String> = (0..PICTURES).map(|i| Digest::of(&i.to_le_bytes()).to_string()).collect();
+    let names: Vec<ImageId> = (0..PICTURES).map(|i| ImageId::of(&i.to_le_bytes())).collect();
     let values = names.iter().flat_map(|name| name.bytes().cycle().take(DIM)).map(|byte| f32::from(byte) - 70.0);
     library.commit(Vectors { names: names.clone(), dim: DIM, values: values.collect() }).unwrap();
     library.seal().unwrap();
@@ -41,9 +41,9 @@ fn fill(store: &Store, params: &serde_json::Value) {
     assert_eq!(library.names(), names.into_iter().collect::<BTreeSet<_>>());
 }
 
-fn row(i: usize, image: &str) -> ImageRow {
+fn row(i: usize, image: &ImageId) -> ImageRow {
     ImageRow {
-        image: image.to_owned(),
+        image: image.clone(),
         path: format!("photos/{i:05}.jpg"),
         source: "photos".into(),
         kind: Kind::File,

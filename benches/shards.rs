@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::artifact::vectors::Vectors;
-use tsne_grid::artifact::{Artifact, shards};
+use tsne_grid::artifact::{Artifact, ImageId, shards};
 use tsne_grid::config::Metric;
 use tsne_grid::linalg::{SplitMix64, neighbours};
 use tsne_grid::photo::Budget;
@@ -31,7 +31,8 @@ fn make(ctx: &Context, rows: usize, dim: usize) {
     let params = serde_json::json!({ "model": "made up" });
     let mut library = shards::Library::open(&ctx.store, &params, dim, |damage| panic!("{damage}"));
     for first in (0..rows).step_by(500) {
-        let names: Vec<String> = (first..rows.min(first + 500)).map(|i| format!("{i:064x}")).collect();
+        let names: Vec<ImageId> =
+            (first..rows.min(first + 500)).map(|i| ImageId::from(&*format!("{i:064x}"))).collect();
         let mut values = Vec::with_capacity(names.len() * dim);
         for _ in &names {
             let mut vector: Vec<f32> = (0..dim).map(|_| 0.3 * next()).collect();

@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 
 use crate::artifact::rows::{AssignRow, ImageRow, Row};
 use crate::artifact::vectors::{Vectors, list_column};
-use crate::artifact::{Artifact, shards};
+use crate::artifact::{Artifact, ImageId, shards};
 use crate::error::Halt;
 use crate::store::{Store, replace_file};
 
@@ -31,10 +31,10 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
     }
     let images = ImageRow::from_batch(&last(store, "images")?.batch)?;
     let assigned = AssignRow::from_batch(&last(store, "assign")?.batch)?;
-    let by_image: HashMap<&str, &AssignRow> = assigned.iter().map(|row| (row.image.as_str(), row)).collect();
+    let by_image: HashMap<&ImageId, &AssignRow> = assigned.iter().map(|row| (&row.image, row)).collect();
     let cells: Vec<&AssignRow> = images
         .iter()
-        .map(|row| by_image.get(row.image.as_str()).copied())
+        .map(|row| by_image.get(&row.image).copied())
         .collect::<Option<_>>()
         .context("the last assignment is not of the last images; run again")?;
     let vectors = if vector { Some(vectors_of(store, &images)?) } else { None };
@@ -63,10 +63,10 @@ fn last(store: &Store, stage: &str) -> Result<Artifact> {
 
 fn vectors_of(store: &Store, images: &[ImageRow]) -> Result<Vectors> {
     let known = shards::load(store, &last(store, "embed")?)?;
-    let index: HashMap<&str, usize> = known.names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    let index: HashMap<&ImageId, usize> = known.names.iter().enumerate().map(|(i, name)| (name, i)).collect();
     let mut values = Vec::with_capacity(images.len() * known.dim);
     for row in images {
-        let at = index.get(row.image.as_str()).context("the last embedding is not of the last images; run again")?;
+        let at = index.get(&row.image).context("the last embedding is not of the last images; run again")?;
         values.extend_from_slice(known.row(*at));
     }
     Ok(Vectors { names: Vec::new(), dim: known.dim, values })
@@ -84,7 +84,7 @@ fn table(images: &[ImageRow], cells: &[&AssignRow], vectors: Option<Vectors>) ->
     let mut columns = vec![
         ("path", of_images("path")?),
         ("source", of_images("source")?),
-        ("image", Arc::new(StringArray::from_iter_values(images.iter().map(|row| &row.image))) as ArrayRef),
+        ("image", Arc::new(StringArray::from_iter_values(images.iter().map(|row| &*row.image))) as ArrayRef),
         ("kind", of_images("kind")?),
         ("taken_at", of_images("taken_at")?),
         ("caption", of_images("caption")?),

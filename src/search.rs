@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, ImageRow, Row};
-use crate::artifact::{Artifact, shards};
+use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::EmbedSettings;
 use crate::model::Hub;
 use crate::model::text::{self, Space, Texts};
@@ -68,9 +68,9 @@ pub fn rank(
     query: &[f32],
     warn: impl Fn(String),
 ) -> Result<Vec<Hit>> {
-    let mut scores: HashMap<String, f32> = HashMap::new();
-    let score = |image: &str, vector: &[f32]| {
-        scores.insert(image.to_owned(), vector.iter().zip(query).map(|(a, b)| a * b).sum());
+    let mut scores: HashMap<ImageId, f32> = HashMap::new();
+    let score = |image: &ImageId, vector: &[f32]| {
+        scores.insert(image.clone(), vector.iter().zip(query).map(|(a, b)| a * b).sum());
     };
     shards::visit_model(store, params, score, &warn)?;
     let all = pictures.len();
@@ -95,7 +95,7 @@ fn none_there(store: &Store) -> String {
 }
 
 fn hit(row: ImageRow, score: f32) -> Hit {
-    Hit { score, path: row.path, source: row.source, caption: row.caption, image: row.image }
+    Hit { score, path: row.path, source: row.source, caption: row.caption, image: row.image.to_string() }
 }
 
 /// The parameters of the newest index whose vectors the text tower speaks to.

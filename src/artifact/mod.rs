@@ -4,12 +4,14 @@
 //! store's business.
 
 pub mod findings;
+mod image;
 mod reason;
 pub mod rows;
 pub mod shards;
 mod time;
 pub mod vectors;
 
+pub use image::ImageId;
 pub use reason::Reason;
 pub use time::{NoTime, Time};
 

@@ -11,7 +11,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
-use super::{Reason, Time};
+use super::{ImageId, Reason, Time};
 use crate::config::Kind;
 use crate::photo::Format;
 
@@ -70,7 +70,7 @@ row! {
     /// One input picture that is in the grid, or a duplicate of one that is.
     ImageRow, "images", 2 {
         /// blake3 of the file's bytes, lower-case hexadecimal: the picture's name everywhere.
-        image: String,
+        image: ImageId,
         /// Path inside its source, with `/`; in a zip the entry's name.
         path: String,
         /// Name of the source it was first met in.
@@ -120,7 +120,7 @@ row! {
     /// Where a picture's vector is; one row per picture, in the order of `image`.
     EmbedRow, "embed", 1 {
         /// The picture.
-        image: String,
+        image: ImageId,
         /// File name of the shard, in the model's folder.
         shard: String,
         /// Row in the shard, from 0.
@@ -132,7 +132,7 @@ row! {
     /// A picture's place in the plane.
     ProjectRow, "project", 1 {
         /// The picture (or, of an `--input` table, its identifier).
-        image: String,
+        image: ImageId,
         /// t-SNE's first coordinate.
         x: f64,
         /// t-SNE's second coordinate.
@@ -144,7 +144,7 @@ row! {
     /// A picture's cell.
     AssignRow, "assign", 1 {
         /// The picture.
-        image: String,
+        image: ImageId,
         /// Row of the grid, from 0 at the top.
         row: u32,
         /// Column of the grid, from 0 at the left.
@@ -162,11 +162,11 @@ row! {
     /// One of the nearest pictures of a picture, by their vectors.
     NeighbourRow, "neighbours", 1 {
         /// The picture.
-        image: String,
+        image: ImageId,
         /// 1 is the nearest.
         rank: u32,
         /// The other picture.
-        neighbour: String,
+        neighbour: ImageId,
         /// How far apart their vectors are.
         distance: f64,
     }
@@ -190,7 +190,7 @@ row! {
     /// With which run a picture came.
     ArrivalRow, "arrivals", 1 {
         /// The picture.
-        image: String,
+        image: ImageId,
         /// Runs that brought no picture do not count; the first one is 0.
         run: u32,
     }
@@ -204,7 +204,7 @@ row! {
         /// Column of the grid, from 0 at the left.
         col: u32,
         /// The picture (or, of an `--input` table, its identifier).
-        image: String,
+        image: ImageId,
         /// Its path inside its source, if it is known.
         path: Option<String>,
         /// Name of the source.
@@ -240,7 +240,7 @@ row! {
         /// blake3 of where the input is.
         place: String,
         /// blake3 of its bytes.
-        image: String,
+        image: ImageId,
         /// Its size.
         bytes: u64,
         /// Size of the file it is in.
@@ -281,6 +281,7 @@ trait Cell: Sized {
 trait Text: Display + FromStr {}
 
 impl Text for String {}
+impl Text for ImageId {}
 impl Text for Format {}
 impl Text for Kind {}
 impl Text for Reason {}
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn rows_survive_their_columns() {
         let rows = [ImageRow {
-            image: "00".into(),
+            image: ImageId::of(b"00"),
             path: "a/b.jpg".into(),
             source: "a".into(),
             kind: Kind::Post,

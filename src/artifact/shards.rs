@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::findings::EmbedFindings;
 use super::rows::{EmbedRow, Row};
 use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names, write_shard};
-use super::{Artifact, Header};
+use super::{Artifact, Header, ImageId};
 use crate::store::{self, Digest, Durability, Key, ReadError, Store};
 
 /// Raised when the columns of shards change.
@@ -34,7 +34,7 @@ struct PartRow {
     number: u32,
     file: String,
     row: u32,
-    image: String,
+    image: ImageId,
 }
 
 /// All embeddings of one model.
@@ -44,7 +44,7 @@ pub struct Library {
     params: Value,
     dim: usize,
     /// Where each picture's vector is: file name and row.
-    places: HashMap<String, (String, u32)>,
+    places: HashMap<ImageId, (String, u32)>,
     /// Unsealed parts.
     parts: BTreeSet<String>,
 }
@@ -79,7 +79,7 @@ impl Library {
         self.store.root().join(&self.folder).join(name)
     }
 
-    fn add(&mut self, file: &str, names: &[String]) {
+    fn add(&mut self, file: &str, names: &[ImageId]) {
         let part = part_number(file);
         for (row, image) in names.iter().enumerate() {
             let place = (file.to_owned(), row as u32);
@@ -111,7 +111,7 @@ impl Library {
     }
 
     /// Their names.
-    pub fn names(&self) -> BTreeSet<String> {
+    pub fn names(&self) -> BTreeSet<ImageId> {
         self.places.keys().cloned().collect()
     }
 
@@ -143,7 +143,7 @@ impl Library {
             .collect();
         rows.sort_unstable();
         for rows in rows.chunks(SHARD_ROWS) {
-            let names: Vec<String> = rows.iter().map(|row| row.image.clone()).collect();
+            let names: Vec<ImageId> = rows.iter().map(|row| row.image.clone()).collect();
             let blocks = rows.chunk_by(|a, b| a.file == b.file).map(|rows| self.rows_of_part(rows));
             let file = self.write("shard", "parquet", &names, blocks)?;
             for (row, image) in names.into_iter().enumerate() {
@@ -174,7 +174,7 @@ impl Library {
         &self,
         stage: &str,
         suffix: &str,
-        names: &[String],
+        names: &[ImageId],
         blocks: impl Iterator<Item = Result<Vectors>>,
     ) -> Result<String> {
         let images = Digest::of(names.join("\n").as_bytes());
@@ -205,8 +205,8 @@ impl Library {
     ///
     /// # Errors
     /// When a picture has no vector, or a shard is damaged since it was opened.
-    pub fn index(&self, images: &BTreeSet<String>) -> Result<(Vec<EmbedRow>, Digest)> {
-        let place = |image: &String| self.places.get(image).with_context(|| format!("{image} has no vector"));
+    pub fn index(&self, images: &BTreeSet<ImageId>) -> Result<(Vec<EmbedRow>, Digest)> {
+        let place = |image: &ImageId| self.places.get(image).with_context(|| format!("{image} has no vector"));
         let rows: Vec<EmbedRow> = images
             .iter()
             .map(|image| {
@@ -247,7 +247,7 @@ fn as_io(error: anyhow::Error) -> io::Error {
 ///
 /// # Errors
 /// When it is no index.
-pub fn names_and_length(index: &Artifact) -> Result<(Vec<String>, usize)> {
+pub fn names_and_length(index: &Artifact) -> Result<(Vec<ImageId>, usize)> {
     let dim = EmbedFindings::of(&index.header).context("the index does not say how long its vectors are")?.dim;
     Ok((EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.image).collect(), dim))
 }
@@ -287,7 +287,7 @@ pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
 pub fn visit_model(
     store: &Store,
     params: &Value,
-    mut each: impl FnMut(&str, &[f32]),
+    mut each: impl FnMut(&ImageId, &[f32]),
     mut damaged: impl FnMut(String),
 ) -> Result<()> {
     let folder = folder(params);
@@ -374,7 +374,7 @@ mod tests {
     use serde_json::json;
 
     fn vectors(from: usize, to: usize) -> Vectors {
-        let names = (from..to).map(|i| format!("{i:05}")).collect();
+        let names = (from..to).map(|i| ImageId::from(&*format!("{i:05}"))).collect();
         Vectors { names, dim: 2, values: (2 * from..2 * to).map(|x| x as f32).collect() }
     }
 
@@ -383,7 +383,7 @@ mod tests {
     }
 
     fn index_of(library: &Library, count: usize) -> (Vec<EmbedRow>, Digest) {
-        library.index(&(0..count).map(|i| format!("{i:05}")).collect()).unwrap()
+        library.index(&(0..count).map(|i| ImageId::from(&*format!("{i:05}"))).collect()).unwrap()
     }
 
     #[test]

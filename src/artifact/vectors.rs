@@ -13,7 +13,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::EnabledStatistics;
 
-use super::Header;
+use super::{Header, ImageId};
 
 /// Rows of a full shard; also its one row group.
 pub const SHARD_ROWS: usize = 2048;
@@ -26,7 +26,7 @@ const READ_ROWS: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
     /// One name a vector.
-    pub names: Vec<String>,
+    pub names: Vec<ImageId>,
     /// Length of a vector.
     pub dim: usize,
     /// `names.len()` x `dim` numbers, row after row.
@@ -70,7 +70,10 @@ pub fn write_shard(
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties))?;
     let mut pending = Vectors { names: Vec::new(), dim, values: Vec::new() };
     let mut write = |rows: Vectors| -> Result<()> {
-        let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(rows.names)), list_column(dim, rows.values)?];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(rows.names.iter().map(|name| &**name))),
+            list_column(dim, rows.values)?,
+        ];
         Ok(writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?)
     };
     for block in blocks {
@@ -102,14 +105,14 @@ pub fn list_column(dim: usize, values: Vec<f32>) -> Result<ArrayRef> {
 ///
 /// # Errors
 /// When the bytes are not a shard.
-pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<String>> {
+pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<ImageId>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
     let only_names = ProjectionMask::leaves(builder.parquet_schema(), [0]);
     let mut names = Vec::new();
     for batch in builder.with_projection(only_names).build()? {
         let batch = batch?;
         let column = batch.column(0).as_string_opt::<i32>().context("column image is not text")?;
-        names.extend(column.iter().map(|name| name.unwrap_or_default().to_owned()));
+        names.extend(column.iter().map(|name| ImageId::from(name.unwrap_or_default())));
     }
     Ok(names)
 }
@@ -126,7 +129,7 @@ pub fn shard_blocks(bytes: Vec<u8>) -> Result<impl Iterator<Item = Result<Vector
         let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
         let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
         Ok(Vectors {
-            names: names.iter().flatten().map(str::to_owned).collect(),
+            names: names.iter().flatten().map(ImageId::from).collect(),
             dim: lists.value_length() as usize,
             values: values.values().to_vec(),
         })
@@ -185,7 +188,7 @@ pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
 ///
 /// # Errors
 /// When there is no text column, a value is missing, or one appears twice.
-pub fn names(batch: &RecordBatch) -> Result<Vec<String>> {
+pub fn names(batch: &RecordBatch) -> Result<Vec<ImageId>> {
     let is_text = |column: &ArrayRef| match column.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => matches!(**values, DataType::Utf8 | DataType::LargeUtf8),
@@ -198,9 +201,9 @@ pub fn names(batch: &RecordBatch) -> Result<Vec<String>> {
     ensure!(!column.is_empty(), "the table has no rows");
     let column = cast(column, &DataType::Utf8)?;
     ensure!(column.null_count() == 0, "the id column has empty places");
-    let names: Vec<String> = column.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+    let names: Vec<ImageId> = column.as_string::<i32>().iter().flatten().map(ImageId::from).collect();
     let mut seen = std::collections::HashSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
         bail!("the id `{twice}` appears twice");
     }
     Ok(names)
@@ -251,7 +254,7 @@ mod tests {
     use arrow::array::{Float64Builder, ListBuilder};
 
     fn shard(rows: usize, dim: usize) -> (Vectors, Vec<u8>) {
-        let names: Vec<String> = (0..rows).map(|i| format!("image-{i}")).collect();
+        let names: Vec<ImageId> = (0..rows).map(|i| format!("image-{i}").as_str().into()).collect();
         let values: Vec<f32> = (0..rows * dim).map(|i| i as f32 * 0.5).collect();
         let vectors = Vectors { names, dim, values };
         let key = Key { stage: "embed".into(), version: 1, params: serde_json::json!({}), inputs: Default::default() };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::artifact::Artifact;
 use crate::artifact::rows::{EmbedRow, ImageRow, Row};
+use crate::artifact::{Artifact, ImageId};
 use crate::report::thousands;
 use crate::stage::Context;
 use crate::stage::lineage::PREVIOUS;
@@ -77,7 +77,7 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// The pictures of the last run's index.
-pub(super) fn previous_images(ctx: &Context) -> BTreeSet<String> {
+pub(super) fn previous_images(ctx: &Context) -> BTreeSet<ImageId> {
     last_rows::<EmbedRow>(ctx).unwrap_or_default().into_iter().map(|row| row.image).collect()
 }
 
@@ -88,7 +88,7 @@ fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
 }
 
 /// `+40 images, 3 gone`, against the last index.
-pub(super) fn changed_images(ctx: &Context, now: &BTreeSet<String>) -> Option<String> {
+pub(super) fn changed_images(ctx: &Context, now: &BTreeSet<ImageId>) -> Option<String> {
     let before = previous_images(ctx);
     change("images", now.difference(&before).count(), before.difference(now).count())
 }

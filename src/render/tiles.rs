@@ -9,6 +9,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
+use crate::artifact::ImageId;
 use crate::photo::{self, Budget, Photo, TileFit};
 use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
@@ -106,7 +107,7 @@ impl<'a> Thumbs<'a> {
     ///
     /// # Errors
     /// When a thumbnail cannot be encoded; a cache that cannot be written costs time, not the picture.
-    pub fn keep(&self, image: &str, pixels: &RgbImage) -> Result<()> {
+    pub fn keep(&self, image: &ImageId, pixels: &RgbImage) -> Result<()> {
         for &kept in &self.kept {
             let Some((folder, key)) = place(image, kept) else { continue };
             if self.store.find(&folder, &key).is_none() {
@@ -123,7 +124,7 @@ impl<'a> Thumbs<'a> {
 pub struct Tiles<'a> {
     thumbs: Thumbs<'a>,
     budget: &'a Budget,
-    sources: &'a HashMap<&'a str, &'a Entry>,
+    sources: &'a HashMap<&'a ImageId, &'a Entry>,
     /// Names of the kept files by folder, as they were at the beginning.
     listed: HashMap<String, Vec<String>>,
 }
@@ -152,7 +153,7 @@ impl<'a> Tiles<'a> {
         store: &'a Store,
         budget: &'a Budget,
         kept: Vec<Kept>,
-        sources: &'a HashMap<&'a str, &'a Entry>,
+        sources: &'a HashMap<&'a ImageId, &'a Entry>,
     ) -> Self {
         let folders = kept.iter().flat_map(|kept| parts(&kept.folder()).collect::<Vec<_>>());
         let listed = folders.map(|folder| (folder.clone(), store.names(&folder))).collect();
@@ -160,15 +161,15 @@ impl<'a> Tiles<'a> {
     }
 
     /// Whether this of the picture can be had.
-    pub fn has(&self, image: &str, kept: Kept) -> bool {
+    pub fn has(&self, image: &ImageId, kept: Kept) -> bool {
         self.sources.contains_key(image) || self.find(image, kept).is_some()
     }
 
     /// Makes the thumbnails that are missing, on all cores; `done` is called after each picture
     /// and returns whether to go on. Returns one line for each thumbnail that was damaged and
     /// for each picture that could not be had.
-    pub fn prepare(&self, images: &[&str], done: impl Fn() -> bool + Sync) -> Vec<String> {
-        let make = |image: &&str| {
+    pub fn prepare(&self, images: &[&ImageId], done: impl Fn() -> bool + Sync) -> Vec<String> {
+        let make = |image: &&ImageId| {
             if !done() {
                 return Vec::new();
             }
@@ -185,7 +186,7 @@ impl<'a> Tiles<'a> {
     }
 
     /// The thumbnail, or `None` if the picture cannot be had any more.
-    pub fn tile(&self, image: &str, kept: Kept) -> Option<RgbImage> {
+    pub fn tile(&self, image: &ImageId, kept: Kept) -> Option<RgbImage> {
         if let Ok(Some(bytes)) = self.cached(image, kept) {
             return Some(image::load_from_memory_with_format(&bytes, kept.format()).ok()?.into_rgb8());
         }
@@ -193,7 +194,7 @@ impl<'a> Tiles<'a> {
     }
 
     /// The thumbnail as a file, or `None` if the picture cannot be had any more.
-    pub fn file(&self, image: &str, kept: Kept) -> Option<Encoded> {
+    pub fn file(&self, image: &ImageId, kept: Kept) -> Option<Encoded> {
         let photo = match self.cached(image, kept) {
             Ok(Some(_)) => None,
             _ => Some(self.make(image).ok()?),
@@ -204,7 +205,7 @@ impl<'a> Tiles<'a> {
         }
     }
 
-    fn find(&self, image: &str, kept: Kept) -> Option<PathBuf> {
+    fn find(&self, image: &ImageId, kept: Kept) -> Option<PathBuf> {
         let (folder, key) = place(image, kept)?;
         let listed = self.listed.get(&folder).and_then(|names| Store::find_among(names, &key));
         let listed = listed.map(|name| self.thumbs.store.root().join(&folder).join(name)).filter(|path| path.is_file());
@@ -212,16 +213,16 @@ impl<'a> Tiles<'a> {
     }
 
     /// The kept thumbnail, if there is one; a damaged one is an error, once: it is put aside.
-    fn cached(&self, image: &str, kept: Kept) -> Result<Option<Vec<u8>>> {
+    fn cached(&self, image: &ImageId, kept: Kept) -> Result<Option<Vec<u8>>> {
         let Some(path) = self.find(image, kept) else { return Ok(None) };
         Ok(Some(self.thumbs.store.read(&path)?))
     }
 
     /// Decodes a picture once and keeps everything that is wanted of it.
-    fn make(&self, image: &str) -> Result<Photo<'_>> {
+    fn make(&self, image: &ImageId) -> Result<Photo<'_>> {
         let entry = self.sources.get(image).with_context(|| format!("no source has the picture {image}"))?;
         let bytes = entry.read(self.budget).map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
-        anyhow::ensure!(Digest::of(&bytes).to_string() == image, "{} changed during the run", entry.path);
+        anyhow::ensure!(ImageId::of(&bytes) == *image, "{} changed during the run", entry.path);
         let photo = photo::decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
         drop(bytes);
         self.thumbs.keep(image, &photo.pixels)?;
@@ -229,7 +230,7 @@ impl<'a> Tiles<'a> {
     }
 }
 
-fn place(image: &str, kept: Kept) -> Option<(String, Digest)> {
-    let key = Digest::from_hex(image)?;
+fn place(image: &ImageId, kept: Kept) -> Option<(String, Digest)> {
+    let key = image.digest()?;
     Some((format!("{}/{}", kept.folder(), key.short(2)), key))
 }

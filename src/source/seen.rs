@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::{Entry, Stamp};
 use crate::artifact::rows::{Row, SeenRow};
-use crate::artifact::{Artifact, Reason};
+use crate::artifact::{Artifact, ImageId, Reason};
 use crate::photo::Facts;
 use crate::store::{Digest, Key, Store};
 
@@ -43,8 +43,8 @@ impl Fate {
 #[derive(Debug, Default)]
 pub struct Seen {
     sources: Vec<(String, Digest)>,
-    stamps: HashMap<Digest, (Stamp, String)>,
-    fates: HashMap<String, (u64, Fate)>,
+    stamps: HashMap<Digest, (Stamp, ImageId)>,
+    fates: HashMap<ImageId, (u64, Fate)>,
     listed_ns: i64,
 }
 
@@ -94,13 +94,13 @@ impl Seen {
     }
 
     /// The blake3 of an input that still has the stamp it had when it was read.
-    pub fn image(&self, entry: &Entry) -> Option<&str> {
+    pub fn image(&self, entry: &Entry) -> Option<&ImageId> {
         let (stamp, image) = self.stamps.get(&self.place(entry)?)?;
         (Some(*stamp) == entry.stamp).then_some(image)
     }
 
     /// A picture's size in bytes, and what became of it.
-    pub fn fate(&self, image: &str) -> Option<&(u64, Fate)> {
+    pub fn fate(&self, image: &ImageId) -> Option<&(u64, Fate)> {
         self.fates.get(image)
     }
 
@@ -118,7 +118,7 @@ impl Seen {
     pub fn save<'a>(
         &self,
         store: &Store,
-        findings: impl Iterator<Item = (&'a Entry, &'a str, u64, &'a Fate)>,
+        findings: impl Iterator<Item = (&'a Entry, &'a ImageId, u64, &'a Fate)>,
     ) -> Result<()> {
         let mut tables: HashMap<&str, Vec<SeenRow>> = HashMap::new();
         for (entry, image, bytes, fate) in findings {
@@ -135,7 +135,7 @@ impl Seen {
             };
             tables.entry(&entry.source).or_default().push(SeenRow {
                 place: place.to_string(),
-                image: image.to_owned(),
+                image: image.clone(),
                 bytes,
                 size: stamp.map_or(0, |s| s.size),
                 inode: stamp.map_or(0, |s| s.inode),

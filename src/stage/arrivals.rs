@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Context;
-use crate::artifact::Artifact;
 use crate::artifact::rows::{ArrivalRow, Row};
+use crate::artifact::{Artifact, ImageId};
 use crate::store::{Key, read_only};
 
 /// With which run each picture came that was ever in the cache's grid.
 pub struct Arrivals {
-    runs: BTreeMap<String, u32>,
+    runs: BTreeMap<ImageId, u32>,
     changed: bool,
 }
 
@@ -24,9 +24,9 @@ fn key() -> Key {
 
 impl Arrivals {
     /// What is known, and the pictures of now; a damaged table is as good as none.
-    pub fn of(ctx: &Context, now: &BTreeSet<String>) -> Self {
+    pub fn of(ctx: &Context, now: &BTreeSet<ImageId>) -> Self {
         let known = ctx.look_up(&key()).and_then(|made| ArrivalRow::from_batch(&made.artifact.batch).ok());
-        let mut runs: BTreeMap<String, u32> =
+        let mut runs: BTreeMap<ImageId, u32> =
             known.unwrap_or_default().into_iter().map(|row| (row.image, row.run)).collect();
         let next = runs.values().max().map_or(0, |last| last + 1);
         let before = runs.len();
@@ -38,7 +38,7 @@ impl Arrivals {
 
     /// The pictures among `now` that came with the last run that brought any; none if that was the
     /// first one.
-    pub fn newest(&self, now: &BTreeSet<String>) -> BTreeSet<String> {
+    pub fn newest(&self, now: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
         let last = self.runs.values().max().copied().unwrap_or(0);
         now.iter().filter(|image| last > 0 && self.runs.get(*image) == Some(&last)).cloned().collect()
     }
@@ -83,7 +83,7 @@ mod tests {
             budget: Budget::new(1 << 20),
             keep_latest: true,
         };
-        let set = |names: &str| -> BTreeSet<String> { names.split_whitespace().map(str::to_owned).collect() };
+        let set = |names: &str| -> BTreeSet<ImageId> { names.split_whitespace().map(ImageId::from).collect() };
         let run = |names: &str| {
             let arrivals = Arrivals::of(&ctx, &set(names));
             arrivals.save(&ctx).unwrap();

@@ -13,7 +13,7 @@ use super::lineage::{self, PREVIOUS};
 use super::{Context, Job, State};
 use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, read_table, vectors};
+use crate::artifact::{Artifact, Facts, ImageId, read_table, vectors};
 use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Grid, Problem};
@@ -166,7 +166,7 @@ fn parent(ctx: &Context, key: &Key, grown: Digest) -> Option<Artifact> {
 /// The cells that pictures had before.
 struct Before {
     grid: Grid,
-    cells: HashMap<String, (u32, u32)>,
+    cells: HashMap<ImageId, (u32, u32)>,
 }
 
 impl Before {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::Context;
 use crate::artifact::vectors::Vectors;
-use crate::artifact::{Artifact, shards};
+use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::Metric;
 use crate::linalg;
 use crate::store::Scratch;
@@ -35,7 +35,7 @@ impl Features<'_> {
     ///
     /// # Errors
     /// When a shard is missing or damaged, a number is not finite, or the disk is full.
-    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<String>, linalg::Matrix)> {
+    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<ImageId>, linalg::Matrix)> {
         self.components_within(ctx, count, seed, IN_MEMORY)
     }
 
@@ -45,7 +45,7 @@ impl Features<'_> {
         count: usize,
         seed: u64,
         in_memory: usize,
-    ) -> Result<(Vec<String>, linalg::Matrix)> {
+    ) -> Result<(Vec<ImageId>, linalg::Matrix)> {
         let (names, dim) = shards::names_and_length(self.index)?;
         if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
             return of_vectors(ctx, shards::load(&ctx.store, self.index)?, count, seed, self.metric);
@@ -75,7 +75,7 @@ pub fn of_vectors(
     count: usize,
     seed: u64,
     metric: Metric,
-) -> Result<(Vec<String>, linalg::Matrix)> {
+) -> Result<(Vec<ImageId>, linalg::Matrix)> {
     let Vectors { names, dim, mut values } = vectors;
     values.chunks_exact_mut(dim.max(1)).for_each(prepare(metric));
     let points = linalg::Matrix::new(names.len(), dim, values)?;
@@ -170,7 +170,7 @@ mod tests {
         let value = |i: usize| ((i * 2_654_435_761) % 1_000_003) as f32 / 1000.0;
         let vectors = |from: usize, to: usize| Vectors {
             // Names that sort in another order than that in which they are added.
-            names: (from..to).map(|i| format!("{:04}", i * 271 % 1000)).collect(),
+            names: (from..to).map(|i| ImageId::from(&*format!("{:04}", i * 271 % 1000))).collect(),
             dim,
             values: (from * dim..to * dim).map(value).collect(),
         };

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::components::Features;
 use super::{Context, Job, State};
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
-use crate::artifact::{Artifact, Facts};
+use crate::artifact::{Artifact, Facts, ImageId};
 use crate::linalg;
 use crate::store::Key;
 
@@ -23,7 +23,7 @@ const NEAREST: usize = 10;
 const COMPONENTS: usize = 256;
 
 /// Names of pictures, and the first components of their vectors.
-type Points = (Vec<String>, linalg::Matrix);
+type Points = (Vec<ImageId>, linalg::Matrix);
 
 /// What pictures are compared by.
 #[derive(Clone, Copy)]
@@ -96,10 +96,10 @@ fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
 }
 
 fn seams_of((names, points): &Points, assigned: &Artifact) -> Result<(RecordBatch, Facts)> {
-    let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    let number: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
     let cells = AssignRow::from_batch(&assigned.batch)?;
     let numbered = |cell: &AssignRow| {
-        let found = number.get(cell.image.as_str()).copied();
+        let found = number.get(&cell.image).copied();
         Ok(((cell.row, cell.col), found.with_context(|| format!("{} has no vector", cell.image))?))
     };
     let at: BTreeMap<(u32, u32), usize> = cells.iter().map(numbered).collect::<Result<_>>()?;

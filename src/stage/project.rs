@@ -13,7 +13,7 @@ use super::lineage::PREVIOUS;
 use super::{Context, Job, Made, State};
 use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, read_table, shards, vectors};
+use crate::artifact::{Artifact, Facts, ImageId, read_table, shards, vectors};
 use crate::config::{Init, ProjectSettings};
 use crate::linalg;
 use crate::report::counted;
@@ -95,7 +95,7 @@ pub fn state<'a>(
 /// one that has most pictures in common with the index, at least half, and of these the last.
 fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>> {
     let (names, _) = shards::names_and_length(index)?;
-    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let names: BTreeSet<ImageId> = names.into_iter().collect();
     let folder = shards::folder(&index.header.key.params);
     let alike = |artifact: &Artifact| {
         let header = &artifact.header;
@@ -110,7 +110,7 @@ fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>
     let mut most = 0.5;
     for earlier in ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).filter(alike) {
         let rows = ProjectRow::from_batch(&earlier.batch).unwrap_or_default();
-        let shared = rows.iter().filter(|row| names.contains(row.image.as_str())).count();
+        let shared = rows.iter().filter(|row| names.contains(&row.image)).count();
         let share = shared as f64 / rows.len().max(names.len()).max(1) as f64;
         if share > most || (parent.is_none() && share >= most) {
             (parent, most) = (Some(earlier), share);
@@ -136,7 +136,7 @@ pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Resu
     state.made(ctx)
 }
 
-fn table(names: Vec<String>, xy: &[[f32; 2]], found: &ProjectFindings) -> (RecordBatch, Facts) {
+fn table(names: Vec<ImageId>, xy: &[[f32; 2]], found: &ProjectFindings) -> (RecordBatch, Facts) {
     let rows = names.into_iter().zip(xy);
     let rows = rows.map(|(image, [x, y])| ProjectRow { image, x: f64::from(*x), y: f64::from(*y) });
     (ProjectRow::to_batch(&rows.collect::<Vec<_>>()), found.facts())
@@ -214,9 +214,9 @@ fn lay_out(
 }
 
 /// Where each picture was in an earlier projection.
-fn old_places(parent: &Artifact, names: &[String]) -> Result<Vec<Option<[f32; 2]>>> {
+fn old_places(parent: &Artifact, names: &[ImageId]) -> Result<Vec<Option<[f32; 2]>>> {
     let rows = ProjectRow::from_batch(&parent.batch)?;
-    let places: HashMap<&str, [f32; 2]> =
-        rows.iter().map(|row| (row.image.as_str(), [row.x as f32, row.y as f32])).collect();
-    Ok(names.iter().map(|name| places.get(name.as_str()).copied()).collect())
+    let places: HashMap<&ImageId, [f32; 2]> =
+        rows.iter().map(|row| (&row.image, [row.x as f32, row.y as f32])).collect();
+    Ok(names.iter().map(|name| places.get(name).copied()).collect())
 }

@@ -145,7 +145,7 @@ fn neighbours_are_the_exact_ones() {
     let distance = |a: usize, b: usize| -> f64 {
         vectors.row(a).iter().zip(vectors.row(b)).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt()
     };
-    let at = |name: &str| vectors.names.iter().position(|known| known == name).unwrap();
+    let at = |name: &str| vectors.names.iter().position(|known| **known == *name).unwrap();
     let rows: Vec<NeighbourRow> = story.latest();
     assert_eq!(rows.len(), 30 * 10);
     for (i, name) in vectors.names.iter().enumerate() {

@@ -90,7 +90,7 @@ fn kill_at_random(stage: &str, kills: u32, photos: u32) {
 fn rows_embedded(story: &Story) -> u64 {
     let files = walkdir::WalkDir::new(story.path("cache/embed")).min_depth(2).into_iter().flatten();
     let shards = files.filter(|file| file.path().extension().is_some_and(|s| s == "parquet"));
-    let names: BTreeSet<String> = shards
+    let names: BTreeSet<_> = shards
         .flat_map(|file| tsne_grid::artifact::vectors::shard_names(std::fs::read(file.path()).unwrap()).unwrap())
         .collect();
     names.len() as u64

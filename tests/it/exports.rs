@@ -21,7 +21,7 @@ type Said = (String, Option<i64>, Option<String>, Option<u32>);
 fn said(images: &[ImageRow]) -> BTreeMap<String, Said> {
     let seconds = |row: &ImageRow| row.taken_at.map(Time::seconds);
     let rows = images.iter().filter(|row| row.duplicate_of.is_none());
-    rows.map(|r| (r.image.clone(), (r.kind.to_string(), seconds(r), r.caption.clone(), r.carousel_index))).collect()
+    rows.map(|r| (r.image.to_string(), (r.kind.to_string(), seconds(r), r.caption.clone(), r.carousel_index))).collect()
 }
 
 /// What the account posted, as far as a layout can tell.

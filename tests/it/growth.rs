@@ -15,7 +15,7 @@ fn add(story: &Story, from: u32, to: u32) {
 }
 
 fn cells(story: &Story) -> BTreeMap<String, (u32, u32)> {
-    story.assigned().into_iter().map(|AssignRow { image, row, col, .. }| (image, (row, col))).collect()
+    story.assigned().into_iter().map(|AssignRow { image, row, col, .. }| (image.to_string(), (row, col))).collect()
 }
 
 /// Share of the pictures of `before` that are in the same cell now.

@@ -24,12 +24,12 @@ fn every_picture_is_in_its_cell() {
     let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
     assert_eq!(drawn.dimensions(), (5 * 8 + 4 * 2, 3 * 8 + 2 * 2));
     let by_image: std::collections::BTreeMap<String, u32> =
-        story.images().into_iter().map(|row| (row.image, row.path[..3].parse().unwrap())).collect();
+        story.images().into_iter().map(|row| (row.image.to_string(), row.path[..3].parse().unwrap())).collect();
     let mut free = [true; 15];
     for cell in story.assigned() {
         assert!(std::mem::replace(&mut free[(cell.row * 5 + cell.col) as usize], false), "a cell of its own");
         let pixel = drawn.get_pixel(cell.col * 10 + 4, cell.row * 10 + 4);
-        assert_eq!(*pixel, colour(by_image[&cell.image]));
+        assert_eq!(*pixel, colour(by_image[&*cell.image]));
     }
     for cell in (0..15).filter(|&cell| free[cell as usize]) {
         assert_eq!(drawn.get_pixel(cell % 5 * 10 + 4, cell / 5 * 10 + 4).0, [0x10, 0x20, 0x30]);

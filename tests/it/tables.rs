@@ -48,7 +48,7 @@ fn any_table_of_vectors_can_be_laid_out() {
     let projected = story.ok("project --input words.parquet --perplexity 5 --artifact xy.parquet");
     assert_eq!(story.read(projected.trim_end()), story.read("xy.parquet"));
     let rows = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
-    assert_eq!((rows.len(), rows[7].image.as_str()), (60, "word007"));
+    assert_eq!((rows.len(), &*rows[7].image), (60, "word007"));
     // The clusters stay apart: every point's nearest neighbour is of its own kind.
     for (i, a) in rows.iter().enumerate() {
         let distance = |b: &ProjectRow| (a.x - b.x).powi(2) + (a.y - b.y).powi(2);

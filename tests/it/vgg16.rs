@@ -71,9 +71,10 @@ pub(crate) fn two_drawings() -> Story {
 
 /// The vectors of the last run, by path.
 pub(crate) fn vectors(story: &Story) -> BTreeMap<String, Vec<f32>> {
-    let names: BTreeMap<String, String> = story.images().into_iter().map(|row| (row.image, row.path)).collect();
+    let names: BTreeMap<String, String> =
+        story.images().into_iter().map(|row| (row.image.to_string(), row.path)).collect();
     let vectors: Vectors = shards::load(&Store::new(story.path("cache")), &story.artifact("embed")).unwrap();
-    (0..vectors.names.len()).map(|i| (names[&vectors.names[i]].clone(), vectors.row(i).to_vec())).collect()
+    (0..vectors.names.len()).map(|i| (names[&*vectors.names[i]].clone(), vectors.row(i).to_vec())).collect()
 }
 
 pub(crate) fn assert_near(found: &[f32], golden: &[f32], what: &str) {

@@ -6,19 +6,19 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::anyhow;
 use rayon::prelude::*;
 
-use crate::artifact::Reason;
 use crate::artifact::rows::{ImageRow, SkippedRow};
+use crate::artifact::{ImageId, Reason};
 use crate::config::Kind;
 use crate::photo;
 use crate::source::{Entry, Fate, Known, Listing, Seen};
 use crate::stage::Context;
-use crate::store::{Digest, read_only};
+use crate::store::read_only;
 
 /// What one input turned out to be.
 #[derive(Clone, Debug)]
 pub enum Finding {
     /// A picture, good or bad: its blake3, its size and its fate.
-    Picture(String, u64, Fate),
+    Picture(ImageId, u64, Fate),
     /// Not readable as a picture: reason and detail.
     Refused(Reason, String),
 }
@@ -41,7 +41,7 @@ impl Inputs {
     pub fn survey(ctx: &Context, listing: Listing, seen: Seen, strict: bool, read: bool) -> Self {
         let look = |entry: &Entry| {
             if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
-                return Some(Finding::Picture(image.to_owned(), *bytes, fate.clone()));
+                return Some(Finding::Picture(image.clone(), *bytes, fate.clone()));
             }
             if !read {
                 return entry.refusal().map(|no| Finding::Refused(no.reason, no.detail));
@@ -56,7 +56,7 @@ impl Inputs {
     }
 
     /// The pictures that may be in the grid.
-    pub fn pictures(&self) -> BTreeSet<String> {
+    pub fn pictures(&self) -> BTreeSet<ImageId> {
         let good = self.findings.iter().flatten().filter_map(|finding| match finding {
             Finding::Picture(image, _, Fate::Good(_, damage)) if !(self.strict && damage.is_some()) => {
                 Some(image.clone())
@@ -83,7 +83,7 @@ impl Inputs {
         let mut skipped = listing.skipped.clone();
         let mut all = known_of_each(&listing.entries, findings);
         let mut images = Vec::new();
-        let mut first: HashMap<&str, &str> = HashMap::new();
+        let mut first: HashMap<&ImageId, &str> = HashMap::new();
         for (entry, finding) in listing.entries.iter().zip(findings) {
             let (image, bytes, facts, damage) = match finding {
                 Some(Finding::Picture(image, bytes, Fate::Good(facts, damage))) => (image, *bytes, facts, damage),
@@ -97,9 +97,9 @@ impl Inputs {
                 skipped.push(entry.skipped(Reason::Damaged, damage));
                 continue;
             }
-            let duplicate_of = first.get(image.as_str()).map(|&path| path.to_owned());
+            let duplicate_of = first.get(image).map(|&path| path.to_owned());
             first.entry(image).or_insert(&entry.path);
-            let known = all.remove(image.as_str()).unwrap_or_else(|| entry.known.clone());
+            let known = all.remove(image).unwrap_or_else(|| entry.known.clone());
             let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
             images.push(ImageRow {
                 image: image.clone(),
@@ -124,14 +124,14 @@ impl Inputs {
     }
 
     /// Where each picture of the `images` table can be read.
-    pub fn places<'a>(&'a self, rows: &'a [ImageRow]) -> HashMap<&'a str, &'a Entry> {
+    pub fn places<'a>(&'a self, rows: &'a [ImageRow]) -> HashMap<&'a ImageId, &'a Entry> {
         let entries = &self.listing.entries;
         let by_path: HashMap<(&str, &str), &Entry> =
             entries.iter().map(|entry| ((&*entry.source, entry.path.as_str()), entry)).collect();
         let mut places = HashMap::new();
         for row in rows {
             if let Some(entry) = by_path.get(&(row.source.as_str(), row.path.as_str())) {
-                places.entry(row.image.as_str()).or_insert(*entry);
+                places.entry(&row.image).or_insert(*entry);
             }
         }
         places
@@ -158,7 +158,7 @@ impl Inputs {
     /// Keeps what was learned for the next run; a cache that cannot be written merely forgets.
     pub fn remember(&self, ctx: &Context) {
         let pictures = self.listing.entries.iter().zip(&self.findings).filter_map(|(entry, finding)| match finding {
-            Some(Finding::Picture(image, bytes, fate)) => Some((entry, image.as_str(), *bytes, fate)),
+            Some(Finding::Picture(image, bytes, fate)) => Some((entry, image, *bytes, fate)),
             _ => None,
         });
         if let Err(error) = self.seen.save(&ctx.store, pictures)
@@ -207,7 +207,7 @@ pub struct Counts {
 
 /// What bytes are, without decoding them.
 pub(super) fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
-    let image = Digest::of(bytes).to_string();
+    let image = ImageId::of(bytes);
     let fate = match seen.fate(&image) {
         Some((_, fate)) => fate.clone(),
         None => match photo::probe(bytes, &ctx.budget) {
@@ -222,8 +222,8 @@ pub(super) fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
 
 /// What all inputs with the bytes of one picture together say of it. The source whose name sorts
 /// last is right, as a later export's does; within a source, the first of them.
-fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a str, Known> {
-    let mut known: HashMap<&str, Known> = HashMap::new();
+fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a ImageId, Known> {
+    let mut known: HashMap<&ImageId, Known> = HashMap::new();
     let mut inputs: Vec<_> = entries.iter().zip(findings).collect();
     inputs.sort_by(|(a, _), (b, _)| b.source.cmp(&a.source));
     for (entry, finding) in inputs {

@@ -17,7 +17,7 @@ use super::{Context, Made, State};
 use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, Row};
 use crate::artifact::shards::{self, Library};
-use crate::artifact::{Artifact, Reason};
+use crate::artifact::{Artifact, ImageId, Reason};
 use crate::model::Chosen;
 use crate::photo;
 use crate::source::{Entry, Fate, Seen};
@@ -28,7 +28,7 @@ use network::Network;
 const CHUNK: usize = 32;
 
 /// The key of the index over `images`.
-fn key(chosen: &Chosen, images: &BTreeSet<String>) -> Key {
+fn key(chosen: &Chosen, images: &BTreeSet<ImageId>) -> Key {
     let mut hasher = blake3::Hasher::new();
     for image in images {
         hasher.update(image.as_bytes());
@@ -64,7 +64,7 @@ pub struct Job<'a> {
 }
 
 /// What else is made of a picture while it is decoded: its blake3, and its pixels.
-pub type Also<'a> = &'a (dyn Fn(&str, &RgbImage) + Sync);
+pub type Also<'a> = &'a (dyn Fn(&ImageId, &RgbImage) + Sync);
 
 /// How the index of these inputs stands. `whole` tells whether the shards of an index are; a damaged one is told to
 /// the user.
@@ -114,7 +114,7 @@ impl Job<'_> {
         Ok((made, embedded))
     }
 
-    fn publish_index(&self, key: Key, images: &BTreeSet<String>) -> Result<Made> {
+    fn publish_index(&self, key: Key, images: &BTreeSet<ImageId>) -> Result<Made> {
         let Self { ctx, chosen, library, .. } = self;
         let (rows, content) = library.index(images)?;
         let (repo, revision) = chosen.origin().unzip();
@@ -143,7 +143,7 @@ impl Job<'_> {
             return Ok(());
         }
         let bar = ctx.reporter.bar("embedding", todo.len() as u64, false);
-        let present: BTreeSet<String> = library.names();
+        let present: BTreeSet<ImageId> = library.names();
         let reader = Reader { ctx, chosen, seen, present: &present, also };
         let read = |&i: &usize| reader.read(&listing.entries[i]);
         std::thread::scope(|scope| {
@@ -197,7 +197,7 @@ struct Reader<'a> {
     chosen: &'a Chosen,
     seen: &'a Seen,
     /// Pictures that have vectors.
-    present: &'a BTreeSet<String>,
+    present: &'a BTreeSet<ImageId>,
     also: Also<'a>,
 }
 
@@ -208,7 +208,7 @@ impl Reader<'_> {
             Ok(bytes) => bytes,
             Err(no) => return Read::Finding(Finding::Refused(no.reason, no.detail)),
         };
-        let image = Digest::of(&bytes).to_string();
+        let image = ImageId::of(&bytes);
         let bad_before = matches!(seen.fate(&image), Some((_, Fate::Bad(..))));
         if bad_before || present.contains(&image) {
             return Read::Finding(inputs::known(ctx, &bytes, seen));

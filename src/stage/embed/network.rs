@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use image::RgbImage;
 
 use super::Finding;
+use crate::artifact::ImageId;
 use crate::artifact::shards::Library;
 use crate::artifact::vectors::Vectors;
 use crate::model::{Chosen, Model};
@@ -24,7 +25,7 @@ pub(super) struct Network<'a> {
     library: &'a mut Library,
     bar: &'a dyn Progress,
     model: Option<Box<dyn Model>>,
-    waiting: Vec<(String, RgbImage)>,
+    waiting: Vec<(ImageId, RgbImage)>,
     done: Vectors,
     committed: Instant,
 }
@@ -54,7 +55,7 @@ impl<'a> Network<'a> {
             Some(model) => model,
             none => none.insert(self.chosen.load()?),
         };
-        let (names, inputs): (Vec<String>, Vec<RgbImage>) = self.waiting.drain(..).unzip();
+        let (names, inputs): (Vec<ImageId>, Vec<RgbImage>) = self.waiting.drain(..).unzip();
         let values = model.embed(&inputs)?;
         if let Some(at) = values.iter().position(|x| !x.is_finite()) {
             bail!(

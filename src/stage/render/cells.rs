@@ -67,7 +67,7 @@ impl Cells {
     fn table(&self, wall: &Wall<'_>) -> Result<Vec<u8>> {
         let by_image = wall.known.by_image();
         let row = |cell: &AssignRow| {
-            let image = by_image.get(cell.image.as_str());
+            let image = by_image.get(&cell.image);
             CellRow {
                 row: cell.row,
                 col: cell.col,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use image::{Rgb, RgbImage};
 
 use super::wall::Wall;
+use crate::artifact::ImageId;
 use crate::config::{RenderSettings, Style};
 use crate::render::mosaic::Mosaic;
 use crate::render::scatter::{Scatter, places};
@@ -25,7 +26,7 @@ pub(super) struct Drawing<'a> {
     /// Pixels.
     size: (u32, u32),
     seams: Option<&'a Seams>,
-    new: Option<&'a BTreeSet<String>>,
+    new: Option<&'a BTreeSet<ImageId>>,
     missing: Cell<usize>,
 }
 
@@ -35,7 +36,7 @@ impl<'a> Drawing<'a> {
         wall: &'a Wall<'a>,
         size: (u32, u32),
         seams: Option<&'a Seams>,
-        new: Option<&'a BTreeSet<String>>,
+        new: Option<&'a BTreeSet<ImageId>>,
     ) -> Self {
         Self { wall, size, seams, new, missing: Cell::new(0) }
     }
@@ -46,7 +47,7 @@ impl<'a> Drawing<'a> {
     /// When the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
         let Wall { ctx, settings, tiles, .. } = self.wall;
-        let wanted: Vec<&str> = self.wall.having(tile(settings)).collect();
+        let wanted: Vec<&ImageId> = self.wall.having(tile(settings)).collect();
         let bar = ctx.reporter.bar("thumbnails", wanted.len() as u64, false);
         let failures = tiles.prepare(&wanted, || {
             bar.advance(1);

@@ -13,14 +13,14 @@ use super::links::links;
 use super::output::Output;
 use super::sheets::{self, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
-use crate::artifact::content_digest;
 use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
+use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
 use crate::error::Halt;
 use crate::render::page::{self, Large, Level, Pictures};
 use crate::render::tiles::{self, Kept};
 use crate::stage::neighbours::Likeness;
-use crate::store::{Digest, Key, OwnFolder};
+use crate::store::{Key, OwnFolder};
 
 /// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
 fn own(settings: &RenderSettings) -> OwnFolder {
@@ -57,7 +57,7 @@ impl Output for Explorer {
         });
         let mut inputs = BTreeMap::from([
             ("assign".to_owned(), wall.input.digest),
-            ("pictures".to_owned(), digest_of(wall.having(Kept::Page { fit: settings.fit }))),
+            ("pictures".to_owned(), digest_of(wall.having(Kept::Page { fit: settings.fit }).map(|image| &**image))),
             ("images".to_owned(), content_digest(&ImageRow::to_batch(known.images))),
             ("new".to_owned(), wall.new_ones()),
         ]);
@@ -66,7 +66,7 @@ impl Output for Explorer {
         }
         if settings.links {
             let links = links(own(settings).root(), known);
-            let links = digest_of(links.iter().flat_map(|(image, link)| [*image, link.as_str()]));
+            let links = digest_of(links.iter().flat_map(|(image, link)| [&***image, link.as_str()]));
             inputs.insert("links".to_owned(), links);
         }
         Ok(Key { stage: "explorer".into(), version: page::VERSION, params, inputs })
@@ -109,9 +109,9 @@ fn data(wall: &Wall<'_>, levels: Vec<Level>, large: Option<Large>) -> Result<pag
     for (number, &i) in order.iter().enumerate() {
         let cell = &input.rows[i];
         let number = number.to_string();
-        let row = by_image.get(cell.image.as_str()).copied();
+        let row = by_image.get(&cell.image).copied();
         // Of a table of someone's own the identifier is all there is; a digest says nothing to anybody.
-        let label = (row.is_none() && Digest::from_hex(&cell.image).is_none()).then_some(cell.image.as_str());
+        let label = (row.is_none() && cell.image.digest().is_none()).then_some(&*cell.image);
         pictures.push(page::Picture {
             cell: cell.row * grid.0 + cell.col,
             place: [cell.x, cell.y],
@@ -119,7 +119,7 @@ fn data(wall: &Wall<'_>, levels: Vec<Level>, large: Option<Large>) -> Result<pag
             name: label.map_or_else(|| name(&cell.image), |_| &number),
             known: row,
             label,
-            link: links.get(cell.image.as_str()).map(String::as_str),
+            link: links.get(&cell.image).map(String::as_str),
             new: known.new.contains(&cell.image),
         });
     }
@@ -145,10 +145,10 @@ fn data(wall: &Wall<'_>, levels: Vec<Level>, large: Option<Large>) -> Result<pag
 fn nearest(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
     let mut nearest = vec![Vec::new(); order.len()];
     let Some([table, _]) = &wall.alike else { return Ok(nearest) };
-    let numbered = order.iter().enumerate().map(|(n, &i)| (wall.input.rows[i].image.as_str(), n as u32));
-    let number: HashMap<&str, u32> = numbered.collect();
+    let numbered = order.iter().enumerate().map(|(n, &i)| (&wall.input.rows[i].image, n as u32));
+    let number: HashMap<&ImageId, u32> = numbered.collect();
     for row in NeighbourRow::from_batch(&table.artifact.batch)? {
-        if let (Some(&image), Some(&other)) = (number.get(row.image.as_str()), number.get(row.neighbour.as_str())) {
+        if let (Some(&image), Some(&other)) = (number.get(&row.image), number.get(&row.neighbour)) {
             nearest[image as usize].push(other);
         }
     }

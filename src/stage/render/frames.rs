@@ -10,6 +10,7 @@ use super::output::Output;
 use super::picture;
 use super::size::{format, size};
 use super::wall::Wall;
+use crate::artifact::ImageId;
 use crate::config::RenderSettings;
 use crate::render::encode::{Format, encode};
 use crate::render::remark;
@@ -110,7 +111,7 @@ impl Output for Frames {
 /// The month of each picture.
 fn months(wall: &Wall<'_>) -> Vec<Option<Month>> {
     let by_image = wall.known.by_image();
-    let taken = |image: &str| by_image.get(image).and_then(|row| row.taken_at?.month());
+    let taken = |image: &ImageId| by_image.get(image).and_then(|row| row.taken_at?.month());
     wall.input.rows.iter().map(|row| taken(&row.image)).collect()
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use arrow::array::RecordBatch;
 
 use crate::artifact::rows::{AssignRow, Row};
-use crate::artifact::{Artifact, read_table, vectors};
+use crate::artifact::{Artifact, ImageId, read_table, vectors};
 use crate::config::{RenderSettings, Style};
 use crate::render::colours::{self, Colours};
 use crate::store::{Digest, Key};
@@ -56,7 +56,7 @@ impl Input {
             let places = if grid { places(&batch).ok() } else { Some(places(&batch)?) };
             let (has_cells, has_places) = (cells.is_some(), places.is_some());
             let columns = (names.len() as f64).sqrt().ceil() as u32;
-            let row = |(i, image): (usize, String)| {
+            let row = |(i, image): (usize, ImageId)| {
                 let (row, col) = cells.as_ref().map_or((i as u32 / columns, i as u32 % columns), |cells| cells[i]);
                 let [x, y] = places.as_ref().map_or([0.0; 2], |places| places[i]);
                 AssignRow { image, row, col, x, y, cost: 0.0 }
@@ -84,7 +84,7 @@ impl Input {
     }
 }
 
-fn cells(batch: &RecordBatch, names: &[String]) -> Result<Vec<(u32, u32)>> {
+fn cells(batch: &RecordBatch, names: &[ImageId]) -> Result<Vec<(u32, u32)>> {
     let whole = |number: f64| {
         let fits = number.fract() == 0.0 && (0.0..f64::from(1 << 20)).contains(&number);
         if fits { Ok(number as u32) } else { bail!("{number} is no row or column") }

@@ -7,17 +7,18 @@ use std::path::{Component, Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::Known;
+use crate::artifact::ImageId;
 use crate::source::Entry;
 
 /// What stands for itself in a path of a link.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The link from a page in `folder` to each picture that is a file.
-pub(super) fn links<'a>(folder: &Path, known: &Known<'a>) -> BTreeMap<&'a str, String> {
+pub(super) fn links<'a>(folder: &Path, known: &Known<'a>) -> BTreeMap<&'a ImageId, String> {
     // Where links really lead matters, not by which names one came here.
     let mut real: HashMap<&Path, Option<PathBuf>> = HashMap::new();
     let from = resolved(folder);
-    let link = |(image, entry): (&&'a str, &&'a Entry)| {
+    let link = |(image, entry): (&&'a ImageId, &&'a Entry)| {
         let file = entry.file()?;
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let parent = real.entry(parent).or_insert_with(|| parent.canonicalize().ok()).as_ref()?;

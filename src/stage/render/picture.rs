@@ -95,7 +95,7 @@ fn params(settings: &RenderSettings, format: Format, seams: bool) -> Value {
 pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     let settings = wall.settings;
     let params = params(settings, format(settings)?, seams);
-    let pictures = digest_of(wall.having(draw::tile(settings)));
+    let pictures = digest_of(wall.having(draw::tile(settings)).map(|image| &**image));
     let mut inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest), ("pictures".to_owned(), pictures)]);
     if seams && wall.shows_seams() {
         let likeness = wall.known.likeness;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::wall::Wall;
+use crate::artifact::ImageId;
 use crate::config::RenderSettings;
 use crate::render::mosaic::Mosaic;
 use crate::render::page::{Large, Level};
@@ -49,7 +50,7 @@ impl Sheets<'_> {
     /// # Errors
     /// When the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
-        let wanted: Vec<&str> = self.wall.having(self.tile_kind()).collect();
+        let wanted: Vec<&ImageId> = self.wall.having(self.tile_kind()).collect();
         let bar = self.wall.ctx.reporter.bar("page", wanted.len() as u64, false);
         // What is said of a thumbnail that is damaged was said when the picture was drawn.
         self.wall.tiles.prepare(&wanted, || {
@@ -75,7 +76,7 @@ impl Sheets<'_> {
         hasher.update(look.to_string().as_bytes());
         for (row, colour) in self.wall.input.rows.iter().zip(&self.wall.input.colours.of_row) {
             let is_picture = self.wall.tiles.has(&row.image, self.tile_kind());
-            hasher.update(json!([row.image, row.row, row.col, colour, is_picture]).to_string().as_bytes());
+            hasher.update(json!([*row.image, row.row, row.col, colour, is_picture]).to_string().as_bytes());
         }
         format!("sheets-{}", Digest::from_hasher(&hasher).short(NAME_DIGITS))
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::Result;
 
 use super::Input;
+use crate::artifact::ImageId;
 use crate::artifact::rows::{ImageRow, Row, SeamRow};
 use crate::config::{RenderSettings, Style};
 use crate::render::seams::Seams;
@@ -18,23 +19,23 @@ use crate::store::{Digest, Key};
 #[derive(Default)]
 pub struct Known<'a> {
     /// Where they can be read.
-    pub sources: HashMap<&'a str, &'a Entry>,
+    pub sources: HashMap<&'a ImageId, &'a Entry>,
     /// Captions, times, paths.
     pub images: &'a [ImageRow],
     /// How alike they are.
     pub likeness: Option<Likeness<'a>>,
     /// Those that came with the last run that brought any.
-    pub new: BTreeSet<String>,
+    pub new: BTreeSet<ImageId>,
     /// Keys of the stages before the assignment.
     pub earlier: Vec<Key>,
 }
 
 impl Known<'_> {
     /// The first row of each picture.
-    pub(super) fn by_image(&self) -> HashMap<&str, &ImageRow> {
+    pub(super) fn by_image(&self) -> HashMap<&ImageId, &ImageRow> {
         let mut first = HashMap::new();
         for row in self.images {
-            first.entry(row.image.as_str()).or_insert(row);
+            first.entry(&row.image).or_insert(row);
         }
         first
     }
@@ -55,8 +56,8 @@ pub(super) struct Wall<'a> {
 
 impl<'a> Wall<'a> {
     /// The pictures of which this thumbnail can be had.
-    pub(super) fn having(&self, kept: Kept) -> impl Iterator<Item = &str> {
-        self.input.rows.iter().map(|row| row.image.as_str()).filter(move |image| self.tiles.has(image, kept))
+    pub(super) fn having(&self, kept: Kept) -> impl Iterator<Item = &ImageId> {
+        self.input.rows.iter().map(|row| &row.image).filter(move |image| self.tiles.has(image, kept))
     }
 
     /// The likeness of the pictures, if it is shown on the page or in the picture.
@@ -77,7 +78,7 @@ impl<'a> Wall<'a> {
 
     /// What stands for the pictures that are new in a key.
     pub(super) fn new_ones(&self) -> Digest {
-        digest_of(self.known.new.iter().map(String::as_str))
+        digest_of(self.known.new.iter().map(|image| &**image))
     }
 }
 
