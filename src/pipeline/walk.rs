@@ -1,0 +1,251 @@
+//! The walk over the stages, for a run and for whoever only wants to know.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use super::preflight::{self, Preflight};
+use super::request::{self, Request};
+use super::standing::{Standing, changed_images, changed_paths, previous_images, reasons};
+use super::summary;
+use crate::artifact::rows::ImageRow;
+use crate::artifact::{Artifact, shards};
+use crate::error::Halt;
+use crate::lap;
+use crate::model::{self, Chosen, Hub};
+use crate::render::tiles::Thumbs;
+use crate::report::Silent;
+use crate::stage::arrivals::Arrivals;
+use crate::stage::components::Features;
+use crate::stage::embed::{Counts, Inputs};
+use crate::stage::neighbours::Likeness;
+use crate::stage::{Context, Job, Made, Stage, State, assign, embed, project, render};
+use crate::store::{folder_of, remove_abandoned};
+
+/// What the first stage comes to.
+pub struct Embedded {
+    /// The rows of `images`.
+    pub rows: Vec<ImageRow>,
+    /// The tables `images` and `skipped`; none where nothing is made.
+    pub tables: Option<[Made; 2]>,
+    /// The index.
+    pub index: Made,
+    /// How the inputs add up.
+    pub counts: Counts,
+}
+
+/// The artifacts that are up to date, as far as the walk went.
+pub struct Outcome {
+    /// The first stage's.
+    pub embedded: Option<Embedded>,
+    /// The projection.
+    pub project: Option<Made>,
+    /// The assignment.
+    pub assign: Option<Made>,
+    /// The picture's record.
+    pub render: Option<Made>,
+    /// How each stage stood.
+    pub standings: Vec<Standing>,
+    /// What is ahead, if there is anything to embed.
+    pub preflight: Option<Preflight>,
+}
+
+/// The way from the sources to the picture.
+pub(super) struct Walk<'a> {
+    ctx: &'a Context,
+    request: &'a Request,
+    last: Stage,
+    /// Whether what is stale is made; otherwise the walk stops there.
+    makes: bool,
+    standings: Vec<Standing>,
+    preflight: Option<Preflight>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(ctx: &'a Context, request: &'a Request, last: Stage, makes: bool) -> Self {
+        Self { ctx, request, last, makes, standings: Vec::new(), preflight: None }
+    }
+
+    pub(super) fn go(mut self) -> Result<Outcome> {
+        let (ctx, settings) = (self.ctx, &self.request.settings);
+        let draws = self.makes && self.last == Stage::Render;
+        if draws {
+            render::check(&settings.render)?;
+            remove_abandoned(folder_of(&settings.render.output));
+        }
+        let sources = self.request.sources(ctx)?;
+        let mut inputs = self.request.inputs(ctx, &sources, !self.makes)?;
+        if draws {
+            // An upper bound, known before anything is decoded.
+            let grid = assign::grid(&settings.assign, inputs.at_most());
+            render::size(&settings.render, inputs.at_most(), (grid.width, grid.height))?;
+        }
+        let embedded = self.embed(&mut inputs, &sources)?;
+        let project = match &embedded {
+            Some(embedded) if self.last >= Stage::Project => {
+                let index = &embedded.index.artifact;
+                self.take(Stage::Project, project::state(ctx, &settings.project, index, self.request.relayout)?)?
+            }
+            _ => None,
+        };
+        let assign = match (&embedded, &project) {
+            (Some(embedded), Some(project)) if self.last >= Stage::Assign => {
+                let places = assign::Input::projection(&project.artifact)?;
+                let features = self.features(embedded);
+                self.take(Stage::Assign, assign::state(ctx, &settings.assign, &places, Some(features))?)?
+            }
+            _ => None,
+        };
+        let render = match (&embedded, &project, &assign) {
+            (Some(embedded), Some(project), Some(assign)) if self.last >= Stage::Render => {
+                self.render(&inputs, embedded, [project, assign])?
+            }
+            _ => None,
+        };
+        let Self { standings, preflight, .. } = self;
+        Ok(Outcome { embedded, project, assign, render, standings, preflight })
+    }
+
+    /// The artifact of a stage; none where the walk stops at it.
+    fn take(&mut self, stage: Stage, state: State<Job<'_>>) -> Result<Option<Made>> {
+        let made = match state {
+            State::Stale(job) if !self.makes => {
+                self.stop(stage, reasons(self.ctx, &job.key));
+                return Ok(None);
+            }
+            State::Fresh(made) if !self.makes => made,
+            state => {
+                let made = state.made(self.ctx)?;
+                summary::stage(self.ctx, stage, &made);
+                made
+            }
+        };
+        self.standings.push(Standing::fresh(stage.name()));
+        Ok(Some(made))
+    }
+
+    /// The stage is stale, and so are those after it.
+    fn stop(&mut self, stage: Stage, reasons: Vec<String>) {
+        self.standings.push(Standing::stale(stage.name(), reasons));
+        let later = Stage::ALL.into_iter().filter(|later| *later > stage && *later <= self.last);
+        let waits = |later: Stage| Standing::stale(later.name(), vec![format!("waits for {}", stage.name())]);
+        self.standings.extend(later.map(waits));
+    }
+
+    /// The model that the settings ask for; none where the walk stops for want of its weights.
+    fn model(&mut self) -> Result<Option<Chosen>> {
+        let (settings, hub) = (&self.request.settings.embed, &self.request.hub);
+        if self.makes {
+            return model::choose(settings, hub).map(Some);
+        }
+        match model::choose(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
+            Err(error) if error.downcast_ref::<Halt>().is_none() => {
+                let why = format!("{error:#}");
+                self.stop(Stage::Embed, vec![why.lines().next().unwrap_or_default().to_owned()]);
+                Ok(None)
+            }
+            chosen => chosen.map(Some),
+        }
+    }
+
+    fn embed(&mut self, inputs: &mut Inputs, sources: &[PathBuf]) -> Result<Option<Embedded>> {
+        let ctx = self.ctx;
+        if !self.makes {
+            let (images, skipped) = inputs.tables();
+            let fresh = [State::of_rows(ctx, &images), State::of_rows(ctx, &skipped)].iter().all(State::is_fresh);
+            let why = || vec![changed_paths(ctx, &images)];
+            self.standings.push(if fresh { Standing::fresh("images") } else { Standing::stale("images", why()) });
+        }
+        let Some(chosen) = self.model()? else { return Ok(None) };
+        let began = Instant::now();
+        let Some((index, new)) = self.index(inputs, &chosen)? else { return Ok(None) };
+        let (rows, skipped) = inputs.tables();
+        let counts = inputs.counts(&rows, &skipped);
+        if !self.makes {
+            return Ok(Some(Embedded { rows, tables: None, index, counts }));
+        }
+        let gone = previous_images(ctx).difference(&inputs.pictures()).count();
+        let counts = Counts { embedded: new, gone, ..counts };
+        let tables = [State::of_rows(ctx, &rows).made(ctx)?, State::of_rows(ctx, &skipped).made(ctx)?];
+        ctx.latest(&index)?;
+        inputs.remember(ctx);
+        preflight::remember_rate(ctx, &chosen, new, began.elapsed());
+        request::remember(ctx, sources);
+        summary::inputs(ctx, &counts, &skipped, &tables[1], inputs.strict);
+        // Before any time goes into their places.
+        let (points, grid) = (counts.pictures, assign::grid(&self.request.settings.assign, counts.pictures));
+        if self.last >= Stage::Assign && grid.cells() < points as u64 {
+            bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
+        }
+        Ok(Some(Embedded { rows, tables: Some(tables), index, counts }))
+    }
+
+    /// The index of the vectors, and how many of them are new; none where the walk stops at it.
+    fn index(&mut self, inputs: &mut Inputs, chosen: &Chosen) -> Result<Option<(Made, usize)>> {
+        let (ctx, settings) = (self.ctx, &self.request.settings);
+        let whole = |index: &Artifact| match self.makes {
+            true => shards::complete(&ctx.store, index),
+            false => shards::intact(&ctx.store, index, |damage| ctx.warn(damage)),
+        };
+        let job = match embed::state(ctx, inputs, chosen, whole)? {
+            State::Fresh(made) => {
+                self.standings.push(Standing::fresh(Stage::Embed.name()));
+                return Ok(Some((made, 0)));
+            }
+            State::Stale(job) => job,
+        };
+        let preflight = Preflight::new(ctx, settings, self.last, inputs, (chosen, job.ahead));
+        if !self.makes {
+            let mut why: Vec<String> = job.key.iter().flat_map(|key| reasons(ctx, key)).collect();
+            why.extend(changed_images(ctx, &inputs.pictures()));
+            if why.is_empty() {
+                why.push("corrupt".into());
+            }
+            self.stop(Stage::Embed, why);
+            self.preflight = Some(preflight);
+            return Ok(None);
+        }
+        if job.ahead.new + job.ahead.unread > 0 {
+            preflight.lines().into_iter().for_each(|line| ctx.note(line));
+        }
+        // What will be drawn is made of the same decoding.
+        let kept = if self.last == Stage::Render { render::thumbnails(&settings.render) } else { Vec::new() };
+        let thumbs = Thumbs::new(&ctx.store, kept);
+        // Whatever fails here is tried again, and told, when the thumbnail is wanted.
+        job.make(inputs, &|image, pixels| drop(thumbs.keep(image, pixels))).map(Some)
+    }
+
+    fn features<'e>(&self, embedded: &'e Embedded) -> Features<'e> {
+        Features { index: &embedded.index.artifact, metric: self.request.settings.project.metric }
+    }
+
+    fn render(&mut self, inputs: &Inputs, embedded: &Embedded, [project, assign]: [&Made; 2]) -> Result<Option<Made>> {
+        let (ctx, settings) = (self.ctx, &self.request.settings.render);
+        let pictures = inputs.pictures();
+        let arrivals = Arrivals::of(ctx, &pictures);
+        if self.makes {
+            arrivals.save(ctx)?;
+        }
+        let earlier = [&embedded.index, project].map(|made| made.artifact.header.key.clone());
+        let known = render::Known {
+            sources: inputs.places(&embedded.rows),
+            images: &embedded.rows,
+            likeness: Some(Likeness { features: self.features(embedded), assigned: &assign.artifact }),
+            new: arrivals.newest(&pictures),
+            earlier: earlier.to_vec(),
+        };
+        let input = render::Input::assignment(&assign.artifact)?;
+        let job = render::Job::new(ctx, settings, &input, &known)?;
+        if self.makes {
+            return job.make().map(Some);
+        }
+        match (job.drawn, job.lacks.is_empty()) {
+            (true, true) => self.standings.push(Standing::fresh(Stage::Render.name())),
+            (true, false) => self.stop(Stage::Render, job.lacks),
+            (false, _) => self.stop(Stage::Render, reasons(ctx, &job.key)),
+        }
+        Ok(None)
+    }
+}
