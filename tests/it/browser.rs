@@ -109,7 +109,7 @@ impl Browser {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let message = self.messages.recv_timeout(left).unwrap_or_else(|_| panic!("no answer to {method}"));
+            let Ok(message) = self.messages.recv_timeout(left) else { panic!("no answer to {method}") };
             if message["id"] == self.next {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
@@ -144,18 +144,20 @@ impl Browser {
         self.call("Page.navigate", json!({"url": "about:blank"}));
         let arrived = self.call("Page.navigate", json!({"url": format!("file://{path}{fragment}")}));
         assert!(arrived["errorText"].is_null(), "{arrived}");
-        self.wait_for("typeof settled !== 'undefined' && settled");
+        self.wait_for("typeof isSettled !== 'undefined' && isSettled()");
         self.rest();
     }
 
     /// Waits until nothing moves and nothing is being loaded.
     pub(crate) fn rest(&mut self) {
-        self.wait_for("!frame.asked && !frame.glide && layout.share === 1 && loading === 0 && wanted.length === 0");
+        self.wait_for("!frame.asked && !frame.glide && layout.share === 1 && loads.running === 0");
     }
 
-    /// The value of an expression in the page.
+    /// The value of an expression in the page, in which all that its files give to each other has its plain name.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let given = "Object.assign({}, ...Object.values(typeof page === 'undefined' ? {} : page))";
+        let scoped = format!("with ({given}) {{ {expression} }}");
+        let params = json!({"expression": scoped, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);
         assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
         result["result"]["value"].clone()

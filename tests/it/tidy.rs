@@ -1,5 +1,6 @@
 //! What parts of the source must not know, held to.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn sources() -> Vec<(PathBuf, String)> {
@@ -77,5 +78,35 @@ fn files_are_short_begin_with_their_reason_and_have_names_of_the_field() {
         assert!(text.lines().count() <= 500, "{} is long", path.display());
         assert!(text.starts_with("//! ") || name.ends_with("tests"), "{} does not say why it is there", path.display());
         assert!(!["util", "utils", "helper", "helpers", "misc", "common"].contains(&name), "{}", path.display());
+    }
+}
+
+/// What a linter of one file at a time cannot see of the page's scripts, in the order in which they are read.
+#[test]
+fn scripts_take_what_is_given_and_change_only_their_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/page");
+    let order = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
+    let words = |list: &str| list.split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>();
+    let mut given: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for name in order.split("include_str!(\"").filter_map(|rest| rest.split_once(".js\"").map(|(name, _)| name)) {
+        let script = std::fs::read_to_string(folder.join(format!("{name}.js"))).unwrap();
+        for line in script.lines() {
+            let Some((list, from)) = line.strip_prefix("const { ").and_then(|rest| rest.split_once(" } = page."))
+            else {
+                continue;
+            };
+            for word in words(list) {
+                let from = &given[from.trim_end_matches(';')];
+                assert!(from.contains(&word), "{name}.js takes {word}, which is not given");
+                let state = ["view", "layout", "frame", "loads", "found", "picked", "shows", "looking", "colours"];
+                let changed = format!("{word}.");
+                let changes = |line: &str| line.starts_with(&changed) && line.contains("= ") && line.ends_with(';');
+                let changes = state.contains(&word.as_str()) && script.lines().any(|line| changes(line.trim()));
+                assert!(!changes, "{name}.js changes {word}, which is another's");
+            }
+        }
+        if let Some((_, list)) = script.split_once(&format!("\npage.{name} = {{")) {
+            given.insert(name, words(list.trim_end_matches(['\n', ' ', '}', ';', ','])));
+        }
     }
 }
