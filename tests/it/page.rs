@@ -9,6 +9,7 @@ use crate::browser::{Browser, browser};
 use crate::driver::Story;
 
 /// A page of drawn pictures, with captions, times and carousels.
+#[track_caller]
 pub(crate) fn explored(images: u32) -> (Story, PathBuf) {
     let story = Story::new();
     story.ok(&format!("sample photos --images {images}"));
@@ -18,6 +19,7 @@ pub(crate) fn explored(images: u32) -> (Story, PathBuf) {
 }
 
 /// Nothing went wrong on the page, and it asked for nothing that lies outside its folder.
+#[track_caller]
 pub(crate) fn assert_well(browser: &mut Browser) {
     assert_eq!(browser.trapped(), Vec::<String>::new());
     let folder = browser.eval("new URL('.', location.href).href").as_str().unwrap().to_owned();
@@ -30,6 +32,7 @@ pub(crate) fn assert_well(browser: &mut Browser) {
 }
 
 /// Where a picture is in the window.
+#[track_caller]
 fn place(browser: &mut Browser, i: u64) -> (f64, f64) {
     let place = browser.eval(&format!("toWindow(layout.to.x[{i}], layout.to.y[{i}])"));
     (place[0].as_f64().unwrap(), place[1].as_f64().unwrap())

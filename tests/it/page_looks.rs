@@ -12,6 +12,7 @@ use crate::driver::{Story, picture, png, put};
 use crate::page::{assert_well, explored};
 use crate::tables::{parquet, text};
 
+#[track_caller]
 fn seen(browser: &mut Browser) -> RgbImage {
     image::load_from_memory(&browser.screenshot()).unwrap().into_rgb8()
 }
