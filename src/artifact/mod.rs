@@ -2,6 +2,24 @@
 //!
 //! A file is written and read whole as bytes; where it lies and whether it is intact is the
 //! store's business.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use tsne_grid::artifact::rows::{ProjectRow, Row};
+//! use tsne_grid::artifact::Artifact;
+//! use tsne_grid::store::Key;
+//!
+//! let rows = [ProjectRow { image: "a picture".to_owned(), x: 0.5, y: -1.0 }];
+//! let params = serde_json::json!({ "seed": 0 });
+//! let key = Key { stage: ProjectRow::STAGE.to_owned(), version: 1, params, inputs: BTreeMap::new() };
+//! let facts = BTreeMap::from([("kl".to_owned(), "0.25".to_owned())]);
+//! let bytes = Artifact::new(key, ProjectRow::to_batch(&rows), facts).encode()?;
+//!
+//! let back = Artifact::decode(bytes)?;
+//! assert_eq!(ProjectRow::from_batch(&back.batch)?, rows);
+//! assert_eq!(back.header.number("kl"), Some(0.25));
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 pub mod findings;
 mod image;

@@ -9,6 +9,18 @@
 //! `lists` and `augment` are the shortest augmenting paths; `sparse` runs them from coarse to fine; `certificate` proves the
 //! result. `dense` is the oracle, `refine` an optional step after, in feature space. Nothing here reads a file, a
 //! clock or the environment, and no result depends on the number of threads.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use tsne_grid::lap::{Grid, Options, Problem, solve};
+//!
+//! let points = [[0.9, 0.8], [0.1, 0.1], [0.8, 0.0], [0.0, 1.0]];
+//! let problem = Problem::new(&points, Grid::new(2, 2));
+//! let assignment = solve(&problem, &Options::default(), &mut |_| ControlFlow::Continue(()))?;
+//! assert_eq!(assignment.cells, [3, 0, 1, 2]);
+//! assert_eq!(assignment.gap, 0.0, "proven to be the best");
+//! # Ok::<(), tsne_grid::lap::Error>(())
+//! ```
 
 mod augment;
 pub mod certificate;

@@ -1,6 +1,22 @@
 //! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`], [`seams`]), files written row
 //! by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`]), and a page to
 //! walk through them ([`page`]).
+//!
+//! ```
+//! use image::{Rgb, RgbImage};
+//! use tsne_grid::render::encode::{Format, encode};
+//! use tsne_grid::render::mosaic::Mosaic;
+//!
+//! let tile = |i: usize| Ok(Some(RgbImage::from_pixel(8, 8, Rgb([i as u8; 3]))));
+//! let (rows, tiles) = (vec![vec![(0, 10), (1, 20)], vec![(1, 30)]], Box::new(tile));
+//! let mut grid = Mosaic { cell: 8, gap: 2, background: [255; 3], columns: 2, rows, tiles, seams: None };
+//! let mut png = Vec::new();
+//! encode(&mut grid, Format::Png, 90, "what it was made of", &mut png)?;
+//! let picture = image::load_from_memory(&png)?.into_rgb8();
+//! assert_eq!(picture.dimensions(), (18, 18));
+//! assert_eq!(picture.get_pixel(17, 17), &Rgb([30; 3]), "the picture in the last cell");
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 pub mod colours;
 pub mod dzi;

@@ -3,6 +3,19 @@
 //!
 //! Everything read here is untrusted: names are looked up, never joined to paths; sizes are
 //! capped; what cannot be used is listed with a reason.
+//!
+//! ```
+//! use tsne_grid::config::{LimitSettings, SourceSettings};
+//!
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("sea.jpg"), "whether it is a picture is seen later")?;
+//! std::fs::write(folder.path().join("notes.txt"), "")?;
+//! let settings = SourceSettings { exclude: vec!["*.txt".to_owned()], ..SourceSettings::default() };
+//! let sources = [folder.path().to_owned()];
+//! let listing = tsne_grid::source::list(&sources, &settings, &LimitSettings::default(), &[])?;
+//! assert_eq!(listing.entries.iter().map(|entry| &entry.path).collect::<Vec<_>>(), ["sea.jpg"]);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 mod archive;
 mod entry;

@@ -6,6 +6,22 @@
 //! whatever has a final name is whole. The first writer of a key wins.
 //!
 //! Nothing here trusts a lock: [`Store::lock`] only saves two processes from doing the same work.
+//!
+//! ```
+//! use tsne_grid::store::{Digest, Durability, ReadError, Store};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let store = Store::new(folder.path().join("cache"));
+//! let key = Digest::of(b"all that determines it");
+//! let path = store.publish("notes", &key, "txt", Durability::Synced, b"what it says")?;
+//! assert_eq!(store.find("notes", &key), Some(path.clone()));
+//! assert_eq!(store.read(&path)?, b"what it says");
+//!
+//! std::fs::write(&path, b"something else")?;
+//! assert!(matches!(store.read(&path), Err(ReadError::Damaged { .. })));
+//! assert_eq!(store.find("notes", &key), None, "it was put aside");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod file;
 mod folder;

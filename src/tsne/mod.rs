@@ -9,6 +9,20 @@
 //! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
 //! processor give the same bytes with any number of threads: floats are summed in fixed chunks, and
 //! the chunks in order.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use tsne_grid::tsne::{Matrix, Options, layout};
+//!
+//! // Twenty rows of two numbers, in two groups that lie far apart.
+//! let values = (0..20).flat_map(|i| [(i % 10) as f32, (i / 10 * 100) as f32]).collect();
+//! let rows = Matrix::new(20, 2, values)?;
+//! let options = Options { perplexity: 3.0, ..Options::default() };
+//! let xy = layout(&rows, &options, &mut |_| ControlFlow::Continue(()))?.xy;
+//! let far = |a: usize, b: usize| (xy[a][0] - xy[b][0]).hypot(xy[a][1] - xy[b][1]);
+//! assert!((1..10).all(|i| far(0, i) < far(0, i + 10)));
+//! # Ok::<(), tsne_grid::tsne::Error>(())
+//! ```
 
 mod affinities;
 mod attraction;

@@ -24,6 +24,7 @@ fn files(folder: &Path) -> BTreeMap<String, (SystemTime, u64)> {
         .collect()
 }
 
+#[track_caller]
 fn fresh(story: &Story) -> bool {
     let status = story.json("status --check photos --model scattering");
     status["fresh"].as_bool().unwrap()

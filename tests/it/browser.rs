@@ -99,6 +99,7 @@ impl Browser {
     }
 
     /// Sends a command and waits for its result.
+    #[track_caller]
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let mut message = json!({"id": self.next, "method": method, "params": params});
@@ -109,7 +110,7 @@ impl Browser {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let message = self.messages.recv_timeout(left).unwrap_or_else(|_| panic!("no answer to {method}"));
+            let Ok(message) = self.messages.recv_timeout(left) else { panic!("no answer to {method}") };
             if message["id"] == self.next {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
@@ -119,6 +120,7 @@ impl Browser {
     }
 
     /// The size of the window, as that of a phone if it is `touched`.
+    #[track_caller]
     pub(crate) fn window(&mut self, width: u32, height: u32, touched: bool) {
         let ratio = if touched { 2 } else { 1 };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": touched});
@@ -127,6 +129,7 @@ impl Browser {
     }
 
     /// What the user prefers: `light` or `dark`, and whether things may move.
+    #[track_caller]
     pub(crate) fn prefer(&mut self, scheme: &str, motion: bool) {
         let motion = if motion { "no-preference" } else { "reduce" };
         let features = json!([
@@ -137,6 +140,7 @@ impl Browser {
     }
 
     /// Opens a file with a fragment, as by a double click, and waits until its wall is drawn sharp.
+    #[track_caller]
     pub(crate) fn open(&mut self, file: &Path, fragment: &str) {
         let path = percent_encoding::utf8_percent_encode(file.to_str().unwrap(), percent_encoding::NON_ALPHANUMERIC);
         let path = path.to_string().replace("%2F", "/");
@@ -144,24 +148,29 @@ impl Browser {
         self.call("Page.navigate", json!({"url": "about:blank"}));
         let arrived = self.call("Page.navigate", json!({"url": format!("file://{path}{fragment}")}));
         assert!(arrived["errorText"].is_null(), "{arrived}");
-        self.wait_for("typeof settled !== 'undefined' && settled");
+        self.wait_for("typeof isSettled !== 'undefined' && isSettled()");
         self.rest();
     }
 
     /// Waits until nothing moves and nothing is being loaded.
+    #[track_caller]
     pub(crate) fn rest(&mut self) {
-        self.wait_for("!frame.asked && !frame.glide && layout.share === 1 && loading === 0 && wanted.length === 0");
+        self.wait_for("!frame.asked && !frame.glide && layout.share === 1 && loads.running === 0");
     }
 
-    /// The value of an expression in the page.
+    /// The value of an expression in the page, in which all that its files give to each other has its plain name.
+    #[track_caller]
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let given = "Object.assign({}, ...Object.values(typeof page === 'undefined' ? {} : page))";
+        let scoped = format!("with ({given}) {{ {expression} }}");
+        let params = json!({"expression": scoped, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);
         assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
         result["result"]["value"].clone()
     }
 
     /// Waits until an expression is true.
+    #[track_caller]
     pub(crate) fn wait_for(&mut self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.eval(expression) != json!(true) {
@@ -171,16 +180,19 @@ impl Browser {
     }
 
     /// A text of the page.
+    #[track_caller]
     pub(crate) fn text(&mut self, selector: &str) -> String {
         self.eval(&format!("document.querySelector({}).textContent", json!(selector))).as_str().unwrap().to_owned()
     }
 
+    #[track_caller]
     pub(crate) fn mouse(&mut self, kind: &str, x: f64, y: f64, more: Value) {
         let mut params = json!({"type": kind, "x": x, "y": y});
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.call("Input.dispatchMouseEvent", params);
     }
 
+    #[track_caller]
     pub(crate) fn click(&mut self, x: f64, y: f64) {
         self.mouse("mouseMoved", x, y, json!({}));
         for kind in ["mousePressed", "mouseReleased"] {
@@ -189,6 +201,7 @@ impl Browser {
     }
 
     /// Clicks the middle of an element.
+    #[track_caller]
     pub(crate) fn click_on(&mut self, selector: &str) {
         let find = format!(
             "(() => {{ const e = document.querySelector({}); e.scrollIntoView({{block: 'nearest'}}); \
@@ -199,6 +212,7 @@ impl Browser {
         self.click(place[0].as_f64().unwrap(), place[1].as_f64().unwrap());
     }
 
+    #[track_caller]
     pub(crate) fn touch(&mut self, kind: &str, points: &[[f64; 2]]) {
         let points: Vec<Value> =
             points.iter().enumerate().map(|(id, [x, y])| json!({"x": x, "y": y, "id": id})).collect();
@@ -206,6 +220,7 @@ impl Browser {
     }
 
     /// Presses a key by its name, or types a character.
+    #[track_caller]
     pub(crate) fn key(&mut self, key: &str) {
         let code = match key {
             "Enter" => 13,
@@ -227,11 +242,13 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": code}));
     }
 
+    #[track_caller]
     pub(crate) fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
     }
 
     /// What the page did that it must not do: traps, errors, and complaints on the console.
+    #[track_caller]
     pub(crate) fn trapped(&mut self) -> Vec<String> {
         let trapped = self.eval("window.trapped");
         let mut all: Vec<String> = trapped.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect();
@@ -254,6 +271,7 @@ impl Browser {
     }
 
     /// The window as a PNG.
+    #[track_caller]
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));
         BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()

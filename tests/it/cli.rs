@@ -4,12 +4,13 @@ use std::process::Stdio;
 
 use crate::driver::{Story, encoded, picture, put};
 use image::ImageFormat;
+use tsne_grid::stage::Stage;
 
 #[test]
 fn results_go_to_stdout_and_the_rest_to_stderr() {
     let story = Story::with_photos(6);
     let common = "photos --model scattering";
-    for stage in ["embed", "project", "assign", "render"] {
+    for stage in Stage::ALL.map(Stage::name) {
         let path = story.ok(&format!("{stage} {common}"));
         assert_eq!(path.lines().count(), 1, "{path}");
         assert!(path.starts_with(&format!("cache/{stage}/")) && path.ends_with(".parquet\n"), "{path}");

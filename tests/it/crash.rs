@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tsne_grid::stage::Stage;
+
 use crate::driver::{Story, picture, png, put};
 use crate::faults::{Dice, can_trace};
 
 const RUN: &str = "run photos --model scattering -o out.png";
-/// Each stage by its command, with all its flags.
-const STAGES: [&str; 4] = ["embed", "project", "assign", "render"];
 
+/// A stage by its command, with all its flags.
 fn line(stage: &str) -> String {
     match stage {
         "render" => "render photos --model scattering -o out.png".to_owned(),
@@ -23,8 +24,8 @@ fn line(stage: &str) -> String {
 /// A story in which everything before `stage` is up to date.
 fn up_to(stage: &str, photos: u32) -> Story {
     let story = Story::with_photos(photos);
-    if let Some(before) = STAGES.iter().position(|s| *s == stage).and_then(|i| i.checked_sub(1)) {
-        story.ok(&line(STAGES[before]));
+    if let Some(before) = Stage::ALL.iter().take_while(|s| s.name() != stage).last() {
+        story.ok(&line(before.name()));
     }
     story
 }
@@ -98,7 +99,7 @@ fn rows_embedded(story: &Story) -> u64 {
 
 #[test]
 fn every_stage_killed_at_random_moments_leaves_a_sound_cache() {
-    for stage in STAGES {
+    for stage in Stage::ALL.map(Stage::name) {
         kill_at_random(stage, 6, 30);
     }
 }
@@ -106,7 +107,7 @@ fn every_stage_killed_at_random_moments_leaves_a_sound_cache() {
 #[test]
 #[ignore = "long: 200 kills a stage; scripts/soak.sh"]
 fn every_stage_killed_two_hundred_times() {
-    for stage in STAGES {
+    for stage in Stage::ALL.map(Stage::name) {
         kill_at_random(stage, 200, if stage == "embed" { 600 } else { 60 });
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::driver::{Story, picture, png, put};
+use crate::driver::{Story, picture, png, put, tables};
 
 const RUN: &str = "run photos --model scattering -o out.png";
 
@@ -148,7 +148,7 @@ fn links_that_lead_astray() {
     story.ok(RUN);
     let before = files(&story);
     for target in ["nowhere", "/etc/passwd", "../../photos/000.png", "../lock", "..", "../embed.parquet"] {
-        for table in ["images", "skipped", "embed", "project", "assign", "render"] {
+        for table in tables() {
             let link = story.path(&format!("cache/latest/{table}.parquet"));
             std::fs::remove_file(&link).unwrap();
             std::os::unix::fs::symlink(target, &link).unwrap();

@@ -7,6 +7,7 @@ use crate::faults::{SmallDisk, can_mount, can_trace};
 const RUN: &str = "run photos --model scattering -o out.png --threads 2";
 
 /// What makes a run's failure a clear one.
+#[track_caller]
 fn assert_clear(ran: &Ran, expected: &str, what: &str) {
     assert_eq!(ran.code, 1, "{what}: {}", ran.stderr);
     let error: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();

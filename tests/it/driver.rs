@@ -10,6 +10,7 @@ use serde_json::Value;
 use tsne_grid::artifact::findings::{AssignFindings, ProjectFindings};
 use tsne_grid::artifact::rows::{AssignRow, ImageRow, Row, SkippedRow};
 use tsne_grid::artifact::{Artifact, read_table};
+use tsne_grid::stage::Stage;
 use zip::write::SimpleFileOptions;
 
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_tsne-grid");
@@ -17,6 +18,11 @@ pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_tsne-grid");
 /// A folder to work in, removed at the end.
 pub(crate) struct Story {
     dir: tempfile::TempDir,
+}
+
+/// The tables of a run, in the order in which they are made.
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    ["images", "skipped"].into_iter().chain(Stage::ALL.map(Stage::name))
 }
 
 /// What a run of the program left.
@@ -32,6 +38,7 @@ impl Story {
     }
 
     /// A story with `count` different pictures in `photos/`.
+    #[track_caller]
     pub(crate) fn with_photos(count: u32) -> Self {
         let story = Self::new();
         for i in 0..count {
@@ -44,14 +51,16 @@ impl Story {
         self.dir.path().join(name)
     }
 
+    #[track_caller]
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         put(&path, bytes);
     }
 
+    #[track_caller]
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        std::fs::read(self.path(name)).expect(name)
     }
 
     pub(crate) fn command(&self, line: &str) -> Command {
@@ -65,11 +74,13 @@ impl Story {
     }
 
     /// Runs the program with a command line split at spaces.
+    #[track_caller]
     pub(crate) fn run(&self, line: &str) -> Ran {
         ran(&mut self.command(line))
     }
 
     /// Runs it and expects success; gives standard output.
+    #[track_caller]
     pub(crate) fn ok(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!(ran.code, 0, "{line}\n{}", ran.stderr);
@@ -77,36 +88,42 @@ impl Story {
     }
 
     /// Runs it with `--json` and expects success.
+    #[track_caller]
     pub(crate) fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.ok(&format!("{line} --json"))).unwrap()
     }
 
     /// Runs it and tells which tables were made anew.
+    #[track_caller]
     pub(crate) fn made_by(&self, line: &str) -> Vec<&'static str> {
         let outcome = self.json(line);
-        let stages = ["images", "skipped", "embed", "project", "assign", "render"];
-        stages.into_iter().filter(|stage| outcome[stage]["fresh"] == false).collect()
+        tables().filter(|stage| outcome[stage]["fresh"] == false).collect()
     }
 
     /// The rows of a table of the last run.
+    #[track_caller]
     pub(crate) fn latest<R: Row>(&self) -> Vec<R> {
         let bytes = self.read(&format!("cache/latest/{}.parquet", R::STAGE));
         R::from_batch(&read_table(bytes).unwrap()).unwrap()
     }
 
+    #[track_caller]
     pub(crate) fn images(&self) -> Vec<ImageRow> {
         self.latest()
     }
 
+    #[track_caller]
     pub(crate) fn skipped(&self) -> Vec<SkippedRow> {
         self.latest()
     }
 
+    #[track_caller]
     pub(crate) fn assigned(&self) -> Vec<AssignRow> {
         self.latest()
     }
 
     /// The header of a table of the last run.
+    #[track_caller]
     pub(crate) fn artifact(&self, stage: &str) -> Artifact {
         Artifact::decode(self.read(&format!("cache/latest/{stage}.parquet"))).unwrap()
     }
@@ -118,6 +135,7 @@ impl Story {
     }
 
     /// Every published artifact of the cache: name and bytes.
+    #[track_caller]
     pub(crate) fn artifacts(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let cache = self.path("cache");
         let files = walkdir::WalkDir::new(&cache).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
@@ -130,21 +148,25 @@ impl Story {
     }
 }
 
+#[track_caller]
 pub(crate) fn ran(command: &mut Command) -> Ran {
     told(command.output().unwrap())
 }
 
 /// Waits for the end of a program whose output is piped.
+#[track_caller]
 pub(crate) fn ended(child: Child) -> Ran {
     told(child.wait_with_output().unwrap())
 }
 
+#[track_caller]
 fn told(output: Output) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests write what users write")]
+#[track_caller]
 pub(crate) fn put(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }

@@ -74,6 +74,7 @@ impl Story {
     }
 
     /// Nothing in the cache is damaged, or there is no cache yet.
+    #[track_caller]
     pub(crate) fn assert_sound(&self, what: &str) {
         let verified = self.run("verify");
         assert!(verified.code == 0 || verified.stderr.contains("there is no cache"), "{what}: {}", verified.stderr);
@@ -112,6 +113,7 @@ impl SmallDisk {
     }
 
     /// Changes its options: another size, `ro`, `rw`.
+    #[track_caller]
     pub(crate) fn remount(&self, options: &str) {
         let output = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -125,6 +127,7 @@ impl Drop for SmallDisk {
 }
 
 /// Sends a signal by its name, as kill(1) does.
+#[track_caller]
 pub(crate) fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
 }

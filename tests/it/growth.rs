@@ -14,6 +14,7 @@ fn add(story: &Story, from: u32, to: u32) {
     }
 }
 
+#[track_caller]
 fn cells(story: &Story) -> BTreeMap<String, (u32, u32)> {
     story.assigned().into_iter().map(|AssignRow { image, row, col, .. }| (image.to_string(), (row, col))).collect()
 }

@@ -82,10 +82,12 @@ impl Hub {
         hub
     }
 
+    #[track_caller]
     fn embed(&self, story: &Story, flags: &str) -> Ran {
         self.run(story.command(&format!("embed in {flags}")))
     }
 
+    #[track_caller]
     fn run(&self, mut command: Command) -> Ran {
         ran(command.env("HF_ENDPOINT", &self.address).env("HF_TOKEN", "secret"))
     }

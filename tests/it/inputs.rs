@@ -13,6 +13,7 @@ use tsne_grid::artifact::Reason;
 const RUN: &str = "run photos --model scattering -o out.png";
 
 /// Runs `line`, holds it still as soon as `when` is there, lets `then` happen, and lets it go on.
+#[track_caller]
 fn meanwhile(story: &Story, line: &str, when: &str, then: impl FnOnce()) -> Ran {
     let mut child = story.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let there = |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());

@@ -50,6 +50,7 @@ fn pictures_that_are_all_the_same() {
     }
 }
 
+#[track_caller]
 fn write(story: &Story, name: &str, columns: Vec<(&str, ArrayRef)>) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();

@@ -97,6 +97,7 @@ fn commands_beside_a_run() {
 }
 
 /// Waits until a run holds the cache's lock.
+#[track_caller]
 fn wait_for_lock(story: &Story) {
     let lock = story.path("cache/lock");
     let began = Instant::now();
@@ -111,6 +112,7 @@ fn wait_for_lock(story: &Story) {
 }
 
 /// Reads what a run says until it says that it waits.
+#[track_caller]
 fn heard_waiting(mut child: Child) -> (Child, String) {
     let stderr = child.stderr.as_mut().unwrap();
     let mut heard = Vec::new();

@@ -14,6 +14,7 @@ fn golden() -> BTreeMap<String, Vec<f32>> {
 }
 
 /// Embeds the story's pictures, and tells how many were new.
+#[track_caller]
 fn embedded(story: &Story, model: &str, flags: &str) -> u64 {
     let weights = weights(model).display().to_string();
     let line = format!("embed in --offline --model {model} --weights {weights} {flags}");

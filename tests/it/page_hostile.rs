@@ -74,10 +74,11 @@ fn six_thousand_hostile_strings_stay_text() {
     // A hundred at a time, as an answer is not waited for forever.
     for first in (0..PICTURES).step_by(100) {
         let last = first + 100;
-        browser.eval(&format!("for (let i = {first}; i < {last}; i += 1) {{ fillBox(i); showCard(i, 200, 200); }}"));
+        browser.eval(&format!("for (let i = {first}; i < {last}; i += 1) {{ open(i); showCard(i, 200, 200); }}"));
     }
     browser.eval(
-        "looking.text = '<script>'; look(); choose(3); for (const name of ['map', 'time', 'grid']) chooseLayout(name);",
+        "lookFor({ text: '<script>', kinds: null, from: null, to: null }); choose(3); \
+         for (const name of ['map', 'time', 'grid']) chooseLayout(name);",
     );
     browser.rest();
     assert_eq!(browser.eval(elements), before, "no string became an element");

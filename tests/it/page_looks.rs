@@ -12,6 +12,7 @@ use crate::driver::{Story, picture, png, put};
 use crate::page::{assert_well, explored};
 use crate::tables::{parquet, text};
 
+#[track_caller]
 fn seen(browser: &mut Browser) -> RgbImage {
     image::load_from_memory(&browser.screenshot()).unwrap().into_rgb8()
 }
@@ -94,11 +95,11 @@ fn a_date_that_is_far_off_costs_one_gap() {
     assert_eq!(browser.eval("element('to').max"), "8");
     browser.eval("element('from').value = 1; element('from').dispatchEvent(new Event('input'))");
     browser.eval("element('to').value = 7; element('to').dispatchEvent(new Event('input'))");
-    assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 10);
+    assert_eq!(browser.eval("picked.lit.reduce((a, b) => a + b)"), 10);
     browser.wait_for("location.hash.includes('to=')");
     let link = browser.eval("location.hash");
     browser.open(&story.path("explorer/index.html"), link.as_str().unwrap());
-    assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 10);
+    assert_eq!(browser.eval("picked.lit.reduce((a, b) => a + b)"), 10);
     // Each handle pushes the other, and one period is left between them at either end.
     for (id, to, expected) in [("to", 0, "0 1"), ("from", 8, "7 8"), ("to", 8, "7 8"), ("from", 0, "0 8")] {
         browser.eval(&format!("element('{id}').value = {to}; element('{id}').dispatchEvent(new Event('input'))"));
@@ -106,10 +107,10 @@ fn a_date_that_is_far_off_costs_one_gap() {
     }
     for link in ["#to=-5", "#from=1e15", "#from=1e15&to=-1e15"] {
         browser.open(&story.path("explorer/index.html"), link);
-        assert!(browser.eval("lit.reduce((a, b) => a + b)").as_u64() <= Some(1), "{link}");
+        assert!(browser.eval("picked.lit.reduce((a, b) => a + b)").as_u64() <= Some(1), "{link}");
     }
-    browser.eval("looking.from = looking.to = null; looking.text = 'STRASSE 7'; look()");
-    assert_eq!(browser.eval("lit.reduce((a, b) => a + b)"), 1);
+    browser.eval("lookFor({ text: 'STRASSE 7', kinds: null, from: null, to: null })");
+    assert_eq!(browser.eval("picked.lit.reduce((a, b) => a + b)"), 1);
     assert_well(&mut browser);
 }
 
@@ -126,7 +127,7 @@ fn seams_new_pictures_and_the_overview_are_drawn() {
     browser.prefer("light", false);
     browser.open(&story.path("explorer/index.html"), "");
     let plain = seen(&mut browser);
-    assert_eq!(browser.eval("overview.hidden"), true, "everything is seen");
+    assert_eq!(browser.eval("element('overview').hidden"), true, "everything is seen");
     browser.click_on("#more");
     assert_eq!(browser.text("#new-text"), "The 3 that are new");
     let with_panel = seen(&mut browser);
@@ -143,7 +144,7 @@ fn seams_new_pictures_and_the_overview_are_drawn() {
     assert!(orange > 500, "{orange}");
     browser.eval("zoomBy(6)");
     browser.rest();
-    assert_eq!(browser.eval("overview.hidden"), false);
+    assert_eq!(browser.eval("element('overview').hidden"), false);
     let before = browser.eval("[view.x, view.y]");
     browser.click_on("#overview");
     browser.rest();
@@ -239,9 +240,7 @@ fn pace() {
         browser.eval(&format!("chooseLayout('{name}')"));
         browser.rest();
         for zoom in [1.0, 3.0, 12.0] {
-            browser.eval(&format!(
-                "Object.assign(view, wholeView(layout.to)); view.scale *= {zoom}; goal.scale = view.scale; redraw()"
-            ));
+            browser.eval(&format!("jumpTo({{ ...wholeView(layout.to), scale: wholeView(layout.to).scale * {zoom} }})"));
             browser.rest();
             let times = browser.eval(
                 "new Promise((done) => { const times = []; let last = 0; let drawn = 0; \

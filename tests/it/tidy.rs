@@ -1,6 +1,9 @@
 //! What parts of the source must not know, held to.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use tsne_grid::stage::Stage;
 
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -16,6 +19,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text[..end].lines().filter(|line| !line.trim_start().starts_with("//"))
 }
 
+#[track_caller]
 fn assert_none(folder: &str, forbidden: &[&str]) {
     let mut files = 0;
     for (path, text) in sources().iter().filter(|(path, _)| path.starts_with(folder)) {
@@ -47,7 +51,7 @@ fn the_weights_know_no_network() {
 
 #[test]
 fn a_stage_imports_no_other_stage() {
-    let stages = ["embed", "project", "assign", "render"];
+    let stages = Stage::ALL.map(Stage::name);
     for stage in stages {
         let others: Vec<String> =
             stages.iter().filter(|other| **other != stage).map(|other| format!("stage::{other}")).collect();
@@ -84,5 +88,35 @@ fn files_are_short_begin_with_their_reason_and_have_names_of_the_field() {
         assert!(text.lines().count() <= 500, "{} is long", path.display());
         assert!(text.starts_with("//! ") || name.ends_with("tests"), "{} does not say why it is there", path.display());
         assert!(!["util", "utils", "helper", "helpers", "misc", "common"].contains(&name), "{}", path.display());
+    }
+}
+
+/// What a linter of one file at a time cannot see of the page's scripts, in the order in which they are read.
+#[test]
+fn scripts_take_what_is_given_and_change_only_their_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/page");
+    let order = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
+    let words = |list: &str| list.split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>();
+    let mut given: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for name in order.split("include_str!(\"").filter_map(|rest| rest.split_once(".js\"").map(|(name, _)| name)) {
+        let script = std::fs::read_to_string(folder.join(format!("{name}.js"))).unwrap();
+        for line in script.lines() {
+            let Some((list, from)) = line.strip_prefix("const { ").and_then(|rest| rest.split_once(" } = page."))
+            else {
+                continue;
+            };
+            for word in words(list) {
+                let from = &given[from.trim_end_matches(';')];
+                assert!(from.contains(&word), "{name}.js takes {word}, which is not given");
+                let state = ["view", "layout", "frame", "loads", "found", "picked", "shows", "looking", "colours"];
+                let changed = format!("{word}.");
+                let changes = |line: &str| line.starts_with(&changed) && line.contains("= ") && line.ends_with(';');
+                let changes = state.contains(&word.as_str()) && script.lines().any(|line| changes(line.trim()));
+                assert!(!changes, "{name}.js changes {word}, which is another's");
+            }
+        }
+        if let Some((_, list)) = script.split_once(&format!("\npage.{name} = {{")) {
+            given.insert(name, words(list.trim_end_matches(['\n', ' ', '}', ';', ','])));
+        }
     }
 }

@@ -10,10 +10,9 @@ use tsne_grid::artifact::Artifact;
 use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::store::{Durability, Store};
 
-use crate::driver::{Story, picture, png};
+use crate::driver::{Story, picture, png, tables};
 
 const RUN: &str = "run photos --model scattering --perplexity 2 -o out.png";
-const STAGES: [&str; 6] = ["images", "skipped", "embed", "project", "assign", "render"];
 
 /// A column that this version does not know.
 fn with_another_column(batch: &RecordBatch) -> RecordBatch {
@@ -28,7 +27,7 @@ fn with_another_column(batch: &RecordBatch) -> RecordBatch {
 fn as_of_another_version(story: &Story, change: impl Fn(&Artifact) -> Artifact) -> BTreeMap<PathBuf, Vec<u8>> {
     let store = Store::new(story.path("cache"));
     let mut files = BTreeMap::new();
-    for stage in STAGES {
+    for stage in tables() {
         let ours = store.latest(&format!("{stage}.parquet")).unwrap();
         let theirs = change(&story.artifact(stage));
         let (key, bytes) = (theirs.header.key.digest(), theirs.encode().unwrap());
@@ -76,7 +75,7 @@ fn tables_that_this_version_cannot_read_are_left_alone() {
     story.ok(RUN);
     let store = Store::new(story.path("cache"));
     let mut strangers = Vec::new();
-    for stage in STAGES {
+    for stage in tables() {
         let key = tsne_grid::store::Digest::of(stage.as_bytes());
         let path = store.publish(stage, &key, "parquet", Durability::Relaxed, b"PAR2: a format to come").unwrap();
         store.point_latest(&format!("{stage}.parquet"), &path).unwrap();

@@ -70,6 +70,7 @@ pub(crate) fn two_drawings() -> Story {
 }
 
 /// The vectors of the last run, by path.
+#[track_caller]
 pub(crate) fn vectors(story: &Story) -> BTreeMap<String, Vec<f32>> {
     let names: BTreeMap<String, String> =
         story.images().into_iter().map(|row| (row.image.to_string(), row.path)).collect();
@@ -77,6 +78,7 @@ pub(crate) fn vectors(story: &Story) -> BTreeMap<String, Vec<f32>> {
     (0..vectors.names.len()).map(|i| (names[&*vectors.names[i]].clone(), vectors.row(i).to_vec())).collect()
 }
 
+#[track_caller]
 pub(crate) fn assert_near(found: &[f32], golden: &[f32], what: &str) {
     assert_eq!(found.len(), golden.len(), "{what}");
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();

@@ -1,12 +1,17 @@
 // The view is in the address, so that a place can be linked:
 // #layout=map&x=3.5&y=2&zoom=40&search=sea&kinds=post&from=…&to=…&seams=1&picture=…
 
-let settled = false;
+const { block, isSettled } = page.data;
+const { possibleLayouts } = page.layouts;
+const { view, layout, frame, wholeView, limited, jumpTo } = page.view;
+const { picked, shows, mark, show } = page.picked;
+const { looking, lookFor, chooseLayout } = page.controls;
+
 let remembering = 0;
 
 /** Writes the view into the address, once it rests; of the first view there is nothing to say. */
 function remember() {
-  if (!settled) return;
+  if (!isSettled()) return;
   clearTimeout(remembering);
   remembering = setTimeout(() => {
     const round = (value) => String(Number(value.toFixed(2)));
@@ -27,7 +32,7 @@ function remember() {
     if (looking.from !== null) state.set("from", looking.from);
     if (looking.to !== null) state.set("to", looking.to);
     for (const what of ["seams", "new"]) if (shows[what]) state.set(what, "1");
-    if (chosen >= 0) state.set("picture", block("facts").name[chosen]);
+    if (picked.chosen >= 0) state.set("picture", block("facts").name[picked.chosen]);
     const hash = String(state) && `#${state}`;
     if (hash !== location.hash) history.replaceState(null, "", location.href.split("#")[0] + hash);
   }, 250);
@@ -42,28 +47,12 @@ function recall() {
   const to = wholeView(layout.to);
   if (number("zoom") > 0)
     Object.assign(to, { scale: limited(number("zoom")), x: number("x") ?? to.x, y: number("y") ?? to.y });
-  frame.glide = null;
-  Object.assign(view, to);
-  goal.scale = view.scale;
-  layout.share = 1;
-  keepInside();
-  looking.text = state.get("search") ?? "";
-  element("search").value = looking.text;
-  const boxes = [...element("kinds").querySelectorAll("input")];
-  const kinds = state.get("kinds")?.split(",");
-  for (const check of boxes) check.checked = !kinds || kinds.includes(check.value);
-  looking.kinds = kinds ? new Set(kinds) : null;
-  if (periods.length > 1) {
-    const [from, to] = [number("from") ?? Number.NEGATIVE_INFINITY, number("to") ?? Number.POSITIVE_INFINITY];
-    element("from").value = periods.filter((period) => period.to <= from).length;
-    element("to").value = periods.filter((period) => period.from < to).length;
-    slide("to");
-  }
-  for (const what of ["seams", "new"]) {
-    shows[what] = state.get(what) === "1";
-    element(what).checked = shows[what];
-  }
+  jumpTo(to);
+  for (const what of ["seams", "new"]) show(what, state.get(what) === "1");
   const name = state.get("picture");
-  chosen = name ? block("facts").name.indexOf(name) : -1;
-  look();
+  mark(name ? block("facts").name.indexOf(name) : -1);
+  const kinds = state.get("kinds")?.split(",") ?? null;
+  lookFor({ text: state.get("search") ?? "", kinds, from: number("from"), to: number("to") });
 }
+
+page.address = { remember, recall };

@@ -2,6 +2,12 @@
 // at scales of powers of two, drawn when they are first seen and kept. A frame is then a few dozen blits,
 // however many pictures there are.
 
+const { wall, count } = page.data;
+const { view, layout, frame, redraw, windowWidth, windowHeight, toWall, toWindow } = page.view;
+const { affordableLevel, loads, found, findTile } = page.sheets;
+const { picked } = page.picked;
+const { paint, colours, inPasses } = page.paint;
+
 const BLOCK = 512;
 const MOST_BLOCKS = 96;
 /** Milliseconds of a frame that go into blocks that are lacking; what is rougher stands in for them. */
@@ -17,10 +23,11 @@ function blockScale(level) {
 }
 
 function drawBlocks(ratio) {
-  // Other pictures are lit, or it is another layout: none of the blocks is right any more.
-  if (blocksOf?.layout !== layout.to || blocksOf.lit !== lit) {
+  const [{ lit }, { ground }] = [picked, colours];
+  // Other pictures are lit, or it is another layout or colour: none of the blocks is right any more.
+  if (blocksOf?.layout !== layout.to || blocksOf.lit !== lit || blocksOf.ground !== ground) {
     blocks.clear();
-    blocksOf = { layout: layout.to, lit };
+    blocksOf = { layout: layout.to, lit, ground };
   }
   const level = Math.max(0, Math.round(Math.log2((view.scale * ratio) / blockScale(0))));
   const deadline = performance.now() + BLOCK_BUDGET;
@@ -30,7 +37,7 @@ function drawBlocks(ratio) {
     eachBlock(l, (key, column, row) => {
       const known = blocks.get(key);
       if (known) known.used = frame.number;
-      if (known && (known.complete || known.loads === loads)) return;
+      if (known && (known.complete || known.loads === loads.arrived)) return;
       // The roughest one is never missing.
       if (l > 0 && performance.now() > deadline) late = true;
       else blocks.set(key, makeBlock(l, column, row, l > 0 ? best : 0));
@@ -41,7 +48,7 @@ function drawBlocks(ratio) {
     eachBlock(l, (key, column, row) => blocks.has(key) && putBlock(l, column, row, blocks.get(key)));
   }
   if (late) redraw();
-  forgetBlocks();
+  forgetOldest();
 }
 
 /** Calls `each` for every block of a level that is in the window. */
@@ -77,14 +84,14 @@ function makeBlock(level, column, row, best) {
       const px = (x[i] - 0.5) * scale - left;
       const py = (y[i] - 0.5) * scale - top;
       if (px <= -scale || py <= -scale || px >= BLOCK || py >= BLOCK) continue;
-      if (only !== null && lit[i] !== only) continue;
+      if (only !== null && picked.lit[i] !== only) continue;
       findTile(i, best);
       complete &&= found.side === sharp && found.bitmap !== null;
       if (found.bitmap) context.drawImage(found.bitmap, found.x, found.y, found.side, found.side, px, py, scale, scale);
     }
   };
   inPasses(context, pass);
-  return { canvas, complete, loads, used: frame.number };
+  return { canvas, complete, loads: loads.arrived, used: frame.number };
 }
 
 function putBlock(level, column, row, { canvas }) {
@@ -95,8 +102,10 @@ function putBlock(level, column, row, { canvas }) {
 }
 
 /** Lets go of the blocks that have not been seen for the longest time. */
-function forgetBlocks() {
+function forgetOldest() {
   if (blocks.size <= MOST_BLOCKS) return;
   const oldest = [...blocks].sort(([, a], [, b]) => a.used - b.used);
   for (const [key] of oldest.slice(0, blocks.size - MOST_BLOCKS)) blocks.delete(key);
 }
+
+page.blocks = { drawBlocks };

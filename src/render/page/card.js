@@ -1,10 +1,15 @@
 // A picture looked at: the card beside the pointer, and the box with the larger picture.
 
+const { block, wall, count, element, factsOf, nameOf, isSettled } = page.data;
+const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
+const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
+const { picked, mark, choose } = page.picked;
+
 const card = element("card");
 const box = element("box");
 
 function hover(px, py) {
-  if (!settled) return;
+  if (!isSettled()) return;
   const i = pictureAt(px, py);
   canvas.classList.toggle("over", i >= 0);
   if (i < 0) hideCard();
@@ -27,26 +32,16 @@ function hideCard() {
   canvas.classList.remove("over");
 }
 
-/** Makes a picture the chosen one, and says so. */
-function choose(i) {
-  chosen = i;
-  const facts = [nameOf(i), factsOf(i), `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}`].filter(Boolean).join(", ");
-  // Behind an open box nothing is read out, so the box has a line of its own.
-  for (const id of ["said", "box-said"]) element(id).textContent = facts;
-  redraw();
-}
-
 function tapped(px, py, kind) {
-  if (!settled) return;
+  if (!isSettled()) return;
   const i = pictureAt(px, py);
   if (i < 0) {
-    chosen = -1;
+    mark(-1);
     hideCard();
-    redraw();
     return;
   }
   // A finger cannot hover: it sees the card first.
-  const seen = chosen === i && !card.hidden;
+  const seen = picked.chosen === i && !card.hidden;
   choose(i);
   if (kind === "mouse" || seen) open(i);
   else showCard(i, px, py);
@@ -68,7 +63,7 @@ function fillBox(i) {
   element("box-facts").textContent = factsOf(i);
   element("box-path").textContent = path[i];
   box.setAttribute("aria-label", nameOf(i));
-  waiting.clear();
+  stopWaiting();
   const original = element("box-link");
   original.hidden = link[i] === "";
   if (link[i]) original.href = link[i];
@@ -103,7 +98,7 @@ function tileOf(i, side) {
     }
     return found.side === wall.levels[level].side && found.bitmap !== null;
   };
-  if (!drawIt()) waiting.add(drawIt);
+  if (!drawIt()) whenLoaded(drawIt);
   // What is lacking is asked for after the next frame.
   redraw();
   return tile;
@@ -132,19 +127,20 @@ box.addEventListener("click", (event) => {
   if (event.target === box) box.close();
 });
 box.addEventListener("close", () => {
-  reveal(chosen);
+  reveal(picked.chosen);
   canvas.focus();
 });
 box.addEventListener("keydown", (event) => {
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!steps) return;
   event.preventDefault();
-  const next = inDirection(chosen, ...steps);
+  const next = inDirection(picked.chosen, ...steps);
   if (next >= 0) open(next);
 });
 
 /** To the next picture that is lit, in the order of the layout. */
 function step(by) {
+  const { lit, chosen } = picked;
   const of = layout.to;
   const before = (a, b) =>
     of.name === "grid" ? a - b : of.name === "time" ? of.x[a] - of.x[b] || of.y[b] - of.y[a] : of.x[a] - of.x[b];
@@ -155,6 +151,7 @@ function step(by) {
 /** The picture next to one in a direction, among those that are lit; -1 if there is none. */
 function inDirection(i, dx, dy) {
   const { x, y } = layout.to;
+  const { lit } = picked;
   let [best, least] = [-1, Number.POSITIVE_INFINITY];
   for (let other = 0; other < count; other += 1) {
     if (other === i || (lit && !lit[other])) continue;
@@ -165,3 +162,5 @@ function inDirection(i, dx, dy) {
   }
   return best;
 }
+
+page.card = { box, hover, showCard, hideCard, tapped, open, inDirection };

@@ -1,5 +1,10 @@
 // What is looked for, and what is shown.
 
+const { block, wall, count, element, dayFormat } = page.data;
+const { canvas, redraw, windowWidth, reveal, switchTo } = page.view;
+const { picked, light, choose, show } = page.picked;
+const { hideCard } = page.card;
+
 const looking = { text: "", kinds: null, from: null, to: null };
 
 /** Without accents and case: who looks for "cafe" means "Café" too, and with "strasse" "Straße". */
@@ -19,12 +24,27 @@ function look() {
     (!looking.kinds || looking.kinds.has(kinds[kind[i]])) &&
     (looking.from === null || (time[i] !== null && time[i] >= looking.from)) &&
     (looking.to === null || (time[i] !== null && time[i] < looking.to));
-  lit = all ? null : Uint8Array.from({ length: count }, (_, i) => (fits(i) ? 1 : 0));
+  const lit = all ? null : Uint8Array.from({ length: count }, (_, i) => (fits(i) ? 1 : 0));
   const hits = lit ? lit.reduce((sum, one) => sum + one, 0) : count;
   element("count").hidden = all;
   element("count").textContent = `${hits.toLocaleString("en")} of ${count.toLocaleString("en")}`;
   element("more").classList.toggle("active", Boolean(looking.kinds) || looking.from !== null || looking.to !== null);
-  redraw();
+  light(lit);
+}
+
+/** Sets all that is looked for, and its controls. */
+function lookFor({ text, kinds, from, to }) {
+  looking.text = text;
+  element("search").value = text;
+  looking.kinds = kinds && new Set(kinds);
+  for (const check of element("kinds").querySelectorAll("input")) check.checked = !kinds || kinds.includes(check.value);
+  if (periods.length > 1) {
+    const [begin, end] = [from ?? Number.NEGATIVE_INFINITY, to ?? Number.POSITIVE_INFINITY];
+    element("from").value = periods.filter((period) => period.to <= begin).length;
+    element("to").value = periods.filter((period) => period.from < end).length;
+    slide("to");
+  }
+  look();
 }
 
 element("search").addEventListener("input", (event) => {
@@ -32,8 +52,8 @@ element("search").addEventListener("input", (event) => {
   look();
 });
 element("search").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !lit) return;
-  const first = lit.indexOf(1);
+  if (event.key !== "Enter" || !picked.lit) return;
+  const first = picked.lit.indexOf(1);
   if (first < 0) return;
   choose(first);
   reveal(first);
@@ -57,10 +77,7 @@ function makePanel() {
   element("new-text").textContent = `The ${facts.new.length.toLocaleString("en")} that are new`;
   element("shows").hidden = element("seams-label").hidden && element("new-label").hidden;
   for (const what of ["seams", "new"]) {
-    element(what).addEventListener("change", (event) => {
-      shows[what] = event.target.checked;
-      redraw();
-    });
+    element(what).addEventListener("change", (event) => show(what, event.target.checked));
   }
   element("more").hidden = ["kinds", "times", "shows", "legend"].every((id) => element(id).hidden);
 }
@@ -174,3 +191,5 @@ function chooseLayout(name) {
   hideCard();
   redraw();
 }
+
+page.controls = { looking, lookFor, makePanel, chooseLayout };

@@ -1,4 +1,3 @@
-"use strict";
 // What the page was written with. A block is parsed when it is first asked for; all but "wall" stand
 // behind this script and are there once the document is.
 
@@ -49,3 +48,16 @@ function nameOf(i) {
   const { caption, path } = block("texts");
   return caption[i] || path[i].split("/").pop() || `Picture ${i + 1}`;
 }
+
+let settled = false;
+/** Whether all data are there and the view is the one of the address. */
+const isSettled = () => settled;
+const settle = () => {
+  settled = true;
+};
+
+// biome-ignore format: a name a line is too long a list
+page.data = {
+  block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, nameOf, isSettled,
+  settle,
+};

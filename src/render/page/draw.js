@@ -1,22 +1,17 @@
 // One frame. A grid at rest is drawn sheet by sheet, anything else tile by tile or, where there are many,
 // block by block; each from the level whose tiles are as large as they will be seen.
 
-const paint = canvas.getContext("2d", { alpha: false });
-const DIM = 0.13;
+const { wall, count, inCell, isSettled } = page.data;
+const { view, layout, redraw, windowWidth, windowHeight, toWall, toWindow, eachVisible } = page.view;
+const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, found, findTile } = page.sheets;
+const { picked, shows } = page.picked;
+const { paint, DIM, colours, inPasses } = page.paint;
+const { drawBlocks } = page.blocks;
+const { drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
+const { drawOverview } = page.overview;
+
 /** Larger pictures are used for at most so many tiles at a time. */
 const MOST_SHARP = 30;
-
-/** What is lit while something is looked for: 1 or 0 for each picture; null lights all. */
-let lit = null;
-let chosen = -1;
-const shows = { seams: false, new: false };
-
-let colours = {};
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  colours = { ground: of("ground"), ink: of("ink"), accent: of("accent"), faint: of("faint") };
-}
 
 function draw() {
   const ratio = devicePixelRatio;
@@ -27,15 +22,15 @@ function draw() {
   const inGrid = layout.to.name === "grid" && layout.share === 1;
   if (inGrid) {
     drawSheets(ratio);
-    if (lit) dimGrid();
+    if (picked.lit) dimGrid();
   } else {
     drawPictures(ratio);
   }
-  if (settled && view.scale * ratio > 150) drawSharp();
+  if (isSettled() && view.scale * ratio > 150) drawSharp();
   if (shows.seams && inGrid) drawSeams();
   if (shows.new) drawNew();
   drawLabels();
-  if (chosen >= 0) drawChosen();
+  if (picked.chosen >= 0) drawChosen();
   drawOverview();
 }
 
@@ -85,7 +80,7 @@ function drawLevel(level) {
   const { columns, rows } = visibleSheets(level);
   for (let row = rows[0]; row <= rows[1]; row += 1) {
     for (let column = columns[0]; column <= columns[1]; column += 1) {
-      const bitmap = sheets.get(sheetKey(level, column, row))?.bitmap ?? (level === 0 ? sheet(0, column, row) : null);
+      const bitmap = level === 0 ? sheet(0, column, row) : sheetAtHand(level, column, row);
       if (!bitmap) continue;
       // Edges on whole pixels, so that no line shows between sheets.
       const [x, y] = toWindow(column * per, row * per).map(Math.round);
@@ -99,11 +94,12 @@ function drawLevel(level) {
 
 // A picture of one pixel for each cell lies over the grid: what is not looked for is covered.
 const mask = document.createElement("canvas");
-let maskOf = null;
+let maskOf = { lit: null, ground: "" };
 
 function dimGrid() {
-  if (maskOf !== lit) {
-    maskOf = lit;
+  const [{ lit }, { ground }] = [picked, colours];
+  if (maskOf.lit !== lit || maskOf.ground !== ground) {
+    maskOf = { lit, ground };
     mask.width = wall.columns;
     mask.height = wall.rows;
     const pixels = new ImageData(wall.columns, wall.rows);
@@ -111,7 +107,7 @@ function dimGrid() {
     const context = mask.getContext("2d");
     context.putImageData(pixels, 0, 0);
     context.globalCompositeOperation = "source-in";
-    context.fillStyle = colours.ground;
+    context.fillStyle = ground;
     context.fillRect(0, 0, wall.columns, wall.rows);
   }
   // On whole pixels, as the sheets are.
@@ -122,25 +118,6 @@ function dimGrid() {
   paint.drawImage(mask, x, y, right - x, bottom - y);
   paint.imageSmoothingEnabled = true;
   paint.globalAlpha = 1;
-}
-
-/** Calls `each` for every picture that is in the window, with its middle in pixels. */
-function eachVisible(each) {
-  const { from, to, share } = layout;
-  const part = ease(share);
-  const [cx, cy, scale] = [windowWidth() / 2, windowHeight() / 2, view.scale];
-  const [right, bottom, half] = [windowWidth(), windowHeight(), scale / 2];
-  for (let i = 0; i < count; i += 1) {
-    let x = to.x[i];
-    let y = to.y[i];
-    if (part < 1) {
-      x = from.x[i] + (x - from.x[i]) * part;
-      y = from.y[i] + (y - from.y[i]) * part;
-    }
-    const px = (x - view.x) * scale + cx;
-    const py = (y - view.y) * scale + cy;
-    if (px > -half && py > -half && px < right + half && py < bottom + half) each(i, px, py);
-  }
 }
 
 /** More pictures than this in the window take too long to be drawn one by one while it moves. */
@@ -170,7 +147,7 @@ function drawTiles(ratio) {
   const side = view.scale;
   inPasses(paint, (only) => {
     eachVisible((i, px, py) => {
-      if (only !== null && lit[i] !== only) return;
+      if (only !== null && picked.lit[i] !== only) return;
       findTile(i, level);
       const { bitmap, x, y, side: from } = found;
       if (bitmap) paint.drawImage(bitmap, x, y, from, from, px - side / 2, py - side / 2, side, side);
@@ -178,24 +155,12 @@ function drawTiles(ratio) {
   });
 }
 
-/** Calls `pass` with null for all pictures; or, while some are lit, first with 0 for the others, dimmed. */
-function inPasses(context, pass) {
-  if (!lit) {
-    pass(null);
-    return;
-  }
-  context.globalAlpha = DIM;
-  pass(0);
-  context.globalAlpha = 1;
-  pass(1);
-}
-
 /** Close by, the larger pictures take the place of the largest tiles. */
 function drawSharp() {
   if (!wall.large) return;
   const visible = [];
   eachVisible((i, px, py) => {
-    if (!lit || lit[i]) visible.push([i, px, py]);
+    if (!picked.lit || picked.lit[i]) visible.push([i, px, py]);
   });
   if (visible.length > MOST_SHARP) return;
   const side = view.scale;
@@ -221,3 +186,5 @@ function drawFitted(bitmap, x, y, side) {
     paint.drawImage(bitmap, x + (side - w) / 2, y + (side - h) / 2, w, h);
   }
 }
+
+page.draw = { draw };

@@ -1,5 +1,7 @@
 // Where pictures are: for each layout the middle of every picture, in cells, and the layout's size.
 
+const { block, wall, count, dayFormat, monthFormat } = page.data;
+
 /** Room between pictures on the map, against the grid. */
 const MAP_ROOM = 1.7;
 
@@ -103,3 +105,5 @@ function possibleLayouts() {
   const dated = block("facts").time.some((time) => time !== null);
   return [wall.hasCells && "grid", wall.hasPlaces && "map", dated && "time"].filter(Boolean);
 }
+
+page.layouts = { layoutOf, possibleLayouts, forget: () => made.clear() };

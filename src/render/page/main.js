@@ -1,5 +1,14 @@
 // The beginning: the wall is drawn as soon as its sheet is there, everything else when all data are.
 
+const { wall, count, element, isSettled, settle } = page.data;
+const { possibleLayouts } = page.layouts;
+const { canvas, view, layout, redraw, steps, windowWidth, windowHeight } = page.view;
+const { wholeView, jumpTo, zoomBy, showAll, reveal, switchTo } = page.view;
+const { picked, mark, choose } = page.picked;
+const { box, hideCard, open, inDirection } = page.card;
+const { makePanel, chooseLayout } = page.controls;
+const { remember, recall } = page.address;
+
 element("title").textContent = wall.title;
 canvas.setAttribute("aria-label", `Wall of ${wall.title}`);
 for (const button of document.querySelectorAll("#layouts button")) {
@@ -13,24 +22,21 @@ function fit() {
 }
 new ResizeObserver(fit).observe(canvas);
 
-readColours();
+steps.push(page.draw.draw, page.sheets.loadWanted, remember);
+
+page.paint.readColours();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  readColours();
-  maskOf = null;
-  smallOf = "";
-  blocks.clear();
+  page.paint.readColours();
   redraw();
 });
 
 switchTo(wall.hasCells ? "grid" : "map");
-Object.assign(view, wholeView(layout.to));
-goal.scale = view.scale;
+jumpTo(wholeView(layout.to));
 fit();
 
 document.addEventListener("DOMContentLoaded", () => {
   // Now labels can be had too.
-  made.clear();
-  layout.to = null;
+  page.layouts.forget();
   const possible = possibleLayouts();
   for (const button of document.querySelectorAll("#layouts button")) {
     button.hidden = !possible.includes(button.dataset.layout);
@@ -38,7 +44,7 @@ document.addEventListener("DOMContentLoaded", () => {
   element("layouts").hidden = possible.length < 2;
   makePanel();
   recall();
-  settled = true;
+  settle();
   addEventListener("hashchange", recall);
 });
 
@@ -63,12 +69,11 @@ const keys = {
   "-": () => zoomBy(1 / 1.6),
   0: showAll,
   "/": () => element("search").focus(),
-  Enter: () => chosen >= 0 && open(chosen),
-  " ": () => chosen >= 0 && open(chosen),
+  Enter: () => picked.chosen >= 0 && open(picked.chosen),
+  " ": () => picked.chosen >= 0 && open(picked.chosen),
   Escape: () => {
-    chosen = -1;
+    mark(-1);
     hideCard();
-    redraw();
   },
   ArrowLeft: () => walk(-1, 0),
   ArrowRight: () => walk(1, 0),
@@ -85,7 +90,7 @@ for (const [key, name] of [
 
 // The keys work wherever one is on the page, but controls keep their own.
 document.addEventListener("keydown", (event) => {
-  if (!settled || box.open || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!isSettled() || box.open || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const control = event.target.closest("input, button");
   if (!keys[key] || control?.matches("input") || (control && /^(Enter| |Arrow.*)$/.test(key))) return;
@@ -95,6 +100,7 @@ document.addEventListener("keydown", (event) => {
 
 /** With the arrow keys from picture to picture; the first one is in the middle of the window. */
 function walk(dx, dy) {
+  const { chosen } = picked;
   const next = chosen < 0 ? nearestToMiddle() : inDirection(chosen, dx, dy);
   if (next < 0) return;
   hideCard();
@@ -103,6 +109,7 @@ function walk(dx, dy) {
 }
 
 function nearestToMiddle() {
+  const { lit } = picked;
   let [best, least] = [-1, Number.POSITIVE_INFINITY];
   for (let i = 0; i < count; i += 1) {
     const distance = Math.hypot(layout.to.x[i] - view.x, layout.to.y[i] - view.y);

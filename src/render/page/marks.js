@@ -1,5 +1,10 @@
 // What is drawn over the pictures: seams, outlines of new pictures, the chosen one, labels.
 
+const { block, wall, columnOf, rowOf } = page.data;
+const { view, layout, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
+const { picked } = page.picked;
+const { paint, colours } = page.paint;
+
 /** The colour of a shade of 0 to 255, as on the picture. */
 function rampColour(shade) {
   const { ramp } = block("likeness");
@@ -69,6 +74,7 @@ function drawNew() {
 }
 
 function drawChosen() {
+  const { chosen } = picked;
   const { from, to, share } = layout;
   const part = ease(share);
   const at = (axis) =>
@@ -109,3 +115,5 @@ function drawLabels() {
     }
   }
 }
+
+page.marks = { drawSeams, drawNew, drawChosen, drawLabels };

@@ -18,17 +18,22 @@ pub const VERSION: u32 = 2;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
-/// One script, in the order in which it is read.
-const SCRIPTS: [&str; 12] = [
+/// One script, in the order in which it is read. Each file has a scope of its own; what it gives to others it puts at
+/// its end under its name into `page`, and what it takes from others stands at its beginning. Values that change are
+/// given to be read: only functions of the file that they belong to change them.
+const SCRIPTS: [&str; 15] = [
     include_str!("data.js"),
     include_str!("layouts.js"),
-    include_str!("sheets.js"),
     include_str!("view.js"),
-    include_str!("draw.js"),
+    include_str!("sheets.js"),
+    include_str!("picked.js"),
+    include_str!("paint.js"),
     include_str!("blocks.js"),
     include_str!("marks.js"),
     include_str!("overview.js"),
+    include_str!("draw.js"),
     include_str!("card.js"),
+    include_str!("pointers.js"),
     include_str!("controls.js"),
     include_str!("address.js"),
     include_str!("main.js"),
@@ -36,7 +41,8 @@ const SCRIPTS: [&str; 12] = [
 
 /// The page.
 pub fn html(wall: &Wall) -> String {
-    let (style, script) = (STYLES.concat(), SCRIPTS.concat());
+    let style = STYLES.concat();
+    let script = format!("\"use strict\";\nconst page = {{}};\n{{\n{}}}\n", SCRIPTS.join("}\n{\n"));
     let policy = format!(
         "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src 'sha256-{}'; \
          base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",

@@ -1,11 +1,17 @@
 // Where one is, in small: the whole layout from the roughest sheet, and a frame.
 
+const { count, element } = page.data;
+const { layout, lookAt, windowWidth, windowHeight, toWall } = page.view;
+const { found, findTile } = page.sheets;
+const { colours } = page.paint;
+
 const overview = element("overview");
 /** Pixels of its longer side, at most so much of the window. */
 const OVERVIEW = 150;
 const OVERVIEW_SHARE = 0.28;
 const small = document.createElement("canvas");
 let smallOf = "";
+const nameOfSmall = (of, width) => `${of.name} ${width} ${devicePixelRatio} ${colours.ground}`;
 
 function drawOverview() {
   const of = layout.to;
@@ -17,7 +23,7 @@ function drawOverview() {
   if (overview.hidden) return;
   const scale = Math.min(OVERVIEW, OVERVIEW_SHARE * windowWidth()) / Math.max(of.width, of.height);
   const [width, height] = [of.width * scale, of.height * scale].map((side) => Math.max(8, Math.round(side)));
-  if (smallOf !== `${of.name} ${width} ${devicePixelRatio}`) drawSmall(of, width, height, scale);
+  if (smallOf !== nameOfSmall(of, width)) drawSmall(of, width, height, scale);
   const context = overview.getContext("2d");
   if (overview.width !== small.width || overview.height !== small.height) {
     overview.width = small.width;
@@ -56,22 +62,19 @@ function drawSmall(of, width, height, scale) {
       context.drawImage(found.bitmap, found.x, found.y, found.side, found.side, x - side / 2, y - side / 2, side, side);
     }
   }
-  smallOf = complete ? `${of.name} ${width} ${devicePixelRatio}` : "";
+  smallOf = complete ? nameOfSmall(of, width) : "";
 }
 
 function lookThere(event) {
   if (event.type === "pointermove" && event.buttons === 0) return;
   const box = overview.getBoundingClientRect();
   const of = layout.to;
-  frame.glide = null;
-  view.x = ((event.clientX - box.left) / box.width) * of.width;
-  view.y = ((event.clientY - box.top) / box.height) * of.height;
-  goal.scale = view.scale;
-  keepInside();
-  redraw();
+  lookAt(((event.clientX - box.left) / box.width) * of.width, ((event.clientY - box.top) / box.height) * of.height);
 }
 overview.addEventListener("pointerdown", (event) => {
   overview.setPointerCapture(event.pointerId);
   lookThere(event);
 });
 overview.addEventListener("pointermove", lookThere);
+
+page.overview = { drawOverview };

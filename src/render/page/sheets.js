@@ -1,17 +1,20 @@
 // Sheets of tiles. On each level the grid is cut into square sheets; a level has tiles of twice the
 // side of the one before it. Level 0 is one sheet, which stays; of the others the last used do.
 
+const { block, wall, columnOf, rowOf } = page.data;
+const { frame, redraw, eachVisible } = page.view;
+
 const MOST_SHEETS = 60;
 const MOST_LARGE = 40;
 /** Sheets that are asked for at a time. */
 const MOST_LOADING = 8;
 
 const sheets = new Map();
-let loading = 0;
-/** How many have arrived. */
-let loads = 0;
+/** Sheets and larger pictures that are on their way, and how many have arrived. */
+const loads = { running: 0, arrived: 0 };
+/** What a frame lacked, until it is over. */
 let wanted = [];
-/** Called whenever a picture has arrived, until they return true: drawings that lack one. */
+/** Drawings that lack a picture. */
 const waiting = new Set();
 
 const bases = wall.levels.map((_, level) => level * 1e8);
@@ -41,6 +44,9 @@ function sheetKey(level, column, row) {
   return bases[level] + row * across[level] + column;
 }
 
+/** The sheet if it is there; nothing is asked for. */
+const sheetAtHand = (level, column, row) => sheets.get(sheetKey(level, column, row))?.bitmap;
+
 /** The sheet, or null while it is not there; it is then on its way. */
 function sheet(level, column, row) {
   const key = sheetKey(level, column, row);
@@ -65,7 +71,7 @@ function picture(key, path) {
 /** Begins to load what the last frame lacked. */
 function loadWanted() {
   for (const [key, path] of wanted) {
-    if (loading >= MOST_LOADING) break;
+    if (loads.running >= MOST_LOADING) break;
     if (!sheets.has(key)) load(key, path);
   }
   wanted = [];
@@ -74,7 +80,7 @@ function loadWanted() {
 async function load(key, path) {
   const entry = { bitmap: null, used: frame.number };
   sheets.set(key, entry);
-  loading += 1;
+  loads.running += 1;
   try {
     const image = new Image();
     image.src = path;
@@ -85,11 +91,15 @@ async function load(key, path) {
   } catch {
     // A sheet that is missing stays missing: what lies under it is drawn.
   }
-  loading -= 1;
-  loads += 1;
+  loads.running -= 1;
+  loads.arrived += 1;
   for (const again of waiting) if (again()) waiting.delete(again);
   redraw();
 }
+
+/** Calls `again` whenever a picture has arrived, until it returns true. */
+const whenLoaded = (again) => waiting.add(again);
+const stopWaiting = () => waiting.clear();
 
 /** Lets go of what has not been drawn for the longest time. */
 function forget() {
@@ -118,7 +128,7 @@ function findTile(i, level) {
     const per = perSheet[l];
     const [c, r] = [Math.floor(column / per), Math.floor(row / per)];
     // Levels between the best and the roughest are used if they are there, but not asked for.
-    const bitmap = l === level || l === 0 ? sheet(l, c, r) : sheets.get(sheetKey(l, c, r))?.bitmap;
+    const bitmap = l === level || l === 0 ? sheet(l, c, r) : sheetAtHand(l, c, r);
     if (bitmap) {
       const side = wall.levels[l].side;
       found.bitmap = bitmap;
@@ -130,3 +140,9 @@ function findTile(i, level) {
   }
   found.bitmap = null;
 }
+
+// biome-ignore format: a name a line is too long a list
+page.sheets = {
+  levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, loads, loadWanted, whenLoaded, stopWaiting,
+  found, findTile,
+};

@@ -1,4 +1,7 @@
-// What is seen: the middle of the window in cells, and the pixels of a cell. And the hands on it.
+// What is seen: the middle of the window in cells, and the pixels of a cell; and how it moves.
+
+const { wall, count, element, inCell, stillness } = page.data;
+const { layoutOf } = page.layouts;
 
 const canvas = element("wall");
 const view = { x: 0, y: 0, scale: 1 };
@@ -10,6 +13,8 @@ const MOVE_MS = 900;
 const CLOSEST = 700;
 
 const frame = { number: 0, asked: false, glide: null };
+/** What is done in a frame once everything has moved, in this order; others add to it. */
+const steps = [];
 
 /** Asks for a frame; nothing is drawn unless something changed. */
 function redraw() {
@@ -19,9 +24,7 @@ function redraw() {
     frame.asked = false;
     frame.number += 1;
     advance(now);
-    draw();
-    loadWanted();
-    remember();
+    for (const step of steps) step();
   });
 }
 
@@ -97,19 +100,36 @@ function zoomBy(factor, px = windowWidth() / 2, py = windowHeight() / 2) {
   redraw();
 }
 
+/** The same at once. */
+function zoomTo(scale, px, py) {
+  zoomAround(px, py, limited(scale));
+  goal.scale = view.scale;
+}
+
 /** The middle of the window stays on the wall. */
 function keepInside() {
   view.x = Math.min(layout.to.width, Math.max(0, view.x));
   view.y = Math.min(layout.to.height, Math.max(-TOP_BAR / view.scale, view.y));
 }
 
-function panBy(dx, dy) {
+/** Brings a point of the wall to the middle of the window. */
+function lookAt(x, y) {
   frame.glide = null;
-  view.x -= dx / view.scale;
-  view.y -= dy / view.scale;
+  Object.assign(view, { x, y });
   goal.scale = view.scale;
   keepInside();
   redraw();
+}
+
+function panBy(dx, dy) {
+  lookAt(view.x - dx / view.scale, view.y - dy / view.scale);
+}
+
+/** Goes to a view without moving there, in the layout that is meant. */
+function jumpTo(to) {
+  layout.share = 1;
+  view.scale = to.scale;
+  lookAt(to.x, to.y);
 }
 
 function glideTo(to) {
@@ -133,9 +153,10 @@ function reveal(i) {
 }
 
 function switchTo(name) {
-  if (layout.to && layout.to.name === name) return;
+  const to = layoutOf(name);
+  if (layout.to === to) return;
   layout.from = layout.to;
-  layout.to = layoutOf(name);
+  layout.to = to;
   layout.share = layout.from ? 0 : 1;
   layout.started = 0;
   if (layout.from) showAll();
@@ -157,84 +178,27 @@ function pictureAt(px, py) {
   return -1;
 }
 
-// Pointers: one drags, two pinch, one that hardly moves taps.
-
-const pointers = new Map();
-const TAP_PIXELS = 6;
-let tap = null;
-let fling = null;
-
-canvas.addEventListener("pointerdown", (event) => {
-  // The other buttons of a mouse are the browser's.
-  if (event.button !== 0) return;
-  canvas.setPointerCapture(event.pointerId);
-  pointers.set(event.pointerId, [event.clientX, event.clientY]);
-  tap = pointers.size === 1 ? { x: event.clientX, y: event.clientY } : null;
-  fling = { x: 0, y: 0, at: event.timeStamp };
-});
-
-canvas.addEventListener("pointermove", (event) => {
-  const before = pointers.get(event.pointerId);
-  const now = [event.clientX, event.clientY];
-  if (!before) {
-    if (event.pointerType === "mouse") hover(...now);
-    return;
+/** Calls `each` for every picture that is in the window, with its middle in pixels. */
+function eachVisible(each) {
+  const { from, to, share } = layout;
+  const part = ease(share);
+  const [cx, cy, scale] = [windowWidth() / 2, windowHeight() / 2, view.scale];
+  const [right, bottom, half] = [windowWidth(), windowHeight(), scale / 2];
+  for (let i = 0; i < count; i += 1) {
+    let x = to.x[i];
+    let y = to.y[i];
+    if (part < 1) {
+      x = from.x[i] + (x - from.x[i]) * part;
+      y = from.y[i] + (y - from.y[i]) * part;
+    }
+    const px = (x - view.x) * scale + cx;
+    const py = (y - view.y) * scale + cy;
+    if (px > -half && py > -half && px < right + half && py < bottom + half) each(i, px, py);
   }
-  if (tap && Math.hypot(now[0] - tap.x, now[1] - tap.y) > TAP_PIXELS) {
-    tap = null;
-    canvas.classList.add("dragging");
-    hideCard();
-  }
-  if (!tap && pointers.size === 1) {
-    panBy(now[0] - before[0], now[1] - before[1]);
-    const passed = Math.max(1, event.timeStamp - fling.at);
-    fling = { x: (now[0] - before[0]) / passed, y: (now[1] - before[1]) / passed, at: event.timeStamp };
-  } else if (pointers.size === 2) {
-    const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
-    const spread = (point) => Math.max(1, Math.hypot(point[0] - other[0], point[1] - other[1]));
-    const middle = (point) => [(point[0] + other[0]) / 2, (point[1] + other[1]) / 2];
-    const [from, to] = [middle(before), middle(now)];
-    panBy(to[0] - from[0], to[1] - from[1]);
-    zoomAround(...to, limited((view.scale * spread(now)) / spread(before)));
-    goal.scale = view.scale;
-  }
-  pointers.set(event.pointerId, now);
-});
-
-function release(event) {
-  if (!pointers.delete(event.pointerId)) return;
-  canvas.classList.remove("dragging");
-  if (tap && event.type === "pointerup") tapped(event.clientX, event.clientY, event.pointerType);
-  else if (pointers.size === 0 && event.timeStamp - fling.at < 60 && !stillness.matches) glideOn();
-  tap = null;
-}
-canvas.addEventListener("pointerup", release);
-canvas.addEventListener("pointercancel", release);
-canvas.addEventListener("pointerleave", (event) => {
-  // A finger leaves whenever it is lifted.
-  if (event.pointerType === "mouse") hideCard();
-});
-
-/** A wall that is let go of while it moves runs on a little. */
-function glideOn() {
-  const reach = 220;
-  const [dx, dy] = [fling.x * reach, fling.y * reach];
-  if (Math.hypot(dx, dy) < 12) return;
-  const to = { x: view.x - dx / view.scale, y: view.y - dy / view.scale, scale: view.scale };
-  to.x = Math.min(layout.to.width, Math.max(0, to.x));
-  to.y = Math.min(layout.to.height, Math.max(0, to.y));
-  glideTo(to);
 }
 
-canvas.addEventListener(
-  "wheel",
-  (event) => {
-    event.preventDefault();
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    // A pinch on a touchpad comes as a wheel with the control key.
-    const speed = event.ctrlKey ? 0.01 : 0.0022;
-    zoomBy(Math.exp(-event.deltaY * lines * speed), event.clientX, event.clientY);
-    hideCard();
-  },
-  { passive: false },
-);
+// biome-ignore format: a name a line is too long a list
+page.view = {
+  canvas, view, layout, frame, redraw, steps, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible,
+  pictureAt, wholeView, limited, zoomBy, zoomTo, lookAt, panBy, glideTo, jumpTo, showAll, reveal, switchTo,
+};
