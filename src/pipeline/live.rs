@@ -10,7 +10,7 @@ use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::render::tiles;
 use crate::report::{Event, Reporter};
-use crate::stage::Stage;
+use crate::stage::{Stage, render};
 use crate::store::{Lock, Store};
 
 /// Everything that the last runs still need: what `latest/` points at, the shards of the last
@@ -37,7 +37,7 @@ pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
     live.extend(store.names("seen").into_iter().map(|name| store.root().join("seen").join(name)));
     if let Some(path) = store.latest("render.parquet") {
         let header = Artifact::decode(store.read(&path)?).context("the last picture")?.header;
-        live.extend(tiles::kept(store, &header.key.params));
+        live.extend(tiles::files(store, &render::thumbnails_of(&header.key.params)));
     }
     Ok(live)
 }

@@ -129,16 +129,18 @@ pub struct Tiles<'a> {
     listed: HashMap<String, Vec<String>>,
 }
 
-/// The kept thumbnails that a picture with these parameters uses, and those of its page.
-pub fn kept(store: &Store, params: &serde_json::Value) -> Vec<PathBuf> {
-    let cell = params["cell"].as_u64().and_then(|cell| u32::try_from(cell).ok());
-    let fit = serde_json::from_value(params["fit"].clone()).ok();
-    let Some((cell, fit)) = cell.zip(fit) else { return Vec::new() };
-    let mut folders = vec![Kept::Tile { cell, fit }.folder(), Kept::Page { fit }.folder()];
+/// The files of these kinds; of what is shown large those of every size, since the record of a picture does not say
+/// which one its page uses.
+pub fn files(store: &Store, kept: &[Kept]) -> Vec<PathBuf> {
     let thumbs = std::fs::read_dir(store.root().join("thumbs")).into_iter().flatten();
-    let names = thumbs.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    folders.extend(names.filter(|name| name.starts_with("large-")).map(|name| format!("thumbs/{name}")));
-    let parts = folders.iter().flat_map(|folder| parts(folder));
+    let names: Vec<String> = thumbs.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let of = |kept: &Kept| match kept {
+        Kept::Large { .. } => {
+            names.iter().filter(|name| name.starts_with("large-")).map(|name| format!("thumbs/{name}")).collect()
+        }
+        other => vec![other.folder()],
+    };
+    let parts = kept.iter().flat_map(of).flat_map(|folder| parts(&folder).collect::<Vec<_>>());
     parts.flat_map(|f| store.names(&f).into_iter().map(move |name| store.root().join(&f).join(name))).collect()
 }
 

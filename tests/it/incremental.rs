@@ -54,6 +54,17 @@ fn each_parameter_runs_exactly_its_stages() {
 }
 
 #[test]
+fn the_metric_counts_where_alike_pictures_are_brought_together() {
+    let story = Story::with_photos(12);
+    let metric = |flags: &str| {
+        story.ok(&format!("assign photos --model scattering {flags}"));
+        story.artifact("assign").header.key.params["metric"].clone()
+    };
+    assert!(metric("--metric cosine").is_null() && metric("--refine 2").is_null());
+    assert_eq!(metric("--refine 2 --metric cosine"), "cosine");
+}
+
+#[test]
 fn the_seed_is_a_key_field_where_anything_is_random() {
     let story = Story::with_photos(12);
     let run = format!("{RUN} --init random");

@@ -22,6 +22,7 @@ pub use wall::Known;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::{Context, Made, State};
 use crate::config::RenderSettings;
@@ -62,6 +63,14 @@ pub fn thumbnails(settings: &RenderSettings) -> Vec<Kept> {
     let mut all: Vec<Kept> = outputs(settings).into_iter().flat_map(|output| output.thumbnails(settings)).collect();
     all.dedup();
     all
+}
+
+/// The thumbnails of a picture that was drawn with these parameters, and of what may lie beside it.
+pub fn thumbnails_of(params: &Value) -> Vec<Kept> {
+    let cell = params["cell"].as_u64().and_then(|cell| u32::try_from(cell).ok());
+    let fit = serde_json::from_value(params["fit"].clone()).ok();
+    let settings = cell.zip(fit).map(|(cell, fit)| RenderSettings { cell, fit, ..RenderSettings::default() });
+    settings.iter().flat_map(thumbnails).collect()
 }
 
 /// The picture and what lies beside it, as they stand.
