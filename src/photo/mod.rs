@@ -10,7 +10,7 @@ mod resize;
 pub use budget::{Budget, Pool, Share};
 pub use format::{Format, SNIFF_BYTES, sniff};
 pub use pillow::Filter;
-pub use resize::{TileFit, crop_middle, square, stretch, tile};
+pub use resize::{TileFit, crop_middle, shrunk, square, stretch, tile};
 
 use std::cell::Cell;
 use std::fmt;

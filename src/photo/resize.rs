@@ -52,6 +52,18 @@ pub fn crop_middle(picture: &RgbImage, short: u32, side: u32, filter: Filter) ->
     crop_imm(&scaled, middle(width), middle(height), side, side).to_image()
 }
 
+/// The shorter side of a picture that was shrunk has at least so many pixels.
+const SHRUNK: u32 = 720;
+
+/// The picture shrunk by a whole factor, each pixel the mean of a square, so that its shorter side has 720 pixels
+/// or somewhat more; none where that is no smaller. Thumbnails of half that size made of it look the same as those
+/// made of the picture, and cost a fraction.
+pub fn shrunk(picture: &RgbImage) -> Option<RgbImage> {
+    let (width, height) = picture.dimensions();
+    let factor = width.min(height) / SHRUNK;
+    (factor > 1).then(|| resize(picture, width / factor, height / factor, &ResizeOptions::new(), FilterType::Box))
+}
+
 /// A thumbnail for a square of `cell` pixels. With `Contain` one side is shorter than `cell`;
 /// the caller lays it on its background.
 pub fn tile(picture: &RgbImage, cell: u32, fit: TileFit) -> RgbImage {
@@ -120,5 +132,20 @@ mod tests {
         assert_eq!(picture.get_pixel(214, 100).0, [255; 3]);
         assert_eq!(crop(&halves(1, 1)).dimensions(), (224, 224));
         assert_eq!(crop(&halves(1, 60_000)).dimensions(), (224, 224));
+    }
+
+    #[test]
+    fn a_shrunk_picture_gives_the_same_thumbnails_but_for_a_shade() {
+        let wave = |x: u32, period: f64| (127.0 + 120.0 * (f64::from(x) / period).sin()) as u8;
+        let picture = RgbImage::from_fn(3001, 2203, |x, y| Rgb([wave(x, 90.0), wave(y, 40.0), wave(x + y, 300.0)]));
+        let small = shrunk(&picture).unwrap();
+        assert_eq!(small.dimensions(), (1000, 734));
+        for (cell, fit) in [(64, TileFit::Cover), (128, TileFit::Stretch), (512, TileFit::Contain)] {
+            let (one, two) = (tile(&picture, cell, fit), tile(&small, cell, fit));
+            assert_eq!(one.dimensions(), two.dimensions());
+            let off = one.as_raw().iter().zip(two.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(off <= Some(6), "{cell}: {off:?}");
+        }
+        assert!(shrunk(&RgbImage::new(4000, 1439)).is_none());
     }
 }

@@ -15,10 +15,14 @@ use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
 
 /// Raised when the same picture and size give another thumbnail.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// What was drawn of thumbnails of this version looks the same, and is not drawn again for their sake.
+pub const EARLIER: u32 = 1;
 
 /// Pixels of a tile of the page.
 pub const PAGE_TILE: u32 = 128;
+/// Thumbnails up to this size are made of a picture that was shrunk first.
+const SMALL: u32 = 512;
 /// JPEG quality of a tile of the page, which is encoded once more as a part of a sheet.
 const PAGE_QUALITY: u8 = 92;
 /// JPEG quality of a picture that is shown large.
@@ -60,7 +64,16 @@ impl Kept {
         if matches!(self, Self::Tile { .. }) { ImageFormat::Png } else { ImageFormat::Jpeg }
     }
 
-    fn of(self, pixels: &RgbImage) -> RgbImage {
+    /// The longest side that it can have, in pixels.
+    fn side(self) -> u32 {
+        match self {
+            Self::Tile { cell: side, .. } | Self::Large { side } => side,
+            Self::Page { .. } => PAGE_TILE,
+        }
+    }
+
+    fn of(self, picture: &Decoded<'_>) -> RgbImage {
+        let pixels = picture.shrunk.as_ref().filter(|_| self.side() <= SMALL).unwrap_or(picture.whole);
         match self {
             Self::Tile { cell, fit } => photo::tile(pixels, cell, fit),
             Self::Page { fit } => photo::tile(pixels, PAGE_TILE, fit),
@@ -79,6 +92,19 @@ impl Kept {
             Self::Large { .. } => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
         }
         Ok(bytes.into_inner())
+    }
+}
+
+/// A decoded picture.
+struct Decoded<'a> {
+    whole: &'a RgbImage,
+    /// Made once for all its small thumbnails.
+    shrunk: Option<RgbImage>,
+}
+
+impl<'a> Decoded<'a> {
+    fn new(whole: &'a RgbImage) -> Self {
+        Self { whole, shrunk: photo::shrunk(whole) }
     }
 }
 
@@ -108,13 +134,16 @@ impl<'a> Thumbs<'a> {
     /// # Errors
     /// When a thumbnail cannot be encoded; a cache that cannot be written costs time, not the picture.
     pub fn keep(&self, image: &ImageId, pixels: &RgbImage) -> Result<()> {
-        for &kept in &self.kept {
-            let Some((folder, key)) = place(image, kept) else { continue };
-            if self.store.find(&folder, &key).is_none() {
-                let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
-                let encoded = kept.encode(&kept.of(pixels))?;
-                let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
-            }
+        let places = self.kept.iter().filter_map(|&kept| Some((kept, place(image, kept)?)));
+        let missing: Vec<_> = places.filter(|(_, (folder, key))| self.store.find(folder, key).is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let picture = Decoded::new(pixels);
+        for (kept, (folder, key)) in missing {
+            let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
+            let encoded = kept.encode(&kept.of(&picture))?;
+            let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
         }
         Ok(())
     }
@@ -192,7 +221,7 @@ impl<'a> Tiles<'a> {
         if let Ok(Some(bytes)) = self.cached(image, kept) {
             return Some(image::load_from_memory_with_format(&bytes, kept.format()).ok()?.into_rgb8());
         }
-        Some(kept.of(&self.make(image).ok()?.pixels))
+        Some(kept.of(&Decoded::new(&self.make(image).ok()?.pixels)))
     }
 
     /// The thumbnail as a file, or `None` if the picture cannot be had any more.
@@ -203,7 +232,7 @@ impl<'a> Tiles<'a> {
         };
         match (self.find(image, kept), photo) {
             (Some(path), _) => Some(Encoded::File(path)),
-            (None, photo) => Some(Encoded::Bytes(kept.encode(&kept.of(&photo?.pixels)).ok()?)),
+            (None, photo) => Some(Encoded::Bytes(kept.encode(&kept.of(&Decoded::new(&photo?.pixels))).ok()?)),
         }
     }
 

@@ -281,7 +281,7 @@ fn gc_keeps_what_the_last_run_needs() {
     assert_eq!(count(&story), before);
     story.ok("gc");
     assert!(count(&story) < before);
-    assert!(!story.path("cache/thumbs/20-cover-1").exists());
+    assert!(!story.path("cache/thumbs/20-cover-2").exists());
     assert!(story.made_by(RUN).is_empty(), "everything current is still there");
     assert!(story.ok("gc").starts_with("dropped 0 files"));
     let fresh = Story::new();

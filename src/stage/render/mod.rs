@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::{Context, Made, State};
 use crate::config::RenderSettings;
-use crate::render::tiles::{Kept, Tiles};
+use crate::render::tiles::{self, Kept, Tiles};
 use crate::store::Key;
 use output::Output;
 use wall::Wall;
@@ -93,9 +93,25 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When there is nothing to draw, or the settings ask for what cannot be had.
     pub fn new(ctx: &'a Context, settings: &'a RenderSettings, input: &'a Input, known: &'a Known<'a>) -> Result<Self> {
+        let now = Self::of(ctx, settings, input, known, tiles::VERSION)?;
+        if now.lacks.is_empty() {
+            return Ok(now);
+        }
+        let earlier = Self::of(ctx, settings, input, known, tiles::EARLIER)?;
+        Ok(if earlier.lacks.is_empty() { earlier } else { now })
+    }
+
+    /// The same, of thumbnails of this version.
+    fn of(
+        ctx: &'a Context,
+        settings: &'a RenderSettings,
+        input: &'a Input,
+        known: &'a Known<'a>,
+        version: u32,
+    ) -> Result<Self> {
         ensure!(!input.rows.is_empty(), "there is nothing to draw");
         let tiles = Tiles::new(&ctx.store, &ctx.budget, thumbnails(settings), &known.sources);
-        let mut wall = Wall { ctx, settings, input, known, tiles, drawn: None, alike: None };
+        let mut wall = Wall { ctx, settings, input, known, tiles, version, drawn: None, alike: None };
         let key = picture::Picture.key(&wall)?;
         wall.drawn = ctx.look_up(&key);
         let alike = wall.likeness().map(|likeness| likeness.states(ctx));

@@ -16,7 +16,7 @@ use crate::artifact::{Artifact, Facts};
 use crate::config::{RenderSettings, Style};
 use crate::error::Halt;
 use crate::render::encode::{Format, encode};
-use crate::render::tiles::{self, Kept};
+use crate::render::tiles::Kept;
 use crate::render::{dzi, remark};
 use crate::report::counted;
 use crate::store::{Digest, Key, OwnFolder, replace_file};
@@ -74,11 +74,11 @@ impl Output for Picture {
 
 /// The settings that determine a picture, each by its name, as of a projection. Where it is written does not, nor does
 /// what lies beside it; and quality only that of a JPEG.
-fn params(settings: &RenderSettings, format: Format, seams: bool) -> Value {
+fn params(settings: &RenderSettings, format: Format, seams: bool, tiles: u32) -> Value {
     let RenderSettings { style, cell, fit, gap, background, quality, canvas, color_by, highlight_new, .. } = settings;
     let mut params = json!({
         "style": style, "cell": cell, "fit": fit, "background": background, "color_by": color_by,
-        "seams": seams, "highlight_new": highlight_new, "format": format, "tiles": tiles::VERSION,
+        "seams": seams, "highlight_new": highlight_new, "format": format, "tiles": tiles,
     });
     match style {
         Style::Grid => params["gap"] = json!(gap),
@@ -94,7 +94,7 @@ fn params(settings: &RenderSettings, format: Format, seams: bool) -> Value {
 /// as colours.
 pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     let settings = wall.settings;
-    let params = params(settings, format(settings)?, seams);
+    let params = params(settings, format(settings)?, seams, wall.version);
     let pictures = digest_of(wall.having(draw::tile(settings)).map(|image| &**image));
     let mut inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest), ("pictures".to_owned(), pictures)]);
     if seams && wall.shows_seams() {
