@@ -145,7 +145,7 @@ impl<T: Plain> Finding for Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Digest, Key};
+    use crate::store::Digest;
 
     #[test]
     fn findings_survive_their_texts() {
@@ -158,8 +158,7 @@ mod tests {
             grid: Grid::new(40, 30),
             kept: None,
         };
-        let key = Key { stage: "assign".into(), version: 1, params: json!({}), inputs: Default::default() };
-        let mut header = Header { key, content: Digest::of(b""), facts: found.facts() };
+        let mut header = Header { key: AssignRow::key(json!({}), []), content: Digest::of(b""), facts: found.facts() };
         assert_eq!(AssignFindings::of(&header).unwrap(), found);
         assert_eq!((&*header.facts["objective"], &*header.facts["grid"]), ("30", "40x30"));
         assert!(!header.facts.contains_key("kept") && json(&header).get("kept").is_none());

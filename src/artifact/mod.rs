@@ -4,20 +4,17 @@
 //! store's business.
 //!
 //! ```
-//! use std::collections::BTreeMap;
 //! use tsne_grid::artifact::rows::{ProjectRow, Row};
-//! use tsne_grid::artifact::Artifact;
-//! use tsne_grid::store::Key;
+//! use tsne_grid::artifact::{Artifact, Facts};
 //!
-//! let rows = [ProjectRow { image: "a picture".to_owned(), x: 0.5, y: -1.0 }];
-//! let params = serde_json::json!({ "seed": 0 });
-//! let key = Key { stage: ProjectRow::STAGE.to_owned(), version: 1, params, inputs: BTreeMap::new() };
-//! let facts = BTreeMap::from([("kl".to_owned(), "0.25".to_owned())]);
+//! let rows = [ProjectRow { image: "a picture".into(), x: 0.5, y: -1.0 }];
+//! let key = ProjectRow::key(serde_json::json!({ "seed": 0 }), []);
+//! let facts = Facts::from([("kl".to_owned(), "0.25".to_owned())]);
 //! let bytes = Artifact::new(key, ProjectRow::to_batch(&rows), facts).encode()?;
 //!
 //! let back = Artifact::decode(bytes)?;
 //! assert_eq!(ProjectRow::from_batch(&back.batch)?, rows);
-//! assert_eq!(back.header.number("kl"), Some(0.25));
+//! assert_eq!(back.header.facts["kl"], "0.25");
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
@@ -200,12 +197,7 @@ mod tests {
     use serde_json::json;
 
     fn artifact() -> Artifact {
-        let key = Key {
-            stage: "project".into(),
-            version: 1,
-            params: json!({"seed": 1, "model": "vgg16"}),
-            inputs: BTreeMap::from([("embed".into(), Digest::of(b"e"))]),
-        };
+        let key = ProjectRow::key(json!({"seed": 1, "model": "vgg16"}), [("embed", Digest::of(b"e"))]);
         let rows =
             [ProjectRow { image: "a".into(), x: 1.0, y: -2.0 }, ProjectRow { image: "b".into(), x: 0.5, y: 0.0 }];
         Artifact::new(key, ProjectRow::to_batch(&rows), BTreeMap::from([("kl".into(), "0.25".into())]))

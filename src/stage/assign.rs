@@ -1,6 +1,6 @@
 //! `assign`: places in the plane become cells of a grid.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -123,17 +123,16 @@ pub fn state<'a>(
     features: Option<Features<'a>>,
 ) -> Result<State<Job<'a>>> {
     let mut params = params(settings);
-    let mut inputs = BTreeMap::from([(PROJECT.to_owned(), input.digest)]);
     let mut refined = None;
     if settings.refine > 0 {
         let Some(features) = features else {
             bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
         };
-        inputs.insert("embed".to_owned(), features.index.header.content);
         later(&mut params, "metric", features.metric, Metric::Euclidean);
         refined = Some(features);
     }
-    let mut key = Key { stage: AssignRow::STAGE.into(), version: AssignRow::FORMAT, params, inputs };
+    let mut key = AssignRow::key(params, [(PROJECT, input.digest)]);
+    key.inputs.extend(refined.map(|features| ("embed".to_owned(), features.index.header.content)));
     let mut from = None;
     if let (Some(grown), true) = (input.parent, settings.stay > 0.0) {
         if let Some(made) = ctx.current(&key) {

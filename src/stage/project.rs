@@ -1,6 +1,6 @@
 //! `project`: vectors become places in the plane, by PCA and t-SNE.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -49,12 +49,7 @@ fn params(settings: &ProjectSettings) -> Value {
 
 /// The key of a projection of vectors with this digest that goes on from nothing.
 fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
-    Key {
-        stage: ProjectRow::STAGE.into(),
-        version: ProjectRow::FORMAT,
-        params: params(settings),
-        inputs: BTreeMap::from([(EMBED.to_owned(), vectors)]),
-    }
+    ProjectRow::key(params(settings), [(EMBED, vectors)])
 }
 
 /// How the projection of an index stands. One that has to be made goes on from its [`parent`], unless

@@ -6,7 +6,7 @@ mod network;
 
 pub use inputs::{Counts, Finding, Inputs};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Result;
@@ -33,12 +33,7 @@ fn key(chosen: &Chosen, images: &BTreeSet<ImageId>) -> Key {
     for image in images {
         hasher.update(image.as_bytes());
     }
-    Key {
-        stage: EmbedRow::STAGE.into(),
-        version: EmbedRow::FORMAT,
-        params: chosen.params.clone(),
-        inputs: BTreeMap::from([("images".into(), Digest::from_hasher(&hasher))]),
-    }
+    EmbedRow::key(chosen.params.clone(), [("images", Digest::from_hasher(&hasher))])
 }
 
 /// What there is to embed, known before the first picture is decoded.

@@ -1,6 +1,5 @@
 //! The table that lies beside the picture: what is in each cell.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -34,8 +33,7 @@ impl Output for Cells {
     }
 
     fn key(&self, wall: &Wall<'_>) -> Result<Key> {
-        let inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest)]);
-        Ok(Key { stage: CellRow::STAGE.into(), version: CellRow::FORMAT, params: json!({}), inputs })
+        Ok(CellRow::key(json!({}), [("assign", wall.input.digest)]))
     }
 
     fn lacks(&self, wall: &Wall<'_>) -> Result<Option<String>> {

@@ -1,6 +1,5 @@
 //! The picture itself: one file, or with deep zoom a file and a folder of tiles. Its record is the artifact of the stage.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -96,18 +95,18 @@ pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     let settings = wall.settings;
     let params = params(settings, format(settings)?, seams);
     let pictures = digest_of(wall.having(draw::tile(settings)).map(|image| &**image));
-    let mut inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest), ("pictures".to_owned(), pictures)]);
+    let mut key = RenderRow::key(params, [("assign", wall.input.digest), ("pictures", pictures)]);
     if seams && wall.shows_seams() {
         let likeness = wall.known.likeness;
         let likeness = likeness
             .ok_or_else(|| Halt::Usage("render.seams needs the embeddings; an --input table has none".into()))?;
         let [_, seams] = likeness.keys();
-        inputs.insert(seams.stage.clone(), seams.digest());
+        key.inputs.insert(seams.stage.clone(), seams.digest());
     }
     if settings.highlight_new {
-        inputs.insert("new".into(), wall.new_ones());
+        key.inputs.insert("new".into(), wall.new_ones());
     }
-    Ok(Key { stage: RenderRow::STAGE.into(), version: RenderRow::FORMAT, params, inputs })
+    Ok(key)
 }
 
 /// What a picture's record says.
