@@ -105,18 +105,12 @@ impl Lattice {
                 }))
             })
             .collect();
-        let weights = free
-            .iter()
-            .map(|&i| {
-                if !mixed {
-                    1
-                } else if old(i as usize).is_some() {
-                    FULL
-                } else {
-                    light
-                }
-            })
-            .collect();
+        let weight = |&i: &u32| match old(i as usize) {
+            _ if !mixed => 1,
+            Some(_) => FULL,
+            None => light,
+        };
+        let weights = free.iter().map(weight).collect();
         let cells: Vec<u32> = (0..grid.cells() as u32).filter(|&cell| !taken[cell as usize]).collect();
         let places = cells.iter().map(|&cell| on_lattice(grid.place(cell))).collect();
         let before = free

@@ -217,8 +217,7 @@ fn place(
         // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
         let (_, values) = features.components(ctx, REFINE_DIMENSIONS, 0)?;
         let features = lap::Features { values: values.values(), dimensions: linalg::Rows::dim(&values) };
-        let options = lap::Refine { radius: settings.refine, ..Default::default() };
-        found.cells = lap::refine(features, grid, &found.cells, &kept, &options)?;
+        found.cells = lap::refine(features, grid, &found.cells, &kept, settings.refine)?;
         found.cost = lap::cost(&points, grid, &found.cells);
         found.objective = lap::certificate::objective(&problem, &found.cells)?;
         found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
@@ -261,8 +260,7 @@ fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {
 fn solve(ctx: &Context, settings: &AssignSettings, problem: &Problem<'_>) -> Result<Assignment> {
     let options = lap::Options {
         solver: match settings.solver {
-            Solver::Auto => lap::Solver::Auto,
-            Solver::Sparse => lap::Solver::Sparse,
+            Solver::Auto | Solver::Sparse => lap::Solver::Sparse,
             Solver::Lapjv => lap::Solver::Lapjv,
         },
         effort: (settings.effort > 0).then_some(settings.effort),

@@ -172,10 +172,8 @@ fn lay_out(
             counted(count, "picture")
         ));
     }
-    let growth = tsne::Growth::default();
-    let growth = tsne::Growth { iterations: growth.iterations.min(settings.iterations), ..growth };
-    let iterations = if old.is_some() { growth.iterations } else { settings.iterations };
-    let bar = ctx.reporter.bar("t-SNE", iterations as u64, false);
+    let most = if old.is_some() { tsne::GROWTH_ITERATIONS } else { usize::MAX };
+    let bar = ctx.reporter.bar("t-SNE", settings.iterations.min(most) as u64, false);
     let mut progress = |progress: tsne::Progress| {
         bar.advance(1);
         if let Some(kl) = progress.kl {
@@ -184,7 +182,7 @@ fn lay_out(
         if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let layout = match old {
-        Some(old) => tsne::grow(points, old, &options, &growth, &mut progress)?,
+        Some(old) => tsne::grow(points, old, &options, &mut progress)?,
         None => tsne::layout(points, &options, &mut progress)?,
     };
     ctx.go_on()?;
