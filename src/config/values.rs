@@ -77,16 +77,10 @@ choice! {
     /// The layers of vgg16 that can be read, by their Keras names.
     Layer {
         /// After the last pooling: 512 channels at 7x7 places
-        #[serde(rename = "block5_pool")]
-        #[value(name = "block5_pool")]
         Block5Pool,
         /// 4,096 numbers, after ReLU
-        #[serde(rename = "fc1")]
-        #[value(name = "fc1")]
         Fc1,
         /// 4,096 numbers, after ReLU
-        #[serde(rename = "fc2")]
-        #[value(name = "fc2")]
         Fc2,
         /// 1,000 probabilities
         Predictions,
