@@ -10,7 +10,7 @@ use super::wall::Wall;
 use crate::artifact::rows::{AssignRow, CellRow, Row};
 use crate::artifact::{Artifact, Facts};
 use crate::config::RenderSettings;
-use crate::store::{Key, OwnFolder, replace_file};
+use crate::store::{Key, replace_file};
 
 /// `grid.parquet` beside `grid.jpg`, of a wall that has cells.
 pub(super) struct Cells;
@@ -26,10 +26,6 @@ impl Output for Cells {
 
     fn place(&self, settings: &RenderSettings) -> PathBuf {
         settings.output.with_extension("parquet")
-    }
-
-    fn folder(&self, _: &RenderSettings) -> Option<OwnFolder> {
-        None
     }
 
     fn key(&self, wall: &Wall<'_>) -> Result<Key> {
