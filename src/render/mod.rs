@@ -78,6 +78,29 @@ fn fill(band: &mut RgbImage, colour: [u8; 3]) {
 mod tests {
     use super::*;
     use image::Rgb;
+    use image::imageops::crop_imm;
+
+    /// A picture that is there, as a canvas of bands of so many rows.
+    pub(super) struct Painted {
+        pub(super) picture: RgbImage,
+        pub(super) band: u32,
+    }
+
+    impl Canvas for Painted {
+        fn width(&self) -> u32 {
+            self.picture.width()
+        }
+        fn height(&self) -> u32 {
+            self.picture.height()
+        }
+        fn band(&self) -> u32 {
+            self.band
+        }
+        fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
+            *band = crop_imm(&self.picture, 0, top, self.width(), band.height()).to_image();
+            Ok(())
+        }
+    }
 
     #[test]
     fn what_sticks_out_is_cut() {
