@@ -67,9 +67,6 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Removes what is there, be it a file or a folder with all that is in it; nothing there is fine.
-///
-/// # Errors
-/// Whatever the disk says.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let folder = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_dir());
     match if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {

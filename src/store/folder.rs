@@ -106,9 +106,6 @@ impl OwnFolder {
     }
 
     /// Says that the folder is whole.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn seal(&self, key: &str) -> io::Result<()> {
         // The marker is one of them.
         self.mark(Some(key.to_owned()), self.files())
@@ -122,9 +119,6 @@ impl OwnFolder {
 
     /// Puts a file into the folder in one rename. It is not synced, as there may be thousands: a file
     /// that a power cut takes is missed and made again, one that it tears only once the folder is removed.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.root.join(name);
         let folder = path.parent().unwrap_or(&self.root);
@@ -136,9 +130,6 @@ impl OwnFolder {
 
     /// Puts a file of the store into the folder, unless it is there: as a second name of the same
     /// file where the disk allows it, as a copy elsewhere.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn link(&self, name: &str, from: &Path) -> io::Result<()> {
         let path = self.root.join(name);
         if path.is_file() {
@@ -160,9 +151,6 @@ impl OwnFolder {
     }
 
     /// Removes a file or a folder with all that is in it.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         remove(&self.root.join(name))
     }

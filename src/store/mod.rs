@@ -247,9 +247,6 @@ impl Store {
 
     /// Publishes the newest version of something that changes under one key (a cache of the
     /// outside world), and removes the versions before it.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let prefix = prefix(key);
         let same = format!("{prefix}{}.{suffix}", Digest::of(bytes).short(DIGEST_DIGITS));
@@ -295,18 +292,12 @@ impl Store {
     }
 
     /// Replaces a file with a fixed name (relative to the root) in one rename.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         replace_file(&self.root.join(name), |file| file.write_all(bytes))
     }
 
     /// Makes `latest/<name>` stand for `target`, a published file of this store:
     /// a relative link where the system has them, a copy elsewhere.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn point_latest(&self, name: &str, target: &Path) -> io::Result<()> {
         let folder = self.root.join("latest");
         let link = folder.join(name);
