@@ -8,7 +8,7 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
 
-use super::Canvas;
+use super::{Canvas, each_band};
 
 /// One piece of one level.
 pub struct Piece {
@@ -45,20 +45,13 @@ pub fn pyramid(
     halvings: u32,
     put: &(dyn Fn(Piece) -> Result<()> + Sync),
 ) -> Result<()> {
-    let (mut width, height) = (canvas.width(), canvas.height());
+    let mut width = canvas.width();
     let mut levels: Vec<Level> = Vec::new();
     for halvings in 0..=halvings {
         levels.push(Level { halvings, width, side, rows: Vec::new(), next_row: 0 });
         width = width.div_ceil(2);
     }
-    let mut top = 0;
-    while top < height {
-        let mut band = RgbImage::new(canvas.width(), canvas.band().max(1).min(height - top));
-        canvas.draw(top, &mut band)?;
-        top += band.height();
-        take(&mut levels, band.into_raw(), top == height, put)?;
-    }
-    Ok(())
+    each_band(canvas, |band, last| take(&mut levels, band.into_raw(), last, put))
 }
 
 /// The rows of a level that have not been cut into pieces yet.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::file::{TempFile, create_folder, is_temporary, read_small, remove, remove_abandoned, replace_file};
+use super::file::{TempFile, create_folder, is_temporary, names, read_small, remove, remove_abandoned, replace_file};
 
 /// The marker's name.
 const MARKER: &str = "tsne-grid.json";
@@ -144,10 +144,7 @@ impl OwnFolder {
 
     /// The names of what is in one of its folders (`""`: the folder itself), sorted.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten();
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-        names.sort_unstable();
-        names
+        names(&self.root.join(folder))
     }
 
     /// Removes a file or a folder with all that is in it.

@@ -105,16 +105,16 @@ fn median(values: &mut [f32]) -> f32 {
 
 /// A rotation or reflection and a shift of the plane; no change of size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Motion {
+struct Motion {
     /// The orthogonal matrix, row by row.
-    pub turn: [[f64; 2]; 2],
+    turn: [[f64; 2]; 2],
     /// Added after turning.
-    pub shift: [f64; 2],
+    shift: [f64; 2],
 }
 
 impl Motion {
     /// Where the motion takes a point.
-    pub fn apply(&self, p: [f32; 2]) -> [f32; 2] {
+    fn apply(&self, p: [f32; 2]) -> [f32; 2] {
         let p = p.map(f64::from);
         [0, 1].map(|r| (self.turn[r][0] * p[0] + self.turn[r][1] * p[1] + self.shift[r]) as f32)
     }
@@ -123,10 +123,7 @@ impl Motion {
 /// The motion that brings the points `from` nearest to `to`, in the sum of the squared distances
 /// (orthogonal Procrustes, Schönemann 1966). Both have the same length; of no points, and of points
 /// on one spot, none is turned.
-///
-/// # Panics
-/// When the lengths differ.
-pub fn procrustes(from: &[[f32; 2]], to: &[[f32; 2]]) -> Motion {
+fn procrustes(from: &[[f32; 2]], to: &[[f32; 2]]) -> Motion {
     assert_eq!(from.len(), to.len(), "points come in pairs");
     let centre = |points: &[[f32; 2]]| {
         let n = points.len().max(1) as f64;

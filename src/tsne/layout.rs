@@ -46,10 +46,7 @@ pub fn layout(
 
 /// Lays out points whose affinities are known; `points` serve only as the start of
 /// [`Init::Pca`].
-///
-/// # Errors
-/// As [`layout`].
-pub fn layout_of(
+pub(super) fn layout_of(
     p: &Affinities,
     points: &Matrix,
     options: &Options,

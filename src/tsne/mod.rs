@@ -38,7 +38,7 @@ mod repulsion;
 
 pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
 pub use error::Error;
-pub use growth::{GROWTH_ITERATIONS, Motion, grow, procrustes};
-pub use layout::{Layout, layout, layout_of};
+pub use growth::{GROWTH_ITERATIONS, grow};
+pub use layout::{Layout, layout};
 pub use options::{Init, LearningRate, Options, Progress, Start};
 pub use quality::{Quality, quality};

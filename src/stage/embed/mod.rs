@@ -93,9 +93,9 @@ impl Job<'_> {
     /// # Errors
     /// When nothing is left to embed, a model cannot be loaded, the cache cannot be written, or the user interrupts.
     pub fn make(mut self, inputs: &mut Inputs, also: Also<'_>) -> Result<(Made, usize)> {
-        let before = self.library.len();
+        let before = self.library.count();
         self.embed_missing(inputs, also)?;
-        let embedded = self.library.len() - before;
+        let embedded = self.library.count() - before;
         self.library.seal()?;
         let images = inputs.pictures();
         if images.is_empty() {

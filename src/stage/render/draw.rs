@@ -27,7 +27,8 @@ pub(super) struct Drawing<'a> {
     size: (u32, u32),
     seams: Option<&'a Seams>,
     new: Option<&'a BTreeSet<ImageId>>,
-    missing: Cell<usize>,
+    /// Pictures that could not be had, of those that were asked for.
+    pub(super) missing: Cell<usize>,
 }
 
 impl<'a> Drawing<'a> {
@@ -68,11 +69,6 @@ impl<'a> Drawing<'a> {
             outline(drawn, colours::NEW);
         }
         Ok(drawn)
-    }
-
-    /// Pictures that could not be had, of those that were asked for.
-    pub(super) fn missing(&self) -> usize {
-        self.missing.get()
     }
 
     /// The picture, with tiles from `tiles`.

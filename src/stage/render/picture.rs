@@ -139,7 +139,7 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
         write(settings, |out| encode(&mut *canvas, format, settings.quality, &remark, out))?;
     }
     drop(canvas);
-    let missing = drawing.missing();
+    let missing = drawing.missing.get();
     if missing > 0 {
         // The picture with its holes is there to look at, but it is no result: the next run tries again.
         let output = settings.output.display();
