@@ -23,12 +23,9 @@ pub enum Error {
         /// The most cells this solver takes.
         limit: u64,
     },
-    /// A coordinate is infinite or not a number.
-    #[error("point {point} has a coordinate that is not a finite number")]
-    NotFinite {
-        /// Index of the first such point.
-        point: usize,
-    },
+    /// A coordinate is infinite or not a number: the index of the first such point.
+    #[error("point {0} has a coordinate that is not a finite number")]
+    NotFinite(usize),
     /// A pin names a point or a cell that does not exist, or one that another pin has.
     #[error("cannot pin point {point} to cell {cell}: {reason}")]
     BadPin {
@@ -39,25 +36,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The previous cells do not fit the problem.
-    #[error("cannot use the previous cells: {reason}")]
-    BadPrevious {
-        /// What is wrong with them.
-        reason: &'static str,
-    },
-    /// A table that goes with the points has the wrong length or values.
-    #[error("{reason}")]
-    BadInput {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    /// The previous cells do not fit the problem: what is wrong with them.
+    #[error("cannot use the previous cells: {0}")]
+    BadPrevious(&'static str),
+    /// A table that goes with the points has the wrong length or values: what is wrong with it.
+    #[error("{0}")]
+    BadInput(&'static str),
     /// The progress callback asked to stop.
     #[error("stopped")]
     Stopped,
-    /// The dense solver of the `lapjv` crate gave up.
-    #[error("the dense solver failed: {message}")]
-    Dense {
-        /// Its message.
-        message: String,
-    },
+    /// The dense solver of the `lapjv` crate gave up: its message.
+    #[error("the dense solver failed: {0}")]
+    Dense(String),
 }

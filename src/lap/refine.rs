@@ -40,7 +40,7 @@ pub fn refine(
     pinned: &[usize],
     radius: u32,
 ) -> Result<Vec<u32>, Error> {
-    let bad = |reason| Err(Error::BadInput { reason });
+    let bad = |reason| Err(Error::BadInput(reason));
     let Features { values, dimensions } = features;
     if Some(values.len()) != cells.len().checked_mul(dimensions) {
         return bad("there must be one feature vector per point");

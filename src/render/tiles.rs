@@ -34,16 +34,10 @@ pub enum Kept {
         /// How the picture fills it.
         fit: TileFit,
     },
-    /// A tile of the page, [`PAGE_TILE`] pixels.
-    Page {
-        /// How the picture fills it.
-        fit: TileFit,
-    },
-    /// The whole picture, no side longer than this, never enlarged.
-    Large {
-        /// Pixels.
-        side: u32,
-    },
+    /// A tile of the page, [`PAGE_TILE`] pixels, and how the picture fills it.
+    Page(TileFit),
+    /// The whole picture, no side longer than so many pixels, never enlarged.
+    Large(u32),
 }
 
 impl Kept {
@@ -51,8 +45,8 @@ impl Kept {
         let name = |fit: TileFit| format!("{fit:?}").to_lowercase();
         match self {
             Self::Tile { cell, fit } => format!("thumbs/{cell}-{}-{VERSION}", name(fit)),
-            Self::Page { fit } => format!("thumbs/page-{}-{VERSION}", name(fit)),
-            Self::Large { side } => format!("thumbs/large-{side}-{VERSION}"),
+            Self::Page(fit) => format!("thumbs/page-{}-{VERSION}", name(fit)),
+            Self::Large(side) => format!("thumbs/large-{side}-{VERSION}"),
         }
     }
 
@@ -63,11 +57,11 @@ impl Kept {
     fn of(self, pixels: &RgbImage) -> RgbImage {
         match self {
             Self::Tile { cell, fit } => photo::tile(pixels, cell, fit),
-            Self::Page { fit } => photo::tile(pixels, PAGE_TILE, fit),
-            Self::Large { side } if pixels.width().max(pixels.height()) > side => {
+            Self::Page(fit) => photo::tile(pixels, PAGE_TILE, fit),
+            Self::Large(side) if pixels.width().max(pixels.height()) > side => {
                 photo::tile(pixels, side, TileFit::Contain)
             }
-            Self::Large { .. } => pixels.clone(),
+            Self::Large(_) => pixels.clone(),
         }
     }
 
@@ -75,8 +69,8 @@ impl Kept {
         let mut bytes = Cursor::new(Vec::new());
         match self {
             Self::Tile { .. } => picture.write_to(&mut bytes, ImageFormat::Png)?,
-            Self::Page { .. } => JpegEncoder::new_with_quality(&mut bytes, PAGE_QUALITY).encode_image(picture)?,
-            Self::Large { .. } => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
+            Self::Page(_) => JpegEncoder::new_with_quality(&mut bytes, PAGE_QUALITY).encode_image(picture)?,
+            Self::Large(_) => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
         }
         Ok(bytes.into_inner())
     }
@@ -134,7 +128,7 @@ pub fn kept(store: &Store, params: &serde_json::Value) -> Vec<PathBuf> {
     let cell = params["cell"].as_u64().and_then(|cell| u32::try_from(cell).ok());
     let fit = serde_json::from_value(params["fit"].clone()).ok();
     let Some((cell, fit)) = cell.zip(fit) else { return Vec::new() };
-    let mut folders = vec![Kept::Tile { cell, fit }.folder(), Kept::Page { fit }.folder()];
+    let mut folders = vec![Kept::Tile { cell, fit }.folder(), Kept::Page(fit).folder()];
     let thumbs = std::fs::read_dir(store.root().join("thumbs")).into_iter().flatten();
     let names = thumbs.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     folders.extend(names.filter(|name| name.starts_with("large-")).map(|name| format!("thumbs/{name}")));

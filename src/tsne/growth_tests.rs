@@ -61,7 +61,7 @@ fn few_or_identical_points_and_no_old_ones_are_defined() {
     assert!(matches!(wrong, Err(Error::Input(linalg::Error::Shape { .. }))));
     let nan = [Some([f32::NAN, 0.0]), None, None, None];
     let wrong = grow(&points, &nan, &Options::default(), &mut go);
-    assert!(matches!(wrong, Err(Error::Input(linalg::Error::NotFinite { row: 0 }))));
+    assert!(matches!(wrong, Err(Error::Input(linalg::Error::NotFinite(0)))));
 }
 
 #[test]

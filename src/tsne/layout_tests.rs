@@ -93,7 +93,7 @@ fn settings_out_of_range_are_named() {
     }
     let go = |init| layout(&points, &Options { init, ..o() }, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(go(start(9, 0.0, 0.0)), Error::Input(linalg::Error::Shape { expected: 10, found: 9, .. })));
-    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite { row: 0 })));
+    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite(0))));
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Start {
         let places = self.xy.iter().enumerate();
         let anchors = self.anchors.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref()?)));
         match places.chain(anchors).find(|(_, p)| !finite(p)) {
-            Some((row, _)) => Err(linalg::Error::NotFinite { row }.into()),
+            Some((row, _)) => Err(linalg::Error::NotFinite(row).into()),
             None => Ok(()),
         }
     }

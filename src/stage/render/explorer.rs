@@ -29,7 +29,6 @@ fn own(settings: &RenderSettings) -> OwnFolder {
     OwnFolder::new(settings.output.with_file_name(name))
 }
 
-/// The page.
 pub(super) struct Explorer;
 
 impl Output for Explorer {
@@ -57,7 +56,7 @@ impl Output for Explorer {
         });
         let mut inputs = BTreeMap::from([
             ("assign".to_owned(), wall.input.digest),
-            ("pictures".to_owned(), digest_of(wall.having(Kept::Page { fit: settings.fit }).map(|image| &**image))),
+            ("pictures".to_owned(), digest_of(wall.having(Kept::Page(settings.fit)).map(|image| &**image))),
             ("images".to_owned(), content_digest(&ImageRow::to_batch(known.images))),
             ("new".to_owned(), wall.new_ones()),
         ]);

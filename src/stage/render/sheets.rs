@@ -24,8 +24,8 @@ const NAME_DIGITS: usize = 16;
 
 /// The thumbnails that the page needs.
 pub(super) fn kept(settings: &RenderSettings) -> Vec<Kept> {
-    let large = (settings.large > 0).then_some(Kept::Large { side: settings.large });
-    [Kept::Page { fit: settings.fit }].into_iter().chain(large).collect()
+    let large = (settings.large > 0).then_some(Kept::Large(settings.large));
+    [Kept::Page(settings.fit)].into_iter().chain(large).collect()
 }
 
 /// A picture's name on the page: it says nothing of where the picture came from.
@@ -42,7 +42,7 @@ pub(super) struct Sheets<'a> {
 impl Sheets<'_> {
     /// The thumbnails that the sheets are made of.
     pub(super) fn tile_kind(&self) -> Kept {
-        Kept::Page { fit: self.wall.settings.fit }
+        Kept::Page(self.wall.settings.fit)
     }
 
     /// How often the grid is halved until it fits on one sheet.
@@ -124,7 +124,7 @@ impl Sheets<'_> {
 
     /// Puts the larger pictures into the folder, and gives the folder in it that they are in; none where there are none.
     pub(super) fn write_large(&self) -> Result<Option<String>> {
-        let kept = Kept::Large { side: self.wall.settings.large };
+        let kept = Kept::Large(self.wall.settings.large);
         let pictures = if self.wall.settings.large > 0 { self.wall.having(kept).collect() } else { Vec::new() };
         if pictures.is_empty() {
             return Ok(None);
