@@ -27,7 +27,6 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// A meter for `steps` search steps.
     pub(crate) fn new(points: usize, steps: u64, report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
         Self {
             report,
@@ -38,7 +37,6 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// A new level begins.
     pub(crate) fn level(&mut self, points: usize) {
         self.now.level = points;
         self.now.waiting = points;
@@ -64,7 +62,6 @@ impl<'a> Meter<'a> {
         self.left = self.left.saturating_sub(steps);
     }
 
-    /// Search steps so far.
     pub(crate) fn steps(&self) -> u64 {
         self.now.steps
     }

@@ -13,7 +13,6 @@ const TEMP_PREFIX: &str = ".tsne-grid-tmp-";
 /// Unfinished files of a run that may still be going are left alone for this long.
 pub(super) const TEMP_GRACE: Duration = Duration::from_secs(3600);
 
-/// Whether a name is that of an unfinished file.
 pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
 }

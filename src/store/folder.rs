@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{TempFile, create_folder, is_temporary, names, read_small, remove, remove_abandoned, replace_file};
 
-/// The marker's name.
 const MARKER: &str = "tsne-grid.json";
 
 /// A folder that this program fills.

@@ -127,7 +127,6 @@ pub(super) fn first_tells(folder: &str) -> bool {
     matches!(folder, "direct" | "stories")
 }
 
-/// Name of G1's index.
 pub(in crate::source) const FIRST_INDEX: &str = "media.json";
 
 /// What the file at `inside` (a path under the root) is; `first` says that the export is of G1.

@@ -181,7 +181,6 @@ impl Inputs {
         }
     }
 
-    /// Why there is nothing to embed.
     pub(super) fn nothing_left(&self) -> anyhow::Error {
         let (_, skipped) = self.tables();
         let reasons: BTreeSet<String> =

@@ -27,7 +27,6 @@ use network::Network;
 /// Inputs decoded together while the network works on those before them.
 const CHUNK: usize = 32;
 
-/// The key of the index over `images`.
 fn key(chosen: &Chosen, images: &BTreeSet<ImageId>) -> Key {
     let mut hasher = blake3::Hasher::new();
     for image in images {

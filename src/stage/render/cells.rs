@@ -57,7 +57,6 @@ impl Output for Cells {
 }
 
 impl Cells {
-    /// The table's bytes.
     fn table(&self, wall: &Wall<'_>) -> Result<Vec<u8>> {
         let by_image = wall.known.by_image();
         let row = |cell: &AssignRow| {

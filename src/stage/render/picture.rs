@@ -109,7 +109,6 @@ pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     Ok(key)
 }
 
-/// What a picture's record says.
 fn record(drawn: &Artifact) -> Result<RenderRow> {
     RenderRow::from_batch(&drawn.batch)?.pop().context("a picture's record is empty")
 }
