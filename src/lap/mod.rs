@@ -132,7 +132,7 @@ pub fn solve(
     let lattice = Lattice::new(problem)?;
     let n = lattice.targets.len();
     let steps = options.effort.map_or(u64::MAX, |effort| u64::from(effort).saturating_mul(n as u64));
-    let mut meter = Meter::new(n, steps, progress);
+    let mut meter = Meter::new(steps, progress);
     let solved = match options.solver {
         _ if n == 0 => sparse::Solved { mate: Vec::new(), prices: vec![0; lattice.cells.len()] },
         Solver::Sparse => sparse::solve(&lattice, &mut meter),
