@@ -127,10 +127,7 @@ fn jpeg(canvas: &mut dyn Canvas, quality: u8, remark: &str, out: &mut dyn Write)
     let mut out = Remarked::new(io::BufWriter::new(out), remark);
     JpegEncoder::new_with_quality(&mut out, quality).encode_image(&bands)?;
     out.flush()?;
-    match bands.state.into_inner().failure {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+    bands.state.into_inner().failure.map_or(Ok(()), Err)
 }
 
 /// A canvas as the picture that the JPEG encoder asks for its pixels. It asks block row by block
