@@ -22,11 +22,14 @@ pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
 ///
 /// # Errors
 /// What `write` returns, or whatever the disk says.
-pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+pub fn replace_file<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
+) -> Result<(), E> {
     let folder = folder_of(path);
     if path.metadata().is_ok_and(|there| !there.is_file()) {
         let message = format!("{} is there and is no file that could be replaced", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
     }
     create_folder(folder)?;
     let temp = TempFile::create(folder)?;
@@ -36,7 +39,7 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
     drop(out);
     temp.file.sync_all()?;
     temp.rename(path)?;
-    sync_folder(folder)
+    Ok(sync_folder(folder)?)
 }
 
 /// Opens a regular file for reading. Should a pipe or a device lie there, nothing is waited for and nothing read.

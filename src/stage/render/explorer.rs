@@ -10,13 +10,12 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::links::links;
-use super::output::Output;
+use super::output::{Output, cannot_write};
 use super::sheets::{self, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
 use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
-use crate::error::Halt;
 use crate::render::page::{self, Level};
 use crate::render::tiles::{self, Kept};
 use crate::stage::neighbours::Likeness;
@@ -89,10 +88,8 @@ impl Output for Explorer {
             sheets.sweep(&name, large.as_deref())?;
             anyhow::Ok(folder.seal(&self.key(wall)?.digest().to_string())?)
         };
-        write().map_err(|error| match error.is::<Halt>() {
-            true => error,
-            false => error.context(format!("cannot write the page {}", self.place(wall.settings).display())),
-        })?;
+        let place = self.place(wall.settings);
+        write().map_err(|error| cannot_write(error, format!("the page {}", place.display())))?;
         Ok(None)
     }
 }

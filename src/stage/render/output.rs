@@ -1,11 +1,13 @@
 //! What is written for people: the picture, and whatever lies beside it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::wall::Wall;
 use crate::config::RenderSettings;
+use crate::error::Halt;
 use crate::render::tiles::Kept;
 use crate::store::{Key, OwnFolder};
 
@@ -49,4 +51,9 @@ pub(super) trait Output {
     /// Writes it. What the line of the summary says beyond "written" is returned. Fails when it cannot be written, a
     /// picture cannot be had any more, or the user interrupts.
     fn write(&self, wall: &Wall<'_>) -> Result<Option<String>>;
+}
+
+/// Says what could not be written; an interrupt stays one.
+pub(super) fn cannot_write(error: anyhow::Error, what: impl Display) -> anyhow::Error {
+    if error.is::<Halt>() { error } else { error.context(format!("cannot write {what}")) }
 }

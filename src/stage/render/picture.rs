@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::draw::{self, Drawing};
-use super::output::Output;
+use super::output::{Output, cannot_write};
 use super::size::{format, size};
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{Blob, RenderRow, Row};
@@ -167,19 +167,8 @@ fn is_there(settings: &RenderSettings, digest: &str) -> bool {
     })
 }
 
-/// Writes the picture in one rename; an interrupt stays one.
+/// Writes the picture in one rename.
 fn write(settings: &RenderSettings, write: impl FnOnce(&mut dyn io::Write) -> Result<()>) -> Result<()> {
     let path = &settings.output;
-    let mut failure = None;
-    let written = replace_file(path, |out| {
-        write(out).map_err(|error| {
-            failure = Some(error);
-            io::Error::other("drawing failed")
-        })
-    });
-    match failure {
-        Some(error) if error.is::<Halt>() => Err(error),
-        Some(error) => Err(error.context(format!("cannot write {}", path.display()))),
-        None => written.with_context(|| format!("cannot write {}", path.display())),
-    }
+    replace_file(path, |out| write(out)).map_err(|error| cannot_write(error, path.display()))
 }
