@@ -94,16 +94,13 @@ findings! {
 
 /// The findings of an artifact as JSON; an object without any where its stage has none.
 pub fn json(header: &Header) -> Value {
-    fn object(found: Result<impl Serialize>) -> Option<Value> {
-        serde_json::to_value(found.ok()?).ok()
-    }
     let found = match header.key.stage.as_str() {
-        EmbedRow::STAGE => object(EmbedFindings::of(header)),
-        ProjectRow::STAGE => object(ProjectFindings::of(header)),
-        AssignRow::STAGE => object(AssignFindings::of(header)),
-        _ => None,
+        EmbedRow::STAGE => EmbedFindings::of(header).map(|found| json!(found)),
+        ProjectRow::STAGE => ProjectFindings::of(header).map(|found| json!(found)),
+        AssignRow::STAGE => AssignFindings::of(header).map(|found| json!(found)),
+        _ => Ok(json!({})),
     };
-    let mut found = found.unwrap_or_else(|| json!({}));
+    let mut found = found.unwrap_or_else(|_| json!({}));
     if let Some(fields) = found.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }

@@ -30,11 +30,12 @@ pub use image::ImageId;
 pub use reason::Reason;
 pub use time::{NoTime, Time};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -112,13 +113,11 @@ pub fn read_table(bytes: Vec<u8>) -> Result<RecordBatch> {
 }
 
 fn read_all(builder: ParquetRecordBatchReaderBuilder<Bytes>) -> Result<RecordBatch> {
-    let schema = builder.schema().clone();
-    let batches: Vec<RecordBatch> = builder.with_batch_size(ROW_GROUP).build()?.collect::<Result<_, _>>()?;
     // The reader's schema carries the header as metadata; a table compares by its columns alone.
-    let schema = schema.as_ref().clone().with_metadata(HashMap::<String, String>::new());
-    let batches = batches.into_iter().map(|b| b.with_schema(schema.clone().into()));
+    let schema = SchemaRef::new(Schema::new(builder.schema().fields().clone()));
+    let batches = builder.with_batch_size(ROW_GROUP).build()?.map(|batch| batch?.with_schema(schema.clone()));
     let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
-    Ok(concat_batches(&schema.into(), &batches)?)
+    Ok(concat_batches(&schema, &batches)?)
 }
 
 /// The writer's properties: zstd, moderate row groups, and the header.
