@@ -118,12 +118,10 @@ pub struct Tables {
     pub artifact: Option<PathBuf>,
 }
 
-/// Arguments of `run`.
-#[derive(Debug, Args)]
+/// Flags of the stages; a command that has not those of one leaves its settings alone.
+#[derive(Debug, Default, Args)]
 #[allow(missing_docs, reason = "each field is the flags of one stage")]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub common: Common,
+pub struct StageFlags {
     #[command(flatten)]
     pub embed: EmbedFlags,
     #[command(flatten)]
@@ -132,6 +130,16 @@ pub struct RunArgs {
     pub assign: AssignFlags,
     #[command(flatten)]
     pub render: RenderFlags,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is a group of flags")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub stages: StageFlags,
 }
 
 /// Arguments of `embed`.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::artifact::findings;
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
-    SearchArgs, StatusArgs, Tables,
+    SearchArgs, StageFlags, StatusArgs, Tables,
 };
 use crate::config::{EmbedSettings, LimitSettings, Settings};
 use crate::error::Halt;
@@ -64,7 +64,7 @@ pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
     }
     let app = App { global, reporter };
     match command {
-        Command::Run(args) => app.run(args, Stage::Render),
+        Command::Run(args) => app.run(args),
         Command::Embed(args) => app.embed(args),
         Command::Project(args) => app.project(args),
         Command::Assign(args) => app.assign(args),
@@ -129,8 +129,12 @@ impl App {
         Ok(Settings::load(self.global.config.as_deref())?)
     }
 
-    fn request(&self, common: Common, settings: Settings) -> Result<Request> {
-        let mut settings = settings;
+    fn request(&self, common: Common, stages: StageFlags) -> Result<Request> {
+        let mut settings = self.settings()?;
+        stages.embed.apply(&mut settings.embed);
+        stages.project.apply(&mut settings.project);
+        stages.assign.apply(&mut settings.assign);
+        stages.render.apply(&mut settings.render);
         common.source.apply(&mut settings.source);
         common.limits.apply(&mut settings.limits);
         settings.check()?;
@@ -146,19 +150,10 @@ impl App {
         if self.global.json { Answer::line(object) } else { Answer::line(line) }
     }
 
-    fn run_request(&self, args: RunArgs) -> Result<(Request, bool)> {
-        let mut settings = self.settings()?;
-        args.embed.apply(&mut settings.embed);
-        args.project.apply(&mut settings.project);
-        args.assign.apply(&mut settings.assign);
-        args.render.apply(&mut settings.render);
+    fn run(&self, args: RunArgs) -> Result<Answer> {
         let dry_run = args.common.dry_run;
-        Ok((self.request(args.common, settings)?, dry_run))
-    }
-
-    fn run(&self, args: RunArgs, last: Stage) -> Result<Answer> {
-        let (request, dry_run) = self.run_request(args)?;
-        self.bring(self.store(), &request, last, dry_run, Show::Picture)
+        let request = self.request(args.common, args.stages)?;
+        self.bring(self.store(), &request, Stage::Render, dry_run, Show::Picture)
     }
 
     /// Brings stages up to date, or says what that would do.
@@ -195,39 +190,28 @@ impl App {
     }
 
     fn embed(&self, args: EmbedArgs) -> Result<Answer> {
-        let mut settings = self.settings()?;
-        args.embed.apply(&mut settings.embed);
         let dry_run = args.common.dry_run;
-        let request = self.request(args.common, settings)?;
+        let request = self.request(args.common, StageFlags { embed: args.embed, ..StageFlags::default() })?;
         self.bring(self.store(), &request, Stage::Embed, dry_run, Show::Artifact(args.artifact.as_deref()))
     }
 
     fn project(&self, args: ProjectArgs) -> Result<Answer> {
-        let mut settings = self.settings()?;
-        args.embed.apply(&mut settings.embed);
-        args.project.apply(&mut settings.project);
-        self.stage(Stage::Project, args.common, args.tables, settings, |ctx, request, table| {
+        let stages = StageFlags { embed: args.embed, project: args.project, ..StageFlags::default() };
+        self.stage(Stage::Project, args.common, args.tables, stages, |ctx, request, table| {
             project::run_table(ctx, &request.settings.project, table)
         })
     }
 
     fn assign(&self, args: AssignArgs) -> Result<Answer> {
-        let mut settings = self.settings()?;
-        args.embed.apply(&mut settings.embed);
-        args.project.apply(&mut settings.project);
-        args.assign.apply(&mut settings.assign);
-        self.stage(Stage::Assign, args.common, args.tables, settings, |ctx, request, table| {
+        let AssignArgs { common, tables, embed, project, assign } = args;
+        let stages = StageFlags { embed, project, assign, ..StageFlags::default() };
+        self.stage(Stage::Assign, common, tables, stages, |ctx, request, table| {
             assign::state(ctx, &request.settings.assign, &assign::Input::table(table)?, None)?.made(ctx)
         })
     }
 
     fn render(&self, args: RenderArgs) -> Result<Answer> {
-        let mut settings = self.settings()?;
-        args.run.embed.apply(&mut settings.embed);
-        args.run.project.apply(&mut settings.project);
-        args.run.assign.apply(&mut settings.assign);
-        args.run.render.apply(&mut settings.render);
-        self.stage(Stage::Render, args.run.common, args.tables, settings, pipeline::render_table)
+        self.stage(Stage::Render, args.run.common, args.tables, args.run.stages, pipeline::render_table)
     }
 
     /// A stage, and what it needs before it; or, with `--input`, `from_table` alone, while
@@ -237,11 +221,11 @@ impl App {
         stage: Stage,
         common: Common,
         tables: Tables,
-        settings: Settings,
+        stages: StageFlags,
         from_table: impl FnOnce(&Context, &Request, &Path) -> Result<Made>,
     ) -> Result<Answer> {
         let dry_run = common.dry_run;
-        let request = self.request(common, settings)?;
+        let request = self.request(common, stages)?;
         let Tables { input, artifact } = tables;
         let Some(input) = input else {
             return self.bring(self.store(), &request, stage, dry_run, Show::Artifact(artifact.as_deref()));
@@ -256,7 +240,7 @@ impl App {
     }
 
     fn status(&self, args: StatusArgs) -> Result<Answer> {
-        let (request, _) = self.run_request(args.run)?;
+        let request = self.request(args.run.common, args.run.stages)?;
         let ctx = &self.context(self.store(), &request, true);
         let standings = pipeline::status(ctx, &request, Stage::Render)?.standings;
         let stale = standings.iter().any(|standing| !standing.fresh);

@@ -83,7 +83,14 @@ pub fn rank(
         warn(format!("{missing} of {all} pictures have no vector of {model} yet: tsne-grid embed --model {model}"));
     }
     found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
-    Ok(found.into_iter().map(|(row, score)| hit(row, score)).collect())
+    let hit = |(ImageRow { path, source, caption, image, .. }, score)| Hit {
+        score,
+        path,
+        source,
+        caption,
+        image: image.to_string(),
+    };
+    Ok(found.into_iter().map(hit).collect())
 }
 
 fn none_there(store: &Store) -> String {
@@ -92,10 +99,6 @@ fn none_there(store: &Store) -> String {
         "no picture of the cache {cache} has a vector of {model} with the weights asked for; make them first: \
          tsne-grid embed --model {model} (or, if they were made with a file of weights, name it with --weights)"
     )
-}
-
-fn hit(row: ImageRow, score: f32) -> Hit {
-    Hit { score, path: row.path, source: row.source, caption: row.caption, image: row.image.to_string() }
 }
 
 /// The parameters of the newest index whose vectors the text tower speaks to.

@@ -10,10 +10,12 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use serde_json::Value;
 
 use super::{ImageId, Reason, Time};
 use crate::config::Kind;
 use crate::photo::Format;
+use crate::store::{Digest, Key};
 
 /// A row of one of the tables.
 pub trait Row: Sized {
@@ -22,6 +24,12 @@ pub trait Row: Sized {
     /// Raised when columns change their names, types or meaning, and whenever the stage would give
     /// other rows for the same key.
     const FORMAT: u32;
+
+    /// The key of a table of these parameters and inputs.
+    fn key<const N: usize>(params: Value, inputs: [(&str, Digest); N]) -> Key {
+        let inputs = inputs.map(|(name, digest)| (name.to_owned(), digest)).into();
+        Key { stage: Self::STAGE.into(), version: Self::FORMAT, params, inputs }
+    }
 
     /// The rows as columns.
     fn to_batch(rows: &[Self]) -> RecordBatch;

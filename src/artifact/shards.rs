@@ -100,14 +100,9 @@ impl Library {
         self.places.contains_key(image)
     }
 
-    /// Pictures that have their vectors.
-    pub fn len(&self) -> usize {
+    /// How many pictures have theirs.
+    pub fn count(&self) -> usize {
         self.places.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
     }
 
     /// Their names.

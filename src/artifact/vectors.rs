@@ -250,14 +250,15 @@ fn vector_column(batch: &RecordBatch) -> Result<&ArrayRef> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Digest, Key};
+    use crate::artifact::rows::{EmbedRow, Row};
+    use crate::store::Digest;
     use arrow::array::{Float64Builder, ListBuilder};
 
     fn shard(rows: usize, dim: usize) -> (Vectors, Vec<u8>) {
         let names: Vec<ImageId> = (0..rows).map(|i| format!("image-{i}").as_str().into()).collect();
         let values: Vec<f32> = (0..rows * dim).map(|i| i as f32 * 0.5).collect();
         let vectors = Vectors { names, dim, values };
-        let key = Key { stage: "embed".into(), version: 1, params: serde_json::json!({}), inputs: Default::default() };
+        let key = EmbedRow::key(serde_json::json!({}), []);
         let header = Header { key, content: Digest::of(b""), facts: Default::default() };
         let write = |blocks: Vec<Vectors>| {
             let mut bytes = Vec::new();

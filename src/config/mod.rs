@@ -15,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Halt;
 use crate::photo::TileFit;
 
-/// The default configuration, with a comment for every key.
-pub const DEFAULT_TOML: &str = include_str!("../../pipeline.toml");
-
 /// Defines one table of the file and, beside it, the flags that override it.
 macro_rules! table {
     (
@@ -265,9 +262,10 @@ mod tests {
 
     #[test]
     fn the_commented_file_is_the_defaults() {
-        let file: Settings = toml::from_str(DEFAULT_TOML).unwrap();
+        let text = include_str!("../../pipeline.toml");
+        let file: Settings = toml::from_str(text).unwrap();
         assert_eq!(file, Settings::default());
-        let table: toml::Table = DEFAULT_TOML.parse().unwrap();
+        let table: toml::Table = text.parse().unwrap();
         let code = toml::Table::try_from(Settings::default()).unwrap();
         for (name, keys) in &code {
             let written: Vec<&String> = table[name].as_table().unwrap().keys().collect();

@@ -77,16 +77,10 @@ choice! {
     /// The layers of vgg16 that can be read, by their Keras names.
     Layer {
         /// After the last pooling: 512 channels at 7x7 places
-        #[serde(rename = "block5_pool")]
-        #[value(name = "block5_pool")]
         Block5Pool,
         /// 4,096 numbers, after ReLU
-        #[serde(rename = "fc1")]
-        #[value(name = "fc1")]
         Fc1,
         /// 4,096 numbers, after ReLU
-        #[serde(rename = "fc2")]
-        #[value(name = "fc2")]
         Fc2,
         /// 1,000 probabilities
         Predictions,
@@ -169,9 +163,9 @@ choice! {
     }
 }
 
-/// A setting that is written as a string: gives it serde through `FromStr` and `Display`.
+/// Settings that are written as strings: gives them serde through `FromStr` and `Display`.
 macro_rules! written_as_text {
-    ($name:ident) => {
+    ($($name:ident),*) => { $(
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -183,8 +177,10 @@ macro_rules! written_as_text {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
-    };
+    )* };
 }
+
+written_as_text! { Day, GridShape, Aspect, Colour }
 
 /// A day in UTC, or none (the empty string).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,8 +203,6 @@ impl fmt::Display for Day {
         self.0.map_or(Ok(()), |day| write!(f, "{day}"))
     }
 }
-
-written_as_text!(Day);
 
 /// The grid's size in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,8 +234,6 @@ impl fmt::Display for GridShape {
     }
 }
 
-written_as_text!(GridShape);
-
 /// A shape as width:height, both positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aspect {
@@ -268,8 +260,6 @@ impl fmt::Display for Aspect {
     }
 }
 
-written_as_text!(Aspect);
-
 /// An sRGB colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(pub [u8; 3]);
@@ -292,8 +282,6 @@ impl fmt::Display for Colour {
         write!(f, "#{r:02x}{g:02x}{b:02x}")
     }
 }
-
-written_as_text!(Colour);
 
 #[cfg(test)]
 mod tests {

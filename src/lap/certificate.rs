@@ -38,7 +38,7 @@ impl Certificate {
 /// Those of the problem, and `BadInput` when the assignment is not valid.
 pub fn check(problem: &Problem<'_>, cells: &[u32], prices: &[i64]) -> Result<Certificate, Error> {
     if prices.len() as u64 != problem.grid.cells() {
-        return Err(Error::BadInput { reason: "there must be one price per cell" });
+        return Err(Error::BadInput("there must be one price per cell"));
     }
     let lattice = Lattice::new(problem)?;
     let objective = sum(problem, &lattice, cells)?;
@@ -64,7 +64,7 @@ pub fn objective(problem: &Problem<'_>, cells: &[u32]) -> Result<f64, Error> {
 
 /// The objective on the lattice of an assignment that must be valid.
 fn sum(problem: &Problem<'_>, lattice: &Lattice, cells: &[u32]) -> Result<i128, Error> {
-    let bad = |reason| Err(Error::BadInput { reason });
+    let bad = |reason| Err(Error::BadInput(reason));
     if cells.len() != problem.points.len() {
         return bad("there must be one cell per point");
     }

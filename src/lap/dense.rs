@@ -25,7 +25,7 @@ pub(crate) fn solve(lattice: &Lattice, grid: Grid) -> Result<Solved, Error> {
             ErrorKind::Msg(message) => message.to_owned(),
             ErrorKind::Cancelled => "cancelled".to_owned(),
         };
-        Error::Dense { message }
+        Error::Dense(message)
     })?;
     let mate: Vec<u32> = rows[..n].iter().map(|&cell| cell as u32).collect();
     let prices = prices(lattice, &mate);

@@ -1,14 +1,12 @@
 //! What can be wrong with an assignment problem.
 
-use std::fmt;
-
 use super::Grid;
 
 /// Why there is no assignment.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// There are more points than cells; `fits` is the smallest nearly square grid that holds them.
+    #[error("{points} points do not fit a grid of {grid}; the smallest nearly square grid that holds them is {fits}")]
     TooFewCells {
         /// Number of points.
         points: usize,
@@ -18,18 +16,18 @@ pub enum Error {
         fits: Grid,
     },
     /// The grid has more cells than the solver takes.
+    #[error("a grid of {grid} has more than {limit} cells, the most this solver takes")]
     TooManyCells {
         /// The grid asked for.
         grid: Grid,
         /// The most cells this solver takes.
         limit: u64,
     },
-    /// A coordinate is infinite or not a number.
-    NotFinite {
-        /// Index of the first such point.
-        point: usize,
-    },
+    /// A coordinate is infinite or not a number: the index of the first such point.
+    #[error("point {0} has a coordinate that is not a finite number")]
+    NotFinite(usize),
     /// A pin names a point or a cell that does not exist, or one that another pin has.
+    #[error("cannot pin point {point} to cell {cell}: {reason}")]
     BadPin {
         /// The point of the pin.
         point: usize,
@@ -38,45 +36,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The previous cells do not fit the problem.
-    BadPrevious {
-        /// What is wrong with them.
-        reason: &'static str,
-    },
-    /// A table that goes with the points has the wrong length or values.
-    BadInput {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    /// The previous cells do not fit the problem: what is wrong with them.
+    #[error("cannot use the previous cells: {0}")]
+    BadPrevious(&'static str),
+    /// A table that goes with the points has the wrong length or values: what is wrong with it.
+    #[error("{0}")]
+    BadInput(&'static str),
     /// The progress callback asked to stop.
+    #[error("stopped")]
     Stopped,
-    /// The dense solver of the `lapjv` crate gave up.
-    Dense {
-        /// Its message.
-        message: String,
-    },
+    /// The dense solver of the `lapjv` crate gave up: its message.
+    #[error("the dense solver failed: {0}")]
+    Dense(String),
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooFewCells { points, grid, fits } => {
-                write!(
-                    f,
-                    "{points} points do not fit a grid of {grid}; the smallest nearly square grid that holds them is {fits}"
-                )
-            }
-            Self::TooManyCells { grid, limit } => {
-                write!(f, "a grid of {grid} has more than {limit} cells, the most this solver takes")
-            }
-            Self::NotFinite { point } => write!(f, "point {point} has a coordinate that is not a finite number"),
-            Self::BadPin { point, cell, reason } => write!(f, "cannot pin point {point} to cell {cell}: {reason}"),
-            Self::BadPrevious { reason } => write!(f, "cannot use the previous cells: {reason}"),
-            Self::BadInput { reason } => f.write_str(reason),
-            Self::Stopped => f.write_str("stopped"),
-            Self::Dense { message } => write!(f, "the dense solver failed: {message}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -43,7 +43,7 @@ impl Lattice {
     pub(crate) fn new(problem: &Problem<'_>) -> Result<Self, Error> {
         let Problem { points, grid, pinned, previous } = *problem;
         if let Some(point) = points.iter().position(|p| !p[0].is_finite() || !p[1].is_finite()) {
-            return Err(Error::NotFinite { point });
+            return Err(Error::NotFinite(point));
         }
         if grid.cells() < points.len() as u64 {
             return Err(Error::TooFewCells { points: points.len(), grid, fits: Grid::auto(points.len(), 1.0) });
@@ -72,13 +72,13 @@ impl Lattice {
             None => 0.0,
             Some((old, lambda)) => {
                 if old.len() != points.len() {
-                    return Err(Error::BadPrevious { reason: "there must be one entry per point" });
+                    return Err(Error::BadPrevious("there must be one entry per point"));
                 }
                 if old.iter().flatten().any(|&cell| u64::from(cell) >= grid.cells()) {
-                    return Err(Error::BadPrevious { reason: "a cell is outside the grid" });
+                    return Err(Error::BadPrevious("a cell is outside the grid"));
                 }
                 if !(lambda.is_finite() && lambda >= 0.0) {
-                    return Err(Error::BadPrevious { reason: "the weight must be finite and not negative" });
+                    return Err(Error::BadPrevious("the weight must be finite and not negative"));
                 }
                 lambda
             }
@@ -105,18 +105,12 @@ impl Lattice {
                 }))
             })
             .collect();
-        let weights = free
-            .iter()
-            .map(|&i| {
-                if !mixed {
-                    1
-                } else if old(i as usize).is_some() {
-                    FULL
-                } else {
-                    light
-                }
-            })
-            .collect();
+        let weight = |&i: &u32| match old(i as usize) {
+            _ if !mixed => 1,
+            Some(_) => FULL,
+            None => light,
+        };
+        let weights = free.iter().map(weight).collect();
         let cells: Vec<u32> = (0..grid.cells() as u32).filter(|&cell| !taken[cell as usize]).collect();
         let places = cells.iter().map(|&cell| on_lattice(grid.place(cell))).collect();
         let before = free

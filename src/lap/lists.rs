@@ -23,7 +23,6 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// No list for any of `rows` rows.
     pub(crate) fn none(rows: usize) -> Self {
         Self { start: vec![0; rows], len: vec![0; rows], rest: vec![i64::MIN; rows], key: Vec::new(), item: Vec::new() }
     }

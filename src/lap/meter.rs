@@ -7,12 +7,8 @@ use std::ops::ControlFlow;
 pub struct Progress {
     /// Points of the level being solved; the levels grow fourfold up to all points.
     pub level: usize,
-    /// Points of the last level.
-    pub points: usize,
     /// Points of this level that have no cell yet.
     pub waiting: usize,
-    /// Search steps so far, over all levels.
-    pub steps: u64,
 }
 
 /// Steps between two reports.
@@ -22,23 +18,17 @@ pub(crate) struct Meter<'a> {
     report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     left: u64,
     next: u64,
+    /// Steps so far.
+    steps: u64,
     now: Progress,
     pub(crate) stopped: bool,
 }
 
 impl<'a> Meter<'a> {
-    /// A meter for `steps` search steps.
-    pub(crate) fn new(points: usize, steps: u64, report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
-        Self {
-            report,
-            left: steps,
-            next: 0,
-            now: Progress { level: 0, points, waiting: points, steps: 0 },
-            stopped: false,
-        }
+    pub(crate) fn new(steps: u64, report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
+        Self { report, left: steps, next: 0, steps: 0, now: Progress { level: 0, waiting: 0 }, stopped: false }
     }
 
-    /// A new level begins.
     pub(crate) fn level(&mut self, points: usize) {
         self.now.level = points;
         self.now.waiting = points;
@@ -47,25 +37,24 @@ impl<'a> Meter<'a> {
 
     fn tell(&mut self) {
         self.stopped = self.stopped || (self.report)(self.now).is_break();
-        self.next = self.now.steps + REPORT;
+        self.next = self.steps + REPORT;
     }
 
     /// How many more steps may be taken; 0 to stop now.
     pub(crate) fn go_on(&mut self, waiting: usize) -> u64 {
         self.now.waiting = waiting;
-        if self.now.steps >= self.next {
+        if self.steps >= self.next {
             self.tell();
         }
         if self.stopped { 0 } else { self.left }
     }
 
     pub(crate) fn spend(&mut self, steps: u64) {
-        self.now.steps += steps;
+        self.steps += steps;
         self.left = self.left.saturating_sub(steps);
     }
 
-    /// Search steps so far.
     pub(crate) fn steps(&self) -> u64 {
-        self.now.steps
+        self.steps
     }
 }

@@ -44,7 +44,7 @@ pub use certificate::Certificate;
 pub use error::Error;
 pub use grid::{Grid, unit_square};
 pub use meter::Progress;
-pub use refine::{Features, Refine, refine};
+pub use refine::{Features, refine};
 
 use lattice::Lattice;
 use meter::Meter;
@@ -78,10 +78,8 @@ impl<'a> Problem<'a> {
 /// Which solver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Solver {
-    /// The one that suits: the sparse one, always.
-    #[default]
-    Auto,
     /// Ours: exact, O(n + m) memory.
+    #[default]
     Sparse,
     /// The `lapjv` crate: a full matrix in floating point, up to 16,384 cells. It reports no progress and cannot be stopped
     /// once it has begun.
@@ -134,10 +132,10 @@ pub fn solve(
     let lattice = Lattice::new(problem)?;
     let n = lattice.targets.len();
     let steps = options.effort.map_or(u64::MAX, |effort| u64::from(effort).saturating_mul(n as u64));
-    let mut meter = Meter::new(n, steps, progress);
+    let mut meter = Meter::new(steps, progress);
     let solved = match options.solver {
         _ if n == 0 => sparse::Solved { mate: Vec::new(), prices: vec![0; lattice.cells.len()] },
-        Solver::Auto | Solver::Sparse => sparse::solve(&lattice, &mut meter),
+        Solver::Sparse => sparse::solve(&lattice, &mut meter),
         Solver::Lapjv => {
             meter.level(n);
             if meter.stopped {

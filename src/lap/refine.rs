@@ -12,6 +12,10 @@ use crate::linalg::SplitMix64;
 const CLOSE: i64 = 2;
 /// Pairs of pictures whose mean distance stands for "no neighbour there".
 const SAMPLE: usize = 4096;
+/// Swaps tried per cell.
+const PASSES: usize = 60;
+/// Chooses the partners: the same features give the same grid.
+const SEED: u64 = 0;
 
 /// One feature vector per picture, end to end.
 #[derive(Clone, Copy, Debug)]
@@ -22,26 +26,10 @@ pub struct Features<'a> {
     pub dimensions: usize,
 }
 
-/// How far to go.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Refine {
-    /// Swap partners are at most this many rows and columns apart. 0 moves nothing.
-    pub radius: u32,
-    /// Swaps tried per cell.
-    pub passes: u32,
-    /// Chooses the partners; equal seeds give equal grids.
-    pub seed: u64,
-}
-
-impl Default for Refine {
-    fn default() -> Self {
-        Self { radius: 2, passes: 60, seed: 0 }
-    }
-}
-
 /// Returns the cell of each picture after refinement.
 ///
-/// `cells` are the cells so far, one per picture, each taken once; pictures in `pinned` stay where they are.
+/// `cells` are the cells so far, one per picture, each taken once; pictures in `pinned` stay where they are. Swap partners
+/// are at most `radius` rows and columns apart; 0 moves nothing.
 ///
 /// # Errors
 /// `BadInput` when lengths do not agree, a feature is not finite, or `cells` is not an assignment to this grid.
@@ -50,9 +38,9 @@ pub fn refine(
     grid: Grid,
     cells: &[u32],
     pinned: &[usize],
-    options: &Refine,
+    radius: u32,
 ) -> Result<Vec<u32>, Error> {
-    let bad = |reason| Err(Error::BadInput { reason });
+    let bad = |reason| Err(Error::BadInput(reason));
     let Features { values, dimensions } = features;
     if Some(values.len()) != cells.len().checked_mul(dimensions) {
         return bad("there must be one feature vector per point");
@@ -78,10 +66,10 @@ pub fn refine(
             Some(&cell) => fixed[cell as usize] = true,
         }
     }
-    let board = Board::new(features, grid, cells.len(), options.seed);
-    let mut chance = SplitMix64::new(options.seed);
-    let reach = i64::from(options.radius);
-    for _ in 0..if reach > 0 && cells.len() > 1 { options.passes } else { 0 } {
+    let board = Board::new(features, grid, cells.len());
+    let mut chance = SplitMix64::new(SEED);
+    let reach = i64::from(radius);
+    for _ in 0..if reach > 0 && cells.len() > 1 { PASSES } else { 0 } {
         for a in 0..holder.len() as u32 {
             let (row, column) = grid.row_column(a);
             let mut near = |k: u32| i64::from(k) + below(&mut chance, 2 * reach as usize + 1) as i64 - reach;
@@ -125,10 +113,10 @@ struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    fn new(features: Features<'a>, grid: Grid, count: usize, seed: u64) -> Self {
+    fn new(features: Features<'a>, grid: Grid, count: usize) -> Self {
         let mut board = Self { features, grid, mean: 0.0 };
         if count > 1 {
-            let mut chance = SplitMix64::new(!seed);
+            let mut chance = SplitMix64::new(!SEED);
             let mut picture = || below(&mut chance, count) as u32;
             let distances = (0..SAMPLE).map(|_| f64::from(board.distance(picture(), picture())));
             board.mean = (distances.sum::<f64>() / SAMPLE as f64) as f32;
@@ -191,7 +179,7 @@ mod tests {
         }
         let features = Features { values: &values, dimensions: 2 };
         let cells: Vec<u32> = (0..140).collect();
-        let refined = refine(features, grid, &cells, &[7, 70], &Refine { radius: 3, ..Refine::default() }).unwrap();
+        let refined = refine(features, grid, &cells, &[7, 70], 3).unwrap();
         let mut sorted = refined.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -210,6 +198,6 @@ mod tests {
             sum
         };
         assert!(tension(&refined) < 0.5 * tension(&cells), "{} {}", tension(&refined), tension(&cells));
-        assert!(refine(features, grid, &cells[1..], &[], &Refine::default()).is_err());
+        assert!(refine(features, grid, &cells[1..], &[], 2).is_err());
     }
 }

@@ -245,7 +245,7 @@ fn what_cannot_be_solved_is_said() {
         small.to_string(),
         "3 points do not fit a grid of 2x1; the smallest nearly square grid that holds them is 2x2"
     );
-    assert_eq!(solve(&Problem::new(&[[0.0, f64::NAN]], Grid::new(1, 1))), Error::NotFinite { point: 0 });
+    assert_eq!(solve(&Problem::new(&[[0.0, f64::NAN]], Grid::new(1, 1))), Error::NotFinite(0));
     assert!(matches!(solve(&Problem::new(&points, Grid::new(1 << 20, 1 << 20))), Error::TooManyCells { .. }));
     for pinned in [&[(3, 0)][..], &[(0, 9)], &[(0, 1), (0, 2)], &[(0, 1), (1, 1)]] {
         assert!(matches!(solve(&Problem { pinned, ..Problem::new(&points, Grid::new(3, 3)) }), Error::BadPin { .. }));
@@ -254,7 +254,7 @@ fn what_cannot_be_solved_is_said() {
     {
         assert!(matches!(
             solve(&Problem { previous: Some((old, lambda)), ..Problem::new(&points, Grid::new(3, 3)) }),
-            Error::BadPrevious { .. }
+            Error::BadPrevious(_)
         ));
     }
     let none = super::solve(&Problem::new(&[], Grid::new(2, 2)), &Options::default(), &mut quiet).unwrap();

@@ -6,12 +6,9 @@ pub type ReadError = Box<dyn std::error::Error + Send + Sync>;
 /// Why no components or neighbours came out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A NaN or an infinity in the input; rows count from 0.
-    #[error("row {row} holds a value that is not a finite number")]
-    NotFinite {
-        /// The first row that holds such a value.
-        row: usize,
-    },
+    /// A NaN or an infinity in the input: the first row that holds such a value, counted from 0.
+    #[error("row {0} holds a value that is not a finite number")]
+    NotFinite(usize),
     /// Two lengths that have to agree do not.
     #[error("{what}: expected {expected} values, found {found}")]
     Shape {
@@ -22,12 +19,9 @@ pub enum Error {
         /// The length it has.
         found: usize,
     },
-    /// More rows than 32-bit indices can name.
-    #[error("{rows} rows are more than {} can be laid out", u32::MAX)]
-    TooManyRows {
-        /// How many rows there are.
-        rows: usize,
-    },
+    /// So many rows, which are more than 32-bit indices can name.
+    #[error("{0} rows are more than {max} can be laid out", max = u32::MAX)]
+    TooManyRows(usize),
     /// The rows could not be read.
     #[error("cannot read the rows from row {first} on")]
     Read {

@@ -83,7 +83,7 @@ pub(super) fn read_finite(rows: &dyn Rows, first: usize, out: &mut [f32]) -> Res
     // A finite sum of |x|·0 means finite values; the sum vectorises, a test per value would not.
     for (i, row) in out.chunks_exact(dim).enumerate() {
         if row.iter().map(|x| x * 0.0).sum::<f32>() != 0.0 {
-            return Err(Error::NotFinite { row: first + i });
+            return Err(Error::NotFinite(first + i));
         }
     }
     Ok(())

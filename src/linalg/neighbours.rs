@@ -41,7 +41,7 @@ const CANCELS: f32 = 0.02;
 pub fn neighbours(rows: &dyn Rows, k: usize) -> Result<Neighbours, Error> {
     let (n, d) = (rows.len(), rows.dim());
     if n > u32::MAX as usize {
-        return Err(Error::TooManyRows { rows: n });
+        return Err(Error::TooManyRows(n));
     }
     let k = k.min(n.saturating_sub(1));
     let block = rows_in(BLOCK_BYTES, d).next_multiple_of(TILE.0);

@@ -95,7 +95,7 @@ fn the_row_that_is_not_finite_is_named() {
     let mut values = vec![1.0; 40];
     values[13] = f32::NAN;
     let m = Matrix::new(20, 2, values).unwrap();
-    assert!(matches!(neighbours(&m, 3), Err(Error::NotFinite { row: 6 })));
+    assert!(matches!(neighbours(&m, 3), Err(Error::NotFinite(6))));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn the_row_that_is_not_finite_is_named() {
             let mut values = vec![1.0; 30 * d];
             values[17 * d + 1] = bad;
             let m = Matrix::new(30, d, values).unwrap();
-            assert!(matches!(pca(&m, 2, 1), Err(Error::NotFinite { row: 17 })));
+            assert!(matches!(pca(&m, 2, 1), Err(Error::NotFinite(17))));
         }
     }
 }

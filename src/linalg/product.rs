@@ -88,28 +88,19 @@ pub(super) fn multiply(out: &mut [f32], add: bool, scale: f32, a: View<'_>, b: V
     }
 }
 
-/// Σ a·b: f32 lanes over short runs, f64 over the runs.
+/// Σ a·b.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    const RUN: usize = 256;
-    const LANES: usize = 16;
-    let mut total = 0.0;
-    for (a, b) in a.chunks(RUN).zip(b.chunks(RUN)) {
-        let mut lanes = [0.0f32; LANES];
-        let (a, a_rest) = a.as_chunks::<LANES>();
-        let (b, b_rest) = b.as_chunks::<LANES>();
-        for (a, b) in a.iter().zip(b) {
-            for l in 0..LANES {
-                lanes[l] += a[l] * b[l];
-            }
-        }
-        total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
-        total += a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-    }
-    total
+    sum(a, b, |a, b| a * b)
 }
 
-/// Σ (a − b)²: f32 lanes over short runs, f64 over the runs.
+/// Σ (a − b)².
 pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    sum(a, b, |a, b| (a - b) * (a - b))
+}
+
+/// The sum of a term of each pair: f32 lanes over short runs, f64 over the runs.
+#[inline(always)]
+fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
     const RUN: usize = 256;
     const LANES: usize = 16;
     let mut total = 0.0;
@@ -119,11 +110,11 @@ pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
         let (b, b_rest) = b.as_chunks::<LANES>();
         for (a, b) in a.iter().zip(b) {
             for l in 0..LANES {
-                lanes[l] += (a[l] - b[l]) * (a[l] - b[l]);
+                lanes[l] += term(a[l], b[l]);
             }
         }
         total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
-        total += a_rest.iter().zip(b_rest).map(|(a, b)| f64::from((a - b) * (a - b))).sum::<f64>();
+        total += a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(term(a, b))).sum::<f64>();
     }
     total
 }

@@ -35,19 +35,16 @@ struct Row {
     suffixes: &'static [&'static str],
     /// As what its first bytes are guessed, and decoded.
     image: ImageFormat,
-    /// Bytes a pixel that the decoder works with beside what it puts out; none if these are as many as it puts out.
-    working: Option<u64>,
 }
 
 /// In the order of [`Format`].
 const TABLE: [Row; 6] = [
-    // Of a progressive one all coefficients are held.
-    Row { format: Format::Jpeg, name: "jpeg", suffixes: &["jpg", "jpeg"], image: ImageFormat::Jpeg, working: Some(6) },
-    Row { format: Format::Png, name: "png", suffixes: &["png"], image: ImageFormat::Png, working: None },
-    Row { format: Format::WebP, name: "webp", suffixes: &["webp"], image: ImageFormat::WebP, working: None },
-    Row { format: Format::Gif, name: "gif", suffixes: &["gif"], image: ImageFormat::Gif, working: None },
-    Row { format: Format::Bmp, name: "bmp", suffixes: &["bmp"], image: ImageFormat::Bmp, working: None },
-    Row { format: Format::Tiff, name: "tiff", suffixes: &["tif", "tiff"], image: ImageFormat::Tiff, working: None },
+    Row { format: Format::Jpeg, name: "jpeg", suffixes: &["jpg", "jpeg"], image: ImageFormat::Jpeg },
+    Row { format: Format::Png, name: "png", suffixes: &["png"], image: ImageFormat::Png },
+    Row { format: Format::WebP, name: "webp", suffixes: &["webp"], image: ImageFormat::WebP },
+    Row { format: Format::Gif, name: "gif", suffixes: &["gif"], image: ImageFormat::Gif },
+    Row { format: Format::Bmp, name: "bmp", suffixes: &["bmp"], image: ImageFormat::Bmp },
+    Row { format: Format::Tiff, name: "tiff", suffixes: &["tif", "tiff"], image: ImageFormat::Tiff },
 ];
 
 impl Format {
@@ -68,9 +65,10 @@ impl Format {
         self.row().image
     }
 
-    /// Bytes that decoding takes beside the `raw` ones that come out of it.
+    /// Bytes that decoding takes beside the `raw` ones that come out of it: about as many, but of a progressive JPEG
+    /// all coefficients are held.
     pub(super) fn working(self, pixels: u64, raw: u64) -> u64 {
-        self.row().working.map_or(raw, |bytes| bytes * pixels)
+        if self == Self::Jpeg { 6 * pixels } else { raw }
     }
 }
 

@@ -241,7 +241,7 @@ impl<'a> Walk<'a> {
         if self.makes {
             return job.make().map(Some);
         }
-        match (job.drawn, job.lacks.is_empty()) {
+        match (job.is_drawn(), job.lacks.is_empty()) {
             (true, true) => self.standings.push(Standing::fresh(Stage::Render.name())),
             (true, false) => self.stop(Stage::Render, job.lacks),
             (false, _) => self.stop(Stage::Render, reasons(ctx, &job.key)),

@@ -90,32 +90,19 @@ fn clear(folder: &OwnFolder) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Painted;
     use super::*;
     use image::{Rgb, RgbImage};
 
-    struct Flat(u32, u32);
-
-    impl Canvas for Flat {
-        fn width(&self) -> u32 {
-            self.0
-        }
-        fn height(&self) -> u32 {
-            self.1
-        }
-        fn band(&self) -> u32 {
-            100
-        }
-        fn draw(&mut self, _top: u32, band: &mut RgbImage) -> Result<()> {
-            band.pixels_mut().for_each(|p| *p = Rgb([200, 100, 50]));
-            Ok(())
-        }
+    fn flat(width: u32, height: u32) -> Painted {
+        Painted { picture: RgbImage::from_pixel(width, height, Rgb([200, 100, 50])), band: 100 }
     }
 
     #[test]
     fn levels_run_from_one_pixel_to_the_whole_and_strangers_stay() {
         let dir = tempfile::tempdir().unwrap();
         let output = dir.path().join("wall.dzi");
-        write(&mut Flat(1300, 600), 80, "a--b", &output).unwrap();
+        write(&mut flat(1300, 600), 80, "a--b", &output).unwrap();
         let tiles = folder(&output);
         assert_eq!(levels(&tiles).len(), 12, "2^11 is the first power of two above 1300");
         assert_eq!(tiles.names("11"), ["0_0.jpg", "0_1.jpg", "1_0.jpg", "1_1.jpg", "2_0.jpg", "2_1.jpg"]);
@@ -126,7 +113,7 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("Width=\"1300\" Height=\"600\"") && !text.contains("a--b"), "{text}");
         tiles.put("note.txt", b"kept").unwrap();
-        write(&mut Flat(10, 10), 80, "", &output).unwrap();
+        write(&mut flat(10, 10), 80, "", &output).unwrap();
         assert_eq!(tiles.names(""), ["0", "1", "2", "3", "4", "note.txt", "tsne-grid.json"]);
         assert!(!part_of(tiles.root()).exists());
     }

@@ -9,8 +9,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{GenericImageView, Rgb, RgbImage};
 use image_webp::{ColorType, WebPEncoder};
 
-use super::Canvas;
 use super::remark::{self, Remarked};
+use super::{Canvas, each_band};
 
 /// A picture's file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -103,7 +103,7 @@ fn png(canvas: &mut dyn Canvas, remark: &str, out: &mut dyn Write) -> Result<()>
     }
     let mut writer = encoder.write_header()?;
     let mut stream = writer.stream_writer()?;
-    each_band(canvas, |band| Ok(stream.write_all(band.as_raw())?))?;
+    each_band(canvas, |band, _| Ok(stream.write_all(band.as_raw())?))?;
     stream.finish()?;
     Ok(writer.finish()?)
 }
@@ -119,18 +119,6 @@ fn webp(canvas: &mut dyn Canvas, remark: &str, out: &mut dyn Write) -> Result<()
     Ok(encoder.encode(whole.as_raw(), width, height, ColorType::Rgb8)?)
 }
 
-fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(&RgbImage) -> Result<()>) -> Result<()> {
-    let (height, band) = (canvas.height(), canvas.band().max(1));
-    let mut top = 0;
-    while top < height {
-        let mut rows = RgbImage::new(canvas.width(), band.min(height - top));
-        canvas.draw(top, &mut rows)?;
-        each(&rows)?;
-        top += rows.height();
-    }
-    Ok(())
-}
-
 fn jpeg(canvas: &mut dyn Canvas, quality: u8, remark: &str, out: &mut dyn Write) -> Result<()> {
     let bands = Bands {
         size: (canvas.width(), canvas.height()),
@@ -139,10 +127,7 @@ fn jpeg(canvas: &mut dyn Canvas, quality: u8, remark: &str, out: &mut dyn Write)
     let mut out = Remarked::new(io::BufWriter::new(out), remark);
     JpegEncoder::new_with_quality(&mut out, quality).encode_image(&bands)?;
     out.flush()?;
-    match bands.state.into_inner().failure {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+    bands.state.into_inner().failure.map_or(Ok(()), Err)
 }
 
 /// A canvas as the picture that the JPEG encoder asks for its pixels. It asks block row by block

@@ -51,6 +51,18 @@ pub trait Canvas {
     fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()>;
 }
 
+/// Draws a canvas band by band; `each` is told which is the last.
+fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(RgbImage, bool) -> Result<()>) -> Result<()> {
+    let (height, mut top) = (canvas.height(), 0);
+    while top < height {
+        let mut band = RgbImage::new(canvas.width(), canvas.band().max(1).min(height - top));
+        canvas.draw(top, &mut band)?;
+        top += band.height();
+        each(band, top == height)?;
+    }
+    Ok(())
+}
+
 /// Copies `tile` into `band` so that its upper left corner is at (x, y); what sticks out is cut.
 fn paste(band: &mut RgbImage, tile: &RgbImage, x: i64, y: i64) {
     let (width, height) = (i64::from(band.width()), i64::from(band.height()));
@@ -78,6 +90,29 @@ fn fill(band: &mut RgbImage, colour: [u8; 3]) {
 mod tests {
     use super::*;
     use image::Rgb;
+    use image::imageops::crop_imm;
+
+    /// A picture that is there, as a canvas of bands of so many rows.
+    pub(super) struct Painted {
+        pub(super) picture: RgbImage,
+        pub(super) band: u32,
+    }
+
+    impl Canvas for Painted {
+        fn width(&self) -> u32 {
+            self.picture.width()
+        }
+        fn height(&self) -> u32 {
+            self.picture.height()
+        }
+        fn band(&self) -> u32 {
+            self.band
+        }
+        fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
+            *band = crop_imm(&self.picture, 0, top, self.width(), band.height()).to_image();
+            Ok(())
+        }
+    }
 
     #[test]
     fn what_sticks_out_is_cut() {

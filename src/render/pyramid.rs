@@ -8,7 +8,7 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
 
-use super::Canvas;
+use super::{Canvas, each_band};
 
 /// One piece of one level.
 pub struct Piece {
@@ -45,20 +45,13 @@ pub fn pyramid(
     halvings: u32,
     put: &(dyn Fn(Piece) -> Result<()> + Sync),
 ) -> Result<()> {
-    let (mut width, height) = (canvas.width(), canvas.height());
+    let mut width = canvas.width();
     let mut levels: Vec<Level> = Vec::new();
     for halvings in 0..=halvings {
         levels.push(Level { halvings, width, side, rows: Vec::new(), next_row: 0 });
         width = width.div_ceil(2);
     }
-    let mut top = 0;
-    while top < height {
-        let mut band = RgbImage::new(canvas.width(), canvas.band().max(1).min(height - top));
-        canvas.draw(top, &mut band)?;
-        top += band.height();
-        take(&mut levels, band.into_raw(), top == height, put)?;
-    }
-    Ok(())
+    each_band(canvas, |band, last| take(&mut levels, band.into_raw(), last, put))
 }
 
 /// The rows of a level that have not been cut into pieces yet.
@@ -132,31 +125,10 @@ fn halved(strip: &RgbImage) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Painted;
     use super::*;
     use image::Rgb;
     use std::collections::BTreeMap;
-
-    struct Plain {
-        picture: RgbImage,
-        band: u32,
-    }
-
-    impl Canvas for Plain {
-        fn width(&self) -> u32 {
-            self.picture.width()
-        }
-        fn height(&self) -> u32 {
-            self.picture.height()
-        }
-        fn band(&self) -> u32 {
-            self.band
-        }
-        fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
-            let rows = image::imageops::crop_imm(&self.picture, 0, top, self.width(), band.height()).to_image();
-            *band = rows;
-            Ok(())
-        }
-    }
 
     /// The definition: the whole level at once.
     fn half(picture: &RgbImage) -> RgbImage {
@@ -176,7 +148,7 @@ mod tests {
             let picture = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7) as u8, (y * 5) as u8, (x * y) as u8]));
             for band in [1, 3, 8, 100] {
                 let pieces = Mutex::new(BTreeMap::new());
-                pyramid(&mut Plain { picture: picture.clone(), band }, side, halvings, &|piece| {
+                pyramid(&mut Painted { picture: picture.clone(), band }, side, halvings, &|piece| {
                     let place = (piece.halvings, piece.column, piece.row);
                     assert!(pieces.lock().unwrap().insert(place, piece.pixels).is_none(), "each piece once");
                     Ok(())
@@ -200,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_handed_on() {
-        let mut plain = Plain { picture: RgbImage::new(9, 9), band: 2 };
+        let mut painted = Painted { picture: RgbImage::new(9, 9), band: 2 };
         let put = |piece: Piece| if piece.halvings == 1 { anyhow::bail!("full") } else { Ok(()) };
-        assert_eq!(pyramid(&mut plain, 4, 2, &put).unwrap_err().to_string(), "full");
+        assert_eq!(pyramid(&mut painted, 4, 2, &put).unwrap_err().to_string(), "full");
     }
 }

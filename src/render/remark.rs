@@ -74,35 +74,18 @@ impl<W: Write> Write for Remarked<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Canvas;
     use super::super::encode::{Format, encode};
+    use super::super::tests::Painted;
     use super::*;
     use image::{Rgb, RgbImage};
 
-    struct Flat;
-
-    impl Canvas for Flat {
-        fn width(&self) -> u32 {
-            20
-        }
-        fn height(&self) -> u32 {
-            10
-        }
-        fn band(&self) -> u32 {
-            4
-        }
-        fn draw(&mut self, _top: u32, band: &mut RgbImage) -> anyhow::Result<()> {
-            band.pixels_mut().for_each(|p| *p = Rgb([10, 200, 30]));
-            Ok(())
-        }
-    }
-
     #[test]
     fn every_format_carries_the_remark_and_still_decodes() {
+        let mut flat = Painted { picture: RgbImage::from_pixel(20, 10, Rgb([10, 200, 30])), band: 4 };
         for format in [Format::Jpeg, Format::Png, Format::Webp] {
-            let picture = |remark: &str| {
+            let mut picture = |remark: &str| {
                 let mut bytes = Vec::new();
-                encode(&mut Flat, format, 90, remark, &mut bytes).unwrap();
+                encode(&mut flat, format, 90, remark, &mut bytes).unwrap();
                 bytes
             };
             let (plain, remarked) = (picture(""), picture("{\"made\": 1}"));

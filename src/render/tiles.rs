@@ -38,16 +38,10 @@ pub enum Kept {
         /// How the picture fills it.
         fit: TileFit,
     },
-    /// A tile of the page, [`PAGE_TILE`] pixels.
-    Page {
-        /// How the picture fills it.
-        fit: TileFit,
-    },
-    /// The whole picture, no side longer than this, never enlarged.
-    Large {
-        /// Pixels.
-        side: u32,
-    },
+    /// A tile of the page, [`PAGE_TILE`] pixels, and how the picture fills it.
+    Page(TileFit),
+    /// The whole picture, no side longer than so many pixels, never enlarged.
+    Large(u32),
 }
 
 impl Kept {
@@ -55,8 +49,8 @@ impl Kept {
         let name = |fit: TileFit| format!("{fit:?}").to_lowercase();
         match self {
             Self::Tile { cell, fit } => format!("thumbs/{cell}-{}-{VERSION}", name(fit)),
-            Self::Page { fit } => format!("thumbs/page-{}-{VERSION}", name(fit)),
-            Self::Large { side } => format!("thumbs/large-{side}-{VERSION}"),
+            Self::Page(fit) => format!("thumbs/page-{}-{VERSION}", name(fit)),
+            Self::Large(side) => format!("thumbs/large-{side}-{VERSION}"),
         }
     }
 
@@ -67,8 +61,8 @@ impl Kept {
     /// The longest side that it can have, in pixels.
     fn side(self) -> u32 {
         match self {
-            Self::Tile { cell: side, .. } | Self::Large { side } => side,
-            Self::Page { .. } => PAGE_TILE,
+            Self::Tile { cell: side, .. } | Self::Large(side) => side,
+            Self::Page(_) => PAGE_TILE,
         }
     }
 
@@ -76,11 +70,11 @@ impl Kept {
         let pixels = picture.shrunk.as_ref().filter(|_| self.side() <= SMALL).unwrap_or(picture.whole);
         match self {
             Self::Tile { cell, fit } => photo::tile(pixels, cell, fit),
-            Self::Page { fit } => photo::tile(pixels, PAGE_TILE, fit),
-            Self::Large { side } if pixels.width().max(pixels.height()) > side => {
+            Self::Page(fit) => photo::tile(pixels, PAGE_TILE, fit),
+            Self::Large(side) if pixels.width().max(pixels.height()) > side => {
                 photo::tile(pixels, side, TileFit::Contain)
             }
-            Self::Large { .. } => pixels.clone(),
+            Self::Large(_) => pixels.clone(),
         }
     }
 
@@ -88,8 +82,8 @@ impl Kept {
         let mut bytes = Cursor::new(Vec::new());
         match self {
             Self::Tile { .. } => picture.write_to(&mut bytes, ImageFormat::Png)?,
-            Self::Page { .. } => JpegEncoder::new_with_quality(&mut bytes, PAGE_QUALITY).encode_image(picture)?,
-            Self::Large { .. } => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
+            Self::Page(_) => JpegEncoder::new_with_quality(&mut bytes, PAGE_QUALITY).encode_image(picture)?,
+            Self::Large(_) => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
         }
         Ok(bytes.into_inner())
     }
@@ -164,7 +158,7 @@ pub fn files(store: &Store, kept: &[Kept]) -> Vec<PathBuf> {
     let thumbs = std::fs::read_dir(store.root().join("thumbs")).into_iter().flatten();
     let names: Vec<String> = thumbs.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     let of = |kept: &Kept| match kept {
-        Kept::Large { .. } => {
+        Kept::Large(_) => {
             names.iter().filter(|name| name.starts_with("large-")).map(|name| format!("thumbs/{name}")).collect()
         }
         other => vec![other.folder()],

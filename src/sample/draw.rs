@@ -10,66 +10,36 @@ const SIDE: u32 = 320;
 
 type Colour = [f64; 3];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scene {
-    Sunset,
-    Forest,
-    City,
-    Beach,
-    Flower,
-    Coffee,
-    Mountain,
-    Plaid,
-    Portrait,
-    Leaves,
+/// A subject: a few captions, and how it is drawn.
+#[derive(Debug)]
+pub(super) struct Scene {
+    captions: [&'static str; 3],
+    draw: fn(&mut Sheet, &mut SplitMix64),
 }
 
-impl Scene {
-    pub(super) const ALL: [Self; 10] = [
-        Self::Sunset,
-        Self::Forest,
-        Self::City,
-        Self::Beach,
-        Self::Flower,
-        Self::Coffee,
-        Self::Mountain,
-        Self::Plaid,
-        Self::Portrait,
-        Self::Leaves,
-    ];
+/// All of them.
+pub(super) static SCENES: [Scene; 10] = [
+    Scene { captions: ["Sonnenuntergang über dem Meer 🌅", "golden hour", "evening, no filter"], draw: sunset },
+    Scene { captions: ["im Wald 🌲", "a walk before breakfast", "green everywhere"], draw: forest },
+    Scene { captions: ["night lights 🌃", "the city does not sleep", "späte Heimfahrt"], draw: city },
+    Scene { captions: ["salt & sand 🏖️", "à la plage", "low tide"], draw: beach },
+    Scene { captions: ["first bloom 🌸", "from the garden", "Frühlingsgrüße"], draw: flower },
+    Scene { captions: ["morning ☕", "café crème", "the second one"], draw: coffee },
+    Scene { captions: ["above the clouds 🏔️", "Gipfel!", "thin air"], draw: mountain },
+    Scene { captions: ["new blanket", "warp & weft", "<b>bold</b> pattern, isn't it?"], draw: plaid },
+    Scene { captions: ["me & \"the hat\"", "Geburtstagskind 🎂", "profile"], draw: portrait },
+    Scene { captions: ["autumn 🍁", "Herbstlaub", "every colour but green"], draw: leaves },
+];
 
-    /// One of a few captions.
-    pub(super) fn caption(self, choice: u64) -> String {
-        let captions = match self {
-            Self::Sunset => ["Sonnenuntergang über dem Meer 🌅", "golden hour", "evening, no filter"],
-            Self::Forest => ["im Wald 🌲", "a walk before breakfast", "green everywhere"],
-            Self::City => ["night lights 🌃", "the city does not sleep", "späte Heimfahrt"],
-            Self::Beach => ["salt & sand 🏖️", "à la plage", "low tide"],
-            Self::Flower => ["first bloom 🌸", "from the garden", "Frühlingsgrüße"],
-            Self::Coffee => ["morning ☕", "café crème", "the second one"],
-            Self::Mountain => ["above the clouds 🏔️", "Gipfel!", "thin air"],
-            Self::Plaid => ["new blanket", "warp & weft", "<b>bold</b> pattern, isn't it?"],
-            Self::Portrait => ["me & \"the hat\"", "Geburtstagskind 🎂", "profile"],
-            Self::Leaves => ["autumn 🍁", "Herbstlaub", "every colour but green"],
-        };
-        captions[(choice % 3) as usize].to_owned()
+impl Scene {
+    /// One of its captions.
+    pub(super) fn caption(&self, choice: u64) -> String {
+        self.captions[(choice % 3) as usize].to_owned()
     }
 
-    pub(super) fn draw(self, seed: u64) -> RgbImage {
-        let mut random = SplitMix64::new(seed);
+    pub(super) fn draw(&self, seed: u64) -> RgbImage {
         let mut sheet = Sheet(RgbImage::new(2 * SIDE, 2 * SIDE));
-        match self {
-            Self::Sunset => sunset(&mut sheet, &mut random),
-            Self::Forest => forest(&mut sheet, &mut random),
-            Self::City => city(&mut sheet, &mut random),
-            Self::Beach => beach(&mut sheet, &mut random),
-            Self::Flower => flower(&mut sheet, &mut random),
-            Self::Coffee => coffee(&mut sheet, &mut random),
-            Self::Mountain => mountain(&mut sheet, &mut random),
-            Self::Plaid => plaid(&mut sheet, &mut random),
-            Self::Portrait => portrait(&mut sheet, &mut random),
-            Self::Leaves => leaves(&mut sheet, &mut random),
-        }
+        (self.draw)(&mut sheet, &mut SplitMix64::new(seed));
         stretch(&sheet.0, SIDE, SIDE)
     }
 }

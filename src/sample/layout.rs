@@ -142,9 +142,8 @@ fn instaloader_stem(picture: &Picture, plan: &[Picture]) -> String {
     let stamp = formatted(picture.time, "%Y-%m-%d_%H-%M-%S_UTC");
     let post: Vec<u32> = plan.iter().filter(|p| p.post == picture.post).map(|p| p.number).collect();
     match post.as_slice() {
-        [_] => stamp,
-        [first, ..] => format!("{stamp}_{}", picture.number - first + 1),
-        [] => stamp,
+        [first, _, ..] => format!("{stamp}_{}", picture.number - first + 1),
+        _ => stamp,
     }
 }
 

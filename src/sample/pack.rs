@@ -34,7 +34,7 @@ pub(super) fn write(dir: &Path, names: &[String], files: &[File]) -> Result<()> 
         let texts = if i == 0 { texts } else { &[] };
         let pictures = rest.next().unwrap_or_default();
         let path = dir.join(name);
-        replace_file(&path, |out| {
+        replace_file(&path, |out| -> io::Result<()> {
             let mut zip = ZipWriter::new_stream(out);
             for chunk in texts.chunks(CHUNK).chain(pictures.chunks(CHUNK)) {
                 add(&mut zip, chunk).map_err(io::Error::other)?;

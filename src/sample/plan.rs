@@ -5,7 +5,7 @@ use std::io::Cursor;
 use anyhow::Result;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::draw::Scene;
+use super::draw::{SCENES, Scene};
 use crate::linalg::SplitMix64;
 
 /// 2024-01-01 12:00 UTC; posts follow at some hours' distance.
@@ -24,7 +24,7 @@ pub struct Picture {
     pub post: usize,
     /// What was said of the post.
     pub caption: String,
-    scene: Scene,
+    scene: &'static Scene,
     seed: u64,
 }
 
@@ -64,15 +64,14 @@ pub(super) fn formatted(seconds: i64, format: &str) -> String {
 pub fn plan(images: u32, seed: u64) -> Vec<Picture> {
     let mut random = SplitMix64::new(seed);
     let mut pictures = Vec::new();
-    let (mut post, mut left_in_post, mut time, mut scene, mut caption) =
-        (0, 0, FIRST_POST, Scene::ALL[0], String::new());
+    let (mut post, mut left_in_post, mut time, mut scene, mut caption) = (0, 0, FIRST_POST, &SCENES[0], String::new());
     for number in 0..images {
         let story = left_in_post == 0 && random.below(8) == 0;
         if left_in_post == 0 {
             post += 1;
             time += 3_600 * (5 + random.below(60) as i64);
             left_in_post = if !story && random.below(7) == 0 { 2 + random.below(3) as u32 } else { 1 };
-            scene = Scene::ALL[random.below(Scene::ALL.len() as u64) as usize];
+            scene = &SCENES[random.below(SCENES.len() as u64) as usize];
             caption = scene.caption(random.next_u64());
         }
         left_in_post -= 1;

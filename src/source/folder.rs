@@ -102,7 +102,7 @@ mod tests {
         for path in ["b/2.jpg", "b/1.jpg", "a.png", ".hidden/x.jpg", "cache/y.jpg"] {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            crate::store::replace_file(&path, |_| Ok(())).unwrap();
+            crate::store::replace_file(&path, |_| std::io::Result::Ok(())).unwrap();
         }
         std::os::unix::fs::symlink("..", root.join("b/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", root.join("dangling")).unwrap();

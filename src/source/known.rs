@@ -60,12 +60,4 @@ mod tests {
         let odd = caption(&("x".to_owned() + &"ü".repeat(40_000))).unwrap();
         assert_eq!(odd.len(), MAX_CAPTION_BYTES - 1);
     }
-
-    #[test]
-    fn a_union_keeps_what_either_knows() {
-        let mut one = Known { caption: Some("one".into()), ..Default::default() };
-        let taken_at = Time::of_seconds(1).ok();
-        one.fill(&Known { caption: Some("two".into()), taken_at, ..Default::default() });
-        assert_eq!((one.caption.as_deref(), one.taken_at), (Some("one"), taken_at));
-    }
 }

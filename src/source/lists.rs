@@ -141,6 +141,11 @@ impl<'de, F: FnMut(At<'_>, &RawValue) -> bool> DeserializeSeed<'de> for Value<'_
     }
 }
 
+/// Methods of a visitor to which values of these types are nothing.
+macro_rules! pass_over {
+    ($($visit:ident: $type:ty),*) => { $( fn $visit<E>(self, _: $type) -> Result<(), E> { Ok(()) } )* };
+}
+
 impl<'de, F: FnMut(At<'_>, &RawValue) -> bool> Visitor<'de> for Value<'_, '_, F> {
     type Value = ();
 
@@ -157,25 +162,7 @@ impl<'de, F: FnMut(At<'_>, &RawValue) -> bool> Visitor<'de> for Value<'_, '_, F>
         Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
+    pass_over! { visit_str: &str, visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64 }
 
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())

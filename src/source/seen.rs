@@ -14,9 +14,8 @@ use super::{Entry, Stamp};
 use crate::artifact::rows::{Row, SeenRow};
 use crate::artifact::{Artifact, ImageId, Reason};
 use crate::photo::Facts;
-use crate::store::{Digest, Key, Store};
+use crate::store::{Digest, Store};
 
-const FOLDER: &str = "seen";
 /// A file whose times are this near to the listing may change again without its stamp changing.
 const RACY_NS: i64 = 2_000_000_000;
 
@@ -60,7 +59,7 @@ impl Seen {
         for (source, name) in sources.iter().zip(super::source_names(sources)) {
             let key = source_key(source);
             seen.sources.push((name, key));
-            let Some(path) = store.find(FOLDER, &key) else { continue };
+            let Some(path) = store.find(SeenRow::STAGE, &key) else { continue };
             let rows = store.read(&path).map_err(anyhow::Error::from).and_then(|bytes| {
                 let artifact = Artifact::decode(bytes)?;
                 // Another version may have judged otherwise: start afresh, silently.
@@ -151,14 +150,9 @@ impl Seen {
         }
         for (name, source) in &self.sources {
             let Some(rows) = tables.get(name.as_str()) else { continue };
-            let key = Key {
-                stage: FOLDER.into(),
-                version: SeenRow::FORMAT,
-                params: serde_json::json!({}),
-                inputs: [("source".to_owned(), *source)].into(),
-            };
+            let key = SeenRow::key(serde_json::json!({}), [("source", *source)]);
             let bytes = Artifact::new(key, SeenRow::to_batch(rows), Default::default()).encode()?;
-            store.supersede(FOLDER, source, "parquet", &bytes)?;
+            store.supersede(SeenRow::STAGE, source, "parquet", &bytes)?;
         }
         Ok(())
     }

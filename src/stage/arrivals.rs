@@ -19,7 +19,7 @@ pub struct Arrivals {
 
 fn key() -> Key {
     // One table a cache, which grows.
-    Key { stage: ArrivalRow::STAGE.into(), version: ArrivalRow::FORMAT, params: json!({}), inputs: BTreeMap::new() }
+    ArrivalRow::key(json!({}), [])
 }
 
 impl Arrivals {

@@ -1,6 +1,6 @@
 //! `assign`: places in the plane become cells of a grid.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -123,17 +123,16 @@ pub fn state<'a>(
     features: Option<Features<'a>>,
 ) -> Result<State<Job<'a>>> {
     let mut params = params(settings);
-    let mut inputs = BTreeMap::from([(PROJECT.to_owned(), input.digest)]);
     let mut refined = None;
     if settings.refine > 0 {
         let Some(features) = features else {
             bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
         };
-        inputs.insert("embed".to_owned(), features.index.header.content);
         later(&mut params, "metric", features.metric, Metric::Euclidean);
         refined = Some(features);
     }
-    let mut key = Key { stage: AssignRow::STAGE.into(), version: AssignRow::FORMAT, params, inputs };
+    let mut key = AssignRow::key(params, [(PROJECT, input.digest)]);
+    key.inputs.extend(refined.map(|features| ("embed".to_owned(), features.index.header.content)));
     let mut from = None;
     if let (Some(grown), true) = (input.parent, settings.stay > 0.0) {
         if let Some(made) = ctx.current(&key) {
@@ -218,8 +217,7 @@ fn place(
         // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
         let (_, values) = features.components(ctx, REFINE_DIMENSIONS, 0)?;
         let features = lap::Features { values: values.values(), dimensions: linalg::Rows::dim(&values) };
-        let options = lap::Refine { radius: settings.refine, ..Default::default() };
-        found.cells = lap::refine(features, grid, &found.cells, &kept, &options)?;
+        found.cells = lap::refine(features, grid, &found.cells, &kept, settings.refine)?;
         found.cost = lap::cost(&points, grid, &found.cells);
         found.objective = lap::certificate::objective(&problem, &found.cells)?;
         found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
@@ -262,8 +260,7 @@ fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {
 fn solve(ctx: &Context, settings: &AssignSettings, problem: &Problem<'_>) -> Result<Assignment> {
     let options = lap::Options {
         solver: match settings.solver {
-            Solver::Auto => lap::Solver::Auto,
-            Solver::Sparse => lap::Solver::Sparse,
+            Solver::Auto | Solver::Sparse => lap::Solver::Sparse,
             Solver::Lapjv => lap::Solver::Lapjv,
         },
         effort: (settings.effort > 0).then_some(settings.effort),

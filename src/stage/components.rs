@@ -12,9 +12,6 @@ use crate::store::Scratch;
 /// Vectors that take more than this many bytes are put in order on disk.
 const IN_MEMORY: usize = 256 << 20;
 
-/// Whatever is done to each vector first.
-type Prepare = fn(&mut [f32]);
-
 /// What pictures are compared by: the vectors of an index, and how far apart two of them are.
 #[derive(Clone, Copy)]
 pub struct Features<'a> {
@@ -51,11 +48,11 @@ impl Features<'_> {
             return of_vectors(ctx, shards::load(&ctx.store, self.index)?, count, seed, self.metric);
         }
         let rows = OnDisk { scratch: ctx.store.scratch()?, len: names.len(), dim };
-        let (prepare, mut vector) = (prepare(self.metric), vec![0.0; dim]);
+        let mut vector = vec![0.0; dim];
         let bar = ctx.reporter.bar("vectors", names.len() as u64, false);
         shards::visit_index(&ctx.store, self.index, |i, found| {
             vector.copy_from_slice(found);
-            prepare(&mut vector);
+            prepare(&mut vector, self.metric);
             rows.scratch.write(i * dim, &vector)?;
             bar.advance(1);
             ctx.go_on()
@@ -77,7 +74,7 @@ pub fn of_vectors(
     metric: Metric,
 ) -> Result<(Vec<ImageId>, linalg::Matrix)> {
     let Vectors { names, dim, mut values } = vectors;
-    values.chunks_exact_mut(dim.max(1)).for_each(prepare(metric));
+    values.chunks_exact_mut(dim.max(1)).for_each(|vector| prepare(vector, metric));
     let points = linalg::Matrix::new(names.len(), dim, values)?;
     let points = if reduces(count, dim, names.len()) { components(ctx, &points, count, seed)? } else { points };
     Ok((names, points))
@@ -93,19 +90,11 @@ fn components(ctx: &Context, rows: &dyn linalg::Rows, count: usize, seed: u64) -
     Ok(linalg::Matrix::new(pca.len, pca.components, pca.scores)?)
 }
 
-/// What a metric does to vectors before their straight distances are taken: on the unit sphere those grow
-/// with the angle, also after PCA.
-fn prepare(metric: Metric) -> Prepare {
-    match metric {
-        Metric::Euclidean => |_| {},
-        Metric::Cosine => normalise,
-    }
-}
-
-/// Scales a vector to length 1; one without a direction stays where it is.
-fn normalise(vector: &mut [f32]) {
+/// What a metric does to a vector before straight distances are taken. For the angle it is scaled to length 1: on the
+/// unit sphere those grow with it, also after PCA. One without a direction stays where it is.
+fn prepare(vector: &mut [f32], metric: Metric) {
     let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if length > 0.0 {
+    if metric == Metric::Cosine && length > 0.0 {
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
 }
@@ -137,9 +126,8 @@ mod tests {
     use crate::artifact::rows::{EmbedRow, Row};
     use crate::photo::Budget;
     use crate::report::Silent;
-    use crate::store::{Key, Store};
+    use crate::store::Store;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     #[test]
@@ -151,7 +139,7 @@ mod tests {
             .flat_map(|(angle, length)| [length * angle.to_radians().cos(), length * angle.to_radians().sin()])
             .map(|x| x as f32)
             .collect();
-        values.chunks_exact_mut(2).for_each(prepare(Metric::Cosine));
+        values.chunks_exact_mut(2).for_each(|vector| prepare(vector, Metric::Cosine));
         assert_eq!(values[10..], [0.0, 0.0]);
         let found = linalg::neighbours(&linalg::Matrix::new(6, 2, values).unwrap(), 5).unwrap();
         // The one without a direction is at distance 1 of every other, as are 60 degrees.
@@ -189,9 +177,8 @@ mod tests {
                 }
                 let library = shards::Library::open(&store, &params, dim, |warning| panic!("{warning}"));
                 let (rows, _) = library.index(&library.names()).unwrap();
-                let key = Key { stage: "embed".into(), version: 1, params: params.clone(), inputs: BTreeMap::new() };
                 let found = EmbedFindings { dim, repo: None, revision: None };
-                let index = Artifact::new(key, EmbedRow::to_batch(&rows), found.facts());
+                let index = Artifact::new(EmbedRow::key(params.clone(), []), EmbedRow::to_batch(&rows), found.facts());
                 let (reporter, budget) = (Arc::new(Silent), Budget::new(1 << 30));
                 let ctx = Context { store, reporter, budget, keep_latest: false };
                 Features { index: &index, metric: Metric::Cosine }.components_within(&ctx, 20, 1, in_memory).unwrap()

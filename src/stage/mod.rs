@@ -16,8 +16,6 @@ pub mod render;
 
 pub use context::{Context, Made, copy_if_changed};
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use arrow::array::RecordBatch;
 use serde_json::json;
@@ -90,8 +88,7 @@ impl<'a> State<Job<'a>> {
     /// How a table stands that is determined by its own rows.
     pub fn of_rows<R: Row>(ctx: &Context, rows: &[R]) -> Self {
         let batch = R::to_batch(rows);
-        let inputs = BTreeMap::from([("rows".to_owned(), content_digest(&batch))]);
-        let key = Key { stage: R::STAGE.into(), version: R::FORMAT, params: json!({}), inputs };
+        let key = R::key(json!({}), [("rows", content_digest(&batch))]);
         Self::of(ctx, key, || Ok((batch, Facts::new())))
     }
 

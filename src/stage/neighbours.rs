@@ -37,24 +37,11 @@ pub struct Likeness<'a> {
 impl<'a> Likeness<'a> {
     /// The keys of the two tables: neighbours, seams.
     pub fn keys(&self) -> [Key; 2] {
-        let embed = ("embed".to_owned(), self.features.index.header.content);
-        let assign = ("assign".to_owned(), self.assigned.header.content);
+        let embed = ("embed", self.features.index.header.content);
+        let assign = ("assign", self.assigned.header.content);
         let nearest = json!({"metric": self.features.metric, "components": COMPONENTS, "nearest": NEAREST});
         let seams = json!({"metric": self.features.metric, "components": COMPONENTS});
-        [
-            Key {
-                stage: NeighbourRow::STAGE.into(),
-                version: NeighbourRow::FORMAT,
-                params: nearest,
-                inputs: BTreeMap::from([embed.clone()]),
-            },
-            Key {
-                stage: SeamRow::STAGE.into(),
-                version: SeamRow::FORMAT,
-                params: seams,
-                inputs: BTreeMap::from([embed, assign]),
-            },
-        ]
+        [NeighbourRow::key(nearest, [embed]), SeamRow::key(seams, [embed, assign])]
     }
 
     /// How the two tables stand: the nearest ten pictures of each picture of the index, the nearest first; and how

@@ -1,6 +1,6 @@
 //! `project`: vectors become places in the plane, by PCA and t-SNE.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -49,12 +49,7 @@ fn params(settings: &ProjectSettings) -> Value {
 
 /// The key of a projection of vectors with this digest that goes on from nothing.
 fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
-    Key {
-        stage: ProjectRow::STAGE.into(),
-        version: ProjectRow::FORMAT,
-        params: params(settings),
-        inputs: BTreeMap::from([(EMBED.to_owned(), vectors)]),
-    }
+    ProjectRow::key(params(settings), [(EMBED, vectors)])
 }
 
 /// How the projection of an index stands. One that has to be made goes on from its [`parent`], unless
@@ -177,10 +172,8 @@ fn lay_out(
             counted(count, "picture")
         ));
     }
-    let growth = tsne::Growth::default();
-    let growth = tsne::Growth { iterations: growth.iterations.min(settings.iterations), ..growth };
-    let iterations = if old.is_some() { growth.iterations } else { settings.iterations };
-    let bar = ctx.reporter.bar("t-SNE", iterations as u64, false);
+    let most = if old.is_some() { tsne::GROWTH_ITERATIONS } else { usize::MAX };
+    let bar = ctx.reporter.bar("t-SNE", settings.iterations.min(most) as u64, false);
     let mut progress = |progress: tsne::Progress| {
         bar.advance(1);
         if let Some(kl) = progress.kl {
@@ -189,7 +182,7 @@ fn lay_out(
         if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let layout = match old {
-        Some(old) => tsne::grow(points, old, &options, &growth, &mut progress)?,
+        Some(old) => tsne::grow(points, old, &options, &mut progress)?,
         None => tsne::layout(points, &options, &mut progress)?,
     };
     ctx.go_on()?;

@@ -13,7 +13,6 @@ const TEMP_PREFIX: &str = ".tsne-grid-tmp-";
 /// Unfinished files of a run that may still be going are left alone for this long.
 pub(super) const TEMP_GRACE: Duration = Duration::from_secs(3600);
 
-/// Whether a name is that of an unfinished file.
 pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
 }
@@ -23,11 +22,14 @@ pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
 ///
 /// # Errors
 /// What `write` returns, or whatever the disk says.
-pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+pub fn replace_file<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
+) -> Result<(), E> {
     let folder = folder_of(path);
     if path.metadata().is_ok_and(|there| !there.is_file()) {
         let message = format!("{} is there and is no file that could be replaced", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
     }
     create_folder(folder)?;
     let temp = TempFile::create(folder)?;
@@ -37,7 +39,7 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
     drop(out);
     temp.file.sync_all()?;
     temp.rename(path)?;
-    sync_folder(folder)
+    Ok(sync_folder(folder)?)
 }
 
 /// Opens a regular file for reading. Should a pipe or a device lie there, nothing is waited for and nothing read.
@@ -67,15 +69,20 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Removes what is there, be it a file or a folder with all that is in it; nothing there is fine.
-///
-/// # Errors
-/// Whatever the disk says.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let folder = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_dir());
     match if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The names of what is in a folder, sorted. One that is not there is empty.
+pub(super) fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The folder that a file named by the user is in.

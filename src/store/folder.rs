@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::file::{TempFile, create_folder, is_temporary, read_small, remove, remove_abandoned, replace_file};
+use super::file::{TempFile, create_folder, is_temporary, names, read_small, remove, remove_abandoned, replace_file};
 
-/// The marker's name.
 const MARKER: &str = "tsne-grid.json";
 
 /// A folder that this program fills.
@@ -106,9 +105,6 @@ impl OwnFolder {
     }
 
     /// Says that the folder is whole.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn seal(&self, key: &str) -> io::Result<()> {
         // The marker is one of them.
         self.mark(Some(key.to_owned()), self.files())
@@ -122,9 +118,6 @@ impl OwnFolder {
 
     /// Puts a file into the folder in one rename. It is not synced, as there may be thousands: a file
     /// that a power cut takes is missed and made again, one that it tears only once the folder is removed.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.root.join(name);
         let folder = path.parent().unwrap_or(&self.root);
@@ -136,9 +129,6 @@ impl OwnFolder {
 
     /// Puts a file of the store into the folder, unless it is there: as a second name of the same
     /// file where the disk allows it, as a copy elsewhere.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn link(&self, name: &str, from: &Path) -> io::Result<()> {
         let path = self.root.join(name);
         if path.is_file() {
@@ -153,16 +143,10 @@ impl OwnFolder {
 
     /// The names of what is in one of its folders (`""`: the folder itself), sorted.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten();
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-        names.sort_unstable();
-        names
+        names(&self.root.join(folder))
     }
 
     /// Removes a file or a folder with all that is in it.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         remove(&self.root.join(name))
     }

@@ -56,24 +56,3 @@ impl Store {
 pub fn read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_holder_waits_and_may_give_up() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        let held = store.lock(|| unreachable!("free")).unwrap().unwrap();
-        let mut asked = 0;
-        let second = store.lock(|| {
-            asked += 1;
-            asked < 3
-        });
-        assert!(second.unwrap().is_none());
-        assert_eq!(asked, 3);
-        drop(held);
-        assert!(store.lock(|| false).unwrap().is_some());
-    }
-}

@@ -46,7 +46,7 @@ use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 
-use file::{TempFile, create_folder, sync_folder, temp_name};
+use file::{TempFile, create_folder, names, sync_folder, temp_name};
 
 /// Hexadecimal digits of the key in a file name (80 bits).
 const KEY_DIGITS: usize = 20;
@@ -134,14 +134,8 @@ impl Store {
 
     /// Names of the published files of `folder`, sorted. A folder that is not there is empty.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.root.join(folder)) else {
-            return Vec::new();
-        };
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| digest_in_name(OsStr::new(name)).is_some())
-            .collect();
-        names.sort_unstable();
+        let mut names = names(&self.root.join(folder));
+        names.retain(|name| digest_in_name(OsStr::new(name)).is_some());
         names
     }
 
@@ -247,9 +241,6 @@ impl Store {
 
     /// Publishes the newest version of something that changes under one key (a cache of the
     /// outside world), and removes the versions before it.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let prefix = prefix(key);
         let same = format!("{prefix}{}.{suffix}", Digest::of(bytes).short(DIGEST_DIGITS));
@@ -295,18 +286,12 @@ impl Store {
     }
 
     /// Replaces a file with a fixed name (relative to the root) in one rename.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         replace_file(&self.root.join(name), |file| file.write_all(bytes))
     }
 
     /// Makes `latest/<name>` stand for `target`, a published file of this store:
     /// a relative link where the system has them, a copy elsewhere.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn point_latest(&self, name: &str, target: &Path) -> io::Result<()> {
         let folder = self.root.join("latest");
         let link = folder.join(name);
@@ -414,17 +399,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_found_by_key_and_read_back() {
-        let (_dir, store) = store();
-        let key = Digest::of(b"key");
-        assert_eq!(store.find("a", &key), None);
-        let path = store.publish("a", &key, "parquet", Durability::Synced, b"bytes").unwrap();
-        assert_eq!(store.find("a", &key), Some(path.clone()));
-        assert_eq!(store.read(&path).unwrap(), b"bytes");
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temp file stays");
-    }
-
-    #[test]
     fn the_first_writer_of_a_key_wins() {
         let (_dir, store) = store();
         let key = Digest::of(b"key");
@@ -443,21 +417,6 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(std::fs::read_dir(store.root().join("a")).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn every_damaged_byte_is_noticed_and_the_file_put_aside() {
-        let (_dir, store) = store();
-        let key = Digest::of(b"key");
-        for at in 0..5 {
-            let path = store.publish("a", &key, "parquet", Durability::Synced, b"bytes").unwrap();
-            let mut bytes = std::fs::read(&path).unwrap();
-            bytes[at] ^= 1;
-            std::fs::remove_file(&path).unwrap();
-            replace_file(&path, |f| f.write_all(&bytes)).unwrap();
-            assert!(matches!(store.read(&path), Err(ReadError::Damaged { .. })));
-            assert_eq!(store.find("a", &key), None);
-        }
     }
 
     #[test]

@@ -14,9 +14,6 @@ pub struct Scratch(Mutex<TempFile>);
 
 impl Store {
     /// An empty array in the store's folder: what fits into the cache fits there.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn scratch(&self) -> io::Result<Scratch> {
         let folder = self.root.join("scratch");
         create_folder(&folder)?;
@@ -26,9 +23,6 @@ impl Store {
 
 impl Scratch {
     /// Writes numbers from place `at` on; what was never written reads as 0 up to the last that was.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
     pub fn write(&self, at: usize, numbers: &[f32]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(PIECE.min(4 * numbers.len()));
         let mut temp = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -86,25 +86,3 @@ impl StoredFile {
         self.path.parent().unwrap_or(Path::new(""))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Digest, Durability};
-    use super::*;
-
-    #[test]
-    fn damage_is_reported_once_and_put_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        for name in [b"a", b"b", b"c"] {
-            store.publish("x/y", &Digest::of(name), "parquet", Durability::Relaxed, name).unwrap();
-        }
-        let victim = store.find("x/y", &Digest::of(b"b")).unwrap();
-        super::super::replace_file(&victim, |f| f.write_all(b"")).unwrap();
-        let report = store.verify().unwrap();
-        assert_eq!((report.intact, report.damaged.len()), (2, 1));
-        assert!(report.damaged[0].contains("damaged"), "{:?}", report.damaged);
-        let again = store.verify().unwrap();
-        assert_eq!((again.intact, again.damaged.len()), (2, 0));
-    }
-}

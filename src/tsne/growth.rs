@@ -15,31 +15,20 @@ use super::layout::{Layout, layout, layout_of};
 use super::options::{Init, Options, Progress, Start};
 use crate::linalg::{self, Matrix, Neighbours, Random, Rows, neighbours, squared_distance};
 
-/// How a grown collection is laid out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Growth {
-    /// Iterations; a fraction of a fresh layout's is enough.
-    pub iterations: usize,
-    /// Strength of the springs, see [`Start::pull`].
-    pub pull: f64,
-    /// A new point starts at the median of so many of its nearest old points; at least 1.
-    pub nearest: usize,
-}
-
-impl Default for Growth {
-    fn default() -> Self {
-        Self { iterations: 150, pull: 0.01, nearest: 10 }
-    }
-}
-
+/// Iterations at most; a fraction of a fresh layout's is enough.
+pub const GROWTH_ITERATIONS: usize = 150;
+/// Strength of the springs, see [`Start::pull`].
+const PULL: f64 = 0.01;
+/// A new point starts at the median of so many of its nearest old points.
+const NEAREST: usize = 10;
 /// Distance of the noise that keeps identical new points from starting on one spot.
 const JITTER: f64 = 1e-2;
 
 /// Lays out `points`, those with an old place near it.
 ///
-/// `old` has an entry per point, places of an earlier layout in its own unit. The iterations, the exaggeration, the start and the early stop of
-/// `options` are not used, unless there is no old place at all: then this is [`layout`]. The
-/// divergence that is reported is that of the places, springs not counted.
+/// `old` has an entry per point, places of an earlier layout in its own unit. Of the iterations of `options` there are at
+/// most [`GROWTH_ITERATIONS`], and the exaggeration, the start and the early stop are not used, unless there is no old
+/// place at all: then this is [`layout`]. The divergence that is reported is that of the places, springs not counted.
 ///
 /// # Errors
 /// As [`layout`], and so for `old`.
@@ -47,7 +36,6 @@ pub fn grow(
     points: &Matrix,
     old: &[Option<[f32; 2]>],
     options: &Options,
-    growth: &Growth,
     progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> Result<Layout, Error> {
     let n = points.len();
@@ -61,12 +49,12 @@ pub fn grow(
     let perplexity = allowed_perplexity(options.perplexity, n);
     let near = neighbours(points, neighbours_needed(perplexity, n))?;
     let p = affinities(&near, perplexity)?;
-    let xy = starting_places(points, &near, old, options, growth.nearest);
+    let xy = starting_places(points, &near, old, options.seed);
     let options = Options {
-        iterations: growth.iterations,
+        iterations: options.iterations.min(GROWTH_ITERATIONS),
         exaggeration_iterations: 0,
         early_stop: None,
-        init: Init::Given(Start { xy, anchors: old.to_vec(), pull: growth.pull }),
+        init: Init::Given(Start { xy, anchors: old.to_vec(), pull: PULL }),
         ..options.clone()
     };
     let mut grown = layout_of(&p, points, &options, progress)?;
@@ -77,15 +65,8 @@ pub fn grow(
 }
 
 /// Old places, and for new points the median of the nearest old ones.
-fn starting_places(
-    points: &Matrix,
-    near: &Neighbours,
-    old: &[Option<[f32; 2]>],
-    options: &Options,
-    nearest: usize,
-) -> Vec<[f32; 2]> {
-    let nearest = nearest.max(1);
-    let mut random = Random::new(options.seed, 3);
+fn starting_places(points: &Matrix, near: &Neighbours, old: &[Option<[f32; 2]>], seed: u64) -> Vec<[f32; 2]> {
+    let mut random = Random::new(seed, 3);
     let noise: Vec<[f64; 2]> = old.iter().map(|_| random.normals().map(|x| JITTER * x)).collect();
     (0..old.len())
         .into_par_iter()
@@ -94,9 +75,9 @@ fn starting_places(
                 return place;
             }
             let row = &near.index[i * near.k..(i + 1) * near.k];
-            let mut places: Vec<[f32; 2]> = row.iter().filter_map(|&j| old[j as usize]).take(nearest).collect();
+            let mut places: Vec<[f32; 2]> = row.iter().filter_map(|&j| old[j as usize]).take(NEAREST).collect();
             if places.is_empty() {
-                places = nearest_old(points, old, i, nearest);
+                places = nearest_old(points, old, i);
             }
             [0, 1].map(|axis| {
                 let mut values: Vec<f32> = places.iter().map(|p| p[axis]).collect();
@@ -107,13 +88,13 @@ fn starting_places(
 }
 
 /// The places of the old points nearest to row `i`, for a point that has only new neighbours.
-fn nearest_old(points: &Matrix, old: &[Option<[f32; 2]>], i: usize, nearest: usize) -> Vec<[f32; 2]> {
+fn nearest_old(points: &Matrix, old: &[Option<[f32; 2]>], i: usize) -> Vec<[f32; 2]> {
     let mut all: Vec<(f64, usize)> = (0..old.len())
         .filter(|&j| old[j].is_some())
         .map(|j| (squared_distance(points.row(i), points.row(j)), j))
         .collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    all.iter().take(nearest).filter_map(|&(_, j)| old[j]).collect()
+    all.iter().take(NEAREST).filter_map(|&(_, j)| old[j]).collect()
 }
 
 fn median(values: &mut [f32]) -> f32 {
@@ -124,16 +105,16 @@ fn median(values: &mut [f32]) -> f32 {
 
 /// A rotation or reflection and a shift of the plane; no change of size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Motion {
+struct Motion {
     /// The orthogonal matrix, row by row.
-    pub turn: [[f64; 2]; 2],
+    turn: [[f64; 2]; 2],
     /// Added after turning.
-    pub shift: [f64; 2],
+    shift: [f64; 2],
 }
 
 impl Motion {
     /// Where the motion takes a point.
-    pub fn apply(&self, p: [f32; 2]) -> [f32; 2] {
+    fn apply(&self, p: [f32; 2]) -> [f32; 2] {
         let p = p.map(f64::from);
         [0, 1].map(|r| (self.turn[r][0] * p[0] + self.turn[r][1] * p[1] + self.shift[r]) as f32)
     }
@@ -142,10 +123,7 @@ impl Motion {
 /// The motion that brings the points `from` nearest to `to`, in the sum of the squared distances
 /// (orthogonal Procrustes, Schönemann 1966). Both have the same length; of no points, and of points
 /// on one spot, none is turned.
-///
-/// # Panics
-/// When the lengths differ.
-pub fn procrustes(from: &[[f32; 2]], to: &[[f32; 2]]) -> Motion {
+fn procrustes(from: &[[f32; 2]], to: &[[f32; 2]]) -> Motion {
     assert_eq!(from.len(), to.len(), "points come in pairs");
     let centre = |points: &[[f32; 2]]| {
         let n = points.len().max(1) as f64;

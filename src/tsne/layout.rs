@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
 use super::error::Error;
 use super::initial::places;
-use super::optimiser::{Pull, optimise};
+use super::optimiser::optimise;
 use super::options::{Init, Options, Progress};
 use crate::linalg::{self, Matrix, Rows, neighbours};
 
@@ -46,10 +46,7 @@ pub fn layout(
 
 /// Lays out points whose affinities are known; `points` serve only as the start of
 /// [`Init::Pca`].
-///
-/// # Errors
-/// As [`layout`].
-pub fn layout_of(
+pub(super) fn layout_of(
     p: &Affinities,
     points: &Matrix,
     options: &Options,
@@ -61,9 +58,7 @@ pub fn layout_of(
     }
     let mut xy = places(points, options)?;
     let pull = match &options.init {
-        Init::Given(start) if start.anchors.iter().any(Option::is_some) => {
-            Some(Pull { anchors: &start.anchors, strength: start.pull })
-        }
+        Init::Given(start) if start.anchors.iter().any(Option::is_some) => Some(start),
         _ => None,
     };
     if p.len < 2 {
@@ -71,7 +66,7 @@ pub fn layout_of(
         return Ok(Layout { xy, kl: 0.0, perplexity_used: p.perplexity, iterations_done: 0 });
     }
     // Inside the pool: entering it from outside for every sum costs more than a small layout.
-    let run = || optimise(p, &mut xy, pull.as_ref(), options, progress);
+    let run = || optimise(p, &mut xy, pull, options, progress);
     let ((kl, iterations_done), ()) = rayon::join(run, || ());
     Ok(Layout { xy, kl: kl.max(0.0), perplexity_used: p.perplexity, iterations_done })
 }

@@ -85,8 +85,6 @@ fn settings_out_of_range_are_named() {
         (Options { perplexity: 0.0, ..o() }, "perplexity"),
         (Options { perplexity: f64::NAN, ..o() }, "perplexity"),
         (Options { early_exaggeration: 0.5, ..o() }, "early exaggeration"),
-        (Options { momentum: 1.0, ..o() }, "momentum"),
-        (Options { max_step: 0.0, ..o() }, "max step"),
         (Options { learning_rate: LearningRate::Fixed(-1.0), ..o() }, "learning rate"),
         (Options { init: start(10, 0.0, 1.0), ..o() }, "pull"),
     ] {
@@ -95,7 +93,7 @@ fn settings_out_of_range_are_named() {
     }
     let go = |init| layout(&points, &Options { init, ..o() }, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(go(start(9, 0.0, 0.0)), Error::Input(linalg::Error::Shape { expected: 10, found: 9, .. })));
-    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite { row: 0 })));
+    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite(0))));
 }
 
 #[test]
@@ -107,7 +105,7 @@ fn the_caller_can_stop_and_sees_each_iteration() {
     })
     .unwrap();
     assert_eq!((placed.iterations_done, seen.len()), (120, 120));
-    assert!(seen.iter().all(|p| p.kl.is_some() == (p.iteration % 50 == 0) && p.of == 750));
+    assert!(seen.iter().all(|p| p.kl.is_some() == (p.iteration % 50 == 0)));
 }
 
 #[test]

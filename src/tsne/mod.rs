@@ -5,10 +5,7 @@
 //! and `repulsion` (the same, fast), `initial` and `optimiser` (the descent), `layout`, which puts
 //! them in a row, `growth` (for a collection that was laid out before) and `quality`.
 //!
-//! Slices in, values out: nothing here reads files, clocks, the environment or outside randomness,
-//! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
-//! processor give the same bytes with any number of threads: floats are summed in fixed chunks, and
-//! the chunks in order.
+//! As there, slices go in and values come out, the same bytes with any number of threads.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -38,7 +35,7 @@ mod repulsion;
 
 pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
 pub use error::Error;
-pub use growth::{Growth, Motion, grow, procrustes};
-pub use layout::{Layout, layout, layout_of};
+pub use growth::{GROWTH_ITERATIONS, grow};
+pub use layout::{Layout, layout};
 pub use options::{Init, LearningRate, Options, Progress, Start};
 pub use quality::{Quality, quality};

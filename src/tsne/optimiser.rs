@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::affinities::Affinities;
 use super::attraction::{divergence, force, negative_entropy};
-use super::options::{LearningRate, Options, Progress};
+use super::options::{LearningRate, Options, Progress, Start};
 use super::repulsion::Repulsion;
 use crate::linalg::{CHUNK, in_order};
 
@@ -17,18 +17,16 @@ use crate::linalg::{CHUNK, in_order};
 const EVALUATE: usize = 50;
 /// What a gain keeps when its coordinate turns, and the least it gets.
 const GAIN: (f32, f32) = (0.8, 0.01);
+/// Share of the last step that is kept.
+const MOMENTUM: f32 = 0.8;
+/// No point moves further than this in one iteration.
+const LONGEST: f32 = 5.0;
 
-/// Places that points are pulled to.
-pub(super) struct Pull<'a> {
-    pub(super) anchors: &'a [Option<[f32; 2]>],
-    pub(super) strength: f64,
-}
-
-/// Moves `xy` downhill; gives the divergence at the end and the iterations done.
+/// Moves `xy` downhill, held to the anchors of `pull`; gives the divergence at the end and the iterations done.
 pub(super) fn optimise(
     p: &Affinities,
     xy: &mut Vec<[f32; 2]>,
-    pull: Option<&Pull<'_>>,
+    pull: Option<&Start>,
     options: &Options,
     progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> (f64, usize) {
@@ -47,7 +45,7 @@ pub(super) fn optimise(
         let step = Step::new(p.len, exaggeration, z, pull, options);
         descent.step(p, xy, &pushes, &step, pull);
         done += 1;
-        if progress(Progress { iteration: done, of: options.iterations, kl }).is_break() {
+        if progress(Progress { iteration: done, kl }).is_break() {
             break;
         }
         if let (Some(kl), Some(share), false) = (kl, options.early_stop, exaggerated) {
@@ -67,13 +65,11 @@ struct Step {
     repulsion: f32,
     pull: f32,
     rate: f32,
-    momentum: f32,
-    longest: f32,
     centre: bool,
 }
 
 impl Step {
-    fn new(len: usize, exaggeration: f64, z: f64, pull: Option<&Pull<'_>>, options: &Options) -> Self {
+    fn new(len: usize, exaggeration: f64, z: f64, pull: Option<&Start>, options: &Options) -> Self {
         let n = len.max(1) as f64;
         let rate = match options.learning_rate {
             LearningRate::Auto => n / exaggeration,
@@ -83,10 +79,8 @@ impl Step {
             attraction: exaggeration as f32,
             repulsion: if z > 0.0 { (1.0 / z) as f32 } else { 0.0 },
             // The gradient of one point is of the order of 1/n, because P sums to 1.
-            pull: pull.map_or(0.0, |p| p.strength / n) as f32,
+            pull: pull.map_or(0.0, |p| p.pull / n) as f32,
             rate: rate as f32,
-            momentum: options.momentum as f32,
-            longest: options.max_step as f32,
             centre: pull.is_none(),
         }
     }
@@ -104,14 +98,7 @@ impl Descent {
         Self { moves: vec![[0.0; 2]; len], gains: vec![[1.0; 2]; len], next: vec![[0.0; 2]; len] }
     }
 
-    fn step(
-        &mut self,
-        p: &Affinities,
-        xy: &mut Vec<[f32; 2]>,
-        pushes: &[[f32; 2]],
-        step: &Step,
-        pull: Option<&Pull<'_>>,
-    ) {
+    fn step(&mut self, p: &Affinities, xy: &mut Vec<[f32; 2]>, pushes: &[[f32; 2]], step: &Step, pull: Option<&Start>) {
         let sums = (self.next.par_chunks_mut(CHUNK))
             .zip(self.moves.par_chunks_mut(CHUNK))
             .zip(self.gains.par_chunks_mut(CHUNK))
@@ -155,14 +142,14 @@ fn advance(moved: &mut [f32; 2], gain: &mut [f32; 2], gradient: [f32; 2], step: 
         let sign = |x: f32| if x == 0.0 { 0.0 } else { x.signum() };
         gain[axis] =
             if sign(moved[axis]) == sign(gradient[axis]) { gain[axis] * GAIN.0 + GAIN.1 } else { gain[axis] + 0.2 };
-        moved[axis] = step.momentum * moved[axis] - step.rate * gain[axis] * gradient[axis];
+        moved[axis] = MOMENTUM * moved[axis] - step.rate * gain[axis] * gradient[axis];
     }
     let squared = moved[0] * moved[0] + moved[1] * moved[1];
     if !squared.is_finite() {
         // Only an absurd learning rate gets here; standing still is defined, NaN is not.
         *moved = [0.0; 2];
-    } else if squared > step.longest * step.longest {
-        let share = step.longest / squared.sqrt();
+    } else if squared > LONGEST * LONGEST {
+        let share = LONGEST / squared.sqrt();
         *moved = moved.map(|x| x * share);
     }
 }

@@ -16,10 +16,6 @@ pub struct Options {
     pub exaggeration_iterations: usize,
     /// Length of a step for a given gradient.
     pub learning_rate: LearningRate,
-    /// Share of the last step that is kept, 0..1.
-    pub momentum: f64,
-    /// No point moves further than this in one iteration; positive.
-    pub max_step: f64,
     /// Seed of everything random: the same seed, the same layout.
     pub seed: u64,
     /// Where the points start.
@@ -37,8 +33,6 @@ impl Default for Options {
             early_exaggeration: 12.0,
             exaggeration_iterations: 250,
             learning_rate: LearningRate::Auto,
-            momentum: 0.8,
-            max_step: 5.0,
             seed: 0,
             init: Init::Pca,
             early_stop: Some(1e-4),
@@ -85,8 +79,6 @@ pub struct Start {
 pub struct Progress {
     /// Iterations done, from 1.
     pub iteration: usize,
-    /// The most there will be.
-    pub of: usize,
     /// The divergence before this iteration, each 50 iterations and at the last; without the
     /// exaggeration, so that it can be compared between the phases.
     pub kl: Option<f64>,
@@ -114,8 +106,6 @@ impl Options {
                 "finite and at least 1",
             ),
             ("learning rate", rate, positive(rate), "finite and positive"),
-            ("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "from 0 to below 1"),
-            ("max step", self.max_step, positive(self.max_step), "finite and positive"),
             ("pull", pull, (0.0..1.0).contains(&pull), "from 0 to below 1"),
             ("early stop", self.early_stop.unwrap_or(0.0), self.early_stop.is_none_or(f64::is_finite), "finite"),
         ];
@@ -143,7 +133,7 @@ impl Start {
         let places = self.xy.iter().enumerate();
         let anchors = self.anchors.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref()?)));
         match places.chain(anchors).find(|(_, p)| !finite(p)) {
-            Some((row, _)) => Err(linalg::Error::NotFinite { row }.into()),
+            Some((row, _)) => Err(linalg::Error::NotFinite(row).into()),
             None => Ok(()),
         }
     }

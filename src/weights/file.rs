@@ -12,7 +12,6 @@ use safetensors::tensor::{Dtype, Metadata, TensorView};
 /// A safetensors header larger than this is no header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-/// A tensor that is needed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
     /// Its names in different files; the first is that of the canonical file.

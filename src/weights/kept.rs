@@ -4,6 +4,7 @@
 //! checked on every load; and weights from the hub, from the hub's local cache and from a file
 //! are the same model if they are the same numbers.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
@@ -57,17 +58,12 @@ impl Weights {
 
     /// The tensors by the first of their names, checked against their digest once more.
     pub(crate) fn load(&self) -> Result<HashMap<String, Tensor>> {
-        let read;
         let bytes = match &self.place {
-            Place::Held(bytes) => bytes,
-            Place::Kept(hub, path) => {
-                read = hub.models.read(path)?;
-                &read
-            }
+            Place::Held(bytes) => Cow::from(bytes),
+            Place::Kept(hub, path) => hub.models.read(path)?.into(),
         };
-        ensure!(Digest::of(bytes) == self.digest, "the weights changed while the program ran");
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-        Ok(tensors)
+        ensure!(Digest::of(&bytes) == self.digest, "the weights changed while the program ran");
+        Ok(candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?)
     }
 
     /// The same, to build a network of.

@@ -93,32 +93,30 @@ impl Trunk {
         let Memory { one, all, scratch } = memory;
         let first = self.first.output(1, height, width);
         let narrowed = self.narrow.iter().fold(first, |maps, layer| layer.output(&maps));
-        let mut maps = Maps { images, ..narrowed };
+        let maps = Maps { images, ..narrowed };
         all[0].resize(maps.len(), Block::default());
         for (image, planes) in planes.chunks_exact(planes.len() / images).enumerate() {
-            let mut maps = first;
-            one[0].resize(maps.len(), Block::default());
-            self.first.forward(planes, &maps, &mut one[0], scratch);
-            for layer in &self.narrow {
-                let out = layer.output(&maps);
-                let [from, to] = one.each_mut();
-                to.resize(out.len(), Block::default());
-                layer.forward(&maps, from, to, scratch);
-                std::mem::swap(from, to);
-                maps = out;
-            }
+            one[0].resize(first.len(), Block::default());
+            self.first.forward(planes, &first, &mut one[0], scratch);
+            let maps = in_turns(&self.narrow, first, one, scratch);
             all[0][image * maps.len()..][..maps.len()].copy_from_slice(&one[0]);
         }
-        for layer in &self.wide {
-            let out = layer.output(&maps);
-            let [from, to] = all.each_mut();
-            to.resize(out.len(), Block::default());
-            layer.forward(&maps, from, to, scratch);
-            std::mem::swap(from, to);
-            maps = out;
-        }
+        let maps = in_turns(&self.wide, maps, all, scratch);
         unblocked(&maps, &all[0], self.channels)
     }
+}
+
+/// Sends the first buffer, which holds `maps`, through some layers; what comes out is in the first again.
+fn in_turns(layers: &[Winograd], mut maps: Maps, buffers: &mut [Vec<Block>; 2], scratch: &Scratch) -> Maps {
+    for layer in layers {
+        let out = layer.output(&maps);
+        let [from, to] = buffers.each_mut();
+        to.resize(out.len(), Block::default());
+        layer.forward(&maps, from, to, scratch);
+        std::mem::swap(from, to);
+        maps = out;
+    }
+    maps
 }
 
 /// (images, channels, height, width).

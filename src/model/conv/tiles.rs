@@ -44,35 +44,11 @@ pub(super) struct Group<'a> {
     pub(super) tiles: Range<usize>,
 }
 
-impl<'a> Group<'a> {
-    /// The input transform: `held` becomes the transformed inputs, to point, tile, channels.
-    pub(super) fn transform(&'a self, input: &'a [Block], held: &'a mut [Block]) -> Transform<'a> {
-        Transform { group: self, input, held }
-    }
-
-    /// The 36 products with some panels of weights: `sums` becomes the sums, to point, tile, output channels.
-    pub(super) fn multiply(&'a self, held: &'a [Block], panels: Range<usize>, sums: &'a mut [Block]) -> Multiply<'a> {
-        Multiply { group: self, held, panels, sums }
-    }
-
-    /// The output transform, bias, ReLU and pooling: of those panels, into a slice of the output that
-    /// begins at its block `start`.
-    pub(super) fn finish(
-        &'a self,
-        sums: &'a [Block],
-        panels: Range<usize>,
-        output: &'a mut [Block],
-        start: usize,
-    ) -> Finish<'a> {
-        Finish { group: self, sums, panels, output, start }
-    }
-}
-
-/// See [`Group::transform`].
+/// The input transform: `held` becomes the transformed inputs, to point, tile, channels.
 pub(super) struct Transform<'a> {
-    group: &'a Group<'a>,
-    input: &'a [Block],
-    held: &'a mut [Block],
+    pub(super) group: &'a Group<'a>,
+    pub(super) input: &'a [Block],
+    pub(super) held: &'a mut [Block],
 }
 
 impl Task for Transform<'_> {
@@ -151,12 +127,12 @@ fn edge_patch(
     patch
 }
 
-/// See [`Group::multiply`].
+/// The 36 products with some panels of weights: `sums` becomes the sums, to point, tile, output channels.
 pub(super) struct Multiply<'a> {
-    group: &'a Group<'a>,
-    held: &'a [Block],
-    panels: Range<usize>,
-    sums: &'a mut [Block],
+    pub(super) group: &'a Group<'a>,
+    pub(super) held: &'a [Block],
+    pub(super) panels: Range<usize>,
+    pub(super) sums: &'a mut [Block],
 }
 
 impl Task for Multiply<'_> {
@@ -181,13 +157,14 @@ impl Task for Multiply<'_> {
     }
 }
 
-/// See [`Group::finish`].
+/// The output transform, bias, ReLU and pooling: of those panels, into a slice of the output that
+/// begins at its block `start`.
 pub(super) struct Finish<'a> {
-    group: &'a Group<'a>,
-    sums: &'a [Block],
-    panels: Range<usize>,
-    output: &'a mut [Block],
-    start: usize,
+    pub(super) group: &'a Group<'a>,
+    pub(super) sums: &'a [Block],
+    pub(super) panels: Range<usize>,
+    pub(super) output: &'a mut [Block],
+    pub(super) start: usize,
 }
 
 impl Task for Finish<'_> {

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::maps::{Maps, Order, blocks};
 use super::scratch::Scratch;
 use super::simd::{BLOCK, Block, Level};
-use super::tiles::{Group, POINTS_APART, Tiles, apart};
+use super::tiles::{Finish, Group, Multiply, POINTS_APART, Tiles, Transform, apart};
 use super::transform::{self, OUT, POINTS};
 
 /// Transformed weights of at most so many bytes stay in the cache that the cores share.
@@ -123,14 +123,14 @@ impl Winograd {
         for (image, output) in output.chunks_mut(out.len() / out.images).enumerate() {
             output.par_chunks_mut(rows * out.row()).enumerate().for_each(|(row, output)| {
                 let first = (image * tiles.down + row) * tiles.across;
-                let slice = out.at(image, row * rows, 0, 0);
+                let start = out.at(image, row * rows, 0, 0);
                 for tiles in evenly(first..first + tiles.across, most) {
-                    let group = Group { layer: self, maps, tiles };
+                    let group = &Group { layer: self, maps, tiles };
                     scratch.with([self.held(group.tiles.len()), self.summed(group.tiles.len())], |[held, sums]| {
-                        self.level.run(group.transform(input, held));
+                        self.level.run(Transform { group, input, held });
                         for panels in evenly(0..self.panels(), PANELS) {
-                            self.level.run(group.multiply(held, panels.clone(), sums));
-                            self.level.run(group.finish(sums, panels, output, slice));
+                            self.level.run(Multiply { group, held, panels: panels.clone(), sums });
+                            self.level.run(Finish { group, sums, panels, output, start });
                         }
                     });
                 }
@@ -153,16 +153,16 @@ impl Winograd {
             let (held, summed) = (self.held(groups[0].tiles.len()), self.summed(groups[0].tiles.len()));
             scratch.with([groups.len() * held], |[all_held]| {
                 all_held.par_chunks_mut(held).zip(&groups).for_each(|(held, group)| {
-                    self.level.run(group.transform(input, held));
+                    self.level.run(Transform { group, input, held });
                 });
                 let chunks = output.par_chunks_mut(plane * panels * self.level.panel()).enumerate();
                 chunks.for_each(|(at, output)| {
                     let panels = at * panels..((at + 1) * panels).min(self.panels());
-                    let slice = out.at(0, 0, panels.start * self.level.panel(), 0);
+                    let start = out.at(0, 0, panels.start * self.level.panel(), 0);
                     scratch.with([summed], |[sums]| {
                         for (held, group) in all_held.chunks(held).zip(&groups) {
-                            self.level.run(group.multiply(held, panels.clone(), sums));
-                            self.level.run(group.finish(sums, panels.clone(), output, slice));
+                            self.level.run(Multiply { group, held, panels: panels.clone(), sums });
+                            self.level.run(Finish { group, sums, panels: panels.clone(), output, start });
                         }
                     });
                 });

@@ -259,12 +259,4 @@ mod tests {
         assert!((seen.layout[0] + MEAN_LIGHTNESS - 0.599_87).abs() < 1e-3);
         assert!(seen.layout[1..].iter().all(|v| v.abs() < 1e-4));
     }
-
-    #[test]
-    fn block_lengths() {
-        let seen = flat([3, 4, 5]);
-        assert_eq!(seen.layout.len(), LAYOUT);
-        assert_eq!(seen.palette.len(), PALETTE);
-        assert_eq!(seen.lightness.len(), SIDE * SIDE);
-    }
 }

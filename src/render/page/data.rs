@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::artifact::Time;
@@ -17,18 +18,11 @@ use crate::report::counted;
 const PLACES: f64 = 65_535.0;
 
 /// Sheets on which tiles have one size.
-#[derive(Clone, Debug)]
+#[derive(Debug, Serialize)]
 pub struct Level {
     /// Pixels of a tile.
     pub side: u32,
     /// Folder of the sheets, `<column>_<row>.jpg`.
-    pub path: String,
-}
-
-/// The larger pictures.
-#[derive(Clone, Debug)]
-pub struct Large {
-    /// Their folder.
     pub path: String,
 }
 
@@ -39,65 +33,27 @@ pub struct Picture<'a> {
     /// Its place in the plane.
     pub place: [f64; 2],
     /// Its name on the page.
-    pub name: &'a str,
+    pub name: String,
     /// What the sources say of it.
     pub known: Option<&'a ImageRow>,
     /// What it is called where the sources say nothing.
     pub label: Option<&'a str>,
-    /// Link to the original.
-    pub link: Option<&'a str>,
+    /// Link to the original; empty if there is none.
+    pub link: String,
     /// Whether it came with the last run.
     pub new: bool,
 }
 
-/// All pictures of the wall, in the order of their cells.
-#[derive(Default)]
-pub struct Pictures {
-    cells: Vec<u32>,
-    places: Vec<[f64; 2]>,
-    names: Vec<String>,
-    times: Vec<Option<i64>>,
-    kinds: Vec<String>,
-    posts: Vec<Option<(String, u32)>>,
-    new: Vec<usize>,
-    captions: Vec<String>,
-    paths: Vec<String>,
-    links: Vec<String>,
-}
-
-impl Pictures {
-    /// Adds the next picture.
-    pub fn push(&mut self, picture: Picture<'_>) {
-        let Picture { cell, place, name, known, label, link, new } = picture;
-        if new {
-            self.new.push(self.cells.len());
-        }
-        self.cells.push(cell);
-        self.places.push(place);
-        self.names.push(name.to_owned());
-        self.times.push(known.and_then(|row| row.taken_at).map(Time::seconds));
-        self.kinds.push(known.map_or_else(String::new, |row| row.kind.to_string()));
-        // Posts of one name in two sources are two posts.
-        let post = |row: &ImageRow| Some((format!("{}\n{}", row.source, row.post.as_ref()?), row.carousel_index?));
-        self.posts.push(known.and_then(post));
-        self.captions.push(visible(known.and_then(|row| row.caption.as_deref()).unwrap_or_default()));
-        self.paths.push(visible(known.map_or(label.unwrap_or_default(), |row| &row.path)));
-        self.links.push(link.unwrap_or_default().to_owned());
-    }
-
-    /// Places as whole numbers from 0, in the plane's proportions.
-    fn scaled(&self) -> [Vec<u32>; 2] {
-        let [low, high] = bounds(self.places.iter().copied());
-        let extent = (high[0] - low[0]).max(high[1] - low[1]).max(f64::MIN_POSITIVE);
-        [0, 1].map(|axis| {
-            let whole = |place: &[f64; 2]| ((place[axis] - low[axis]) / extent * PLACES).round() as u32;
-            self.places.iter().map(whole).collect()
-        })
+impl Picture<'_> {
+    /// Its post, and its place in it; no name if it is none of several. Posts of one name in two sources are two posts.
+    fn post(&self) -> (String, u32) {
+        let of = |row: &ImageRow| Some((format!("{}\n{}", row.source, row.post.as_ref()?), row.carousel_index?));
+        self.known.and_then(of).unwrap_or_default()
     }
 }
 
 /// Everything that the page is made of.
-pub struct Wall {
+pub struct Wall<'a> {
     /// Columns and rows.
     pub grid: (u32, u32),
     /// How a picture fills its tile.
@@ -112,43 +68,54 @@ pub struct Wall {
     pub sheet: u32,
     /// The sheets, those with the smallest tiles first.
     pub levels: Vec<Level>,
-    /// The larger pictures, if there are any.
-    pub large: Option<Large>,
+    /// The folder of the larger pictures, if there are any.
+    pub large: Option<String>,
     /// What the colours of points without a picture mean.
     pub legend: Option<Legend>,
     /// The nearest pictures of each, by number.
     pub nearest: Vec<Vec<u32>>,
     /// Shades of the borders to the right of each picture and below it, if they are known.
     pub seams: Option<Vec<[Option<u8>; 2]>>,
-    /// The pictures.
-    pub pictures: Pictures,
+    /// The pictures, in the order of their cells.
+    pub pictures: Vec<Picture<'a>>,
 }
 
-impl Wall {
+impl<'a> Wall<'a> {
     /// What the page is called.
     pub fn title(&self) -> String {
-        counted(self.pictures.cells.len(), "picture")
+        counted(self.pictures.len(), "picture")
+    }
+
+    fn column<'s, T>(&'s self, of: impl Fn(&'s Picture<'a>) -> T) -> Vec<T> {
+        self.pictures.iter().map(of).collect()
+    }
+
+    /// Places as whole numbers from 0, in the plane's proportions.
+    fn scaled(&self) -> [Vec<u32>; 2] {
+        let [low, high] = bounds(self.pictures.iter().map(|picture| picture.place));
+        let extent = (high[0] - low[0]).max(high[1] - low[1]).max(f64::MIN_POSITIVE);
+        let whole = |place: f64, low: f64| ((place - low) / extent * PLACES).round() as u32;
+        [0, 1].map(|axis| self.column(|picture| whole(picture.place[axis], low[axis])))
     }
 
     /// The blocks of data: what the wall is drawn from, and what is asked for later.
     pub(super) fn blocks(&self) -> [(&'static str, Value); 4] {
-        let pictures = &self.pictures;
-        let levels: Vec<Value> = self.levels.iter().map(|l| json!({"side": l.side, "path": l.path})).collect();
-        let [x, y] = pictures.scaled();
+        let [x, y] = self.scaled();
         let wall = json!({
             "title": self.title(), "columns": self.grid.0, "rows": self.grid.1, "fit": self.fit,
             "background": self.background, "hasCells": self.has_cells, "hasPlaces": self.has_places,
-            "sheet": self.sheet, "levels": levels, "large": self.large.as_ref().map(|large| &large.path),
-            "cells": pictures.cells, "x": x, "y": y,
+            "sheet": self.sheet, "levels": self.levels, "large": self.large,
+            "cells": self.column(|picture| picture.cell), "x": x, "y": y,
         });
-        let (kinds, kind) = numbered(pictures.kinds.iter().map(String::as_str));
-        let posts: Vec<&str> = pictures.posts.iter().map(|post| post.as_ref().map_or("", |(name, _)| name)).collect();
-        let (names, post) = numbered(posts.into_iter());
+        let (kinds, kind) = numbered(self.column(|p| p.known.map_or_else(String::new, |row| row.kind.to_string())));
+        let (posts, order): (Vec<String>, Vec<u32>) = self.column(Picture::post).into_iter().unzip();
+        let (names, post) = numbered(posts);
         // The empty name, where it is, is that of pictures without a post.
-        let none = names.iter().position(|name| name.is_empty());
+        let none = names.iter().position(String::is_empty);
         let post: Vec<Option<usize>> =
             post.into_iter().map(|number| Some(number).filter(|n| Some(*n) != none)).collect();
-        let order: Vec<u32> = pictures.posts.iter().map(|post| post.as_ref().map_or(0, |(_, index)| *index)).collect();
+        let new: Vec<usize> = (0..self.pictures.len()).filter(|&i| self.pictures[i].new).collect();
+        let times = self.column(|picture| picture.known.and_then(|row| row.taken_at).map(Time::seconds));
         let legend = self.legend.as_ref().map(|legend| {
             let entries: Vec<Value> =
                 legend.entries.iter().map(|(name, colour)| json!([visible(name), Colour(*colour)])).collect();
@@ -157,26 +124,29 @@ impl Wall {
             })
         });
         let facts = json!({
-            "name": pictures.names, "time": pictures.times, "kinds": kinds, "kind": kind, "post": post, "order": order,
-            "new": pictures.new, "newColour": Colour(colours::NEW), "legend": legend,
+            "name": self.column(|picture| &picture.name), "time": times, "kinds": kinds, "kind": kind, "post": post,
+            "order": order, "new": new, "newColour": Colour(colours::NEW), "legend": legend,
         });
-        let texts = json!({"caption": pictures.captions, "path": pictures.paths, "link": pictures.links});
+        let texts = json!({
+            "caption": self.column(|p| visible(p.known.and_then(|row| row.caption.as_deref()).unwrap_or_default())),
+            "path": self.column(|p| visible(p.known.map_or(p.label.unwrap_or_default(), |row| &row.path))),
+            "link": self.column(|picture| &picture.link),
+        });
         let likeness = json!({"nearest": self.nearest, "seams": self.seams, "ramp": colours::RAMP});
         [("wall", wall), ("facts", facts), ("texts", texts), ("likeness", likeness)]
     }
 }
 
 /// The different texts in the order in which they come, and each text's number among them.
-fn numbered<'a>(texts: impl Iterator<Item = &'a str>) -> (Vec<&'a str>, Vec<usize>) {
+fn numbered(texts: Vec<String>) -> (Vec<String>, Vec<usize>) {
     let (mut names, mut known) = (Vec::new(), HashMap::new());
-    let numbers = texts
-        .map(|text| {
-            *known.entry(text).or_insert_with(|| {
-                names.push(text);
-                names.len() - 1
-            })
+    let number = |text: String| {
+        *known.entry(text).or_insert_with_key(|text| {
+            names.push(text.clone());
+            names.len() - 1
         })
-        .collect();
+    };
+    let numbers = texts.into_iter().map(number).collect();
     (names, numbers)
 }
 
@@ -190,7 +160,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A wall without pictures.
-    pub(in crate::render::page) fn empty() -> Wall {
+    pub(in crate::render::page) fn empty() -> Wall<'static> {
         Wall {
             grid: (0, 0),
             fit: TileFit::Cover,
@@ -203,12 +173,13 @@ pub(super) mod tests {
             legend: None,
             nearest: Vec::new(),
             seams: None,
-            pictures: Pictures::default(),
+            pictures: Vec::new(),
         }
     }
 
     fn picture(cell: u32, place: [f64; 2]) -> Picture<'static> {
-        Picture { cell, place, name: "n", known: None, label: Some("a\u{1b}[31mb"), link: None, new: cell == 1 }
+        let label = Some("a\u{1b}[31mb");
+        Picture { cell, place, name: "n".into(), known: None, label, link: String::new(), new: cell == 1 }
     }
 
     #[test]
@@ -230,6 +201,6 @@ pub(super) mod tests {
         let mut wall = empty();
         assert_eq!(wall.title(), "0 pictures");
         wall.pictures.push(picture(0, [3.0, 3.0]));
-        assert_eq!((wall.title(), wall.pictures.scaled()), ("1 picture".to_owned(), [vec![0], vec![0]]));
+        assert_eq!((wall.title(), wall.scaled()), ("1 picture".to_owned(), [vec![0], vec![0]]));
     }
 }

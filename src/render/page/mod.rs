@@ -7,7 +7,7 @@
 
 mod data;
 
-pub use data::{Large, Level, Picture, Pictures, Wall};
+pub use data::{Level, Picture, Wall};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -40,7 +40,7 @@ const SCRIPTS: [&str; 15] = [
 ];
 
 /// The page.
-pub fn html(wall: &Wall) -> String {
+pub fn html(wall: &Wall<'_>) -> String {
     let style = STYLES.concat();
     let script = format!("\"use strict\";\nconst page = {{}};\n{{\n{}}}\n", SCRIPTS.join("}\n{\n"));
     let policy = format!(

@@ -50,9 +50,7 @@ struct Label<'a> {
 
 /// What the labels of an entry say of its pictures.
 pub(super) struct Labelled<'a> {
-    /// Its media, in order.
     pub(super) media: Vec<&'a RawValue>,
-    /// Its caption.
     pub(super) caption: Option<Arc<str>>,
 }
 

@@ -28,17 +28,18 @@ const INDEXES: [(&str, Kind); 8] = [
     ("other_content", Kind::Other),
 ];
 
-/// Folders of pictures of G2 and later, and what is in them when no index says so.
-const FOLDERS: [(&str, Kind); 9] = [
-    ("media/posts/", Kind::Post),
-    ("media/stories/", Kind::Story),
-    ("media/reels/", Kind::Reel),
-    ("media/igtv/", Kind::Reel),
-    ("media/archived_posts/", Kind::Archived),
-    ("media/recently_deleted/", Kind::Archived),
-    ("media/profile/", Kind::Profile),
-    ("media/other/", Kind::Other),
-    ("media/", Kind::Other),
+/// Folders of pictures of G2 and later, what is in them when no index says so, and whether only an export has such a
+/// folder: `media/other/` or `media/profile/` alone may be anybody's.
+const FOLDERS: [(&str, Kind, bool); 9] = [
+    ("media/posts/", Kind::Post, true),
+    ("media/stories/", Kind::Story, true),
+    ("media/reels/", Kind::Reel, true),
+    ("media/igtv/", Kind::Reel, true),
+    ("media/archived_posts/", Kind::Archived, true),
+    ("media/recently_deleted/", Kind::Archived, true),
+    ("media/profile/", Kind::Profile, false),
+    ("media/other/", Kind::Other, false),
+    ("media/", Kind::Other, false),
 ];
 
 /// The lists of G1's index, which are also its folders.
@@ -64,19 +65,13 @@ const PRIVATE: [&str; 14] = [
     "files/",
 ];
 
-/// Folders that only an export has. `media/other/` or `media/profile/` alone may be anybody's.
-const TELLING: [&str; 11] = [
+/// Other folders that only an export has.
+const TELLING: [&str; 5] = [
     "your_instagram_activity/",
     "messages/inbox/",
     "messages/message_requests/",
     "messages/archived_threads/",
     "messages/filtered_threads/",
-    "media/posts/",
-    "media/stories/",
-    "media/reels/",
-    "media/igtv/",
-    "media/archived_posts/",
-    "media/recently_deleted/",
 ];
 
 /// What a file is to an export.
@@ -111,7 +106,8 @@ pub enum Index {
 
 /// Whether the name alone tells that `inside` is the path of an export's file under its root.
 pub(super) fn tells(inside: &str) -> bool {
-    TELLING.iter().any(|folder| inside.starts_with(folder)) || modern_index(inside).is_some()
+    let mut folders = FOLDERS.iter().filter(|(.., tells)| *tells).map(|(folder, ..)| folder).chain(&TELLING);
+    folders.any(|folder| inside.starts_with(folder)) || modern_index(inside).is_some()
 }
 
 /// Which list of G1 `inside` is in, a path under the root: `photos` of `photos/201903/…`.
@@ -127,7 +123,6 @@ pub(super) fn first_tells(folder: &str) -> bool {
     matches!(folder, "direct" | "stories")
 }
 
-/// Name of G1's index.
 pub(in crate::source) const FIRST_INDEX: &str = "media.json";
 
 /// What the file at `inside` (a path under the root) is; `first` says that the export is of G1.
@@ -144,7 +139,7 @@ pub(super) fn role(inside: &str, first: bool) -> Role {
     if inside.ends_with(".json") || inside.ends_with(".html") {
         return Role::Text;
     }
-    if let Some(&(_, kind)) = FOLDERS.iter().find(|(folder, _)| inside.starts_with(folder)) {
+    if let Some(&(_, kind, _)) = FOLDERS.iter().find(|(folder, ..)| inside.starts_with(folder)) {
         return Role::Media(kind);
     }
     let top = inside.split_once('/').map(|(top, _)| top).filter(|_| first);

@@ -106,7 +106,6 @@ pub(super) fn annotate(listing: &mut Listing) {
     listing.entries = exports.entries;
 }
 
-/// An index that was found.
 struct IndexFile {
     index: Index,
     /// The root of its export.

@@ -10,7 +10,7 @@ use crate::artifact::rows::{ImageRow, SkippedRow};
 use crate::artifact::{ImageId, Reason};
 use crate::config::Kind;
 use crate::photo;
-use crate::source::{Entry, Fate, Known, Listing, Seen};
+use crate::source::{Entry, Fate, Known, Listing, Refusal, Seen};
 use crate::stage::Context;
 use crate::store::read_only;
 
@@ -21,6 +21,22 @@ pub enum Finding {
     Picture(ImageId, u64, Fate),
     /// Not readable as a picture: reason and detail.
     Refused(Reason, String),
+}
+
+impl Finding {
+    /// Of a picture that does not decode. A limit is this machine's, not the picture's: it is not remembered.
+    pub(super) fn bad(image: ImageId, bytes: u64, no: photo::Unreadable) -> Self {
+        match no.reason {
+            photo::Reason::TooLarge => Self::Refused(Reason::TooLarge, no.detail),
+            reason => Self::Picture(image, bytes, Fate::Bad(reason.into(), no.detail)),
+        }
+    }
+}
+
+impl From<Refusal> for Finding {
+    fn from(no: Refusal) -> Self {
+        Self::Refused(no.reason, no.detail)
+    }
 }
 
 /// The inputs of a run.
@@ -44,12 +60,9 @@ impl Inputs {
                 return Some(Finding::Picture(image.clone(), *bytes, fate.clone()));
             }
             if !read {
-                return entry.refusal().map(|no| Finding::Refused(no.reason, no.detail));
+                return entry.refusal().map(Finding::from);
             }
-            Some(match entry.read(&ctx.budget) {
-                Ok(bytes) => known(ctx, &bytes, &seen),
-                Err(no) => Finding::Refused(no.reason, no.detail),
-            })
+            Some(entry.read(&ctx.budget).map_or_else(Finding::from, |bytes| known(ctx, &bytes, &seen)))
         };
         let findings = listing.entries.par_iter().map(look).collect();
         Self { listing, findings, seen, strict }
@@ -168,9 +181,8 @@ impl Inputs {
         }
     }
 
-    /// Why there is nothing to embed.
     pub(super) fn nothing_left(&self) -> anyhow::Error {
-        let (_, skipped) = Self::tables(self);
+        let (_, skipped) = self.tables();
         let reasons: BTreeSet<String> =
             skipped.iter().take(5).map(|row| format!("{}: {}", row.path, row.detail)).collect();
         match reasons.is_empty() {
@@ -207,17 +219,15 @@ pub struct Counts {
 
 /// What bytes are, without decoding them.
 pub(super) fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
-    let image = ImageId::of(bytes);
+    let (image, size) = (ImageId::of(bytes), bytes.len() as u64);
     let fate = match seen.fate(&image) {
         Some((_, fate)) => fate.clone(),
         None => match photo::probe(bytes, &ctx.budget) {
             Ok((facts, damage)) => Fate::Good(facts, damage.map(str::to_owned)),
-            // A limit is this machine's, not the picture's: it is not remembered.
-            Err(no) if no.reason == photo::Reason::TooLarge => return Finding::Refused(Reason::TooLarge, no.detail),
-            Err(no) => Fate::Bad(no.reason.into(), no.detail),
+            Err(no) => return Finding::bad(image, size, no),
         },
     };
-    Finding::Picture(image, bytes.len() as u64, fate)
+    Finding::Picture(image, size, fate)
 }
 
 /// What all inputs with the bytes of one picture together say of it. The source whose name sorts

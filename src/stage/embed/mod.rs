@@ -6,7 +6,7 @@ mod network;
 
 pub use inputs::{Counts, Finding, Inputs};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Result;
@@ -17,7 +17,7 @@ use super::{Context, Made, State};
 use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, Row};
 use crate::artifact::shards::{self, Library};
-use crate::artifact::{Artifact, ImageId, Reason};
+use crate::artifact::{Artifact, ImageId};
 use crate::model::Chosen;
 use crate::photo;
 use crate::source::{Entry, Fate, Seen};
@@ -27,18 +27,12 @@ use network::Network;
 /// Inputs decoded together while the network works on those before them.
 const CHUNK: usize = 32;
 
-/// The key of the index over `images`.
 fn key(chosen: &Chosen, images: &BTreeSet<ImageId>) -> Key {
     let mut hasher = blake3::Hasher::new();
     for image in images {
         hasher.update(image.as_bytes());
     }
-    Key {
-        stage: EmbedRow::STAGE.into(),
-        version: EmbedRow::FORMAT,
-        params: chosen.params.clone(),
-        inputs: BTreeMap::from([("images".into(), Digest::from_hasher(&hasher))]),
-    }
+    EmbedRow::key(chosen.params.clone(), [("images", Digest::from_hasher(&hasher))])
 }
 
 /// What there is to embed, known before the first picture is decoded.
@@ -98,9 +92,9 @@ impl Job<'_> {
     /// # Errors
     /// When nothing is left to embed, a model cannot be loaded, the cache cannot be written, or the user interrupts.
     pub fn make(mut self, inputs: &mut Inputs, also: Also<'_>) -> Result<(Made, usize)> {
-        let before = self.library.len();
+        let before = self.library.count();
         self.embed_missing(inputs, also)?;
-        let embedded = self.library.len() - before;
+        let embedded = self.library.count() - before;
         self.library.seal()?;
         let images = inputs.pictures();
         if images.is_empty() {
@@ -147,7 +141,7 @@ impl Job<'_> {
         let reader = Reader { ctx, chosen, seen, present: &present, also };
         let read = |&i: &usize| reader.read(&listing.entries[i]);
         std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel::<Vec<Read>>(1);
+            let (sender, receiver) = sync_channel::<Vec<(Finding, Option<RgbImage>)>>(1);
             let chunks = todo.chunks(CHUNK);
             let reading = chunks.clone();
             scope.spawn(move || {
@@ -161,17 +155,11 @@ impl Job<'_> {
             let mut network = Network::new(ctx, chosen, library, &*bar);
             for chunk in chunks {
                 let Ok(reads) = receiver.recv() else { break };
-                for (&i, read) in chunk.iter().zip(reads) {
-                    let finding = match read {
-                        Read::Finding(finding) => {
-                            bar.advance(1);
-                            finding
-                        }
-                        Read::ToEmbed(finding, input) => {
-                            network.take(&finding, input)?;
-                            finding
-                        }
-                    };
+                for (&i, (finding, input)) in chunk.iter().zip(reads) {
+                    match input {
+                        Some(input) => network.take(&finding, input)?,
+                        None => bar.advance(1),
+                    }
                     findings[i] = Some(finding);
                 }
                 if ctx.reporter.interrupted() {
@@ -182,13 +170,6 @@ impl Job<'_> {
             ctx.go_on()
         })
     }
-}
-
-/// An input that was read in this run.
-enum Read {
-    Finding(Finding),
-    /// A picture to embed, as the model's input.
-    ToEmbed(Finding, RgbImage),
 }
 
 /// Reads inputs and decodes those that are to be embedded.
@@ -202,16 +183,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, entry: &Entry) -> Read {
+    /// What an input turned out to be, and the model's input if it is to be embedded.
+    fn read(&self, entry: &Entry) -> (Finding, Option<RgbImage>) {
         let Self { ctx, chosen, seen, present, also } = self;
         let bytes = match entry.read(&ctx.budget) {
             Ok(bytes) => bytes,
-            Err(no) => return Read::Finding(Finding::Refused(no.reason, no.detail)),
+            Err(no) => return (no.into(), None),
         };
         let image = ImageId::of(&bytes);
         let bad_before = matches!(seen.fate(&image), Some((_, Fate::Bad(..))));
         if bad_before || present.contains(&image) {
-            return Read::Finding(inputs::known(ctx, &bytes, seen));
+            return (inputs::known(ctx, &bytes, seen), None);
         }
         let size = bytes.len() as u64;
         let decoded = photo::decode(&bytes, &ctx.budget);
@@ -220,12 +202,9 @@ impl Reader<'_> {
             Ok(photo) => {
                 also(&image, &photo.pixels);
                 let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
-                Read::ToEmbed(Finding::Picture(image, size, fate), chosen.input.of(&photo.pixels))
+                (Finding::Picture(image, size, fate), Some(chosen.input.of(&photo.pixels)))
             }
-            Err(no) if no.reason == photo::Reason::TooLarge => {
-                Read::Finding(Finding::Refused(Reason::TooLarge, no.detail))
-            }
-            Err(no) => Read::Finding(Finding::Picture(image, size, Fate::Bad(no.reason.into(), no.detail))),
+            Err(no) => (Finding::bad(image, size, no), None),
         }
     }
 }

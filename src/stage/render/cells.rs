@@ -1,6 +1,5 @@
 //! The table that lies beside the picture: what is in each cell.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -11,7 +10,7 @@ use super::wall::Wall;
 use crate::artifact::rows::{AssignRow, CellRow, Row};
 use crate::artifact::{Artifact, Facts};
 use crate::config::RenderSettings;
-use crate::store::{Key, OwnFolder, replace_file};
+use crate::store::{Key, replace_file};
 
 /// `grid.parquet` beside `grid.jpg`, of a wall that has cells.
 pub(super) struct Cells;
@@ -29,13 +28,8 @@ impl Output for Cells {
         settings.output.with_extension("parquet")
     }
 
-    fn folder(&self, _: &RenderSettings) -> Option<OwnFolder> {
-        None
-    }
-
     fn key(&self, wall: &Wall<'_>) -> Result<Key> {
-        let inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest)]);
-        Ok(Key { stage: CellRow::STAGE.into(), version: CellRow::FORMAT, params: json!({}), inputs })
+        Ok(CellRow::key(json!({}), [("assign", wall.input.digest)]))
     }
 
     fn lacks(&self, wall: &Wall<'_>) -> Result<Option<String>> {
@@ -63,7 +57,6 @@ impl Output for Cells {
 }
 
 impl Cells {
-    /// The table's bytes.
     fn table(&self, wall: &Wall<'_>) -> Result<Vec<u8>> {
         let by_image = wall.known.by_image();
         let row = |cell: &AssignRow| {

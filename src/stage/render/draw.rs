@@ -27,7 +27,8 @@ pub(super) struct Drawing<'a> {
     size: (u32, u32),
     seams: Option<&'a Seams>,
     new: Option<&'a BTreeSet<ImageId>>,
-    missing: Cell<usize>,
+    /// Pictures that could not be had, of those that were asked for.
+    pub(super) missing: Cell<usize>,
 }
 
 impl<'a> Drawing<'a> {
@@ -41,29 +42,15 @@ impl<'a> Drawing<'a> {
         Self { wall, size, seams, new, missing: Cell::new(0) }
     }
 
-    /// Makes the thumbnails that are missing.
-    ///
-    /// # Errors
-    /// When the user interrupts.
+    /// Makes the thumbnails that are missing. Fails when the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
-        let Wall { ctx, settings, tiles, .. } = self.wall;
-        let wanted: Vec<&ImageId> = self.wall.having(tile(settings)).collect();
-        let bar = ctx.reporter.bar("thumbnails", wanted.len() as u64, false);
-        let failures = tiles.prepare(&wanted, || {
-            bar.advance(1);
-            !ctx.reporter.interrupted()
-        });
-        drop(bar);
-        ctx.go_on()?;
-        failures.into_iter().for_each(|line| ctx.warn(line));
+        let failures = self.wall.prepare("thumbnails", tile(self.wall.settings))?;
+        failures.into_iter().for_each(|line| self.wall.ctx.warn(line));
         Ok(())
     }
 
     /// The tile of row `i`; none for a picture that cannot be had any more, and for a point of a
-    /// scatter that never had one.
-    ///
-    /// # Errors
-    /// When the user interrupts.
+    /// scatter that never had one. Fails when the user interrupts.
     pub(super) fn tile(&self, i: usize) -> Result<Option<RgbImage>> {
         let Wall { ctx, settings, input, tiles, .. } = self.wall;
         ctx.go_on()?;
@@ -82,11 +69,6 @@ impl<'a> Drawing<'a> {
             outline(drawn, colours::NEW);
         }
         Ok(drawn)
-    }
-
-    /// Pictures that could not be had, of those that were asked for.
-    pub(super) fn missing(&self) -> usize {
-        self.missing.get()
     }
 
     /// The picture, with tiles from `tiles`.

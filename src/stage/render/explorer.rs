@@ -10,14 +10,13 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::links::links;
-use super::output::Output;
+use super::output::{Output, cannot_write};
 use super::sheets::{self, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
 use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
-use crate::error::Halt;
-use crate::render::page::{self, Large, Level, Pictures};
+use crate::render::page::{self, Level};
 use crate::render::tiles::Kept;
 use crate::stage::neighbours::Likeness;
 use crate::store::{Key, OwnFolder};
@@ -29,7 +28,6 @@ fn own(settings: &RenderSettings) -> OwnFolder {
     OwnFolder::new(settings.output.with_file_name(name))
 }
 
-/// The page.
 pub(super) struct Explorer;
 
 impl Output for Explorer {
@@ -57,7 +55,7 @@ impl Output for Explorer {
         });
         let mut inputs = BTreeMap::from([
             ("assign".to_owned(), wall.input.digest),
-            ("pictures".to_owned(), digest_of(wall.having(Kept::Page { fit: settings.fit }).map(|image| &**image))),
+            ("pictures".to_owned(), digest_of(wall.having(Kept::Page(settings.fit)).map(|image| &**image))),
             ("images".to_owned(), content_digest(&ImageRow::to_batch(known.images))),
             ("new".to_owned(), wall.new_ones()),
         ]);
@@ -82,47 +80,45 @@ impl Output for Explorer {
                 // Which sheets are lost is not known.
                 sheets.sweep("", None)?;
             }
-            sheets.prepare()?;
+            // What is said of a thumbnail that is damaged was said when the picture was drawn.
+            drop(wall.prepare("page", sheets.tile_kind())?);
             let (name, levels) = sheets.write()?;
             let large = sheets.write_large()?;
             folder.put("index.html", page::html(&data(wall, levels, large.clone())?).as_bytes())?;
-            sheets.sweep(&name, large.as_ref())?;
+            sheets.sweep(&name, large.as_deref())?;
             anyhow::Ok(folder.seal(&self.key(wall)?.digest().to_string())?)
         };
-        write().map_err(|error| match error.is::<Halt>() {
-            true => error,
-            false => error.context(format!("cannot write the page {}", self.place(wall.settings).display())),
-        })?;
+        let place = self.place(wall.settings);
+        write().map_err(|error| cannot_write(error, format!("the page {}", place.display())))?;
         Ok(None)
     }
 }
 
 /// Everything that the page knows, in the order of the grid.
-fn data(wall: &Wall<'_>, levels: Vec<Level>, large: Option<Large>) -> Result<page::Wall> {
+fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Result<page::Wall<'a>> {
     let Wall { settings, input, known, .. } = wall;
     let mut order: Vec<usize> = (0..input.rows.len()).collect();
     order.sort_by_key(|&i| (input.rows[i].row, input.rows[i].col));
     let by_image = known.by_image();
     let links = if settings.links { links(own(settings).root(), known) } else { BTreeMap::new() };
     let grid = input.grid();
-    let mut pictures = Pictures::default();
-    for (number, &i) in order.iter().enumerate() {
+    let picture = |(number, &i): (usize, &usize)| {
         let cell = &input.rows[i];
-        let number = number.to_string();
         let row = by_image.get(&cell.image).copied();
         // Of a table of someone's own the identifier is all there is; a digest says nothing to anybody.
         let label = (row.is_none() && cell.image.digest().is_none()).then_some(&*cell.image);
-        pictures.push(page::Picture {
+        page::Picture {
             cell: cell.row * grid.0 + cell.col,
             place: [cell.x, cell.y],
             // An identifier of someone's own may be anything, and is no address.
-            name: label.map_or_else(|| name(&cell.image), |_| &number),
+            name: if label.is_some() { number.to_string() } else { name(&cell.image).to_owned() },
             known: row,
             label,
-            link: links.get(&cell.image).map(String::as_str),
+            link: links.get(&cell.image).cloned().unwrap_or_default(),
             new: known.new.contains(&cell.image),
-        });
-    }
+        }
+    };
+    let pictures = order.iter().enumerate().map(picture).collect();
     let seams = wall.seams()?;
     let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
     Ok(page::Wall {

@@ -108,7 +108,6 @@ impl Output for Frames {
     }
 }
 
-/// The month of each picture.
 fn months(wall: &Wall<'_>) -> Vec<Option<Month>> {
     let by_image = wall.known.by_image();
     let taken = |image: &ImageId| by_image.get(image).and_then(|row| row.taken_at?.month());

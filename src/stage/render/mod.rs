@@ -77,8 +77,6 @@ pub fn thumbnails_of(params: &Value) -> Vec<Kept> {
 pub struct Job<'a> {
     /// What determines the picture.
     pub key: Key,
-    /// Whether there is a record of a picture with this key.
-    pub drawn: bool,
     /// Why something has to be written or made, a reason each.
     pub lacks: Vec<String>,
     wall: Wall<'a>,
@@ -93,40 +91,53 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When there is nothing to draw, or the settings ask for what cannot be had.
     pub fn new(ctx: &'a Context, settings: &'a RenderSettings, input: &'a Input, known: &'a Known<'a>) -> Result<Self> {
-        let now = Self::of(ctx, settings, input, known, tiles::VERSION)?;
-        if now.lacks.is_empty() {
-            return Ok(now);
-        }
-        let earlier = Self::of(ctx, settings, input, known, tiles::EARLIER)?;
-        Ok(if earlier.lacks.is_empty() { earlier } else { now })
-    }
-
-    /// The same, of thumbnails of this version.
-    fn of(
-        ctx: &'a Context,
-        settings: &'a RenderSettings,
-        input: &'a Input,
-        known: &'a Known<'a>,
-        version: u32,
-    ) -> Result<Self> {
         ensure!(!input.rows.is_empty(), "there is nothing to draw");
         let tiles = Tiles::new(&ctx.store, &ctx.budget, thumbnails(settings), &known.sources);
-        let mut wall = Wall { ctx, settings, input, known, tiles, version, drawn: None, alike: None };
+        let wall = Wall { ctx, settings, input, known, tiles, version: tiles::VERSION, drawn: None, alike: None };
         let key = picture::Picture.key(&wall)?;
-        wall.drawn = ctx.look_up(&key);
         let alike = wall.likeness().map(|likeness| likeness.states(ctx));
-        let lost = alike.iter().flatten().find_map(|state| match state {
+        let mut job = Self { key, lacks: Vec::new(), wall, alike, outputs: Vec::new() };
+        if !job.find(tiles::VERSION)? {
+            // What was drawn of earlier thumbnails looks the same: as long as it is whole, it is not drawn again.
+            if job.find(tiles::EARLIER)? {
+                job.look()?;
+                if job.lacks.is_empty() {
+                    return Ok(job);
+                }
+            }
+            job.find(tiles::VERSION)?;
+        }
+        job.look()?;
+        Ok(job)
+    }
+
+    /// Whether there is a record of the picture.
+    pub fn is_drawn(&self) -> bool {
+        self.wall.drawn.is_some()
+    }
+
+    /// Whether there is a record of the picture with thumbnails of this version.
+    fn find(&mut self, version: u32) -> Result<bool> {
+        self.wall.version = version;
+        self.key = picture::Picture.key(&self.wall)?;
+        self.wall.drawn = self.wall.ctx.look_up(&self.key);
+        Ok(self.is_drawn())
+    }
+
+    /// Finds what is to be made or written.
+    fn look(&mut self) -> Result<()> {
+        let lost = self.alike.iter().flatten().find_map(|state| match state {
             State::Fresh(_) => None,
             State::Stale(job) => Some(format!("the table {} is missing", job.key.stage)),
         });
-        let mut lacks: Vec<String> = lost.into_iter().collect();
-        let mut all = Vec::new();
-        for output in outputs(settings) {
-            let lack = output.lacks(&wall)?;
-            all.push((output, lack.is_some()));
-            lacks.extend(lack);
+        self.lacks = lost.into_iter().collect();
+        self.outputs.clear();
+        for output in outputs(self.wall.settings) {
+            let lack = output.lacks(&self.wall)?;
+            self.outputs.push((output, lack.is_some()));
+            self.lacks.extend(lack);
         }
-        Ok(Self { key, drawn: wall.drawn.is_some(), lacks, wall, alike, outputs: all })
+        Ok(())
     }
 
     /// Brings everything up to date.

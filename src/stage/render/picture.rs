@@ -1,6 +1,5 @@
 //! The picture itself: one file, or with deep zoom a file and a folder of tiles. Its record is the artifact of the stage.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -8,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::draw::{self, Drawing};
-use super::output::Output;
+use super::output::{Output, cannot_write};
 use super::size::{format, size};
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{Blob, RenderRow, Row};
@@ -96,21 +95,20 @@ pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     let settings = wall.settings;
     let params = params(settings, format(settings)?, seams, wall.version);
     let pictures = digest_of(wall.having(draw::tile(settings)).map(|image| &**image));
-    let mut inputs = BTreeMap::from([("assign".to_owned(), wall.input.digest), ("pictures".to_owned(), pictures)]);
+    let mut key = RenderRow::key(params, [("assign", wall.input.digest), ("pictures", pictures)]);
     if seams && wall.shows_seams() {
         let likeness = wall.known.likeness;
         let likeness = likeness
             .ok_or_else(|| Halt::Usage("render.seams needs the embeddings; an --input table has none".into()))?;
         let [_, seams] = likeness.keys();
-        inputs.insert(seams.stage.clone(), seams.digest());
+        key.inputs.insert(seams.stage.clone(), seams.digest());
     }
     if settings.highlight_new {
-        inputs.insert("new".into(), wall.new_ones());
+        key.inputs.insert("new".into(), wall.new_ones());
     }
-    Ok(Key { stage: RenderRow::STAGE.into(), version: RenderRow::FORMAT, params, inputs })
+    Ok(key)
 }
 
-/// What a picture's record says.
 fn record(drawn: &Artifact) -> Result<RenderRow> {
     RenderRow::from_batch(&drawn.batch)?.pop().context("a picture's record is empty")
 }
@@ -140,7 +138,7 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
         write(settings, |out| encode(&mut *canvas, format, settings.quality, &remark, out))?;
     }
     drop(canvas);
-    let missing = drawing.missing();
+    let missing = drawing.missing.get();
     if missing > 0 {
         // The picture with its holes is there to look at, but it is no result: the next run tries again.
         let output = settings.output.display();
@@ -169,19 +167,8 @@ fn is_there(settings: &RenderSettings, digest: &str) -> bool {
     })
 }
 
-/// Writes the picture in one rename; an interrupt stays one.
+/// Writes the picture in one rename.
 fn write(settings: &RenderSettings, write: impl FnOnce(&mut dyn io::Write) -> Result<()>) -> Result<()> {
     let path = &settings.output;
-    let mut failure = None;
-    let written = replace_file(path, |out| {
-        write(out).map_err(|error| {
-            failure = Some(error);
-            io::Error::other("drawing failed")
-        })
-    });
-    match failure {
-        Some(error) if error.is::<Halt>() => Err(error),
-        Some(error) => Err(error.context(format!("cannot write {}", path.display()))),
-        None => written.with_context(|| format!("cannot write {}", path.display())),
-    }
+    replace_file(path, |out| write(out)).map_err(|error| cannot_write(error, path.display()))
 }

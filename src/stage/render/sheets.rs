@@ -8,10 +8,9 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::wall::Wall;
-use crate::artifact::ImageId;
 use crate::config::RenderSettings;
 use crate::render::mosaic::Mosaic;
-use crate::render::page::{Large, Level};
+use crate::render::page::Level;
 use crate::render::pyramid::pyramid;
 use crate::render::tiles::{self, Encoded, Kept, PAGE_TILE};
 use crate::store::{Digest, OwnFolder};
@@ -25,8 +24,8 @@ const NAME_DIGITS: usize = 16;
 
 /// The thumbnails that the page needs.
 pub(super) fn kept(settings: &RenderSettings) -> Vec<Kept> {
-    let large = (settings.large > 0).then_some(Kept::Large { side: settings.large });
-    [Kept::Page { fit: settings.fit }].into_iter().chain(large).collect()
+    let large = (settings.large > 0).then_some(Kept::Large(settings.large));
+    [Kept::Page(settings.fit)].into_iter().chain(large).collect()
 }
 
 /// A picture's name on the page: it says nothing of where the picture came from.
@@ -41,23 +40,9 @@ pub(super) struct Sheets<'a> {
 }
 
 impl Sheets<'_> {
-    fn tile_kind(&self) -> Kept {
-        Kept::Page { fit: self.wall.settings.fit }
-    }
-
-    /// Makes the thumbnails that are missing.
-    ///
-    /// # Errors
-    /// When the user interrupts.
-    pub(super) fn prepare(&self) -> Result<()> {
-        let wanted: Vec<&ImageId> = self.wall.having(self.tile_kind()).collect();
-        let bar = self.wall.ctx.reporter.bar("page", wanted.len() as u64, false);
-        // What is said of a thumbnail that is damaged was said when the picture was drawn.
-        self.wall.tiles.prepare(&wanted, || {
-            bar.advance(1);
-            !self.wall.ctx.reporter.interrupted()
-        });
-        self.wall.ctx.go_on()
+    /// The thumbnails that the sheets are made of.
+    pub(super) fn tile_kind(&self) -> Kept {
+        Kept::Page(self.wall.settings.fit)
     }
 
     /// How often the grid is halved until it fits on one sheet.
@@ -83,9 +68,7 @@ impl Sheets<'_> {
 
     /// Writes the grid at full size, half, a quarter, … until it fits on one sheet; gives the folder of
     /// the sheets and the levels, the smallest first.
-    ///
-    /// # Errors
-    /// When a picture cannot be had any more, the folder cannot be written, or the user interrupts.
+    /// Fails when a picture cannot be had any more, the folder cannot be written, or the user interrupts.
     pub(super) fn write(&self) -> Result<(String, Vec<Level>)> {
         let (name, halvings) = (self.folder_name(), self.halvings());
         let sides = (0..=halvings).rev().map(|halvings| PAGE_TILE >> halvings);
@@ -139,12 +122,9 @@ impl Sheets<'_> {
             .with_context(|| format!("the picture {image} cannot be read any more; run again"))
     }
 
-    /// Puts the larger pictures into the folder.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub(super) fn write_large(&self) -> Result<Option<Large>> {
-        let kept = Kept::Large { side: self.wall.settings.large };
+    /// Puts the larger pictures into the folder, and gives the folder in it that they are in; none where there are none.
+    pub(super) fn write_large(&self) -> Result<Option<String>> {
+        let kept = Kept::Large(self.wall.settings.large);
         let pictures = if self.wall.settings.large > 0 { self.wall.having(kept).collect() } else { Vec::new() };
         if pictures.is_empty() {
             return Ok(None);
@@ -164,25 +144,22 @@ impl Sheets<'_> {
                 Encoded::Bytes(bytes) => Ok(self.folder.put(&to, &bytes)?),
             }
         })?;
-        Ok(Some(Large { path }))
+        Ok(Some(path))
     }
 
     /// Takes out the sheets of other grids, and larger pictures of another size or that are no longer on
     /// the wall.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    pub(super) fn sweep(&self, sheets: &str, large: Option<&Large>) -> Result<()> {
+    pub(super) fn sweep(&self, sheets: &str, large: Option<&str>) -> Result<()> {
         let ours = |name: &String| {
             let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
             name.strip_prefix("large-").is_some_and(digits)
                 || name.strip_prefix("sheets-").is_some_and(|rest| rest.len() == NAME_DIGITS)
         };
-        let current = |name: &String| name == sheets || large.is_some_and(|large| *name == large.path);
+        let current = |name: &String| name == sheets || large == Some(name);
         for old in self.folder.names("").iter().filter(|name| ours(name) && !current(name)) {
             self.folder.remove(old)?;
         }
-        let Some(Large { path }) = large else { return Ok(()) };
+        let Some(path) = large else { return Ok(()) };
         let on_the_wall: HashSet<&str> = self.wall.input.rows.iter().map(|row| name(&row.image)).collect();
         for file in self.folder.names(path) {
             let stem = file.strip_suffix(".jpg").filter(|stem| stem.len() == NAME_DIGITS);

@@ -62,6 +62,18 @@ impl<'a> Wall<'a> {
         self.input.rows.iter().map(|row| &row.image).filter(move |image| self.tiles.has(image, kept))
     }
 
+    /// Makes the thumbnails of this kind that are missing; gives what is wrong with any. Fails when the user interrupts.
+    pub(super) fn prepare(&self, what: &str, kept: Kept) -> Result<Vec<String>> {
+        let wanted: Vec<&ImageId> = self.having(kept).collect();
+        let bar = self.ctx.reporter.bar(what, wanted.len() as u64, false);
+        let failures = self.tiles.prepare(&wanted, || {
+            bar.advance(1);
+            !self.ctx.reporter.interrupted()
+        });
+        self.ctx.go_on()?;
+        Ok(failures)
+    }
+
     /// The likeness of the pictures, if it is shown on the page or in the picture.
     pub(super) fn likeness(&self) -> Option<Likeness<'a>> {
         self.known.likeness.filter(|_| self.settings.page || self.shows_seams())

@@ -23,7 +23,6 @@ enum Way {
 }
 
 impl Repulsion {
-    /// For `len` points.
     pub(super) fn new(len: usize) -> Self {
         Self(if len < GRID { Way::AllPairs(Exact::default()) } else { Way::Grid(Box::default()) })
     }
