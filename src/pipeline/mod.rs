@@ -1,7 +1,8 @@
 //! The four stages in a row.
 //!
-//! source -> embed -> project -> assign -> render: each stage is asked how its artifact stands ([`State`]). A run
-//! makes what is stale and goes on; `status` and `--dry-run` go the same way and stop at the first thing that is.
+//! source -> embed -> project -> assign -> render: each stage is asked how its artifact stands
+//! ([`State`](crate::stage::State)). A run makes what is stale and goes on; `status` and `--dry-run` go
+//! the same way and stop at the first thing that is.
 //! There is no scheduler because there is nothing to schedule.
 
 mod live;

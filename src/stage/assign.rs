@@ -110,7 +110,7 @@ fn params(settings: &AssignSettings) -> Value {
 }
 
 /// How the assignment of these points stands. Where their projection was grown from an earlier one, it goes on
-/// from its [`parent`]. `features` are what alike pictures are told by, for `assign.refine`: they enter the key
+/// from its parent. `features` are what alike pictures are told by, for `assign.refine`: they enter the key
 /// where they are looked at. Making it fails when a pinned cell is not to be had, there are fewer cells than
 /// points, or the user interrupts.
 ///

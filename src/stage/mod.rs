@@ -53,6 +53,7 @@ impl Stage {
 }
 
 /// How an artifact stands.
+#[allow(clippy::large_enum_variant, reason = "a run has a handful of these, and takes each apart at once")]
 pub enum State<J> {
     /// It is there, and intact.
     Fresh(Made),

@@ -52,7 +52,7 @@ fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
     ProjectRow::key(params(settings), [(EMBED, vectors)])
 }
 
-/// How the projection of an index stands. One that has to be made goes on from its [`parent`], unless
+/// How the projection of an index stands. One that has to be made goes on from its parent, unless
 /// `relayout` asks for a fresh start. Making it fails when the vectors cannot be read, hold a number that is
 /// not finite, or the user interrupts.
 ///

@@ -9,7 +9,8 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use tsne_grid::tsne::{Matrix, Options, layout};
+//! use tsne_grid::linalg::Matrix;
+//! use tsne_grid::tsne::{Options, layout};
 //!
 //! // Twenty rows of two numbers, in two groups that lie far apart.
 //! let values = (0..20).flat_map(|i| [(i % 10) as f32, (i / 10 * 100) as f32]).collect();

@@ -1,7 +1,7 @@
 //! `render`: cells become a picture, and what lies beside it: a table of its cells, a page to walk
 //! through the pictures, a time-lapse.
 //!
-//! Each of these is an [`Output`]; [`outputs`] is their list, and whatever is done with one is done with all.
+//! Each of these is an `Output`; `outputs` is their list, and whatever is done with one is done with all.
 
 mod cells;
 mod draw;
