@@ -1,6 +1,6 @@
-//! Weights from the Hugging Face hub: addresses, credentials, metadata and the local cache
-//! through hf-hub; the bytes in ranges, so that only the tensors needed are fetched and a
-//! stalled connection costs one range.
+//! Weights from the Hugging Face hub: addresses, credentials and the local cache through hf-hub;
+//! metadata under rules of our own ([`Remote::metadata`]); the bytes in ranges, so that only the
+//! tensors needed are fetched and a stalled connection costs one range.
 //!
 //! What may be used is pinned by commit and sha256 ([`Pin`]). `HF_ENDPOINT`, `HF_HOME` and
 //! `HF_TOKEN` are honoured.
@@ -10,13 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
+use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::file::{Wanted, from_bytes, from_file, gather};
-use super::remote::Remote;
+use super::remote::{Metadata, Remote};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
 use crate::report::{Event, Reporter};
@@ -160,37 +160,35 @@ impl Hub {
         if self.offline {
             bail!("{}", self.not_to_be_had(pin, "--offline was given"));
         }
-        let api = api().map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string())))?;
+        let api = ApiBuilder::from_env().build();
+        let api = api.map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string())))?;
         let url = api.repo(pin.repo()).url(pin.file);
+        let remote = Remote::new(&*self.reporter, url.clone(), token());
+        let Metadata { commit, etag, size } = match remote.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.is::<Halt>() => return Err(error),
+            Err(error) => bail!("{}", self.not_to_be_had(pin, &format!("{url}: {error:#}"))),
+        };
         // The hub names large files by their sha256 and serves ranges. A mirror that does not is
         // not trusted to send parts: the whole file is checked instead.
-        let metadata = match api.metadata(&url) {
-            Ok(metadata) => Some(metadata),
-            Err(ApiError::MissingHeader(_)) => None,
-            Err(error) => bail!("{}", self.not_to_be_had(pin, &format!("{url}: {error}"))),
-        };
-        let mut vouched = false;
-        if let Some(metadata) = &metadata {
-            let (commit, announced) = (metadata.commit_hash(), metadata.etag());
-            if is_hex(&pin.revision, 40) {
-                ensure!(
-                    commit == pin.revision,
-                    "the hub answered with commit {commit} where {} was asked for",
-                    pin.revision
-                );
-            }
-            vouched = is_hex(announced, 64);
-            if vouched && !pin.sha256.is_empty() && announced != pin.sha256 {
-                bail!(
-                    "the hub's {} of {} has sha256 {announced}, but {} is pinned; if the new file is right, set embed.sha256",
-                    pin.file,
-                    pin.repo,
-                    pin.sha256
-                );
-            }
+        let (Some(commit), Some(announced)) = (commit, etag) else { return Ok(Found::There(remote, None)) };
+        if is_hex(&pin.revision, 40) {
+            ensure!(
+                commit == pin.revision,
+                "the hub answered with commit {commit} where {} was asked for",
+                pin.revision
+            );
         }
-        let size = metadata.filter(|_| vouched || pin.sha256.is_empty()).map(|metadata| metadata.size() as u64);
-        Ok(Found::There(Remote::new(&*self.reporter, url, token()), size))
+        let vouched = is_hex(&announced, 64);
+        if vouched && !pin.sha256.is_empty() && announced != pin.sha256 {
+            bail!(
+                "the hub's {} of {} has sha256 {announced}, but {} is pinned; if the new file is right, set embed.sha256",
+                pin.file,
+                pin.repo,
+                pin.sha256
+            );
+        }
+        Ok(Found::There(remote, size.filter(|_| vouched || pin.sha256.is_empty())))
     }
 
     /// Only the wanted tensors, in ranges.
@@ -231,14 +229,6 @@ fn whole(remote: &Remote<'_>, pin: &Pin) -> Result<Vec<u8>> {
         );
     }
     Ok(whole)
-}
-
-fn api() -> Result<Api> {
-    let mut builder = ApiBuilder::from_env().with_progress(false);
-    if let Some(token) = token() {
-        builder = builder.with_token(Some(token));
-    }
-    Ok(builder.build()?)
 }
 
 fn token() -> Option<String> {

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::driver::{Ran, Story, put, ran};
@@ -20,12 +20,16 @@ enum Fault {
     None,
     /// Announces and sends only this many bytes of each large body, as if that were all.
     Short(usize),
-    /// Sends so much of the second large body, and then nothing for as long as anybody waits.
+    /// Sends so much of the second large body, or of the whole file, and then nothing for as long as anybody waits.
     Stall(usize),
     /// Sends everybody to another address, which answers.
     Redirect,
+    /// Sends everybody to another host, by this address.
+    Abroad(String),
     /// Sends everybody round in a circle.
     Circle,
+    /// Sends everybody to this place.
+    Place(&'static str),
     /// Waits this long before each answer.
     Slow(Duration),
     /// Answers with this page whatever is asked, as a hotel's network does.
@@ -38,23 +42,30 @@ enum Fault {
 struct Proxy {
     address: String,
     requests: Arc<AtomicUsize>,
+    /// The heads of all requests.
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
     fn start(hub: &Hub, fault: Fault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", hub, fault)
+    }
+
+    fn at(place: &str, hub: &Hub, fault: Fault) -> Self {
+        let listener = TcpListener::bind(place).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let requests: Arc<AtomicUsize> = Arc::default();
         let behind = hub.address.clone();
-        let (here, count) = (address.clone(), requests.clone());
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (here, count, log) = (address.clone(), requests.clone(), heads.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (behind, here, fault) = (behind.clone(), here.clone(), fault.clone());
+                let (behind, here, fault, log) = (behind.clone(), here.clone(), fault.clone(), log.clone());
                 let nth = count.fetch_add(1, Ordering::SeqCst);
-                std::thread::spawn(move || pass_on(stream, &behind, &here, &fault, nth));
+                std::thread::spawn(move || pass_on(stream, &behind, &here, (&fault, nth), &log));
             }
         });
-        Self { address, requests }
+        Self { address, requests, heads }
     }
 
     fn command(&self, story: &Story, flags: &str) -> std::process::Command {
@@ -70,9 +81,17 @@ impl Proxy {
 
 /// Bodies longer than this are tensors.
 const LARGE: usize = 100_000;
+/// And those longer than this are the whole file.
+const WHOLE: usize = 8 << 20;
 
 /// The program may be gone before it has heard everything: then so are we.
-fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usize) -> Option<()> {
+fn pass_on(
+    client: TcpStream,
+    behind: &str,
+    here: &str,
+    (fault, nth): (&Fault, usize),
+    log: &Mutex<Vec<String>>,
+) -> Option<()> {
     let mut head = String::new();
     let mut lines = BufReader::new(client.try_clone().ok()?);
     while !head.ends_with("\r\n\r\n") {
@@ -80,6 +99,7 @@ fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usiz
             return None;
         }
     }
+    log.lock().unwrap().push(head.clone());
     let mut client = client;
     let plain = |status: &str, more: &str, body: &str| {
         format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
@@ -91,7 +111,11 @@ fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usiz
             return client.write_all(plain("200 OK", "Content-Type: text/html\r\n", page).as_bytes()).ok();
         }
         Fault::Status(status, times) if nth < *times => {
-            return client.write_all(plain(&format!("{status} Sorry"), "", "").as_bytes()).ok();
+            let after = if *status == 429 { "Retry-After: 1\r\n" } else { "" };
+            return client.write_all(plain(&format!("{status} Sorry"), after, "").as_bytes()).ok();
+        }
+        Fault::Place(place) => {
+            return client.write_all(plain("302 Found", place, "").as_bytes()).ok();
         }
         Fault::Circle => {
             let location = format!("Location: {here}{target}\r\n");
@@ -99,11 +123,11 @@ fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usiz
         }
         Fault::Redirect if !target.starts_with("/elsewhere") && head.to_lowercase().contains("range: bytes=") => {
             let location = format!("Location: {here}/elsewhere{target}\r\n");
-            // The metadata that the hub itself gives comes with the redirection.
-            let first = ask(behind, &head)?;
-            let named = first.0.lines().filter(|l| l.starts_with("X-") || l.starts_with("ETag"));
-            let named: String = named.map(|line| format!("{line}\r\n")).collect();
-            return client.write_all(plain("302 Found", &(location + &named), "").as_bytes()).ok();
+            return client.write_all(redirected(behind, &head, &location)?.as_bytes()).ok();
+        }
+        Fault::Abroad(other) => {
+            let location = format!("Location: {other}{target}\r\n");
+            return client.write_all(redirected(behind, &head, &location)?.as_bytes()).ok();
         }
         _ => {}
     }
@@ -115,7 +139,7 @@ fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usiz
             client.write_all(answer.as_bytes()).ok()?;
             client.write_all(&body[..*length]).ok()
         }
-        Fault::Stall(after) if body.len() > LARGE && nth > 4 => {
+        Fault::Stall(after) if body.len() > LARGE && (nth > 4 || body.len() > WHOLE) => {
             client.write_all(answer.as_bytes()).ok()?;
             client.write_all(&body[..*after]).ok()?;
             std::thread::sleep(Duration::from_secs(600));
@@ -126,6 +150,14 @@ fn pass_on(client: TcpStream, behind: &str, here: &str, fault: &Fault, nth: usiz
             client.write_all(&body).ok()
         }
     }
+}
+
+/// The hub's answer with the body elsewhere: the metadata that the hub itself gives come with the redirection.
+fn redirected(behind: &str, head: &str, location: &str) -> Option<String> {
+    let (answer, _) = ask(behind, head)?;
+    let named = answer.lines().filter(|line| line.starts_with("X-") || line.starts_with("ETag"));
+    let named: String = named.map(|line| format!("{line}\r\n")).collect();
+    Some(format!("HTTP/1.1 302 Found\r\n{location}{named}Content-Length: 0\r\nConnection: close\r\n\r\n"))
 }
 
 /// The hub's answer: its head and its body.
@@ -150,7 +182,13 @@ fn short_answers_and_errors_are_tried_again_or_named() {
     for (fault, code, expected) in [
         (Fault::None, 0, ""),
         (Fault::Short(5_000), 1, "the connection ended after 5000 of"),
-        (Fault::Status(503, 1), 1, "503"),
+        (Fault::Status(503, 2), 0, ""),
+        (Fault::Status(429, 1), 0, ""),
+        (Fault::Status(503, 100), 1, "the server answered 503"),
+        (Fault::Status(304, 100), 1, "the server answered 304"),
+        (Fault::Place(""), 1, "redirects to nowhere"),
+        (Fault::Place("Location: file:///etc/passwd\r\n"), 1, "redirects to"),
+        (Fault::Place("Location: ht tp://[::bad\r\n"), 1, "redirects to"),
         (Fault::Status(404, 100), 1, "404"),
         (Fault::Status(401, 100), 1, "401"),
         (Fault::Redirect, 0, ""),
@@ -173,15 +211,43 @@ fn a_stalled_download_can_be_interrupted_and_goes_on_from_the_start() {
     wait_until(|| proxy.requests.load(Ordering::SeqCst) > 6);
     let began = Instant::now();
     interrupt(&child);
-    std::thread::sleep(Duration::from_millis(300));
-    // Nothing arrives, so there is no safe point to wait for.
-    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(began.elapsed() < Duration::from_secs(2));
     assert!(kept(&story).is_empty());
     let proxy = Proxy::start(&hub, Fault::None);
     assert_eq!(proxy.embed(&story, "").code, 0);
+}
+
+/// A hub that answers late, asks for a long pause, or stalls in the middle of a whole file: the first signal ends it.
+#[test]
+fn no_wait_for_the_network_outlasts_a_signal() {
+    let hub = Hub::start(Mood::Good);
+    let late = Fault::Slow(Duration::from_secs(600));
+    for (fault, flags) in [(late, ""), (Fault::Status(429, 100), ""), (Fault::Stall(50_000), "--fetch file")] {
+        let (proxy, story) = (Proxy::start(&hub, fault.clone()), two_drawings());
+        let child = proxy.command(&story, flags).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        wait_until(|| proxy.requests.load(Ordering::SeqCst) > 0);
+        std::thread::sleep(Duration::from_millis(200));
+        let began = Instant::now();
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{fault:?}");
+        assert!(began.elapsed() < Duration::from_secs(2), "{fault:?}");
+    }
+}
+
+#[test]
+fn the_token_is_shown_to_the_hub_alone() {
+    let hub = Hub::start(Mood::Good);
+    // Another host, as a store of large files is.
+    let other = Proxy::at("127.0.0.2:0", &hub, Fault::None);
+    let (proxy, story) = (Proxy::start(&hub, Fault::Abroad(other.address.clone())), two_drawings());
+    let ran = ran(proxy.command(&story, "").env("HF_TOKEN", "secret"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let heads = |proxy: &Proxy| proxy.heads.lock().unwrap().join("\n").to_lowercase();
+    assert!(heads(&proxy).contains("authorization: bearer secret"), "the hub sees it");
+    assert!(other.requests.load(Ordering::SeqCst) > 2 && !heads(&other).contains("secret"), "{}", heads(&other));
 }
 
 fn interrupt(child: &Child) {
