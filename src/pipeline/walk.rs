@@ -241,10 +241,10 @@ impl<'a> Walk<'a> {
         if self.makes {
             return job.make().map(Some);
         }
-        match (job.is_drawn(), job.lacks.is_empty()) {
-            (true, true) => self.standings.push(Standing::fresh(Stage::Render.name())),
-            (true, false) => self.stop(Stage::Render, job.lacks),
-            (false, _) => self.stop(Stage::Render, reasons(ctx, &job.key)),
+        let why = if job.is_drawn() { job.lacks()? } else { reasons(ctx, &job.key) };
+        match job.is_drawn() && why.is_empty() {
+            true => self.standings.push(Standing::fresh(Stage::Render.name())),
+            false => self.stop(Stage::Render, why),
         }
         Ok(None)
     }

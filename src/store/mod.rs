@@ -32,7 +32,7 @@ mod scratch;
 mod verify;
 
 pub use file::{folder_of, remove_abandoned, replace_file};
-pub(crate) use file::{open_regular, read_small, remove};
+pub(crate) use file::{open_regular, read_regular, read_small, remove};
 pub use folder::OwnFolder;
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json, later};

@@ -314,5 +314,48 @@ fn a_picture_says_how_it_was_made_and_a_table_what_is_where() {
     story.put("mine.parquet", b"a table of mine");
     let ran = story.run(&format!("{RUN} -o mine.png --page=false"));
     assert!(ran.code == 0 && ran.stderr.contains("a file of yours"), "{}", ran.stderr);
+    let status = "status --check photos --model scattering -o mine.png --page=false";
+    assert_eq!(story.run(status).code, 0, "what is not written cannot be stale");
     assert_eq!(story.read("mine.parquet"), b"a table of mine");
+}
+
+/// The picture stands, and with it its record, whatever becomes of what lies beside it.
+#[test]
+fn a_picture_outlives_the_failure_of_what_comes_after_it() {
+    let story = Story::with_photos(6);
+    story.ok(RUN);
+    let failed = story.run(&format!("{RUN} --cell 30 --frames frames"));
+    assert!(failed.code == 1 && failed.stderr.contains("no picture has a date"), "{}", failed.stderr);
+    story.ok("gc");
+    assert!(story.made_by(&format!("{RUN} --cell 30")).is_empty(), "neither drawn again nor dropped");
+}
+
+/// Outputs that share a folder are each looked at when their turn comes.
+#[test]
+fn what_one_output_takes_from_another_is_written_again() {
+    let story = Story::new();
+    story.ok("sample in --images 10");
+    let run = "run in --model scattering --cell 16";
+    story.ok(run);
+    for _ in 0..2 {
+        let ran = story.run(&format!("{run} --frames explorer"));
+        assert!(ran.stderr.contains("frames   explorer written"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("explorer explorer/index.html written"), "{}", ran.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_an_output_is_not_waited_for() {
+    let story = Story::with_photos(4);
+    story.ok(RUN);
+    // A table is left to its owner; without a picture there is nothing to show.
+    for (place, code) in [("grid.parquet", 0), ("grid.jpg", 1)] {
+        std::fs::remove_file(story.path(place)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(story.path(place)).status().unwrap().success());
+        let began = std::time::Instant::now();
+        story.ok("status photos --model scattering");
+        assert_eq!(story.run(RUN).code, code, "{place}");
+        assert!(began.elapsed().as_secs() < 20, "{place}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The table that lies beside the picture: what is in each cell.
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -10,7 +11,7 @@ use super::wall::Wall;
 use crate::artifact::rows::{AssignRow, CellRow, Row};
 use crate::artifact::{Artifact, Facts};
 use crate::config::RenderSettings;
-use crate::store::{Key, replace_file};
+use crate::store::{Key, read_regular, replace_file};
 
 /// `grid.parquet` beside `grid.jpg`, of a wall that has cells.
 pub(super) struct Cells;
@@ -37,18 +38,25 @@ impl Output for Cells {
         if !wall.input.has_cells {
             return Ok(None);
         }
-        let Ok(there) = std::fs::read(&place) else { return Ok(Some(format!("{} is missing", place.display()))) };
-        Ok((there != self.table(wall)?).then(|| format!("{} is not up to date", place.display())))
-    }
-
-    /// A table of that name that is none of these is the user's and stays.
-    fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
-        let place = self.place(wall.settings);
-        let there = std::fs::read(&place).ok().map(Artifact::decode);
-        if there.is_some_and(|there| !there.is_ok_and(|table| table.header.key.stage == CellRow::STAGE)) {
-            wall.ctx.warn(format!("{} is a file of yours; the table of cells is not written", place.display()));
+        let there = read_regular(&place);
+        if there.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(Some(format!("{} is missing", place.display())));
+        }
+        let table = self.table(wall)?;
+        if there.as_ref().is_ok_and(|there| *there == table) {
             return Ok(None);
         }
+        // Whatever else has that name is the user's and stays.
+        let there = there.ok().and_then(|there| Artifact::decode(there).ok());
+        let ours = there.is_some_and(|there| there.header.key.stage == CellRow::STAGE);
+        if !ours {
+            wall.ctx.warn(format!("{} is a file of yours; the table of cells is not written", place.display()));
+        }
+        Ok(ours.then(|| format!("{} is not up to date", place.display())))
+    }
+
+    fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
+        let place = self.place(wall.settings);
         let table = self.table(wall)?;
         replace_file(&place, |file| file.write_all(&table))
             .with_context(|| format!("cannot write {}", place.display()))?;

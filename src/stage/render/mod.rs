@@ -77,12 +77,8 @@ pub fn thumbnails_of(params: &Value) -> Vec<Kept> {
 pub struct Job<'a> {
     /// What determines the picture.
     pub key: Key,
-    /// Why something has to be written or made, a reason each.
-    pub lacks: Vec<String>,
     wall: Wall<'a>,
     alike: Option<[State<super::Job<'a>>; 2]>,
-    /// Each, and whether it has to be written; the picture is the first.
-    outputs: Vec<(&'static dyn Output, bool)>,
 }
 
 impl<'a> Job<'a> {
@@ -96,18 +92,12 @@ impl<'a> Job<'a> {
         let wall = Wall { ctx, settings, input, known, tiles, version: tiles::VERSION, drawn: None, alike: None };
         let key = picture::Picture.key(&wall)?;
         let alike = wall.likeness().map(|likeness| likeness.states(ctx));
-        let mut job = Self { key, lacks: Vec::new(), wall, alike, outputs: Vec::new() };
-        if !job.find(tiles::VERSION)? {
-            // What was drawn of earlier thumbnails looks the same: as long as it is whole, it is not drawn again.
-            if job.find(tiles::EARLIER)? {
-                job.look()?;
-                if job.lacks.is_empty() {
-                    return Ok(job);
-                }
-            }
+        let mut job = Self { key, wall, alike };
+        // What was drawn of earlier thumbnails looks the same: as long as it is whole, it is not drawn again.
+        let stands = job.find(tiles::VERSION)? || job.find(tiles::EARLIER)? && job.lacks()?.is_empty();
+        if !stands {
             job.find(tiles::VERSION)?;
         }
-        job.look()?;
         Ok(job)
     }
 
@@ -124,20 +114,20 @@ impl<'a> Job<'a> {
         Ok(self.is_drawn())
     }
 
-    /// Finds what is to be made or written.
-    fn look(&mut self) -> Result<()> {
+    /// Why something has to be made or written, a reason each.
+    ///
+    /// # Errors
+    /// When the settings ask for what cannot be had.
+    pub fn lacks(&self) -> Result<Vec<String>> {
         let lost = self.alike.iter().flatten().find_map(|state| match state {
             State::Fresh(_) => None,
             State::Stale(job) => Some(format!("the table {} is missing", job.key.stage)),
         });
-        self.lacks = lost.into_iter().collect();
-        self.outputs.clear();
+        let mut lacks: Vec<String> = lost.into_iter().collect();
         for output in outputs(self.wall.settings) {
-            let lack = output.lacks(&self.wall)?;
-            self.outputs.push((output, lack.is_some()));
-            self.lacks.extend(lack);
+            lacks.extend(output.lacks(&self.wall)?);
         }
-        Ok(())
+        Ok(lacks)
     }
 
     /// Brings everything up to date.
@@ -152,18 +142,29 @@ impl<'a> Job<'a> {
         if let Some([nearest, seams]) = self.alike.take() {
             self.wall.alike = Some([nearest.made(ctx)?, seams.made(ctx)?]);
         }
-        for &(output, stale) in &self.outputs {
-            let more = if stale { output.write(&self.wall)? } else { None };
-            let more = more.map(|more| format!(", {more}")).unwrap_or_default();
-            if let Some(label) = output.label() {
-                let (place, how) = (output.place(self.wall.settings), if stale { "written" } else { "fresh" });
-                ctx.note(format!("{label:8} {} {how}{more}", place.display()));
+        let mut made = None;
+        for output in outputs(self.wall.settings) {
+            let written = self.put(output)?;
+            // The picture comes first, and stands whatever becomes of the others.
+            if made.is_none() {
+                let record = if written { ctx.look_up(&self.key) } else { self.wall.drawn.take() };
+                let record = Made { fresh: !written, ..record.context("the picture's record is gone")? };
+                ctx.latest(&record)?;
+                made = Some(record);
             }
         }
-        let written = self.outputs[0].1;
-        let made = if written { ctx.look_up(&self.key) } else { self.wall.drawn };
-        let made = Made { fresh: !written, ..made.context("the picture's record is gone")? };
-        ctx.latest(&made)?;
-        Ok(made)
+        made.context("a picture is always drawn")
+    }
+
+    /// Writes an output unless it is as it should be, and says which.
+    fn put(&self, output: &dyn Output) -> Result<bool> {
+        let stale = output.lacks(&self.wall)?.is_some();
+        let more = if stale { output.write(&self.wall)? } else { None };
+        let more = more.map(|more| format!(", {more}")).unwrap_or_default();
+        if let Some(label) = output.label() {
+            let (place, how) = (output.place(self.wall.settings), if stale { "written" } else { "fresh" });
+            self.wall.ctx.note(format!("{label:8} {} {how}{more}", place.display()));
+        }
+        Ok(stale)
     }
 }

@@ -18,7 +18,7 @@ use crate::render::encode::{Format, encode};
 use crate::render::tiles::Kept;
 use crate::render::{dzi, remark};
 use crate::report::counted;
-use crate::store::{Digest, Key, OwnFolder, replace_file};
+use crate::store::{Digest, Key, OwnFolder, read_regular, replace_file};
 
 /// Pictures up to this size are kept in the cache too.
 const KEEP_BYTES: u64 = 16 << 20;
@@ -160,7 +160,7 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
 
 /// Whether what is at `render.output` is the picture with this digest, whole.
 fn is_there(settings: &RenderSettings, digest: &str) -> bool {
-    let there = std::fs::read(&settings.output);
+    let there = read_regular(&settings.output);
     there.is_ok_and(|bytes| {
         let whole = Format::of(&settings.output) != Some(Format::Dzi) || dzi::is_whole(&settings.output, &bytes);
         whole && Digest::of(&bytes).to_string() == digest
