@@ -37,8 +37,8 @@ pub(super) trait Output {
     /// What determines it. Fails when the settings ask for what cannot be had.
     fn key(&self, wall: &Wall<'_>) -> Result<Key>;
 
-    /// Why it is not as it should be, if it is not; what is somebody else's and stays is told. A folder is, as long as it was filled under this key and no
-    /// file of it was lost.
+    /// Why it is not as it should be, if it is not. A folder is, as long as it was filled under this key and no
+    /// file of it was lost. What is somebody else's, and so stays, is told.
     fn lacks(&self, wall: &Wall<'_>) -> Result<Option<String>> {
         let Some(folder) = self.folder(wall.settings) else { return Ok(None) };
         if folder.stands(&self.key(wall)?.digest().to_string()) {
