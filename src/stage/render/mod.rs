@@ -79,6 +79,8 @@ pub struct Job<'a> {
     pub key: Key,
     wall: Wall<'a>,
     alike: Option<[State<super::Job<'a>>; 2]>,
+    /// Whether it is known that nothing lacks.
+    whole: bool,
 }
 
 impl<'a> Job<'a> {
@@ -92,11 +94,13 @@ impl<'a> Job<'a> {
         let wall = Wall { ctx, settings, input, known, tiles, version: tiles::VERSION, drawn: None, alike: None };
         let key = picture::Picture.key(&wall)?;
         let alike = wall.likeness().map(|likeness| likeness.states(ctx));
-        let mut job = Self { key, wall, alike };
+        let mut job = Self { key, wall, alike, whole: false };
         // What was drawn of earlier thumbnails looks the same: as long as it is whole, it is not drawn again.
-        let stands = job.find(tiles::VERSION)? || job.find(tiles::EARLIER)? && job.lacks()?.is_empty();
-        if !stands {
-            job.find(tiles::VERSION)?;
+        if !job.find(tiles::VERSION)? {
+            job.whole = job.find(tiles::EARLIER)? && job.lacks()?.is_empty();
+            if !job.whole {
+                job.find(tiles::VERSION)?;
+            }
         }
         Ok(job)
     }
@@ -119,6 +123,9 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When the settings ask for what cannot be had.
     pub fn lacks(&self) -> Result<Vec<String>> {
+        if self.whole {
+            return Ok(Vec::new());
+        }
         let lost = self.alike.iter().flatten().find_map(|state| match state {
             State::Fresh(_) => None,
             State::Stale(job) => Some(format!("the table {} is missing", job.key.stage)),
@@ -158,7 +165,7 @@ impl<'a> Job<'a> {
 
     /// Writes an output unless it is as it should be, and says which.
     fn put(&self, output: &dyn Output) -> Result<bool> {
-        let stale = output.lacks(&self.wall)?.is_some();
+        let stale = !self.whole && output.lacks(&self.wall)?.is_some();
         let more = if stale { output.write(&self.wall)? } else { None };
         let more = more.map(|more| format!(", {more}")).unwrap_or_default();
         if let Some(label) = output.label() {
