@@ -80,10 +80,8 @@ impl<'a> Remote<'a> {
         let mut found = Metadata::default();
         for _ in 0..=MOST_REDIRECTS {
             let own = same_server(&at, &self.url.parse()?);
-            let mut request = self.agent.get(&at).header("Range", "bytes=0-0").header("Accept-Encoding", "identity");
-            if let Some(token) = self.token.as_ref().filter(|_| own) {
-                request = request.header("Authorization", format!("Bearer {token}"));
-            }
+            let request =
+                self.get(&at.to_string(), own).header("Range", "bytes=0-0").header("Accept-Encoding", "identity");
             let request = request.config().timeout_global(Some(ASK_TIMEOUT)).max_redirects(0).build();
             let response = self.awaited(move || Ok(request.call()?))?;
             if own {
@@ -128,7 +126,7 @@ impl<'a> Remote<'a> {
     }
 
     fn try_piece(&self, from: u64, count: u64) -> Result<Vec<u8>> {
-        let request = self.get().header("Range", format!("bytes={from}-{}", from + count - 1));
+        let request = self.get(&self.url, true).header("Range", format!("bytes={from}-{}", from + count - 1));
         let request = request.config().timeout_global(Some(RANGE_TIMEOUT)).build();
         self.awaited(move || {
             let response = request.call()?;
@@ -151,7 +149,7 @@ impl<'a> Remote<'a> {
 
     /// Everything, in one request.
     pub(super) fn read_all(&self) -> Result<Vec<u8>> {
-        let request = self.get();
+        let request = self.get(&self.url, true);
         let (sender, blocks) = sync_channel::<Result<(u64, Vec<u8>)>>(2);
         std::thread::spawn(move || {
             let whole = || {
@@ -186,12 +184,13 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// A request for the file, which the agent redirects without the token.
-    fn get(&self) -> ureq::RequestBuilder<ureq::typestate::WithoutBody> {
-        let request = self.agent.get(&self.url);
+    /// A request to this address; `own` is that of the server that may see the token. Where the agent is redirected to,
+    /// it goes without.
+    fn get(&self, at: &str, own: bool) -> ureq::RequestBuilder<ureq::typestate::WithoutBody> {
+        let request = self.agent.get(at);
         match &self.token {
-            Some(token) => request.header("Authorization", format!("Bearer {token}")),
-            None => request,
+            Some(token) if own => request.header("Authorization", format!("Bearer {token}")),
+            _ => request,
         }
     }
 
