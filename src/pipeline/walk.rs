@@ -152,16 +152,17 @@ impl<'a> Walk<'a> {
 
     fn embed(&mut self, inputs: &mut Inputs, sources: &[PathBuf]) -> Result<Option<Embedded>> {
         let ctx = self.ctx;
-        if !self.makes {
-            let (images, skipped) = inputs.tables();
-            let fresh = [State::of_rows(ctx, &images), State::of_rows(ctx, &skipped)].iter().all(State::is_fresh);
-            let why = || vec![changed_paths(ctx, &images)];
+        // Where nothing is made, nothing more is learned of the inputs.
+        let looked = (!self.makes).then(|| inputs.tables());
+        if let Some((images, skipped)) = &looked {
+            let fresh = [State::of_rows(ctx, images), State::of_rows(ctx, skipped)].iter().all(State::is_fresh);
+            let why = || vec![changed_paths(ctx, images)];
             self.standings.push(if fresh { Standing::fresh("images") } else { Standing::stale("images", why()) });
         }
         let Some(chosen) = self.model()? else { return Ok(None) };
         let began = Instant::now();
         let Some((index, new)) = self.index(inputs, &chosen)? else { return Ok(None) };
-        let (rows, skipped) = inputs.tables();
+        let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
         let counts = inputs.counts(&rows, &skipped);
         if !self.makes {
             return Ok(Some(Embedded { rows, tables: None, index, counts }));
