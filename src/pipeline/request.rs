@@ -61,8 +61,8 @@ impl Request {
         let file = |path: &Path| {
             folder_of(path).canonicalize().map(|folder| folder.join(path.file_name().unwrap_or_default()))
         };
-        let written = render::places(&self.settings.render);
-        let written = written.iter().map(|(_, path)| file(path));
+        let written = render::files(&self.settings.render);
+        let written = written.iter().map(|path| file(path));
         let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
         let models = self.hub.models.is_in_use().then(|| self.hub.models.root().canonicalize());
         let own: Vec<PathBuf> = cache.into_iter().chain(models).chain(written).flatten().collect();

@@ -359,3 +359,14 @@ fn a_pipe_in_the_place_of_an_output_is_not_waited_for() {
         assert!(began.elapsed().as_secs() < 20, "{place}");
     }
 }
+
+/// A folder named for frames is no less a source: it is ours only once it says so itself.
+#[test]
+fn a_folder_that_frames_may_go_to_is_still_read() {
+    let story = Story::with_photos(3);
+    story.put("photos/deep/a.png", &png(&picture(50)));
+    story.put("photos/deep/b.png", &png(&picture(51)));
+    story.put("pipeline.toml", b"[render]\nframes = \"photos/deep\"\n");
+    story.ok("embed photos --model scattering");
+    assert_eq!(story.images().len(), 5);
+}

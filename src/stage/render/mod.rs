@@ -58,6 +58,14 @@ pub fn places(settings: &RenderSettings) -> Vec<(&'static str, PathBuf)> {
     outputs(settings).into_iter().map(|output| (output.name(), output.place(settings))).collect()
 }
 
+/// The files among them that lie by themselves; whatever lies in a folder of ours is told by that folder.
+pub fn files(settings: &RenderSettings) -> Vec<PathBuf> {
+    let alone = |output: &&dyn Output| {
+        output.folder(settings).is_none_or(|folder| !output.place(settings).starts_with(folder.root()))
+    };
+    outputs(settings).into_iter().filter(alone).map(|output| output.place(settings)).collect()
+}
+
 /// The thumbnails that will be wanted of every picture.
 pub fn thumbnails(settings: &RenderSettings) -> Vec<Kept> {
     let mut all: Vec<Kept> = outputs(settings).into_iter().flat_map(|output| output.thumbnails(settings)).collect();
