@@ -22,7 +22,7 @@ pub enum Reason {
     Encrypted,
     /// An index or table lists it, and it is not here.
     Missing,
-    /// A pipe, a device, a link in a zip.
+    /// A pipe, a device, a link in a zip, a link to a folder that is entered elsewhere.
     NotAFile,
     /// Some other kind of file.
     NotAnImage,

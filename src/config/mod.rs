@@ -76,6 +76,8 @@ table! {
         max_pixels: u32 = 256, arg(help_heading = "Limits");
         /// Memory for decoding, in MB; 0 is a quarter of what there is, at most 4096
         memory: u32 = 0, arg(help_heading = "Limits");
+        /// More files and folders than these are refused
+        max_inputs: u32 = 2_000_000, arg(help_heading = "Limits");
         /// Zips with more entries are refused
         max_zip_entries: u32 = 200_000, arg(help_heading = "Limits");
         /// Entries of a zip that grow by more than this factor are not unpacked
@@ -229,6 +231,7 @@ impl Settings {
         let ranges = [
             ("limits.max_file", f64::from(limits.max_file), 1.0, 1e5),
             ("limits.max_pixels", f64::from(limits.max_pixels), 1.0, 1e5),
+            ("limits.max_inputs", f64::from(limits.max_inputs), 1.0, 1e8),
             ("limits.max_zip_entries", f64::from(limits.max_zip_entries), 1.0, 1e8),
             ("limits.max_zip_ratio", f64::from(limits.max_zip_ratio), 1.0, 1e6),
             ("project.perplexity", project.perplexity, 1.0, 1e6),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::config::Settings;
 use crate::error::Halt;
 use crate::model::Hub;
-use crate::source::{self, Listing, Seen};
+use crate::source::{self, Bounds, Listing, Seen};
 use crate::stage::embed::Inputs;
 use crate::stage::{Context, render};
 use crate::store::{folder_of, read_only, read_small};
@@ -52,7 +52,8 @@ impl Request {
         let mut notes = Vec::new();
         let seen = Seen::load(&ctx.store, sources, &mut notes);
         notes.into_iter().for_each(|note| ctx.warn(note));
-        Ok(Inputs::survey(ctx, listing, seen, self.settings.source.strict, read))
+        let inputs = Inputs::survey(ctx, listing, seen, self.settings.source.strict, read);
+        ctx.go_on().map(|()| inputs)
     }
 
     /// Neither the cache, nor the models, nor a file that is written here is an input. (Folders that are filled say so
@@ -66,7 +67,8 @@ impl Request {
         let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
         let models = self.hub.models.is_in_use().then(|| self.hub.models.root().canonicalize());
         let own: Vec<PathBuf> = cache.into_iter().chain(models).chain(written).flatten().collect();
-        let listing = source::list(sources, &self.settings.source, &self.settings.limits, &own)?;
+        let bounds = Bounds { limits: &self.settings.limits, go_on: &|| ctx.go_on() };
+        let listing = source::list(sources, &self.settings.source, &bounds, &own)?;
         listing.notes.iter().for_each(|note| ctx.note(note.clone()));
         Ok(listing)
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use zip::read::ZipFile;
 
-use super::Listing;
 use super::entry::{Entry, Place, Stamp};
 use super::folder::is_hidden_name;
 use super::zipped::Archive;
+use super::{Bounds, Listing};
 use crate::artifact::Reason::{self, Encrypted, NotAFile, TooLarge, Unreadable};
 use crate::config::LimitSettings;
 
@@ -24,18 +24,20 @@ const MAX_NAME_BYTES: usize = 4096;
 /// Adds the zip's files; entries that are not what they seem are listed as skipped.
 ///
 /// # Errors
-/// When it is no zip, is cut short, has too many entries, or its entries overlap.
+/// When it is no zip, is cut short, has too many entries, its entries overlap, or the user interrupts.
 pub(super) fn list(
     path: &Path,
     name: &Arc<str>,
     meta: &std::fs::Metadata,
-    limits: &LimitSettings,
+    bounds: &Bounds<'_>,
     listing: &mut Listing,
 ) -> Result<()> {
+    let limits = bounds.limits;
     let mut archive = Archive::new(path, meta.len(), |count| check_count(count, limits, path))?;
     let mut found = BTreeMap::new();
     let mut extents = Vec::new();
     for index in 0..archive.zip.len() {
+        bounds.check(listing.len() + found.len())?;
         let entry = match archive.zip.by_index_raw(index) {
             Ok(entry) => entry,
             Err(error) => {

@@ -6,13 +6,15 @@
 //!
 //! ```
 //! use tsne_grid::config::{LimitSettings, SourceSettings};
+//! use tsne_grid::source::Bounds;
 //!
 //! let folder = tempfile::tempdir()?;
 //! std::fs::write(folder.path().join("sea.jpg"), "whether it is a picture is seen later")?;
 //! std::fs::write(folder.path().join("notes.txt"), "")?;
 //! let settings = SourceSettings { exclude: vec!["*.txt".to_owned()], ..SourceSettings::default() };
 //! let sources = [folder.path().to_owned()];
-//! let listing = tsne_grid::source::list(&sources, &settings, &LimitSettings::default(), &[])?;
+//! let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()) };
+//! let listing = tsne_grid::source::list(&sources, &settings, &bounds, &[])?;
 //! assert_eq!(listing.entries.iter().map(|entry| &entry.path).collect::<Vec<_>>(), ["sea.jpg"]);
 //! # Ok::<(), anyhow::Error>(())
 //! ```
@@ -63,12 +65,39 @@ pub struct Listing {
     complaints: BTreeMap<Reason, usize>,
 }
 
+/// How far listing goes.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// What is too much or too large to be read.
+    pub limits: &'a LimitSettings,
+    /// Asked again and again; listing ends with the error that it gives.
+    pub go_on: &'a dyn Fn() -> Result<()>,
+}
+
+impl Bounds<'_> {
+    /// Whether listing may go on with `count` files and folders.
+    fn check(&self, count: usize) -> Result<()> {
+        let most = self.limits.max_inputs;
+        if count > most as usize {
+            bail!(
+                "the sources hold more files and folders than the limit of {most} (limits.max_inputs): raise it, or name less of them"
+            );
+        }
+        (self.go_on)()
+    }
+}
+
 /// At most this many complaints of one reason are listed.
 const LISTED: usize = 10_000;
 /// Longer addresses are cut where they are listed.
 const MAX_LISTED_BYTES: usize = 1000;
 
 impl Listing {
+    /// How many inputs are listed.
+    fn len(&self) -> usize {
+        self.entries.len() + self.skipped.len()
+    }
+
     fn skip(&mut self, path: impl Into<String>, source: &str, reason: Reason, detail: impl Into<String>) {
         let (path, source) = (path.into(), source.to_owned());
         self.skipped.push(SkippedRow { path, source, reason, detail: detail.into() });
@@ -101,13 +130,9 @@ impl Listing {
 /// (its cache, its picture), which are never inputs.
 ///
 /// # Errors
-/// When a source does not exist or cannot be opened, or a glob is malformed.
-pub fn list(
-    sources: &[PathBuf],
-    settings: &SourceSettings,
-    limits: &LimitSettings,
-    own: &[PathBuf],
-) -> Result<Listing> {
+/// When a source does not exist or cannot be opened, there are more inputs than `bounds` allow, a glob is malformed,
+/// or the user interrupts.
+pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>, own: &[PathBuf]) -> Result<Listing> {
     let selection = select::Selection::new(settings)?;
     let mut listing = Listing::default();
     let mut tables = Vec::new();
@@ -116,16 +141,17 @@ pub fn list(
         let meta = std::fs::metadata(source)
             .map_err(|error| anyhow::anyhow!("cannot open the source {}: {error}", source.display()))?;
         if meta.is_dir() {
-            folder::list(source, &name, own, &mut listing)?;
+            folder::list(source, &name, own, bounds, &mut listing)?;
             tables.extend(table::beside(source, &name));
         } else if !meta.is_file() {
             bail!("the source {} is neither a folder nor a file", source.display());
         } else if is_zip(source)? {
-            archive::list(source, &name, &meta, limits, &mut listing)?;
+            archive::list(source, &name, &meta, bounds, &mut listing)?;
         } else {
             let place = Place::File(source.clone());
             listing.entries.push(Entry::plain(name.to_string(), name, place, Stamp::of(&meta)));
         }
+        bounds.check(listing.len())?;
     }
     instagram::annotate(&mut listing);
     instaloader::annotate(&mut listing);

@@ -146,14 +146,14 @@ fn a_folder_full_of_traps() {
     std::fs::create_dir_all(&deep).unwrap();
     put(&deep.join("deep.png"), &png(&picture(60)));
     let counts = &story.json(RUN)["counts"];
-    // Seven files by way of the link above, and `again.png`.
-    assert_eq!((&counts["pictures"], &counts["duplicates"]), (&6.into(), &8.into()), "{counts}");
+    // The duplicate is `again.png`: nothing comes in once more by way of the link above.
+    assert_eq!((&counts["pictures"], &counts["duplicates"]), (&6.into(), &1.into()), "{counts}");
     let rows = story.skipped();
     let reason = |path: &str| rows.iter().find(|row| row.path == path).map(|row| row.reason);
-    for path in ["self", "above/photos/above", "a", "b"] {
+    for path in ["a", "b"] {
         assert_eq!(reason(path), Some(Reason::Unreadable), "{path}: {rows:?}");
     }
-    for path in ["zero.jpg", "pipe.jpg"] {
+    for path in ["self", "above/photos", "zero.jpg", "pipe.jpg"] {
         assert_eq!(reason(path), Some(Reason::NotAFile), "{path}: {rows:?}");
     }
     assert!(reason("mem.jpg").is_some());

@@ -128,3 +128,22 @@ fn a_second_interrupt_ends_it_at_once() {
     assert!(!text.contains("panicked"), "{text}");
     assert_eq!(story.run("verify").code, 0);
 }
+
+/// By its own links `/proc` leads to everything that the machine has.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_signal_ends_a_long_listing() {
+    let story = Story::new();
+    std::fs::create_dir(story.path("photos")).unwrap();
+    std::os::unix::fs::symlink("/proc/self", story.path("photos/proc")).unwrap();
+    let child = story.command(RUN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !story.path("cache/lock").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    let began = Instant::now();
+    signal(&child, "TERM");
+    let ran = crate::driver::ended(child);
+    assert_eq!(ran.code, 130, "{}", ran.stderr);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

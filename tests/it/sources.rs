@@ -174,3 +174,16 @@ fn what_cannot_be_a_source_is_one_clear_line() {
     let ran = story.run(&format!("{RUN} empty"));
     assert!(ran.code == 1 && ran.stderr.contains("the sources hold no pictures"), "{}", ran.stderr);
 }
+
+#[test]
+fn there_is_a_limit_on_inputs_and_it_is_named() {
+    let story = Story::with_photos(6);
+    story.put("more.zip", &zip_of(&[("1.png", &png(&picture(7))), ("2.png", &png(&picture(8)))]));
+    story.ok(&format!("{RUN} photos more.zip --max-inputs 9"));
+    for (sources, most) in [("photos", 5), ("photos more.zip", 7), ("more.zip", 1)] {
+        let ran = story.run(&format!("{RUN} {sources} --max-inputs {most}"));
+        let expected =
+            format!("the sources hold more files and folders than the limit of {most} (limits.max_inputs): raise it");
+        assert!(ran.code == 1 && ran.stderr.contains(&expected), "{sources}: {}", ran.stderr);
+    }
+}

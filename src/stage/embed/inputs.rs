@@ -57,6 +57,10 @@ impl Inputs {
     pub fn survey(ctx: &Context, listing: Listing, seen: Seen, strict: bool, read: bool) -> Self {
         let look = |entry: &Entry| {
             if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
+            // Whoever asked for the survey stops too.
+            if ctx.reporter.interrupted() {
+                return None;
+            }
                 return Some(Finding::Picture(image.clone(), *bytes, fate.clone()));
             }
             if !read {
