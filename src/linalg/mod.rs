@@ -1,8 +1,8 @@
 //! Tables of numbers and what is made of them: principal components, nearest neighbours, bounds,
 //! and the one generator of random numbers.
 //!
-//! In reading order: `matrix` (rows in memory or on disk, read in blocks), `product`, `eigen`, `pca`,
-//! `neighbours` (exact), `sums`, `bounds` and `random`.
+//! In reading order: `matrix` (rows in memory or on disk, read in blocks), `far` (rows that lie far out), `product`,
+//! `eigen`, `pca`, `neighbours` (exact), `sums`, `bounds` and `random`.
 //!
 //! Slices in, values out: nothing here reads files, clocks, the environment or outside randomness,
 //! or prints. Threads are those of the current rayon pool. The same input, seed and kind of
@@ -12,6 +12,7 @@
 mod bounds;
 mod eigen;
 mod error;
+mod far;
 mod matrix;
 mod neighbours;
 mod pca;
@@ -23,6 +24,7 @@ pub(crate) mod testing;
 
 pub use bounds::bounds;
 pub use error::{Error, ReadError};
+pub use far::{DrawnIn, Far};
 pub use matrix::{Matrix, Rows};
 pub use neighbours::{Neighbours, neighbours};
 pub use pca::{Pca, pca};

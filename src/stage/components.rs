@@ -1,4 +1,4 @@
-//! Vectors, cut down to their principal components; a collection's vectors are never all in memory.
+//! Vectors, those far out drawn in, cut down to their principal components; a collection's vectors are never all in memory.
 
 use anyhow::Result;
 
@@ -7,6 +7,7 @@ use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::Metric;
 use crate::linalg;
+use crate::report::thousands;
 use crate::store::Scratch;
 
 /// Vectors that take more than this many bytes are put in order on disk.
@@ -58,6 +59,8 @@ impl Features<'_> {
             ctx.go_on()
         })?;
         drop(bar);
+        let rows = linalg::DrawnIn::new(&rows)?;
+        tell_of_far(ctx, rows.far(), &names);
         Ok((names, components(ctx, &rows, count, seed)?))
     }
 }
@@ -76,8 +79,29 @@ pub fn of_vectors(
     let Vectors { names, dim, mut values } = vectors;
     values.chunks_exact_mut(dim.max(1)).for_each(|vector| prepare(vector, metric));
     let points = linalg::Matrix::new(names.len(), dim, values)?;
-    let points = if reduces(count, dim, names.len()) { components(ctx, &points, count, seed)? } else { points };
-    Ok((names, points))
+    let rows = linalg::DrawnIn::new(&points)?;
+    tell_of_far(ctx, rows.far(), &names);
+    if reduces(count, dim, names.len()) {
+        let points = components(ctx, &rows, count, seed)?;
+        return Ok((names, points));
+    }
+    let drawn = if rows.far().is_empty() { None } else { Some(rows.to_matrix()?) };
+    Ok((names, drawn.unwrap_or(points)))
+}
+
+/// Says which vectors are drawn in, in one line.
+fn tell_of_far(ctx: &Context, far: &[linalg::Far], names: &[ImageId]) {
+    let (what, why) =
+        ("as far from the middle as others", "drawn in, so that it does not spoil the layout of the rest");
+    match far {
+        [] => {}
+        [far] => ctx.warn(format!("the vector of {} lies {:.0e} times {what}; it is {why}", names[far.row], far.ratio)),
+        [far, rest @ ..] => ctx.warn(format!(
+            "the vectors of {} and {} more lie over 1,000 times {what}; each is {why}",
+            names[far.row],
+            thousands(rest.len())
+        )),
+    }
 }
 
 fn reduces(count: usize, dim: usize, rows: usize) -> bool {

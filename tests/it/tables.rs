@@ -9,6 +9,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tsne_grid::artifact::read_table;
 use tsne_grid::artifact::rows::{AssignRow, ProjectRow, Row};
+use tsne_grid::linalg::{Matrix, Random, neighbours};
 
 use crate::driver::Story;
 
@@ -62,6 +63,50 @@ fn any_table_of_vectors_can_be_laid_out() {
     assert!(!story.path("cache/latest").exists(), "latest/ follows sources only");
     let fresh = story.json("project --input words.parquet --perplexity 5");
     assert_eq!(fresh["fresh"], true);
+}
+
+/// How many of the ten nearest of each row are among the ten nearest in the plane, of the first 600 rows.
+fn recall(vectors: &[Vec<f32>], layout: &[ProjectRow]) -> f64 {
+    let nearest = |rows: Vec<f32>| {
+        let rows = Matrix::new(600, rows.len() / 600, rows).unwrap();
+        neighbours(&rows, 10).unwrap().index
+    };
+    let there = nearest(vectors[..600].concat());
+    let here = nearest(layout[..600].iter().flat_map(|row| [row.x as f32, row.y as f32]).collect());
+    let found = |i: usize| there[i * 10..][..10].iter().filter(|j| here[i * 10..][..10].contains(j)).count();
+    (0..600).map(found).sum::<usize>() as f64 / 6000.0
+}
+
+#[test]
+fn a_row_that_lies_far_out_does_not_spoil_the_layout_of_the_others() {
+    let story = Story::new();
+    let mut random = Random::new(1, 1);
+    let mut normal = move || random.normals()[0];
+    let centres: Vec<f64> = (0..200).map(|_| 5.0 * normal()).collect();
+    let near: Vec<Vec<f32>> =
+        (0..600).map(|i| (0..20).map(|c| (centres[i % 10 * 20 + c] + normal()) as f32).collect()).collect();
+    let laid_out = |far: Option<f32>, flags: &str| {
+        let rows: Vec<Vec<f32>> = near.iter().cloned().chain(far.map(|far| vec![far; 20])).collect();
+        let names: Vec<String> = (0..rows.len()).map(|i| format!("row{i:03}")).collect();
+        let vectors = rows.into_iter().map(|row| Some(row.into_iter().map(Some).collect::<Vec<_>>()));
+        let vectors = ListArray::from_iter_primitive::<Float32Type, _, _>(vectors);
+        let names = text(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        story.put("rows.parquet", &parquet(vec![("image", names), ("embedding", Arc::new(vectors))]));
+        let ran = story.run(&format!("project --input rows.parquet --artifact xy.parquet {flags}"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let layout = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
+        (recall(&near, &layout), ran.stderr)
+    };
+    for flags in ["--pca 0", "--pca 10"] {
+        let (without, said) = laid_out(None, flags);
+        assert!(!said.contains("warning"), "{said}");
+        for far in [1e7, 1e10, 3e38] {
+            let (with, said) = laid_out(Some(far), flags);
+            assert!(with > without - 0.04, "{flags}, one at {far:e}: {with}, {without} without it");
+            let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+            assert!(warnings.len() == 1 && warnings[0].contains("the vector of row600 lies "), "{said}");
+        }
+    }
 }
 
 #[test]
