@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, LargeListArray, RecordBatch, StringArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, SchemaRef};
 use bytes::Bytes;
@@ -159,18 +161,15 @@ pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
 pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
     let names = names(batch)?;
     let column = vector_column(batch)?;
-    ensure!(
-        column.null_count() == 0,
-        "row {} has no vector",
-        (0..column.len()).position(|i| column.is_null(i)).unwrap_or(0)
-    );
-    let floats = DataType::LargeList(Arc::new(Field::new("item", DataType::Float32, true)));
-    let lists = cast(column, &floats).context("the vector column does not hold numbers")?;
-    let lists = lists.as_list::<i64>();
+    let lists = lists(column, DataType::Float32)?;
+    if let Some(row) = (0..lists.len()).find(|&row| lists.is_null(row)) {
+        bail!("row {row} has no vector");
+    }
     let dim = if lists.is_empty() { 0 } else { lists.value_length(0) as usize };
     if let Some(row) = (0..lists.len()).find(|&row| lists.value_length(row) as usize != dim) {
         bail!("vectors have different lengths: {dim} in row 0, {} in row {row}", lists.value_length(row));
     }
+    ensure!(dim > 0, "the vectors are empty: not one holds a number");
     let first = lists.value_offsets()[0] as usize;
     let numbers = lists.values().as_primitive::<Float32Type>();
     let mut values = Vec::with_capacity(names.len() * dim);
@@ -179,9 +178,22 @@ pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
         values.push(numbers.value(first + i));
     }
     if let Some(i) = values.iter().position(|x| !x.is_finite()) {
-        bail!("row {} (`{}`) holds {}, which is no finite number", i / dim, names[i / dim], values[i]);
+        let wide = self::lists(column, DataType::Float64)?;
+        let written = wide.values().as_primitive::<Float64Type>().value(wide.value_offsets()[0] as usize + i);
+        let why = match written.is_finite() {
+            true => "is beyond what 32-bit floats hold (3.4e38)",
+            false => "is no finite number",
+        };
+        bail!("row {} (`{}`) holds {written:e}, which {why}", i / dim, names[i / dim]);
     }
     Ok(Vectors { names, dim, values })
+}
+
+/// A column of vectors as lists of numbers of this type.
+fn lists(column: &ArrayRef, number: DataType) -> Result<LargeListArray> {
+    let list = DataType::LargeList(Arc::new(Field::new("item", number, true)));
+    let lists = cast(column, &list).context("the vector column does not hold numbers")?;
+    Ok(lists.as_list::<i64>().clone())
 }
 
 /// The identifiers of a user's table: `image`, or the first text column.
@@ -305,7 +317,11 @@ mod tests {
     fn what_cannot_be_used_is_named() {
         let error = |batch| from_batch(&batch).unwrap_err().to_string();
         assert!(error(table(&[&[1.0], &[1.0, 2.0]])).contains("1 in row 0, 2 in row 1"));
-        assert!(error(table(&[&[1.0], &[f64::NAN]])).contains("row 1 (`w1`) holds NaN"));
+        assert!(error(table(&[&[1.0], &[f64::NAN]])).contains("row 1 (`w1`) holds NaN, which is no finite number"));
+        assert!(error(table(&[&[1.0], &[-f64::INFINITY]])).contains("holds -inf, which is no finite number"));
+        let beyond = error(table(&[&[1.0], &[1e39]]));
+        assert!(beyond.contains("row 1 (`w1`) holds 1e39, which is beyond what 32-bit floats hold"), "{beyond}");
+        assert!(error(table(&[&[], &[]])).contains("the vectors are empty"));
         let (vectors, _) = shard(2, 1);
         let twice = StringArray::from(vec!["a", "a"]);
         let batch = RecordBatch::try_from_iter([("id", Arc::new(twice) as ArrayRef)]).unwrap();

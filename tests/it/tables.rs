@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
-use arrow::datatypes::Float32Type;
+use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray};
+use arrow::datatypes::{Float32Type, Float64Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -14,7 +14,11 @@ use tsne_grid::linalg::{Matrix, Random, neighbours};
 use crate::driver::Story;
 
 pub(crate) fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let columns = columns.into_iter().map(|(name, column)| {
+        let nulls = column.logical_null_count() > 0;
+        (name, column, nulls)
+    });
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     // As pandas and DuckDB compress by default.
     let snappy = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(snappy)).unwrap();
@@ -186,8 +190,21 @@ fn tables_that_cannot_be_used_say_why() {
     story.put("nan.parquet", &bad(1));
     story.put("text.parquet", b"no parquet");
     story.put("words.parquet", &words(3));
+    let ids = || ("id", text(&["a", "b", "c"]));
+    let nulls: ArrayRef =
+        Arc::new(ListArray::from_iter_primitive::<Float32Type, Vec<Option<f32>>, _>([None, None, None]));
+    story.put("nulls.parquet", &parquet(vec![ids(), ("embedding", nulls)]));
+    story.put("null.parquet", &parquet(vec![ids(), ("embedding", Arc::new(NullArray::new(3)))]));
+    let none = ListArray::from_iter_primitive::<Float32Type, _, _>([Some(vec![]), Some(vec![]), Some(vec![])]);
+    story.put("empty.parquet", &parquet(vec![ids(), ("embedding", Arc::new(none))]));
+    let large = ListArray::from_iter_primitive::<Float64Type, _, _>([1.0, -1e39, 2.0].map(|x| Some(vec![Some(x)])));
+    story.put("large.parquet", &parquet(vec![ids(), ("embedding", Arc::new(large))]));
     let cases = [
         ("project --input nan.parquet", "row 1 (`b`) holds NaN"),
+        ("project --input nulls.parquet", "row 0 has no vector"),
+        ("project --input null.parquet", "row 0 has no vector"),
+        ("project --input empty.parquet", "the vectors are empty"),
+        ("project --input large.parquet", "row 1 (`b`) holds -1e39, which is beyond what 32-bit floats hold"),
         ("project --input text.parquet", "text.parquet"),
         ("project --input none.parquet", "none.parquet"),
         ("assign --input words.parquet", "no column `x`"),
