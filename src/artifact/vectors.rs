@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::EnabledStatistics;
 
 use super::{Header, ImageId};
+use crate::store::Digest;
 
 /// Rows of a full shard; also its one row group.
 pub const SHARD_ROWS: usize = 2048;
@@ -39,6 +40,29 @@ impl Vectors {
     /// Row `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.dim..][..self.dim]
+    }
+
+    /// The rows in the order of their names, which are all different.
+    pub fn sorted(self) -> Self {
+        if self.names.is_sorted() {
+            return self;
+        }
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        order.sort_unstable_by(|&a, &b| self.names[a].cmp(&self.names[b]));
+        let names = order.iter().map(|&i| self.names[i].clone()).collect();
+        let values = order.iter().flat_map(|&i| self.row(i)).copied().collect();
+        Self { names, dim: self.dim, values }
+    }
+
+    /// blake3 of names and numbers.
+    pub fn content(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        for (i, name) in self.names.iter().enumerate() {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+            self.row(i).iter().for_each(|x| _ = hasher.update(&x.to_le_bytes()));
+        }
+        Digest::from_hasher(&hasher)
     }
 
     /// Cuts off and returns everything from row `at` on.
@@ -263,7 +287,6 @@ fn vector_column(batch: &RecordBatch) -> Result<&ArrayRef> {
 mod tests {
     use super::*;
     use crate::artifact::rows::{EmbedRow, Row};
-    use crate::store::Digest;
     use arrow::array::{Float64Builder, ListBuilder};
 
     fn shard(rows: usize, dim: usize) -> (Vectors, Vec<u8>) {
@@ -291,6 +314,21 @@ mod tests {
             assert_eq!(shard_names(bytes.clone()).unwrap(), vectors.names);
             assert_eq!(read_shard(bytes).unwrap(), vectors);
         }
+    }
+
+    #[test]
+    fn the_order_of_the_rows_is_that_of_the_names() {
+        let vectors = |names: [&str; 3], values: [f32; 6]| Vectors {
+            names: names.map(ImageId::from).to_vec(),
+            dim: 2,
+            values: values.to_vec(),
+        };
+        let sorted = vectors(["a", "b", "c"], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let other = vectors(["b", "c", "a"], [3.0, 4.0, 5.0, 6.0, 1.0, 2.0]);
+        assert_ne!(other.content(), sorted.content());
+        assert_eq!((other.clone().sorted(), sorted.clone().sorted()), (sorted.clone(), sorted.clone()));
+        assert_ne!(vectors(["a", "b", "c"], [1.0, 2.0, 3.0, 4.0, 5.0, 7.0]).content(), sorted.content());
+        assert_ne!(vectors(["a", "b", "d"], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).content(), sorted.content());
     }
 
     fn table(vectors: &[&[f64]]) -> RecordBatch {

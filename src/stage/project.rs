@@ -23,8 +23,9 @@ use crate::tsne;
 /// Points whose neighbours are compared with those in the plane.
 const QUALITY_SAMPLE: usize = 1000;
 
-/// The input that the vectors are.
+/// The input that the vectors are: those of an index, and those of a user's table.
 const EMBED: &str = "embed";
+const VECTORS: &str = "vectors";
 
 /// The settings that determine a projection, each by its name: a new one is added with [`crate::store::later`], so
 /// that neither the keys nor the parents of earlier projections are lost.
@@ -114,15 +115,25 @@ fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>
     Ok(parent)
 }
 
-/// Brings the projection of a user's table up to date; it never goes on from an earlier one.
+/// Brings the projection of a user's table up to date; it never goes on from an earlier one. The same names with the
+/// same vectors are the same projection, whatever the order of the rows and however the file is written.
 ///
 /// # Errors
 /// As [`state`], and when the file is no Parquet file or has no usable columns.
 pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Result<Made> {
     let bytes = fs_err::read(path)?;
-    let state = State::of(ctx, key(settings, Digest::of(&bytes)), || {
-        let vectors = read_table(bytes).and_then(|batch| vectors::from_batch(&batch));
-        let vectors = vectors.with_context(|| path.display().to_string())?;
+    let of_file = key(settings, Digest::of(&bytes));
+    let vectors = read_table(bytes).and_then(|batch| vectors::from_batch(&batch));
+    let vectors = vectors.with_context(|| path.display().to_string())?;
+    // Earlier versions laid the rows out as they came, under the digest of the file. In this order that is the same.
+    if vectors.names.is_sorted()
+        && let Some(made) = ctx.look_up(&of_file)
+    {
+        return Ok(made);
+    }
+    let vectors = vectors.sorted();
+    let key = ProjectRow::key(params(settings), [(VECTORS, vectors.content())]);
+    let state = State::of(ctx, key, || {
         let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
         ctx.go_on()?;
         let (xy, found) = lay_out(ctx, settings, &points, None)?;
@@ -212,4 +223,44 @@ fn old_places(parent: &Artifact, names: &[ImageId]) -> Result<Vec<Option<[f32; 2
     let places: HashMap<&ImageId, [f32; 2]> =
         rows.iter().map(|row| (&row.image, [row.x as f32, row.y as f32])).collect();
     Ok(names.iter().map(|name| places.get(name).copied()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::photo::Budget;
+    use crate::report::Silent;
+    use crate::store::Store;
+
+    fn table_of(names: &[&str]) -> Vec<u8> {
+        let vectors = vectors::list_column(2, (0..2 * names.len()).map(|i| i as f32).collect()).unwrap();
+        let names: ArrayRef = Arc::new(StringArray::from(names.to_vec()));
+        let batch = RecordBatch::try_from_iter([("image", names), ("embedding", vectors)]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    /// Earlier versions laid the rows out as they came, and called it by the digest of the file.
+    #[test]
+    fn what_an_earlier_version_made_of_a_sorted_table_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("cache"));
+        let ctx = Context { store, reporter: Arc::new(Silent), budget: Budget::new(1 << 20), keep_latest: false };
+        let settings = ProjectSettings { iterations: 10, ..ProjectSettings::default() };
+        for (names, stays) in [(["a", "b", "c"], true), (["b", "a", "c"], false)] {
+            let (bytes, path) = (table_of(&names), dir.path().join("table.parquet"));
+            crate::store::replace_file(&path, |file| file.write_all(&bytes)).unwrap();
+            let rows = names.map(|name| ProjectRow { image: name.into(), x: 1.0, y: 2.0 });
+            let old = Artifact::new(key(&settings, Digest::of(&bytes)), ProjectRow::to_batch(&rows), Facts::new());
+            let old = ctx.publish(old).unwrap();
+            let made = run_table(&ctx, &settings, &path).unwrap();
+            assert_eq!((made.fresh, made.path == old.path), (stays, stays), "{names:?}");
+        }
+    }
 }

@@ -32,13 +32,18 @@ pub(crate) fn text(values: &[&str]) -> ArrayRef {
 
 /// `count` vectors in two clusters.
 fn words(count: usize) -> Vec<u8> {
-    let names: Vec<String> = (0..count).map(|i| format!("word{i:03}")).collect();
-    let vectors = (0..count).map(|i| {
+    words_in(&(0..count).collect::<Vec<_>>())
+}
+
+/// The same, with the rows in some order.
+fn words_in(order: &[usize]) -> Vec<u8> {
+    let names: Vec<String> = order.iter().map(|i| format!("word{i:03}")).collect();
+    let vectors = order.iter().map(|&i| {
         let base = if i % 2 == 0 { 10.0 } else { -10.0 };
         Some((0..6).map(|d| Some(base + ((i * 7 + d * 3) % 11) as f32 * 0.1)).collect::<Vec<_>>())
     });
     let vectors = ListArray::from_iter_primitive::<Float32Type, _, _>(vectors);
-    let label: Vec<&str> = (0..count).map(|i| if i % 2 == 0 { "even" } else { "odd" }).collect();
+    let label: Vec<&str> = order.iter().map(|i| if i % 2 == 0 { "even" } else { "odd" }).collect();
     parquet(vec![
         ("word", text(&names.iter().map(String::as_str).collect::<Vec<_>>())),
         ("vector", Arc::new(vectors)),
@@ -67,6 +72,21 @@ fn any_table_of_vectors_can_be_laid_out() {
     assert!(!story.path("cache/latest").exists(), "latest/ follows sources only");
     let fresh = story.json("project --input words.parquet --perplexity 5");
     assert_eq!(fresh["fresh"], true);
+}
+
+#[test]
+fn the_order_of_the_rows_is_nothing_to_a_layout() {
+    let story = Story::new();
+    let order: Vec<usize> = (0..60).map(|i| i * 37 % 60).collect();
+    story.put("sorted.parquet", &words(60));
+    story.put("shuffled.parquet", &words_in(&order));
+    let line =
+        |name: &str| format!("project --input {name}.parquet --perplexity 5 --cache {name} --artifact {name}.out");
+    let (sorted, shuffled) = (story.ok(&line("sorted")), story.ok(&line("shuffled")));
+    assert_eq!(sorted.replace("sorted", ""), shuffled.replace("shuffled", ""));
+    assert!(story.read("sorted.out") == story.read("shuffled.out"));
+    let again = story.json("project --input shuffled.parquet --perplexity 5 --cache sorted");
+    assert_eq!(again["fresh"], true);
 }
 
 /// How many of the ten nearest of each row are among the ten nearest in the plane, of the first 600 rows.
