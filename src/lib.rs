@@ -27,6 +27,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod error;
+mod lfs;
 mod memory;
 pub mod pipeline;
 

@@ -10,6 +10,7 @@ use super::zipped::Archive;
 use crate::artifact::Reason;
 use crate::artifact::rows::SkippedRow;
 use crate::config::Kind;
+use crate::lfs;
 use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, sniff};
 use crate::store::open_regular;
 
@@ -141,7 +142,7 @@ impl Entry {
     /// Why its first bytes already say that it is not for us, if they do.
     pub fn refusal(&self) -> Option<Refusal> {
         match self.open(|stream, _| read_head(stream)).and_then(|head| head) {
-            Ok(head) => sniff(&head).err().map(|no| self.refuse(no)),
+            Ok(head) => sniff(&head).err().map(|no| self.refuse(&head, no)),
             Err(error) => Some(Refusal::unreadable(error)),
         }
     }
@@ -159,7 +160,7 @@ impl Entry {
     /// Reads a stream of `size` bytes whole once its head looks like a picture.
     fn read_picture<'a>(&self, mut stream: impl Read, size: u64, budget: &'a Budget) -> Result<Content<'a>, Refusal> {
         let mut bytes = read_head(&mut stream).map_err(Refusal::unreadable)?;
-        sniff(&bytes).map_err(|no| self.refuse(no))?;
+        sniff(&bytes).map_err(|no| self.refuse(&bytes, no))?;
         let (most, limit) = (budget.max_file, "limits.max_file").min((budget.files.total(), "limits.memory"));
         let share = if size <= most { budget.files.take(size) } else { None };
         let share = share.ok_or_else(|| {
@@ -179,16 +180,19 @@ impl Entry {
 
     /// What is no picture is harmless, unless it has a picture's name: then something went wrong
     /// with it (a copy that broke off, an error page that was saved).
-    fn refuse(&self, no: Unreadable) -> Refusal {
+    fn refuse(&self, head: &[u8], no: Unreadable) -> Refusal {
         let suffix = self.suffix();
         match (Reason::from(no.reason), &self.still) {
-            (Reason::NotAnImage, _) if Format::of_suffix(&suffix).is_some() => {
-                Refusal::new(Reason::Undecodable, "named like a picture, but holds none")
+            (Reason::NotAnImage, _) => {
+                let named = Format::of_suffix(&suffix).is_some();
+                let detail = match (lfs::is_pointer(head), named, &*suffix) {
+                    (true, ..) => "a Git LFS pointer, which `git lfs pull` turns into the file",
+                    (_, true, _) => "named like a picture, but holds none",
+                    (_, _, "zip") => "a zip inside a source; name it as a source of its own to have it read",
+                    _ => &no.detail,
+                };
+                Refusal::new(if named { Reason::Undecodable } else { Reason::NotAnImage }, detail)
             }
-            (Reason::NotAnImage, _) if suffix == "zip" => Refusal::new(
-                Reason::NotAnImage,
-                "a zip inside a source; name it as a source of its own to have it read",
-            ),
             (Reason::Video, Some(still)) => Refusal::new(Reason::Video, format!("a video; {still} stands for it")),
             (reason, _) => Refusal::new(reason, no.detail),
         }

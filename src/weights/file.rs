@@ -9,6 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Dtype, Metadata, TensorView};
 
+use crate::lfs;
+
 /// A safetensors header larger than this is no header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
@@ -42,7 +44,9 @@ impl Layout {
         if length > MAX_HEADER_BYTES {
             let text = String::from_utf8_lossy(&first);
             let what = match first.as_slice() {
-                b"version " => "; it looks like a Git LFS pointer, which `git lfs pull` turns into the file",
+                head if lfs::is_pointer(head) => {
+                    "; it looks like a Git LFS pointer, which `git lfs pull` turns into the file"
+                }
                 [b'<', ..] => "; it looks like a web page",
                 _ => "",
             };

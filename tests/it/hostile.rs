@@ -77,3 +77,21 @@ fn a_picture_that_vanishes_between_runs_is_gone_and_accounted_for() {
     let ran = story.run(RUN);
     assert!(ran.code == 1 && ran.stderr.contains("the sources hold no pictures"), "{}", ran.stderr);
 }
+
+#[test]
+fn pointers_of_git_lfs_are_called_that() {
+    let story = Story::with_photos(3);
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:57b0\nsize 553\n";
+    for name in ["a.jpg", "deep/b.png", "c.bin"] {
+        story.put(&format!("photos/{name}"), pointer);
+    }
+    let ran = story.run(RUN);
+    let told = "skipped a.jpg and 1 more: a Git LFS pointer, which `git lfs pull` turns into the file";
+    assert!(ran.code == 0 && ran.stderr.contains(told), "{}", ran.stderr);
+    let skipped = story.skipped();
+    assert!(skipped.iter().all(|row| row.detail.contains("`git lfs pull`")), "{skipped:?}");
+    let reasons: Vec<(&str, String)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.to_string())).collect();
+    let expected = [("a.jpg", "undecodable"), ("c.bin", "not-an-image"), ("deep/b.png", "undecodable")];
+    assert_eq!(reasons, expected.map(|(path, reason)| (path, reason.to_owned())));
+    assert_eq!(story.run(&format!("{RUN} --strict")).code, 3);
+}
