@@ -3,6 +3,8 @@
 use crate::bombs::{header, png_of};
 use crate::driver::{Story, encoded, picture, png};
 use image::ImageFormat;
+use tsne_grid::artifact::rows::{Row, SkippedRow};
+use tsne_grid::artifact::{Reason, read_table};
 
 const RUN: &str = "run photos --model scattering -o a.png";
 
@@ -94,4 +96,42 @@ fn pointers_of_git_lfs_are_called_that() {
     let expected = [("a.jpg", "undecodable"), ("c.bin", "not-an-image"), ("deep/b.png", "undecodable")];
     assert_eq!(reasons, expected.map(|(path, reason)| (path, reason.to_owned())));
     assert_eq!(story.run(&format!("{RUN} --strict")).code, 3);
+}
+
+/// When no picture is left, the table of reasons is there all the same, and the tables of the last run that had some go on
+/// belonging together.
+#[test]
+fn why_nothing_is_left_can_be_looked_up() {
+    let story = Story::new();
+    for i in 0..7 {
+        story.put(&format!("photos/{i}.jpg"), b"no picture");
+    }
+    let refused = |story: &Story, line: &str, count: &str| {
+        let ran = story.run(line);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("error: no picture is left of {count} (")), "{}", ran.stderr);
+        let table = ran.stderr.trim_end().rsplit_once("the reasons are in ").unwrap().1;
+        let rows = SkippedRow::from_batch(&read_table(story.read(table)).unwrap()).unwrap();
+        assert_eq!(rows, story.skipped());
+        rows
+    };
+    let rows = refused(&story, RUN, "7 inputs");
+    assert!(rows.len() == 7 && rows.iter().all(|row| row.reason == Reason::Undecodable), "{rows:?}");
+    assert_eq!(story.images(), []);
+    assert_eq!(story.run("verify").code, 0);
+    // The next run knows nothing of it.
+    (0..7).for_each(|i| story.put(&format!("photos/{i}.jpg"), &png(&picture(i))));
+    let counts = &story.json(RUN)["counts"];
+    assert_eq!((&counts["pictures"], &counts["gone"], &counts["skipped"]), (&7.into(), &0.into(), &0.into()));
+    story.ok("export all.csv");
+    let all = story.read("all.csv");
+    refused(&story, &format!("{RUN} --since 2090-01-01"), "7 inputs");
+    story.ok("export all.csv");
+    assert!(story.images().len() == 7 && story.read("all.csv") == all);
+    assert_eq!(story.run("status photos --model scattering -o a.png --check").code, 0);
+    assert!(story.made_by(RUN).is_empty() && story.skipped().is_empty());
+
+    let story = Story::new();
+    story.put("photos/one.jpg", b"no picture");
+    refused(&story, RUN, "1 input");
 }

@@ -10,8 +10,9 @@ use crate::artifact::rows::{ImageRow, SkippedRow};
 use crate::artifact::{ImageId, Reason};
 use crate::config::Kind;
 use crate::photo;
+use crate::report::counted;
 use crate::source::{Entry, Fate, Known, Listing, Refusal, Seen};
-use crate::stage::Context;
+use crate::stage::{Context, State};
 use crate::store::read_only;
 
 /// What one input turned out to be.
@@ -56,11 +57,11 @@ impl Inputs {
     /// bytes of what is no picture; `read` also reads and hashes the pictures that are new.
     pub fn survey(ctx: &Context, listing: Listing, seen: Seen, strict: bool, read: bool) -> Self {
         let look = |entry: &Entry| {
-            if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
             // Whoever asked for the survey stops too.
             if ctx.reporter.interrupted() {
                 return None;
             }
+            if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
                 return Some(Finding::Picture(image.clone(), *bytes, fate.clone()));
             }
             if !read {
@@ -185,17 +186,26 @@ impl Inputs {
         }
     }
 
-    pub(super) fn nothing_left(&self) -> anyhow::Error {
-        let (_, skipped) = self.tables();
+    /// Says that none of the inputs is in the grid. All reasons are in the table `skipped`, which is written. `images`,
+    /// empty, is so only in a new cache: in another the tables of the last run go on belonging together.
+    pub(super) fn nothing_left(&self, ctx: &Context) -> anyhow::Error {
+        let (images, skipped) = self.tables();
+        if skipped.is_empty() {
+            return anyhow!("the sources hold no pictures");
+        }
         let reasons: BTreeSet<String> =
             skipped.iter().take(5).map(|row| format!("{}: {}", row.path, row.detail)).collect();
-        match reasons.is_empty() {
-            true => anyhow!("the sources hold no pictures"),
-            false => anyhow!(
-                "no picture is left of {} inputs ({})",
-                skipped.len(),
-                reasons.into_iter().collect::<Vec<_>>().join("; ")
-            ),
+        let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
+        let said = format!("no picture is left of {} ({reasons}", counted(skipped.len(), "input"));
+        let write = || {
+            if ctx.store.latest("images.parquet").is_none() {
+                State::of_rows(ctx, &images).made(ctx)?;
+            }
+            State::of_rows(ctx, &skipped).made(ctx)
+        };
+        match write() {
+            Ok(table) => anyhow!("{said}); the reasons are in {}", table.path.display()),
+            Err(error) => anyhow!("{said}); and the reasons could not be written: {error:#}"),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Job<'_> {
     /// embedded. What is learned of the inputs is put into them.
     ///
     /// # Errors
-    /// When nothing is left to embed, a model cannot be loaded, the cache cannot be written, or the user interrupts.
+    /// When nothing is left to embed (the table of reasons is written), a model cannot be loaded, the cache cannot be written, or the user interrupts.
     pub fn make(mut self, inputs: &mut Inputs, also: Also<'_>) -> Result<(Made, usize)> {
         let before = self.library.count();
         self.embed_missing(inputs, also)?;
@@ -98,7 +98,7 @@ impl Job<'_> {
         self.library.seal()?;
         let images = inputs.pictures();
         if images.is_empty() {
-            return Err(inputs.nothing_left());
+            return Err(inputs.nothing_left(self.ctx));
         }
         let key = key(self.chosen, &images);
         let made = match self.ctx.look_up(&key) {
