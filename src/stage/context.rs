@@ -69,7 +69,7 @@ impl Context {
 
     /// The artifact in this file, if it is intact and one that this version can read.
     pub(super) fn open(&self, path: &Path) -> Result<Made> {
-        let artifact = Artifact::decode(self.store.read(path)?)?;
+        let artifact = Artifact::decode(self.store.read(path)?).with_context(|| path.display().to_string())?;
         Ok(Made { path: path.to_owned(), artifact, fresh: true })
     }
 

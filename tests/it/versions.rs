@@ -11,6 +11,7 @@ use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::store::{Durability, Store};
 
 use crate::driver::{Story, picture, png, tables};
+use crate::tables::{parquet, text};
 
 const RUN: &str = "run photos --model scattering --perplexity 2 -o out.png";
 
@@ -130,4 +131,28 @@ fn files_of_others_in_the_cache_are_left_alone() {
     for name in ["cache/README.md", "cache/embed/notes.txt", "cache/project/x-y.parquet", "cache/latest/mine.parquet"] {
         assert_eq!(story.read(name), b"mine", "{name}");
     }
+}
+
+#[test]
+fn what_is_no_artifact_is_named_once_and_made_again() {
+    let story = Story::with_photos(9);
+    story.ok(RUN);
+    let (reference, store) = (story.artifacts(), Store::new(story.path("cache")));
+    let foreign = parquet(vec![("word", text(&["no artifact"]))]);
+    let mut names = Vec::new();
+    for stage in tables() {
+        let key = story.artifact(stage).header.key.digest();
+        std::fs::remove_file(store.latest(&format!("{stage}.parquet")).unwrap()).unwrap();
+        let path = store.publish(stage, &key, "parquet", Durability::Relaxed, &foreign).unwrap();
+        names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    let ran = story.run(RUN);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for name in names {
+        let told: Vec<&str> = ran.stderr.lines().filter(|line| line.contains(&name)).collect();
+        assert!(told.len() == 1 && told[0].contains("not an artifact of tsne-grid"), "{name}: {}", ran.stderr);
+        assert!(told[0].ends_with("making it again"), "{}", told[0]);
+    }
+    let intact = |name: &PathBuf| !name.starts_with("corrupt");
+    assert!(story.artifacts().into_iter().filter(|(name, _)| intact(name)).eq(reference));
 }
