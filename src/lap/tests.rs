@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::certificate::check;
 use super::*;
 use crate::linalg::SplitMix64;
+use crate::linalg::testing::spread;
 
 fn quiet(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -173,6 +174,27 @@ fn agrees_with_the_dense_solver() {
             assert_eq!(dense.certificate, check(&problem, &dense.cells, &dense.certificate.prices).unwrap());
         }
     }
+}
+
+/// What the lattice cannot tell apart costs no more than docs/assignment.md says.
+#[test]
+fn blobs_narrower_than_the_lattice_cost_what_rounding_may() {
+    let h = 0.5f64.powi(28);
+    let mut worst = 0.0f64;
+    for (seed, side) in (0..40).map(|seed| (seed, [2, 4, 8, 16][seed as usize % 4])) {
+        let n = side * side;
+        let noise = spread(n as usize, if seed % 8 < 4 { 1e-9 } else { 4e-9 }, seed);
+        let points: Vec<[f64; 2]> = (0..n as usize).map(|i| noise[i].map(|x| x + (i % 2) as f64)).collect();
+        let problem = Problem::new(&points, Grid::new(side, side));
+        let ours = exact(&problem);
+        let dense = solve(&problem, &Options { solver: Solver::Lapjv, effort: None }, &mut quiet).unwrap();
+        let (n, c) = (f64::from(n), dense.cost);
+        let most = 2.0 * (2.0 * 2.0f64.sqrt() * h * (n * c).sqrt() + 2.0 * n * h * h);
+        let above = ours.cost - dense.cost;
+        assert!(above <= most, "seed {seed}: {above:e} above {c}, where {most:e} may be");
+        worst = worst.max(above / c);
+    }
+    assert!(worst > 0.0, "these blobs are too wide to show it");
 }
 
 #[test]
