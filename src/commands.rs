@@ -253,7 +253,7 @@ impl App {
 
     fn verify(&self) -> Result<Answer> {
         let store = self.store();
-        ensure!(store.root().is_dir(), "there is no cache {}", store.root().display());
+        ensure!(store.root().is_dir(), "there is no cache at {}", store.root().display());
         // A run that seals its parts removes files; that is no damage.
         let _lock = pipeline::lock(&store, &*self.reporter)?;
         let mut report = store.verify()?;

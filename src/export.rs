@@ -57,7 +57,7 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
 
 fn last(store: &Store, stage: &str) -> Result<Artifact> {
     let path = store.latest(&format!("{stage}.parquet"));
-    let path = path.with_context(|| format!("the cache {} has no {stage}; run first", store.root().display()))?;
+    let path = path.with_context(|| format!("the cache at {} has no {stage}; run first", store.root().display()))?;
     Artifact::decode(store.read(&path)?)
 }
 

@@ -50,7 +50,7 @@ pub fn search(store: &Store, hub: &Hub, settings: &EmbedSettings, text: &str, li
 /// When there was none, or its table is damaged.
 pub fn pictures(store: &Store) -> Result<Vec<ImageRow>> {
     let path = store.latest(&format!("{}.parquet", ImageRow::STAGE));
-    let path = path.with_context(|| format!("the cache {} has no pictures; run first", store.root().display()))?;
+    let path = path.with_context(|| format!("the cache at {} has no pictures; run first", store.root().display()))?;
     let mut pictures = ImageRow::from_batch(&Artifact::decode(store.read(&path)?)?.batch)?;
     pictures.retain(|row| row.duplicate_of.is_none());
     Ok(pictures)
@@ -96,7 +96,7 @@ pub fn rank(
 fn none_there(store: &Store) -> String {
     let (cache, model) = (store.root().display(), text::MODEL);
     format!(
-        "no picture of the cache {cache} has a vector of {model} with the weights asked for; make them first: \
+        "no picture of the cache at {cache} has a vector of {model} with the weights asked for; make them first: \
          tsne-grid embed --model {model} (or, if they were made with a file of weights, name it with --weights)"
     )
 }

@@ -24,7 +24,7 @@ pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
     let latest: Vec<PathBuf> = tables.filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
     if latest.is_empty() {
         bail!(
-            "nothing has been run with the cache {}; there is nothing to keep and so nothing is dropped",
+            "nothing has been run with the cache at {}; there is nothing to keep and so nothing is dropped",
             store.root().display()
         );
     }
@@ -48,7 +48,7 @@ pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
 /// [`Halt::Interrupted`] when the user stops waiting.
 pub fn lock(store: &Store, reporter: &dyn Reporter) -> Result<Lock> {
     let waiting = || {
-        reporter.event(&Event::Waiting(format!("another run is using the cache {}", store.root().display())));
+        reporter.event(&Event::Waiting(format!("another run is using the cache at {}", store.root().display())));
         !reporter.interrupted()
     };
     Ok(store.lock(waiting)?.ok_or(Halt::Interrupted)?)

@@ -41,7 +41,7 @@ impl Request {
         let remembered = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         remembered.ok_or_else(|| {
             let cache = ctx.store.root().display();
-            Halt::Usage(format!("no source: name a folder, a zip or an export (the cache {cache} remembers none)"))
+            Halt::Usage(format!("no source: name a folder, a zip or an export (the cache at {cache} remembers none)"))
                 .into()
         })
     }

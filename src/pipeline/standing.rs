@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::artifact::rows::{EmbedRow, ImageRow, Row};
 use crate::artifact::{Artifact, ImageId};
-use crate::report::thousands;
+use crate::report::{counted, thousands};
 use crate::stage::Context;
 use crate::stage::lineage::PREVIOUS;
 use crate::store::{Key, canonical_json};
@@ -90,10 +90,10 @@ fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
 /// `+40 images, 3 gone`, against the last index.
 pub(super) fn changed_images(ctx: &Context, now: &BTreeSet<ImageId>) -> Option<String> {
     let before = previous_images(ctx);
-    change("images", now.difference(&before).count(), before.difference(now).count())
+    change("image", now.difference(&before).count(), before.difference(now).count())
 }
 
-/// `+1 paths, 1 gone`, or what else is known of the same paths, against the last table of images.
+/// `+1 path, 1 gone`, or what else is known of the same paths, against the last table of images.
 pub(super) fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
     let Some(before) = last_rows::<ImageRow>(ctx) else { return "never run".into() };
     let (before, now) = (by_path(&before), by_path(now));
@@ -102,14 +102,14 @@ pub(super) fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
     let both: Vec<_> = now.iter().filter_map(|(path, row)| Some((*before.get(path)?, *row))).collect();
     let differ = |what: &str, of: fn(&ImageRow, &ImageRow) -> bool| {
         let count = both.iter().filter(|(before, now)| of(before, now)).count();
-        (count > 0).then(|| format!("{} {what} changed", thousands(count)))
+        (count > 0).then(|| format!("{} changed", counted(count, what)))
     };
     let reasons = [
-        change("paths", more, gone),
-        differ("pictures", |a, b| a.image != b.image),
-        differ("captions", |a, b| a.caption != b.caption),
-        differ("times", |a, b| a.taken_at != b.taken_at),
-        differ("kinds", |a, b| a.kind != b.kind),
+        change("path", more, gone),
+        differ("picture", |a, b| a.image != b.image),
+        differ("caption", |a, b| a.caption != b.caption),
+        differ("time", |a, b| a.taken_at != b.taken_at),
+        differ("kind", |a, b| a.kind != b.kind),
     ];
     let reasons: Vec<String> = reasons.into_iter().flatten().collect();
     if reasons.is_empty() { "what is known of the inputs changed".into() } else { reasons.join(", ") }
@@ -130,8 +130,8 @@ fn by_path(rows: &[ImageRow]) -> BTreeMap<(&str, usize), &ImageRow> {
 fn change(what: &str, more: usize, gone: usize) -> Option<String> {
     match (more, gone) {
         (0, 0) => None,
-        (more, 0) => Some(format!("+{} {what}", thousands(more))),
-        (0, gone) => Some(format!("{} {what} gone", thousands(gone))),
-        (more, gone) => Some(format!("+{} {what}, {} gone", thousands(more), thousands(gone))),
+        (more, 0) => Some(format!("+{}", counted(more, what))),
+        (0, gone) => Some(format!("{} gone", counted(gone, what))),
+        (more, gone) => Some(format!("+{}, {} gone", counted(more, what), thousands(gone))),
     }
 }

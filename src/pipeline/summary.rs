@@ -24,7 +24,8 @@ pub(super) fn inputs(ctx: &Context, counts: &Counts, rows: &[SkippedRow], table:
     let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
     rows.iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
     let skipped = reasons.into_iter().map(|(reason, count)| (count, reason.to_string()));
-    let shown = [(counts.duplicates, "duplicates".to_owned()), (counts.damaged, "damaged".to_owned())];
+    let duplicates = if counts.duplicates == 1 { "duplicate" } else { "duplicates" };
+    let shown = [(counts.duplicates, duplicates.to_owned()), (counts.damaged, "damaged".to_owned())];
     for (count, what) in shown.into_iter().chain(skipped) {
         if count > 0 {
             line.push_str(&format!(", {} {what}", thousands(count)));

@@ -158,7 +158,9 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     table::annotate(&mut listing, tables);
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
-    let more: Vec<String> = listing.unlisted().map(|(reason, more)| format!("{more} more are {reason}")).collect();
+    let is = |more| if more == 1 { "is" } else { "are" };
+    let more = listing.unlisted().map(|(reason, more)| format!("{more} more {} {reason}", is(more)));
+    let more: Vec<String> = more.collect();
     if !more.is_empty() {
         listing.notes.push(format!("{}; the first {LISTED} are listed", more.join(", ")));
     }

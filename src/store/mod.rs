@@ -110,7 +110,7 @@ impl Store {
     /// What could not be done when a write of so many bytes fails.
     pub fn cannot_write(&self, bytes: u64) -> String {
         let (size, unit) = if bytes < 1_000_000 { (1e3, "kB") } else { (1e6, "MB") };
-        format!("cannot write {:.1} {unit} to the cache {}", bytes as f64 / size, self.root.display())
+        format!("cannot write {:.1} {unit} to the cache at {}", bytes as f64 / size, self.root.display())
     }
 
     /// The folder everything is kept under.

@@ -30,7 +30,7 @@ fn full_disks(sizes: impl Iterator<Item = u32>) {
             failed += 1;
             assert_clear(&first, "No space left on device", &format!("{kilobytes} kB"));
             assert!(first.stderr.contains("cache"), "names the place: {}", first.stderr);
-            let needed = first.stderr.contains("B to the cache cache") || first.stderr.contains("cache/l");
+            let needed = first.stderr.contains("B to the cache at cache") || first.stderr.contains("cache/l");
             assert!(needed, "names the need: {}", first.stderr);
         }
         assert_eq!(story.run("verify").code, 0, "{kilobytes} kB");
@@ -216,7 +216,7 @@ fn a_read_only_disk_serves_what_it_has() {
     }
     let more = story.run(&format!("{RUN} --perplexity 2"));
     assert_clear(&more, "Read-only file system", "another projection");
-    assert!(more.stderr.contains("B to the cache cache"), "{}", more.stderr);
+    assert!(more.stderr.contains("B to the cache at cache"), "{}", more.stderr);
     disk.remount("rw");
     story.ok(&format!("{RUN} --perplexity 2"));
 }

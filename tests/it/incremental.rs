@@ -141,7 +141,7 @@ fn status_gives_reasons_and_a_run_settles_them() {
     std::fs::remove_file(story.path("photos/000.png")).unwrap();
     std::fs::remove_file(story.path("photos/001.png")).unwrap();
     let stale = state(&status);
-    assert!(stale.contains("images   stale: +1 paths, 2 gone\nembed    stale: +1 images, 2 gone"), "{stale}");
+    assert!(stale.contains("images   stale: +1 path, 2 gone\nembed    stale: +1 image, 2 gone"), "{stale}");
     story.ok(RUN);
     put(&story.path("out.png"), b"scribble");
     assert!(state(&status).contains("render   stale: out.png is not what was drawn"));

@@ -116,7 +116,7 @@ fn wait_for_lock(story: &Story) {
 fn heard_waiting(mut child: Child) -> (Child, String) {
     let stderr = child.stderr.as_mut().unwrap();
     let mut heard = Vec::new();
-    while !heard.ends_with(b"waiting: another run is using the cache cache\n") {
+    while !heard.ends_with(b"waiting: another run is using the cache at cache\n") {
         let mut byte = [0];
         assert_eq!(stderr.read(&mut byte).unwrap(), 1, "it never waited: {}", String::from_utf8_lossy(&heard));
         heard.push(byte[0]);

@@ -56,13 +56,13 @@ fn status_says_what_of_the_inputs_has_changed() {
     story.ok(RUN);
     story.put("photos/about.csv", b"path,caption,taken_at\n000.png,one,2024-01-01\n001.png,two,\n");
     let status = story.ok("status --model scattering -o a.png");
-    assert!(status.starts_with("images   stale: 2 captions changed, 1 times changed\nembed    fresh\n"), "{status}");
+    assert!(status.starts_with("images   stale: 2 captions changed, 1 time changed\nembed    fresh\n"), "{status}");
     for i in [2, 3, 4] {
         std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
     }
     story.put("photos/new.png", &png(&picture(99)));
     let status = story.ok("status --model scattering -o a.png");
-    assert!(status.contains("\nembed    stale: +1 images, 3 gone\n"), "{status}");
+    assert!(status.contains("\nembed    stale: +1 image, 3 gone\n"), "{status}");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_zip_of_a_new_name_has_the_same_paths() {
     story.put("instagram-me-2024-07-31-Xy.zip", &zip_of(&files));
     story.ok("embed --model scattering instagram-me-2024-01-31-Ab.zip");
     let status = story.ok("status --model scattering instagram-me-2024-07-31-Xy.zip");
-    assert!(status.starts_with("images   stale: +1 paths\n"), "{status}");
+    assert!(status.starts_with("images   stale: +1 path\n"), "{status}");
     let both = "status --model scattering instagram-me-2024-01-31-Ab.zip instagram-me-2024-07-31-Xy.zip";
     assert!(story.ok(both).starts_with("images   stale: +7 paths\n"));
 }
