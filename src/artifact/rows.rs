@@ -244,7 +244,7 @@ row! {
 
 row! {
     /// What reading one input taught (see `source::Seen`); not for others to rely on.
-    SeenRow, "seen", 1 {
+    SeenRow, "seen", 2 {
         /// blake3 of where the input is.
         place: String,
         /// blake3 of its bytes.

@@ -27,6 +27,22 @@ pub fn folder(params: &Value) -> String {
     format!("embed/{}", key.digest().short(20))
 }
 
+/// The folders of the vectors of such a model, first as this version reads pictures, then as earlier ones did.
+pub fn folders(params: &Value) -> Vec<String> {
+    const READING: &str = "reading";
+    let now = params[READING].as_u64().unwrap_or(1);
+    let earlier = (1..now).rev().map(|reading| {
+        let mut params = params.clone();
+        match params.as_object_mut() {
+            // The first one has no number.
+            Some(params) if reading == 1 => _ = params.remove(READING),
+            _ => params[READING] = reading.into(),
+        }
+        folder(&params)
+    });
+    std::iter::once(folder(params)).chain(earlier).collect()
+}
+
 /// A row of a part, in the order in which rows were committed. Two runs that did not see each
 /// other may both have a part of one number.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

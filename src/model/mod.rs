@@ -22,7 +22,7 @@ use image::RgbImage;
 use serde_json::{Value, json};
 
 use crate::config::{EmbedSettings, InputFit, Layer, Pooling};
-use crate::photo::Filter;
+use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
 use network::{Pictures, wanted};
@@ -60,14 +60,14 @@ enum Kind {
 pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
     let Some(row) = pretrained(settings.model) else {
         return Ok(Chosen {
-            params: json!({"model": "scattering", "version": scattering::VERSION}),
+            params: json!({"model": "scattering", "version": scattering::VERSION, "reading": READING}),
             dim: Scattering::DIM,
             input: Input::Stretch(Scattering::SIDE as u32),
             batch: 64,
             kind: Kind::Scattering,
         });
     };
-    let mut params = json!({"model": row.weights.name, "version": row.version});
+    let mut params = json!({"model": row.weights.name, "version": row.version, "reading": READING});
     let (mut dim, mut input) = (row.dim, row.input);
     let weights = match row.network {
         Network::Vgg16 => {

@@ -95,6 +95,10 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
     if let Some(format) = guessed.and_then(|guessed| Format::find(|row| row.image == guessed)) {
         return Ok(format);
     }
+    // BigTIFF, in either order of bytes.
+    if head.starts_with(b"II\x2b\0\x08\0\0\0") || head.starts_with(b"MM\0\x2b\0\x08\0\0") {
+        return Ok(Format::Tiff);
+    }
     let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12).unwrap_or_default());
     Err(match (guessed, brand) {
         (_, Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1" | b"heim" | b"heis")) => {

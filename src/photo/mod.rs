@@ -1,11 +1,18 @@
 //! Bytes of any origin become an upright RGB picture, within a memory budget that all decoding
 //! threads share. Everything in here expects to be lied to.
 
+mod blocks;
 mod budget;
+mod colour;
+mod decoder;
 mod format;
+mod ifd;
 mod jpeg;
+mod orientation;
 mod pillow;
 mod resize;
+mod tiff;
+mod webp;
 
 pub use budget::{Budget, Pool, Share};
 pub use format::{Format, SNIFF_BYTES, sniff};
@@ -14,15 +21,17 @@ pub use resize::{TileFit, crop_middle, shrunk, square, stretch, tile};
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, RgbImage};
 use serde::Serialize;
 
-/// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
-const HEADER_BYTES: u64 = 16 << 20;
+use decoder::Decoder;
+use orientation::turns;
+
+/// Raised when a file gives other pixels than before: what was embedded is embedded again, in walls that stay.
+pub const READING: u32 = 2;
 
 /// What a picture's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +97,7 @@ fn unreadable(reason: Reason, detail: impl Into<String>) -> Unreadable {
     Unreadable { reason, detail: detail.into() }
 }
 
-/// Reads the header alone, and whether the file is cut short.
+/// Reads the header alone, and whether the file is whole.
 ///
 /// # Errors
 /// As [`decode`], for what can be seen without decoding.
@@ -97,8 +106,11 @@ pub fn probe(bytes: &[u8], budget: &Budget) -> Result<(Facts, Option<&'static st
 }
 
 fn damage(format: Format, bytes: &[u8]) -> Option<&'static str> {
-    (format == Format::Jpeg && !jpeg::has_end(bytes))
-        .then_some("the file ends before the picture does; the rest is grey")
+    match format {
+        Format::Jpeg => jpeg::damage(bytes),
+        Format::WebP => webp::damage(bytes),
+        _ => None,
+    }
 }
 
 /// Decodes a picture, upright, over white. Waits while other threads hold too much of `budget`.
@@ -108,108 +120,51 @@ fn damage(format: Format, bytes: &[u8]) -> Option<&'static str> {
 /// A panic inside a decoder is an error like any other.
 pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreadable> {
     guarded(|| {
-        let Opened { mut decoder, facts, orientation, raw, working, need } = open(bytes, budget)?;
+        let Opened { decoder, facts, orientation, need } = open(bytes, budget)?;
         let share = budget.decoding.take(need);
-        // Limits are set here because a decoder that is opened by hand has none.
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(raw + working + (16 << 20));
-        decoder.set_limits(limits).map_err(describe)?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(describe)?;
+        let mut picture = DynamicImage::ImageRgb8(decoder.read(bytes)?);
         picture.apply_orientation(orientation);
-        let pixels = over_white(picture);
+        let pixels = picture.into_rgb8();
         let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
         Ok(Photo { facts, pixels, damage: damage(facts.format, bytes), _share })
     })
 }
 
 struct Opened<'a> {
-    decoder: Box<dyn ImageDecoder + 'a>,
+    decoder: Decoder<'a>,
     facts: Facts,
     orientation: Orientation,
-    /// Bytes that the decoder puts out.
-    raw: u64,
-    /// Bytes that it works with beside them.
-    working: u64,
     /// All that decoding takes beside the file.
     need: u64,
 }
 
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
     let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
-    if format == Format::Jpeg {
-        jpeg::check_kind(bytes)?;
-    }
-    let _share = budget.decoding.take((2 * HEADER_BYTES).min(budget.decoding.total()));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.image());
-    if format == Format::Png {
-        // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(HEADER_BYTES);
-        reader.limits(limits);
-    }
-    let mut decoder = reader.into_decoder().map_err(describe)?;
-    let (width, height) = decoder.dimensions();
+    let _share = budget.decoding.take((2 * decoder::HEADER_BYTES).min(budget.decoding.total()));
+    let decoder = Decoder::open(format, bytes)?;
+    let (width, height) = decoder.size();
     if width == 0 || height == 0 {
         return Err(unreadable(Reason::Undecodable, format!("a picture of {width}x{height} pixels")));
     }
-    if u64::from(width) * u64::from(height) > budget.max_pixels {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > budget.max_pixels {
         let most = budget.max_pixels / 1_000_000;
         let detail =
             format!("a picture of {width}x{height} pixels; the limit is {most} megapixels (limits.max_pixels)");
         return Err(unreadable(Reason::TooLarge, detail));
     }
-    // A broken EXIF block is no reason to lose a picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // A broken block is no reason to lose a picture.
+    let orientation = decoder.orientation(format, bytes);
     let (width, height) = if turns(orientation) { (height, width) } else { (width, height) };
     let facts = Facts { format, width, height };
-    let (pixels, raw) = (u64::from(width) * u64::from(height), decoder.total_bytes());
-    let working = format.working(pixels, raw);
     // And the RGB picture, before and after it is turned upright.
-    let need = raw + working + 6 * pixels;
+    let need = decoder.raw() + format.working(pixels, decoder.raw()) + 6 * pixels;
     if need > budget.decoding.total() {
         let (need, most) = (need >> 20, budget.decoding.total() >> 20);
         let detail = format!("decoding takes about {need} MB; the budget is {most} MB (limits.memory)");
         return Err(unreadable(Reason::TooLarge, detail));
     }
-    Ok(Opened { decoder: Box::new(decoder), facts, orientation, raw, working, need })
-}
-
-fn turns(orientation: Orientation) -> bool {
-    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
-}
-
-/// One line of at most 200 characters out of a decoder's error.
-fn describe(error: image::ImageError) -> Unreadable {
-    let reason = match &error {
-        image::ImageError::Unsupported(_) => Reason::Unsupported,
-        image::ImageError::Limits(_) => Reason::TooLarge,
-        _ => Reason::Undecodable,
-    };
-    if let image::ImageError::IoError(io) = &error
-        && io.kind() == std::io::ErrorKind::UnexpectedEof
-    {
-        return unreadable(reason, "the file ends before the picture does");
-    }
-    let line: String = error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
-    unreadable(reason, line)
-}
-
-/// Lays transparency over white and drops to 8 bits.
-fn over_white(picture: DynamicImage) -> RgbImage {
-    if !picture.color().has_alpha() {
-        return picture.into_rgb8();
-    }
-    let rgba = picture.into_rgba8();
-    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
-    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
-        let [colour @ .., alpha] = from.0;
-        to.0 = colour.map(|c| {
-            let blended = u32::from(c) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
-            ((blended + 127) / 255) as u8
-        });
-    }
-    rgb
+    Ok(Opened { decoder, facts, orientation, need })
 }
 
 thread_local! {
@@ -233,6 +188,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Unreadable>) -> Result<T, Unreada
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Cursor;
     use std::sync::LazyLock;
 
     use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgba, RgbaImage};
@@ -255,7 +211,7 @@ mod tests {
     #[test]
     fn every_format_is_told_by_content_and_decoded() {
         let picture = gradient(20, 12);
-        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
             let photo = decode(&encoded(&picture, format), budget()).unwrap();
             assert_eq!((photo.facts.width, photo.facts.height), (20, 12));
             assert_eq!(photo.pixels, picture, "{format:?} is lossless");

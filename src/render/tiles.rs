@@ -15,9 +15,7 @@ use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
 
 /// Raised when the same picture and size give another thumbnail.
-pub const VERSION: u32 = 2;
-/// What was drawn of thumbnails of this version looks the same, and is not drawn again for their sake.
-pub const EARLIER: u32 = 1;
+pub const VERSION: u32 = 3;
 
 /// Pixels of a tile of the page.
 pub const PAGE_TILE: u32 = 128;

@@ -87,17 +87,17 @@ pub fn state<'a>(
     }))
 }
 
-/// What a projection with this key goes on from: of the projections of the same model with the same settings, the
-/// one that has most pictures in common with the index, at least half, and of these the last.
+/// What a projection with this key goes on from: of the projections of the same model with the same settings, also
+/// where that saw pictures as an earlier version reads them, the one that has most pictures in common with the index, at least half, and of these the last.
 fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>> {
     let (names, _) = shards::names_and_length(index)?;
     let names: BTreeSet<ImageId> = names.into_iter().collect();
-    let folder = shards::folder(&index.header.key.params);
+    let folders = shards::folders(&index.header.key.params);
     let alike = |artifact: &Artifact| {
         let header = &artifact.header;
         header.key.params == key.params
             && header.key.version == key.version
-            && ProjectFindings::of(header).is_ok_and(|found| found.vectors.as_ref() == Some(&folder))
+            && ProjectFindings::of(header).is_ok_and(|found| found.vectors.is_some_and(|made_of| folders.contains(&made_of)))
             // A projection of these very vectors was made by another run since the search for a current one.
             && header.key.inputs.get(EMBED) != key.inputs.get(EMBED)
     };

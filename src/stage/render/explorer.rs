@@ -17,7 +17,7 @@ use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
 use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
 use crate::render::page::{self, Level};
-use crate::render::tiles::Kept;
+use crate::render::tiles::{self, Kept};
 use crate::stage::neighbours::Likeness;
 use crate::store::{Key, OwnFolder};
 
@@ -50,7 +50,7 @@ impl Output for Explorer {
     fn key(&self, wall: &Wall<'_>) -> Result<Key> {
         let (settings, known) = (wall.settings, wall.known);
         let params = json!({
-            "tiles": wall.version, "fit": settings.fit, "background": settings.background,
+            "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
             "large": settings.large, "color_by": settings.color_by,
         });
         let mut inputs = BTreeMap::from([

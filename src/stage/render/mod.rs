@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::{Context, Made, State};
 use crate::config::RenderSettings;
-use crate::render::tiles::{self, Kept, Tiles};
+use crate::render::tiles::{Kept, Tiles};
 use crate::store::Key;
 use output::Output;
 use wall::Wall;
@@ -87,8 +87,6 @@ pub struct Job<'a> {
     pub key: Key,
     wall: Wall<'a>,
     alike: Option<[State<super::Job<'a>>; 2]>,
-    /// Whether it is known that nothing lacks.
-    whole: bool,
 }
 
 impl<'a> Job<'a> {
@@ -99,18 +97,11 @@ impl<'a> Job<'a> {
     pub fn new(ctx: &'a Context, settings: &'a RenderSettings, input: &'a Input, known: &'a Known<'a>) -> Result<Self> {
         ensure!(!input.rows.is_empty(), "there is nothing to draw");
         let tiles = Tiles::new(&ctx.store, &ctx.budget, thumbnails(settings), &known.sources);
-        let wall = Wall { ctx, settings, input, known, tiles, version: tiles::VERSION, drawn: None, alike: None };
+        let mut wall = Wall { ctx, settings, input, known, tiles, drawn: None, alike: None };
         let key = picture::Picture.key(&wall)?;
+        wall.drawn = ctx.look_up(&key);
         let alike = wall.likeness().map(|likeness| likeness.states(ctx));
-        let mut job = Self { key, wall, alike, whole: false };
-        // What was drawn of earlier thumbnails looks the same: as long as it is whole, it is not drawn again.
-        if !job.find(tiles::VERSION)? {
-            job.whole = job.find(tiles::EARLIER)? && job.lacks()?.is_empty();
-            if !job.whole {
-                job.find(tiles::VERSION)?;
-            }
-        }
-        Ok(job)
+        Ok(Self { key, wall, alike })
     }
 
     /// Whether there is a record of the picture.
@@ -118,22 +109,11 @@ impl<'a> Job<'a> {
         self.wall.drawn.is_some()
     }
 
-    /// Whether there is a record of the picture with thumbnails of this version.
-    fn find(&mut self, version: u32) -> Result<bool> {
-        self.wall.version = version;
-        self.key = picture::Picture.key(&self.wall)?;
-        self.wall.drawn = self.wall.ctx.look_up(&self.key);
-        Ok(self.is_drawn())
-    }
-
     /// Why something has to be made or written, a reason each.
     ///
     /// # Errors
     /// When the settings ask for what cannot be had.
     pub fn lacks(&self) -> Result<Vec<String>> {
-        if self.whole {
-            return Ok(Vec::new());
-        }
         let lost = self.alike.iter().flatten().find_map(|state| match state {
             State::Fresh(_) => None,
             State::Stale(job) => Some(format!("the table {} is missing", job.key.stage)),
@@ -173,7 +153,7 @@ impl<'a> Job<'a> {
 
     /// Writes an output unless it is as it should be, and says which.
     fn put(&self, output: &dyn Output) -> Result<bool> {
-        let stale = !self.whole && output.lacks(&self.wall)?.is_some();
+        let stale = output.lacks(&self.wall)?.is_some();
         let more = if stale { output.write(&self.wall)? } else { None };
         let more = more.map(|more| format!(", {more}")).unwrap_or_default();
         if let Some(label) = output.label() {

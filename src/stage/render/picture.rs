@@ -15,7 +15,7 @@ use crate::artifact::{Artifact, Facts};
 use crate::config::{RenderSettings, Style};
 use crate::error::Halt;
 use crate::render::encode::{Format, encode};
-use crate::render::tiles::Kept;
+use crate::render::tiles::{self, Kept};
 use crate::render::{dzi, remark};
 use crate::report::counted;
 use crate::store::{Digest, Key, OwnFolder, read_regular, replace_file};
@@ -73,11 +73,11 @@ impl Output for Picture {
 
 /// The settings that determine a picture, each by its name, as of a projection. Where it is written does not, nor does
 /// what lies beside it; and quality only that of a JPEG.
-fn params(settings: &RenderSettings, format: Format, seams: bool, tiles: u32) -> Value {
+fn params(settings: &RenderSettings, format: Format, seams: bool) -> Value {
     let RenderSettings { style, cell, fit, gap, background, quality, canvas, color_by, highlight_new, .. } = settings;
     let mut params = json!({
         "style": style, "cell": cell, "fit": fit, "background": background, "color_by": color_by,
-        "seams": seams, "highlight_new": highlight_new, "format": format, "tiles": tiles,
+        "seams": seams, "highlight_new": highlight_new, "format": format, "tiles": tiles::VERSION,
     });
     match style {
         Style::Grid => params["gap"] = json!(gap),
@@ -93,7 +93,7 @@ fn params(settings: &RenderSettings, format: Format, seams: bool, tiles: u32) ->
 /// as colours.
 pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     let settings = wall.settings;
-    let params = params(settings, format(settings)?, seams, wall.version);
+    let params = params(settings, format(settings)?, seams);
     let pictures = digest_of(wall.having(draw::tile(settings)).map(|image| &**image));
     let mut key = RenderRow::key(params, [("assign", wall.input.digest), ("pictures", pictures)]);
     if seams && wall.shows_seams() {

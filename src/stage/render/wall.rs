@@ -48,8 +48,6 @@ pub(super) struct Wall<'a> {
     pub(super) input: &'a Input,
     pub(super) known: &'a Known<'a>,
     pub(super) tiles: Tiles<'a>,
-    /// The version of the thumbnails.
-    pub(super) version: u32,
     /// The record of the picture, if it was drawn before.
     pub(super) drawn: Option<Made>,
     /// The tables of neighbours and seams, once they are up to date; none where they are not shown.

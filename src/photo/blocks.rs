@@ -1,0 +1,186 @@
+//! What lies beside the pixels in a picture's file: a block of EXIF, a text of XMP.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use super::{Format, webp};
+
+/// Longer ones are passed over.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The blocks of a picture.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Blocks<'a> {
+    /// A TIFF structure.
+    pub(super) exif: Option<Cow<'a, [u8]>>,
+    /// XML of the XMP data model.
+    pub(super) xmp: Option<Cow<'a, str>>,
+}
+
+impl<'a> Blocks<'a> {
+    /// The blocks of a file; of several of a kind the first. What is broken has none.
+    pub(super) fn of(format: Format, bytes: &'a [u8]) -> Self {
+        let mut blocks = Self::default();
+        match format {
+            Format::Jpeg => super::jpeg::blocks(bytes, &mut blocks),
+            Format::Png => png(bytes, &mut blocks),
+            Format::WebP => webp::chunks(bytes).for_each(|(kind, body)| match kind {
+                b"EXIF" => blocks.add_exif(body),
+                b"XMP " => blocks.add_xmp(body),
+                _ => {}
+            }),
+            Format::Tiff => blocks.exif = Some(bytes.into()),
+            Format::Gif | Format::Bmp => {}
+        }
+        blocks
+    }
+
+    pub(super) fn add_exif(&mut self, bytes: impl Into<Cow<'a, [u8]>>) {
+        let bytes = match bytes.into() {
+            // Some writers put the name of JPEG's segment before it in any format.
+            Cow::Borrowed(bytes) => Cow::Borrowed(bytes.strip_prefix(b"Exif\0\0").unwrap_or(bytes)),
+            Cow::Owned(bytes) => Cow::Owned(bytes.strip_prefix(b"Exif\0\0").map_or(bytes.clone(), <[u8]>::to_vec)),
+        };
+        self.exif.get_or_insert(bytes);
+    }
+
+    pub(super) fn add_xmp(&mut self, bytes: impl Into<Cow<'a, [u8]>>) {
+        let text = match bytes.into() {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        };
+        self.xmp.get_or_insert(text);
+    }
+
+    /// The value of a property of XMP, as it is written there: `tiff:Orientation`. Prefixes are taken as everyone uses
+    /// them.
+    pub(super) fn xmp(&self, property: &str) -> Option<&str> {
+        let text = self.xmp.as_deref()?;
+        text.match_indices(property).find_map(|(at, _)| {
+            let before = text[..at].chars().next_back()?;
+            let after = text[at + property.len()..].trim_start();
+            match before {
+                '<' => after.strip_prefix('>')?.split('<').next(),
+                ' ' | '\n' | '\r' | '\t' => {
+                    let value = after.strip_prefix('=')?.trim_start();
+                    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+                    value[1..].split(quote).next()
+                }
+                _ => None,
+            }
+            .map(str::trim)
+        })
+    }
+}
+
+/// The chunks of a PNG, also those behind the pixels: eXIf, and text by the names that ImageMagick and XMP use.
+fn png<'a>(bytes: &'a [u8], blocks: &mut Blocks<'a>) {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let Some((kind, after)) = after.split_first_chunk::<4>() else { return };
+        let Some(body) = after.get(..length) else { return };
+        rest = after.get(length + 4..).unwrap_or_default();
+        match kind {
+            b"eXIf" => blocks.add_exif(body),
+            b"tEXt" | b"zTXt" | b"iTXt" => text(kind, body, blocks),
+            _ => {}
+        }
+    }
+}
+
+fn text<'a>(kind: &[u8; 4], body: &'a [u8], blocks: &mut Blocks<'a>) {
+    let Some(end) = memchr::memchr(0, body) else { return };
+    let (keyword, rest) = (&body[..end], &body[end + 1..]);
+    let is_exif = matches!(keyword, b"Raw profile type exif" | b"Raw profile type APP1");
+    if !is_exif && keyword != b"XML:com.adobe.xmp" {
+        return;
+    }
+    let (packed, text) = match (kind, rest) {
+        (b"tEXt", text) => (false, text),
+        (b"zTXt", [_method, text @ ..]) => (true, text),
+        // Language and translated keyword end with a zero each.
+        (_, [packed, _method, rest @ ..]) => {
+            (*packed == 1, rest.splitn(3, |&byte| byte == 0).nth(2).unwrap_or_default())
+        }
+        _ => return,
+    };
+    let text = if packed { unpacked(text).into() } else { Cow::Borrowed(text) };
+    if is_exif { blocks.add_exif(hexadecimal(&text)) } else { blocks.add_xmp(text) }
+}
+
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    // Of what is broken, or too much, the beginning is as good as nothing: it will not be understood.
+    let _ = flate2::read::ZlibDecoder::new(bytes).take(MOST_BYTES as u64).read_to_end(&mut unpacked);
+    unpacked
+}
+
+/// ImageMagick's way of putting bytes into text: a line with a name, one with their number, then hexadecimal digits.
+fn hexadecimal(text: &[u8]) -> Vec<u8> {
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let digits: Vec<u8> =
+        lines.skip(2).flatten().filter_map(|&c| char::from(c).to_digit(16)).map(|d| d as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32).to_be_bytes()[..], kind, body, b"sum."].concat()
+    }
+
+    #[test]
+    fn a_png_has_them_in_chunks_before_and_behind_its_pixels() {
+        let packed = |bytes: &[u8]| {
+            let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut packed, bytes).unwrap();
+            packed.finish().unwrap()
+        };
+        let lines = b"\nexif\n      10\n457869660000\n49492a00\n";
+        let cases: [(Vec<u8>, &[u8]); 4] = [
+            (chunk(b"eXIf", b"II*\0"), b"II*\0"),
+            (chunk(b"eXIf", b"Exif\0\0MM\0*"), b"MM\0*"),
+            (chunk(b"tEXt", &[&b"Raw profile type exif\0"[..], lines].concat()), b"II*\0"),
+            (chunk(b"zTXt", &[&b"Raw profile type APP1\0\0"[..], &packed(lines)].concat()), b"II*\0"),
+        ];
+        for (chunk_of_it, exif) in cases {
+            let png = [b"12345678".to_vec(), chunk(b"IDAT", b"pixels"), chunk_of_it, chunk(b"IEND", b"")].concat();
+            assert_eq!(Blocks::of(Format::Png, &png).exif.as_deref(), Some(exif));
+        }
+        for (packing, text) in [(0, b"<x/>".to_vec()), (1, packed(b"<x/>"))] {
+            let body = [&b"XML:com.adobe.xmp\0"[..], &[packing, 0], b"en\0\0", &text].concat();
+            let png = [b"12345678".to_vec(), chunk(b"iTXt", &body)].concat();
+            assert_eq!(Blocks::of(Format::Png, &png).xmp.as_deref(), Some("<x/>"));
+        }
+        assert!(Blocks::of(Format::Png, b"12345678\xFF\xFF\xFF\xFFeXIf").exif.is_none());
+    }
+
+    #[test]
+    fn a_webp_has_them_in_chunks_of_even_length() {
+        let mut webp = b"RIFF....WEBP".to_vec();
+        for (kind, body) in [(b"VP8 ", &b"odd"[..]), (b"EXIF", b"Exif\0\0II*"), (b"XMP ", b"<x/>")] {
+            webp.extend(kind);
+            webp.extend((body.len() as u32).to_le_bytes());
+            webp.extend(body);
+            webp.extend(vec![0; body.len() % 2]);
+        }
+        let blocks = Blocks::of(Format::WebP, &webp);
+        assert_eq!((blocks.exif.as_deref(), blocks.xmp.as_deref()), (Some(&b"II*"[..]), Some("<x/>")));
+    }
+
+    #[test]
+    fn properties_of_xmp_are_attributes_or_elements() {
+        let get = |text: &str| {
+            let blocks = Blocks { xmp: Some(text.to_owned().into()), ..Blocks::default() };
+            blocks.xmp("tiff:Orientation").map(str::to_owned)
+        };
+        assert_eq!(get("<a tiff:Orientation='6'/>").as_deref(), Some("6"));
+        assert_eq!(get("<a\n tiff:Orientation = \"3\" b='1'/>").as_deref(), Some("3"));
+        assert_eq!(get("<tiff:Orientation> 8\n</tiff:Orientation>").as_deref(), Some("8"));
+        assert_eq!(get("<a>see tiff:Orientation</a>"), None);
+        assert_eq!(get("tiff:Orientation"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! The decoders of all formats behind one face: a size without decoding, then pixels over white.
+
+use std::fmt::Display;
+use std::io::{self, Cursor};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
+
+use super::blocks::Blocks;
+use super::orientation::orientation;
+use super::tiff::Tiff;
+use super::{Format, Reason, Unreadable, colour, jpeg, unreadable, webp};
+
+/// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
+pub(super) const HEADER_BYTES: u64 = 16 << 20;
+/// Bytes that a decoder may take beside those that were reckoned with.
+const SPARE_BYTES: u64 = 16 << 20;
+
+/// A picture whose header has been read.
+pub(super) enum Decoder<'a> {
+    Tiff(Box<Tiff<'a>>),
+    /// A JPEG that the usual decoder shows wrongly; its header is read by that one.
+    Scans(Box<dyn ImageDecoder + 'a>),
+    Usual(Format, Box<dyn ImageDecoder + 'a>),
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn open(format: Format, bytes: &'a [u8]) -> Result<Self, Unreadable> {
+        if format == Format::Tiff {
+            return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?)));
+        }
+        if format == Format::Jpeg {
+            jpeg::check_kind(bytes)?;
+        }
+        let bytes = if format == Format::WebP { webp::honest(bytes) } else { bytes.into() };
+        let is_rare = format == Format::Jpeg && jpeg::scans::is_rare(&bytes);
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format.image());
+        if format == Format::Png {
+            // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
+            let mut limits = Limits::no_limits();
+            limits.max_alloc = Some(HEADER_BYTES);
+            reader.limits(limits);
+        }
+        let decoder = Box::new(reader.into_decoder().map_err(describe)?);
+        Ok(if is_rare { Self::Scans(decoder) } else { Self::Usual(format, decoder) })
+    }
+
+    /// Width and height, as they are stored.
+    pub(super) fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Tiff(tiff) => tiff.size,
+            Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.dimensions(),
+        }
+    }
+
+    /// Bytes that the decoder puts out.
+    pub(super) fn raw(&self) -> u64 {
+        match self {
+            Self::Tiff(tiff) => tiff.raw(),
+            Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.total_bytes(),
+        }
+    }
+
+    /// What has to be done to see it upright.
+    pub(super) fn orientation(&self, format: Format, bytes: &[u8]) -> Orientation {
+        match self {
+            // Also of BigTIFF, whose directories are larger than those of EXIF.
+            Self::Tiff(tiff) => tiff.orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
+            _ => orientation(&Blocks::of(format, bytes)),
+        }
+    }
+
+    /// The colour profile (ICC).
+    fn profile(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Tiff(tiff) => tiff.profile(),
+            Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
+        }
+    }
+
+    /// Reads the pixels, as they are stored, over white, in the colours of sRGB.
+    pub(super) fn read(mut self, bytes: &[u8]) -> Result<RgbImage, Unreadable> {
+        let profile = self.profile();
+        let mut pixels = self.pixels(bytes)?;
+        if let Some(profile) = profile {
+            colour::to_srgb(&mut pixels, &profile);
+        }
+        Ok(pixels)
+    }
+
+    fn pixels(self, bytes: &[u8]) -> Result<RgbImage, Unreadable> {
+        let ((width, height), raw) = (self.size(), self.raw());
+        match self {
+            Self::Tiff(tiff) => tiff.read(raw + SPARE_BYTES),
+            Self::Scans(_) => jpeg::scans::read(bytes, raw),
+            Self::Usual(format, mut decoder) => {
+                // Limits are set here because a decoder that is opened by hand has none.
+                let mut limits = Limits::no_limits();
+                let working = format.working(u64::from(width) * u64::from(height), raw);
+                limits.max_alloc = Some(raw + working + SPARE_BYTES);
+                decoder.set_limits(limits).map_err(describe)?;
+                Ok(over_white(DynamicImage::from_decoder(decoder).map_err(describe)?))
+            }
+        }
+    }
+}
+
+fn describe(error: ImageError) -> Unreadable {
+    let reason = match &error {
+        ImageError::Unsupported(_) => Reason::Unsupported,
+        ImageError::Limits(_) => Reason::TooLarge,
+        _ => Reason::Undecodable,
+    };
+    match &error {
+        ImageError::IoError(io) if is_cut(io) => unreadable(reason, CUT),
+        _ => unreadable(reason, line(&error)),
+    }
+}
+
+pub(super) const CUT: &str = "the file ends before the picture does";
+
+/// Whether a reader came to the end of the file.
+pub(super) fn is_cut(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// One line of at most 200 characters out of a decoder's error.
+pub(super) fn line(error: &impl Display) -> String {
+    error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+}
+
+/// Lays transparency over white and drops to 8 bits.
+fn over_white(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let rgba = picture.into_rgba8();
+    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
+    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
+        let [colour @ .., alpha] = from.0;
+        to.0 = colour.map(|level| blend(level, alpha));
+    }
+    rgb
+}
+
+/// A level over white.
+pub(super) fn blend(level: u8, alpha: u8) -> u8 {
+    let blended = u32::from(level) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
+    ((blended + 127) / 255) as u8
+}

@@ -1,0 +1,104 @@
+//! What a JPEG's markers and data say that its decoder does not.
+
+mod codes;
+mod flaws;
+pub(super) mod scans;
+mod segments;
+
+use super::blocks::Blocks;
+use super::{Reason, Unreadable, unreadable};
+use flaws::Flaw;
+use segments::segments;
+
+/// What is wrong with the data of the picture, in words.
+pub(super) fn damage(bytes: &[u8]) -> Option<&'static str> {
+    Some(match flaws::flaw(bytes)? {
+        Flaw::Cut if is_progressive(bytes) => "the file ends before the picture does; what it shows is coarse",
+        Flaw::Cut => "the file ends before the picture does; the rest is grey",
+        Flaw::Broken => "its data are broken; a part of what it shows is wrong",
+    })
+}
+
+fn is_progressive(bytes: &[u8]) -> bool {
+    segments(bytes).any(|segment| segment.marker == 0xC2)
+}
+
+/// Names the kinds of JPEG that no decoder of ours reads.
+pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Unreadable> {
+    let frame = segments(bytes).find(|segment| is_frame(segment.marker));
+    let Some(frame) = frame else { return Ok(()) };
+    let precision = frame.body.first().copied().unwrap_or(8);
+    let detail = match frame.marker {
+        0xC3 | 0xC7 | 0xCB | 0xCF => "a lossless JPEG, which is not read".to_owned(),
+        0xC9..=0xCB | 0xCD..=0xCF => "a JPEG with arithmetic coding, which is not read".to_owned(),
+        _ if precision != 8 => format!("a {precision}-bit JPEG; only 8-bit ones are read"),
+        _ => return Ok(()),
+    };
+    Err(unreadable(Reason::Unsupported, detail))
+}
+
+/// SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC) between them.
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
+}
+
+/// The blocks in segments of their own (APP1), before the first scan.
+pub(super) fn blocks<'a>(bytes: &'a [u8], blocks: &mut Blocks<'a>) {
+    for segment in segments(bytes).take_while(|segment| segment.marker != 0xDA).filter(|segment| segment.marker == 0xE1)
+    {
+        if segment.body.starts_with(b"Exif\0\0") {
+            blocks.add_exif(segment.body);
+        } else if let Some(text) = segment.body.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
+            blocks.add_xmp(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    //! One picture in several kinds of JPEG (`scripts/golden_jpegs.sh`).
+    macro_rules! golden {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../tests/it/golden/jpeg/", $name, ".jpg"))
+        };
+    }
+
+    pub(super) const BASELINE: &[u8] = golden!("baseline");
+    pub(super) const RESTARTS: &[u8] = golden!("restarts");
+    pub(super) const PROGRESSIVE: &[u8] = golden!("progressive");
+    pub(super) const SCANS: &[u8] = golden!("scans");
+
+    pub(super) fn whole() -> [&'static [u8]; 6] {
+        [BASELINE, RESTARTS, PROGRESSIVE, SCANS, golden!("scans-1x2"), golden!("finer-colour")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_kinds_have_names() {
+        let jpeg = |frame: u8, precision: u8| {
+            [b"\xff\xd8\xff\xe1\0\x08\xff\xd8\xff\xd9ab\xff", &[frame, 0, 3, precision][..]].concat()
+        };
+        assert_eq!(check_kind(&jpeg(0xC2, 8)), Ok(()));
+        assert!(check_kind(&jpeg(0xC1, 12)).unwrap_err().detail.contains("12-bit"));
+        assert!(check_kind(&jpeg(0xC9, 8)).unwrap_err().detail.contains("arithmetic"));
+        assert!(check_kind(&jpeg(0xC3, 8)).unwrap_err().detail.contains("lossless"));
+    }
+
+    #[test]
+    fn blocks_are_found_in_their_segments() {
+        let segment = |body: &[u8]| [&[0xFF, 0xE1], &(body.len() as u16 + 2).to_be_bytes()[..], body].concat();
+        let bytes = [
+            b"\xff\xd8".to_vec(),
+            segment(b"http://ns.adobe.com/xap/1.0/\0<x/>"),
+            segment(b"Exif\0\0II"),
+            segment(b"Exif\0\0MM"),
+        ];
+        let bytes = bytes.concat();
+        let found = Blocks::of(super::super::Format::Jpeg, &bytes);
+        assert_eq!((found.exif.as_deref(), found.xmp.as_deref()), (Some(&b"II"[..]), Some("<x/>")));
+    }
+}

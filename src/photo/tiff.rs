@@ -1,0 +1,324 @@
+//! TIFF, in which a picture may be of many kinds: grey, RGB, CMYK or numbers of a palette; of 1 to 64 bits; its channels
+//! side by side or one after the other; transparent in two ways.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use image::RgbImage;
+use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, DecodingSampleType, Limits};
+use tiff::tags::Tag;
+use tiff::{ColorType, TiffError};
+
+use super::decoder::{CUT, blend, is_cut, line};
+use super::ifd::Tree;
+use super::{Reason, Unreadable, unreadable};
+
+/// A picture that is open.
+pub(super) struct Tiff<'a> {
+    decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
+    /// Width and height, as they are stored.
+    pub(super) size: (u32, u32),
+    /// What has to be done to see it upright, in EXIF's numbers.
+    pub(super) orientation: Option<u8>,
+    /// Bytes of the file.
+    file: usize,
+    layout: BufferLayoutPreference,
+    colour: Colour,
+    bits: u8,
+    /// Samples of a pixel.
+    channels: usize,
+    alpha: Option<Alpha>,
+}
+
+enum Colour {
+    Grey,
+    Rgb,
+    Cmyk,
+    Palette(Vec<[u8; 3]>),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Alpha {
+    /// The colours have been multiplied by it.
+    Associated,
+    Unassociated,
+}
+
+impl<'a> Tiff<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Unreadable> {
+        let file = bytes.len();
+        let numbered = numbers_of_a_palette(bytes);
+        let is_palette = numbered.is_some();
+        let bytes = numbered.map_or(Cow::Borrowed(bytes), Cow::Owned);
+        let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(describe)?;
+        let size = decoder.dimensions().map_err(describe)?;
+        let kind = decoder.colortype().map_err(describe)?;
+        let colour = match kind {
+            ColorType::Gray(bits @ 1..=8) if is_palette => Colour::Palette(palette(&mut decoder, bits)?),
+            ColorType::Gray(_) | ColorType::GrayA(_) | ColorType::Multiband { .. } => Colour::Grey,
+            ColorType::RGB(_) | ColorType::RGBA(_) => Colour::Rgb,
+            ColorType::CMYK(_) | ColorType::CMYKA(_) => Colour::Cmyk,
+            other => return Err(unsupported(format!("a TIFF with the colours {other:?}, which is not read"))),
+        };
+        let layout = decoder.image_buffer_layout().map_err(describe)?;
+        let alpha = match decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().as_deref() {
+            Some([1, ..]) => Some(Alpha::Associated),
+            Some([2, ..]) => Some(Alpha::Unassociated),
+            _ => None,
+        };
+        let orientation = decoder.find_tag_unsigned(Tag::Orientation).ok().flatten();
+        let (bits, channels) = (kind.bit_depth(), usize::from(kind.num_samples()));
+        let tiff = Self { decoder, size, orientation, file, layout, colour, bits, channels, alpha };
+        let known = match tiff.layout.sample_type {
+            Some(DecodingSampleType::U8 | DecodingSampleType::F32 | DecodingSampleType::F64) => true,
+            Some(DecodingSampleType::U16) => tiff.bits == 16,
+            _ => false,
+        };
+        match known {
+            true => Ok(tiff),
+            false => {
+                let (format, bits) = (tiff.layout.sample_format, tiff.bits);
+                Err(unsupported(format!("a TIFF with samples of {bits} bits ({format:?}), which is not read")))
+            }
+        }
+    }
+
+    /// Bytes that its samples take, and a copy of the file where there is one.
+    pub(super) fn raw(&self) -> u64 {
+        let copied = if matches!(self.colour, Colour::Palette(_)) { self.file } else { 0 };
+        (self.layout.complete_len + copied) as u64
+    }
+
+    /// The colour profile (ICC).
+    pub(super) fn profile(&mut self) -> Option<Vec<u8>> {
+        self.decoder.get_tag_u8_vec(Tag::IccProfile).ok()
+    }
+
+    /// Reads the pixels over white, with at most `most` bytes beside them.
+    pub(super) fn read(mut self, most: u64) -> Result<RgbImage, Unreadable> {
+        let mut limits = Limits::default();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (self.layout.complete_len + 8, most);
+        let mut decoder = self.decoder.with_limits(limits);
+        let mut samples = DecodingResult::U8(Vec::new());
+        self.layout = decoder.read_image_to_buffer(&mut samples).map_err(describe)?;
+        let buffer = samples.as_buffer(0);
+        let samples = Samples { bytes: buffer.as_bytes(), bits: self.bits, kind: self.layout.sample_type };
+        if samples.bytes.len() < self.layout.complete_len {
+            return Err(unreadable(Reason::TooLarge, "decoding takes more than the budget (limits.memory)"));
+        }
+        let (width, height) = self.size;
+        let row_bits = 8 * self.layout.row_stride.map_or(0, std::num::NonZero::get);
+        let plane_bits = 8 * self.layout.plane_stride.map_or(0, std::num::NonZero::get);
+        let colours = match self.colour {
+            Colour::Grey | Colour::Palette(_) => 1,
+            Colour::Rgb => 3,
+            Colour::Cmyk => 4,
+        };
+        if self.channels < colours {
+            return Err(unreadable(Reason::Undecodable, "a TIFF with fewer channels than its colours need"));
+        }
+        let alpha = self.alpha.filter(|_| self.channels > colours);
+        let is_planar = self.layout.planes > 1;
+        let row = |channel: usize, y: u32| y as usize * row_bits + if is_planar { channel * plane_bits } else { 0 };
+        let place = |channel: usize, x: u32| if is_planar { x as usize } else { x as usize * self.channels + channel };
+        Ok(RgbImage::from_fn(width, height, |x, y| {
+            let at = |channel: usize| samples.level(row(channel, y), place(channel, x));
+            let colour = match &self.colour {
+                Colour::Grey => [at(0); 3],
+                Colour::Rgb => [at(0), at(1), at(2)],
+                Colour::Cmyk => cmyk([at(0), at(1), at(2), at(3)]),
+                Colour::Palette(colours) => colours[usize::from(samples.packed(row(0, y), place(0, x)))],
+            };
+            image::Rgb(match alpha {
+                None => colour,
+                Some(Alpha::Unassociated) => colour.map(|level| blend(level, at(colours))),
+                Some(Alpha::Associated) => colour.map(|level| level.saturating_add(255 - at(colours))),
+            })
+        }))
+    }
+}
+
+/// The samples as they were unpacked.
+struct Samples<'a> {
+    bytes: &'a [u8],
+    bits: u8,
+    kind: Option<DecodingSampleType>,
+}
+
+impl Samples<'_> {
+    /// Sample number `place` of the row that begins at the bit `row`, from 0 to 255.
+    fn level(&self, row: usize, place: usize) -> u8 {
+        let byte = row / 8 + place * usize::from(self.bits) / 8;
+        match (self.kind, self.bits) {
+            (Some(DecodingSampleType::F32), _) => fraction(f32::from_ne_bytes(self.bytes_at(byte)).into()),
+            (Some(DecodingSampleType::F64), _) => fraction(f64::from_ne_bytes(self.bytes_at(byte))),
+            (_, 8) => self.bytes[byte],
+            (_, 16) => eight_bits(u16::from_ne_bytes(self.bytes_at(byte))),
+            (_, bits) => (u32::from(self.packed(row, place)) * 255 / ((1 << bits) - 1)) as u8,
+        }
+    }
+
+    /// The same as it is, of fewer than 8 bits, the first of them the highest.
+    fn packed(&self, row: usize, place: usize) -> u8 {
+        let from = row + place * usize::from(self.bits);
+        let word = u16::from_be_bytes(self.bytes_at(from / 8)) << (from % 8);
+        (word >> (16 - u32::from(self.bits))) as u8
+    }
+
+    fn bytes_at<const N: usize>(&self, at: usize) -> [u8; N] {
+        std::array::from_fn(|i| self.bytes.get(at + i).copied().unwrap_or(0))
+    }
+}
+
+fn fraction(level: f64) -> u8 {
+    (level.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+fn eight_bits(level: u16) -> u8 {
+    ((u32::from(level) + 128) / 257) as u8
+}
+
+fn cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+    [c, m, y].map(|ink| ((255 - u32::from(ink)) * (255 - u32::from(k)) / 255) as u8)
+}
+
+/// The file of a picture of a palette as one whose numbers are grey levels: the decoder knows no palettes.
+fn numbers_of_a_palette(bytes: &[u8]) -> Option<Vec<u8>> {
+    const PHOTOMETRIC: u16 = 262;
+    let directory = Tree::new(bytes)?.first()?;
+    (directory.get(PHOTOMETRIC)?.number()? == 3).then_some(())?;
+    let at = directory.place(PHOTOMETRIC)?;
+    let mut bytes = bytes.to_owned();
+    // The same number in either order of bytes, but for a 3 that becomes a 1.
+    bytes[at..at + 2].iter_mut().filter(|byte| **byte == 3).for_each(|byte| *byte = 1);
+    Some(bytes)
+}
+
+/// The colours of a palette: all red levels, all green ones, all blue ones.
+fn palette(decoder: &mut Decoder<Cursor<Cow<'_, [u8]>>>, bits: u8) -> Result<Vec<[u8; 3]>, Unreadable> {
+    let levels = decoder.find_tag_unsigned_vec::<u16>(Tag::ColorMap).map_err(describe)?.unwrap_or_default();
+    let count = 1_usize << bits;
+    if levels.len() < 3 * count {
+        return Err(unreadable(Reason::Undecodable, "a TIFF whose palette is missing or too short"));
+    }
+    // Old writers took 8 bits of the 16.
+    let is_short = levels.iter().all(|&level| level < 256);
+    let level = |at: usize| if is_short { levels[at] as u8 } else { eight_bits(levels[at]) };
+    Ok((0..count).map(|i| [level(i), level(count + i), level(2 * count + i)]).collect())
+}
+
+fn unsupported(detail: String) -> Unreadable {
+    unreadable(Reason::Unsupported, detail)
+}
+
+fn describe(error: TiffError) -> Unreadable {
+    let reason = match &error {
+        TiffError::UnsupportedError(_) => Reason::Unsupported,
+        TiffError::LimitsExceeded => Reason::TooLarge,
+        _ => Reason::Undecodable,
+    };
+    match &error {
+        TiffError::IoError(io) if is_cut(io) => unreadable(reason, CUT),
+        _ => unreadable(reason, line(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of `width` by 1 pixels whose only directory has these entries of type SHORT, and these planes.
+    fn file(width: u16, entries: &[(u16, &[u16])], planes: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = b"II*\0\0\0\0\0".to_vec();
+        let mut places: Vec<u16> = Vec::new();
+        for plane in planes {
+            places.push(bytes.len() as u16);
+            bytes.extend(*plane);
+        }
+        let lengths: Vec<u16> = planes.iter().map(|plane| plane.len() as u16).collect();
+        let mut all = vec![(256, vec![width]), (257, vec![1]), (273, places), (278, vec![1]), (279, lengths)];
+        all.extend(entries.iter().map(|(tag, values)| (*tag, values.to_vec())));
+        all.sort();
+        let mut directory = (all.len() as u16).to_le_bytes().to_vec();
+        for (tag, values) in all {
+            let flat: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            directory.extend(tag.to_le_bytes());
+            directory.extend(3_u16.to_le_bytes());
+            directory.extend((values.len() as u32).to_le_bytes());
+            if flat.len() <= 4 {
+                directory.extend([flat, vec![0; 4]].concat().get(..4).unwrap());
+            } else {
+                directory.extend((bytes.len() as u32).to_le_bytes());
+                bytes.extend(flat);
+            }
+        }
+        let at = bytes.len() as u32;
+        bytes[4..8].copy_from_slice(&at.to_le_bytes());
+        [bytes, directory, vec![0; 4]].concat()
+    }
+
+    fn pixels(bytes: &[u8]) -> Vec<[u8; 3]> {
+        let tiff = Tiff::open(bytes).map_err(|no| no.detail).unwrap();
+        tiff.read(1 << 20).map_err(|no| no.detail).unwrap().pixels().map(|pixel| pixel.0).collect()
+    }
+
+    const GREY: u16 = 1;
+    const RGB: u16 = 2;
+    const PALETTE: u16 = 3;
+    const CMYK: u16 = 5;
+
+    #[test]
+    fn grey_of_any_depth_is_read() {
+        let grey = |bits: u16, width: u16, bytes: &[u8]| {
+            let bytes = file(width, &[(258, &[bits]), (262, &[GREY])], &[bytes]);
+            pixels(&bytes).into_iter().map(|pixel| pixel[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(grey(1, 3, &[0b1010_0000]), [255, 0, 255]);
+        assert_eq!(grey(2, 4, &[0b00_01_10_11]), [0, 85, 170, 255]);
+        assert_eq!(grey(4, 3, &[0x0F, 0x80]), [0, 255, 136]);
+        assert_eq!(grey(16, 2, &[0, 0, 0xFF, 0xFF]), [0, 255]);
+        let white_is_zero = file(2, &[(258, &[8]), (262, &[0])], &[&[0, 255]]);
+        assert_eq!(pixels(&white_is_zero), [[255; 3], [0; 3]]);
+    }
+
+    #[test]
+    fn a_palette_has_its_colours() {
+        let map: Vec<u16> = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]].concat().iter().map(|v| v * 257).collect();
+        let bytes = file(3, &[(258, &[2]), (262, &[PALETTE]), (320, &map)], &[&[0b01_11_00_00]]);
+        assert_eq!(pixels(&bytes), [[1, 5, 9], [3, 7, 11], [0, 4, 8]]);
+        let old: Vec<u16> = map.iter().map(|v| v / 257).collect();
+        let bytes = file(3, &[(258, &[2]), (262, &[PALETTE]), (320, &old)], &[&[0b01_11_00_00]]);
+        assert_eq!(pixels(&bytes)[0], [1, 5, 9], "levels of 8 bits");
+        let short = file(3, &[(258, &[2]), (262, &[PALETTE]), (320, &map[..9])], &[&[0b01_11_00_00]]);
+        assert!(Tiff::open(&short).is_err());
+    }
+
+    #[test]
+    fn colours_that_were_multiplied_by_alpha_are_not_multiplied_again() {
+        let of = |extra: u16, pixel: [u8; 4]| {
+            pixels(&file(1, &[(258, &[8; 4]), (262, &[RGB]), (277, &[4]), (338, &[extra])], &[&pixel]))[0]
+        };
+        assert_eq!(of(1, [50, 0, 100, 128]), [177, 127, 227]);
+        assert_eq!(of(2, [100, 0, 200, 128]), [177, 127, 227]);
+        assert_eq!(of(0, [100, 0, 200, 128]), [100, 0, 200], "of no meaning");
+    }
+
+    #[test]
+    fn planes_are_laid_over_each_other() {
+        let planes: [&[u8]; 4] = [&[0, 255], &[51, 0], &[102, 0], &[0, 255]];
+        let cmyk = file(2, &[(258, &[8; 4]), (262, &[CMYK]), (277, &[4]), (284, &[2])], &planes);
+        assert_eq!(pixels(&cmyk), [[255, 204, 153], [0, 0, 0]]);
+        let rgb = file(2, &[(258, &[8; 3]), (262, &[RGB]), (277, &[3]), (284, &[2])], &planes[..3]);
+        assert_eq!(pixels(&rgb), [[0, 51, 102], [255, 0, 0]]);
+    }
+
+    #[test]
+    fn fractions_are_levels_too() {
+        let bytes: Vec<u8> = [0.0_f32, 0.5, 2.0].iter().flat_map(|level| level.to_le_bytes()).collect();
+        let grey = file(3, &[(258, &[32]), (262, &[GREY]), (339, &[3])], &[&bytes]);
+        assert_eq!(pixels(&grey), [[0; 3], [128; 3], [255; 3]]);
+        let whole = file(3, &[(258, &[32]), (262, &[GREY])], &[&bytes]);
+        assert!(Tiff::open(&whole).err().unwrap().detail.contains("samples of 32 bits"));
+    }
+}
