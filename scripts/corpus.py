@@ -11,6 +11,7 @@ Needs pillow, numpy and pyarrow.
 
 import argparse
 import collections
+import io
 import pathlib
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import warnings
 
 import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 CELL, BATCH = 16, 1600
 
@@ -40,6 +41,9 @@ def by_pillow(path):
             picture = Image.open(path)
             kind = picture.format
             picture = ImageOps.exif_transpose(picture)
+            if picture.mode == "RGB" and (profile := picture.info.get("icc_profile")):
+                profiles = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+                picture = ImageCms.profileToProfile(picture, *profiles, renderingIntent=1)
             if picture.mode.startswith("I;16"):
                 picture = Image.fromarray((np.asarray(picture).astype(float) / 257).round().astype("uint8"))
             if picture.has_transparency_data:

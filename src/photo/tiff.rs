@@ -25,6 +25,8 @@ pub(super) struct Tiff<'a> {
     layout: BufferLayoutPreference,
     colour: Colour,
     bits: u8,
+    /// Whether the first bit of a byte is its lowest.
+    is_backward: bool,
     /// Samples of a pixel.
     channels: usize,
     alpha: Option<Alpha>,
@@ -34,6 +36,8 @@ enum Colour {
     Grey,
     Rgb,
     Cmyk,
+    /// Brightness and two differences, as JPEG has them.
+    Ycc,
     Palette(Vec<[u8; 3]>),
 }
 
@@ -54,10 +58,13 @@ impl<'a> Tiff<'a> {
         let size = decoder.dimensions().map_err(describe)?;
         let kind = decoder.colortype().map_err(describe)?;
         let colour = match kind {
-            ColorType::Gray(bits @ 1..=8) if is_palette => Colour::Palette(palette(&mut decoder, bits)?),
+            ColorType::Gray(bits @ 1..=8) | ColorType::Multiband { bit_depth: bits @ 1..=8, .. } if is_palette => {
+                Colour::Palette(palette(&mut decoder, bits)?)
+            }
             ColorType::Gray(_) | ColorType::GrayA(_) | ColorType::Multiband { .. } => Colour::Grey,
             ColorType::RGB(_) | ColorType::RGBA(_) => Colour::Rgb,
             ColorType::CMYK(_) | ColorType::CMYKA(_) => Colour::Cmyk,
+            ColorType::YCbCr(8) => Colour::Ycc,
             other => return Err(unsupported(format!("a TIFF with the colours {other:?}, which is not read"))),
         };
         let layout = decoder.image_buffer_layout().map_err(describe)?;
@@ -67,8 +74,19 @@ impl<'a> Tiff<'a> {
             _ => None,
         };
         let orientation = decoder.find_tag_unsigned(Tag::Orientation).ok().flatten();
+        let is_backward = decoder.find_tag_unsigned(Tag::FillOrder).ok().flatten() == Some(2_u16);
+        let packing = decoder.find_tag_unsigned(Tag::Compression).ok().flatten().unwrap_or(1_u16);
+        // Those of fax machines turn the bits themselves; what others unpack is lost when these are the wrong way.
+        let is_backward = match packing {
+            1 => is_backward,
+            2..=4 => false,
+            _ if is_backward => {
+                return Err(unsupported("a packed TIFF with backward bits, which is not read".to_owned()));
+            }
+            _ => false,
+        };
         let (bits, channels) = (kind.bit_depth(), usize::from(kind.num_samples()));
-        let tiff = Self { decoder, size, orientation, file, layout, colour, bits, channels, alpha };
+        let tiff = Self { decoder, size, orientation, file, layout, colour, bits, is_backward, channels, alpha };
         let known = match tiff.layout.sample_type {
             Some(DecodingSampleType::U8 | DecodingSampleType::F32 | DecodingSampleType::F64) => true,
             Some(DecodingSampleType::U16) => tiff.bits == 16,
@@ -102,7 +120,10 @@ impl<'a> Tiff<'a> {
         let mut decoder = self.decoder.with_limits(limits);
         let mut samples = DecodingResult::U8(Vec::new());
         self.layout = decoder.read_image_to_buffer(&mut samples).map_err(describe)?;
-        let buffer = samples.as_buffer(0);
+        let mut buffer = samples.as_buffer(0);
+        if self.is_backward {
+            buffer.as_bytes_mut().iter_mut().for_each(|byte| *byte = byte.reverse_bits());
+        }
         let samples = Samples { bytes: buffer.as_bytes(), bits: self.bits, kind: self.layout.sample_type };
         if samples.bytes.len() < self.layout.complete_len {
             return Err(unreadable(Reason::TooLarge, "decoding takes more than the budget (limits.memory)"));
@@ -112,7 +133,7 @@ impl<'a> Tiff<'a> {
         let plane_bits = 8 * self.layout.plane_stride.map_or(0, std::num::NonZero::get);
         let colours = match self.colour {
             Colour::Grey | Colour::Palette(_) => 1,
-            Colour::Rgb => 3,
+            Colour::Rgb | Colour::Ycc => 3,
             Colour::Cmyk => 4,
         };
         if self.channels < colours {
@@ -127,6 +148,7 @@ impl<'a> Tiff<'a> {
             let colour = match &self.colour {
                 Colour::Grey => [at(0); 3],
                 Colour::Rgb => [at(0), at(1), at(2)],
+                Colour::Ycc => ycc([at(0), at(1), at(2)]),
                 Colour::Cmyk => cmyk([at(0), at(1), at(2), at(3)]),
                 Colour::Palette(colours) => colours[usize::from(samples.packed(row(0, y), place(0, x)))],
             };
@@ -181,6 +203,12 @@ fn eight_bits(level: u16) -> u8 {
 
 fn cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     [c, m, y].map(|ink| ((255 - u32::from(ink)) * (255 - u32::from(k)) / 255) as u8)
+}
+
+/// JFIF's conversion.
+fn ycc([y, b, r]: [u8; 3]) -> [u8; 3] {
+    let [y, b, r] = [f32::from(y), f32::from(b) - 128.0, f32::from(r) - 128.0];
+    [y + 1.402 * r, y - 0.344_136 * b - 0.714_136 * r, y + 1.772 * b].map(|level| level.round() as u8)
 }
 
 /// The file of a picture of a palette as one whose numbers are grey levels: the decoder knows no palettes.
@@ -280,6 +308,15 @@ mod tests {
         assert_eq!(grey(16, 2, &[0, 0, 0xFF, 0xFF]), [0, 255]);
         let white_is_zero = file(2, &[(258, &[8]), (262, &[0])], &[&[0, 255]]);
         assert_eq!(pixels(&white_is_zero), [[255; 3], [0; 3]]);
+    }
+
+    #[test]
+    fn bits_may_be_backward_and_colours_differences() {
+        let backward = file(2, &[(258, &[4]), (262, &[GREY]), (266, &[2])], &[&[0x1F_u8.reverse_bits()]]);
+        assert_eq!(pixels(&backward), [[17; 3], [255; 3]]);
+        let ycc = file(2, &[(258, &[8; 3]), (262, &[6]), (277, &[3]), (530, &[1, 1])], &[&[76, 85, 255, 9, 128, 128]]);
+        let red = pixels(&ycc);
+        assert!(red[0][0] > 250 && red[0][1] < 5 && red[0][2] < 5 && red[1] == [9; 3], "{red:?}");
     }
 
     #[test]
