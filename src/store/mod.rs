@@ -205,6 +205,16 @@ impl Store {
         }
     }
 
+    /// Makes sure that files can be put into `folder`, before something is had at some cost to be put there.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn check_writable(&self, folder: &str) -> io::Result<()> {
+        create_folder(&self.root)?;
+        let inside = self.root.join(folder);
+        TempFile::create(if inside.is_dir() { &inside } else { &self.root }).map(drop)
+    }
+
     /// Publishes `bytes` in `folder` under `key`, and returns the path.
     ///
     /// # Errors

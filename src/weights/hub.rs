@@ -160,6 +160,12 @@ impl Hub {
         if self.offline {
             bail!("{}", self.not_to_be_had(pin, "--offline was given"));
         }
+        // What is fetched could not be kept, and would be fetched by every run.
+        let writable = self.models.check_writable(pin.published.name);
+        writable.with_context(|| {
+            let (models, name) = (self.models.root().display(), pin.published.name);
+            format!("cannot keep the weights of {name} under {models}, so they are not fetched")
+        })?;
         let api = ApiBuilder::from_env().build();
         let api = api.map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string())))?;
         let url = api.repo(pin.repo()).url(pin.file);

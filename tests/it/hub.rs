@@ -273,6 +273,18 @@ fn without_weights_and_network_one_breath_says_all() {
     assert!(story.ok("status in").contains("embed    stale: the weights of vgg16 are not here"));
 }
 
+/// What could not be kept is not fetched, let alone by every run.
+#[test]
+fn weights_that_cannot_be_kept_are_not_fetched() {
+    let (hub, story) = (Hub::start(Mood::Good), two_drawings());
+    story.put("models/note.txt", b"a folder of somebody else");
+    let Some(command) = story.as_nobody(&format!("embed in {}", pinned())) else { return };
+    let ran = hub.run(command);
+    assert!(ran.code == 1 && ran.stderr.contains("cannot keep the weights of vgg16 under models"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Permission denied"), "{}", ran.stderr);
+    assert_eq!(hub.requests.load(Ordering::SeqCst), 0);
+}
+
 #[test]
 fn search_fetches_the_other_half_and_the_vocabulary() {
     const REVISION: &str = "b33cedfd0df4e43b8238760678fcc89e1a0d38b3";
