@@ -19,7 +19,7 @@ use crate::photo::Budget;
 use crate::pipeline::{self, Embedded, Outcome, Preflight, Request, Standing};
 use crate::report::{Event, Reporter, counted, thousands};
 use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project, render};
-use crate::store::{GcOptions, Store};
+use crate::store::{self, GcOptions, Store};
 use crate::ui::harmless;
 use crate::{export, memory, sample, search};
 
@@ -63,41 +63,11 @@ pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
     }
     let app = App { global, reporter };
-    match command {
-        Command::Run(args) => app.run(args),
-        Command::Embed(args) => app.embed(args),
-        Command::Project(args) => app.project(args),
-        Command::Assign(args) => app.assign(args),
-        Command::Render(args) => app.render(args),
-        Command::Status(args) => app.status(args),
-        Command::Verify => app.verify(),
-        Command::Gc(args) => app.gc(&args),
-        Command::Export(args) => {
-            let rows = export::export(&app.store(), &args.file, args.vector)?;
-            app.note(counted(rows, "row"));
-            Ok(app.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
-        }
-        Command::Search(args) => app.search(args),
-        Command::Sample(args) => {
-            let zips = args.zip.then_some(args.parts);
-            let options = sample::Options { images: args.images, seed: args.seed, layout: args.layout, zips };
-            let sources = sample::write(&args.dir, &options)?;
-            let lines: Vec<String> = sources.iter().map(|source| source.display().to_string()).collect();
-            let object = json!({"output": args.dir, "images": args.images, "sources": sources});
-            Ok(app.answer(lines.join("\n"), object))
-        }
-        Command::Demo(args) => app.demo(&args),
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut cli::command(), "tsne-grid", &mut text);
-            Ok(Answer { text: String::from_utf8(text)?, code: 0 })
-        }
-        Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(cli::command()).render(&mut text)?;
-            Ok(Answer { text: String::from_utf8(text)?, code: 0 })
-        }
+    let answer = app.answer_to(command);
+    for line in store::not_promised() {
+        app.reporter.event(&Event::Warning(line));
     }
+    answer
 }
 
 struct App {
@@ -106,6 +76,44 @@ struct App {
 }
 
 impl App {
+    fn answer_to(&self, command: Command) -> Result<Answer> {
+        match command {
+            Command::Run(args) => self.run(args),
+            Command::Embed(args) => self.embed(args),
+            Command::Project(args) => self.project(args),
+            Command::Assign(args) => self.assign(args),
+            Command::Render(args) => self.render(args),
+            Command::Status(args) => self.status(args),
+            Command::Verify => self.verify(),
+            Command::Gc(args) => self.gc(&args),
+            Command::Export(args) => {
+                let rows = export::export(&self.store(), &args.file, args.vector)?;
+                self.note(counted(rows, "row"));
+                Ok(self.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
+            }
+            Command::Search(args) => self.search(args),
+            Command::Sample(args) => {
+                let zips = args.zip.then_some(args.parts);
+                let options = sample::Options { images: args.images, seed: args.seed, layout: args.layout, zips };
+                let sources = sample::write(&args.dir, &options)?;
+                let lines: Vec<String> = sources.iter().map(|source| source.display().to_string()).collect();
+                let object = json!({"output": args.dir, "images": args.images, "sources": sources});
+                Ok(self.answer(lines.join("\n"), object))
+            }
+            Command::Demo(args) => self.demo(&args),
+            Command::Completions { shell } => {
+                let mut text = Vec::new();
+                clap_complete::generate(shell, &mut cli::command(), "tsne-grid", &mut text);
+                Ok(Answer { text: String::from_utf8(text)?, code: 0 })
+            }
+            Command::Man => {
+                let mut text = Vec::new();
+                clap_mangen::Man::new(cli::command()).render(&mut text)?;
+                Ok(Answer { text: String::from_utf8(text)?, code: 0 })
+            }
+        }
+    }
+
     fn store(&self) -> Store {
         Store::new(self.global.cache.clone().unwrap_or_else(|| "cache".into()))
     }

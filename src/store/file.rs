@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 
+use super::disk::sync_folder;
+
 /// How names of unfinished files begin; no reader looks at them.
 const TEMP_PREFIX: &str = ".tsne-grid-tmp-";
 /// Unfinished files of a run that may still be going are left alone for this long.
@@ -164,11 +166,6 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
         sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
     }
     Ok(())
-}
-
-/// A rename is only safe from a power cut once its folder is on the disk too.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod disk;
 mod file;
 mod folder;
 mod gc;
@@ -31,6 +32,7 @@ mod lock;
 mod scratch;
 mod verify;
 
+pub use disk::not_promised;
 pub use file::{folder_of, remove_abandoned, replace_file};
 pub(crate) use file::{open_regular, read_regular, read_small, remove};
 pub use folder::OwnFolder;
@@ -46,7 +48,8 @@ use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 
-use file::{TempFile, create_folder, names, sync_folder, temp_name};
+use disk::sync_folder;
+use file::{TempFile, create_folder, names, temp_name};
 
 /// Hexadecimal digits of the key in a file name (80 bits).
 const KEY_DIGITS: usize = 20;
@@ -300,34 +303,33 @@ impl Store {
         replace_file(&self.root.join(name), |file| file.write_all(bytes))
     }
 
-    /// Makes `latest/<name>` stand for `target`, a published file of this store:
-    /// a relative link where the system has them, a copy elsewhere.
+    /// Makes `latest/<name>` stand for `target`, a published file of this store: a relative link where the disk has
+    /// them, a copy elsewhere ([`not_promised`] tells).
+    ///
+    /// # Errors
+    /// Whatever the disk says.
     pub fn point_latest(&self, name: &str, target: &Path) -> io::Result<()> {
         let folder = self.root.join("latest");
         let link = folder.join(name);
+        if self.latest(name).as_deref() == Some(target) {
+            return Ok(());
+        }
         create_folder(&folder)?;
-        #[cfg(unix)]
-        {
-            let inside = target.strip_prefix(&self.root).unwrap_or(target);
-            let wanted = Path::new("..").join(inside);
-            if std::fs::read_link(&link).is_ok_and(|now| now == wanted) {
-                return Ok(());
-            }
-            loop {
-                let temp = folder.join(temp_name());
-                match fs_err::os::unix::fs::symlink(&wanted, &temp) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    made => {
-                        made.and_then(|()| fs::rename(&temp, &link))?;
-                        return sync_folder(&folder);
-                    }
+        let wanted = Path::new("..").join(target.strip_prefix(&self.root).unwrap_or(target));
+        loop {
+            let temp = folder.join(temp_name());
+            match disk::symlink(&wanted, &temp) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(false) => {
+                    let bytes = fs::read(target)?;
+                    return replace_file(&link, |file| file.write_all(&bytes));
+                }
+                made => {
+                    made?;
+                    fs::rename(&temp, &link)?;
+                    return sync_folder(&folder);
                 }
             }
-        }
-        #[cfg(not(unix))]
-        {
-            let bytes = fs::read(target)?;
-            replace_file(&link, |file| file.write_all(&bytes))
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::file::is_temporary;
+use super::file::{is_temporary, names};
 use super::{CORRUPT, ReadError, Store, digest_in_name};
 
 /// What [`Store::verify`] found.
@@ -40,7 +40,26 @@ impl Store {
                 Err(error) => report.damaged.push(error.to_string()),
             }
         }
+        report.damaged.extend(self.stray_copies());
         Ok(report)
+    }
+
+    /// Puts aside what stands in `latest/` for a link and is no copy of any table here; a line for each.
+    fn stray_copies(&self) -> Vec<String> {
+        let latest = self.root.join("latest");
+        let stray = |name: &String| {
+            // Where there is no such table, it is a file of somebody's. A link that leads nowhere is replaced without a
+            // word; a copy may still be read by somebody.
+            let is_table = || name.strip_suffix(".parquet").is_some_and(|stage| !self.names(stage).is_empty());
+            let is_file = latest.join(name).symlink_metadata().is_ok_and(|there| there.is_file());
+            is_file && is_table() && self.latest(name).is_none()
+        };
+        let strays = names(&latest).into_iter().filter(stray).map(|name| latest.join(name));
+        let told = |path: PathBuf| {
+            let aside = self.put_aside(&path);
+            format!("{} is no copy of a table here; it was put aside under {aside}", path.display())
+        };
+        strays.map(told).collect()
     }
 
     /// Every file under the root that the store made, sorted by path: published ones, and

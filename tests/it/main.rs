@@ -17,6 +17,7 @@ mod hostile;
 mod hub;
 mod incremental;
 mod inputs;
+mod lacking;
 mod limits;
 mod locks;
 mod models;
