@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Power cuts: the cache lies on a file system in a file, which is copied as it is while stages run. A copy holds what had
 # reached the disk by then and nothing of what was still in memory; it is mounted (the journal is replayed) and looked at:
-# whatever a stage had reported as done has to be there and intact, and the run has to go on from there.
+# whatever a stage had reported as done has to be there and intact, and the run has to go on from there. The last stage is a
+# run with a page: after the cut each file of the page is as it should be, or the next run makes it so.
 # Usage: scripts/power_cut.sh [CUTS]    Needs Linux, the superuser, a loop device and mkfs.ext4.
 set -euo pipefail
 cuts=${1:-30}
@@ -16,25 +17,31 @@ cleanup() {
 trap cleanup EXIT
 cd "$work"
 "$bin" sample photos --images 150 -q >/dev/null
-stages=(embed project assign render)
+stages=(embed project assign render run)
 
 # One stage after the other; each prints the path of its table when it reports that it is done.
 stages_in_a_row() {
   for stage in "${stages[@]}"; do
-    "$bin" "$stage" photos --model scattering --cache disk/cache -q >>done.txt 2>>errors.txt || return 0
+    local output=()
+    [ "$stage" != run ] || output=(-o disk/wall.png)
+    "$bin" "$stage" photos --model scattering --cache disk/cache "${output[@]}" -q >>done.txt 2>>errors.txt || return 0
   done
 }
 
-# How long all of them take when nothing happens.
+# How long all of them take when nothing happens, and the page that they make.
+truncate -s 48M disk.img
+mkfs.ext4 -q -F disk.img
+mount -o loop disk.img disk
 began=$(date +%s%N)
 stages_in_a_row
-span=$((($(date +%s%N) - began) / 1000000 * 11 / 10))
-rm -r disk/cache
+span=$((($(date +%s%N) - began) / 1000000 * 13 / 10))
+cp -r disk/explorer-wall page
+umount disk
 
-lost=0 torn=0 reported=0 whole=0
+lost=0 torn=0 reported=0 whole=0 pages=0 bad=0
 for ((cut = 1; cut <= cuts; cut++)); do
   rm -f disk.img copy.img again.img done.txt errors.txt
-  truncate -s 24M disk.img
+  truncate -s 48M disk.img
   mkfs.ext4 -q -F disk.img
   mount -o loop disk.img disk
   : >done.txt
@@ -57,13 +64,16 @@ for ((cut = 1; cut <= cuts; cut++)); do
     reported=$((reported + 1))
     [ -s "copy/${path#disk/}" ] || { lost=$((lost + 1)); echo "cut $cut: $path was reported and is gone"; }
   done <reported.txt
-  [ "$(wc -l <reported.txt)" -lt 4 ] || whole=$((whole + 1))
+  [ "$(wc -l <reported.txt)" -lt 5 ] || whole=$((whole + 1))
   # Thumbnails are cheap to draw again and are not synced; a torn one is noticed, no more.
   "$bin" verify --cache copy/cache >/dev/null 2>verify.txt || true
   if grep 'was damaged' verify.txt | grep -v /thumbs/; then torn=$((torn + 1)); fi
-  "$bin" run photos --model scattering --cache copy/cache -o out.png -q >/dev/null 2>>errors.txt
+  [ ! -e copy/explorer-wall/index.html ] || pages=$((pages + 1))
+  "$bin" run photos --model scattering --cache copy/cache -o copy/wall.png -q >/dev/null 2>>errors.txt
+  diff -rq page copy/explorer-wall || { bad=$((bad + 1)); echo "cut $cut: the page is not whole"; }
   "$bin" verify --cache copy/cache >/dev/null
   umount copy
 done
-echo "$cuts power cuts ($whole after everything): $reported tables had been reported, $lost of them were lost; $torn caches had a damaged file"
-[ $((lost + torn)) -eq 0 ]
+echo "$cuts power cuts ($whole after everything, $pages with a page): $reported results had been reported, $lost of them were" \
+  "lost; $torn caches had a damaged file; $bad pages stayed torn"
+[ $((lost + torn + bad)) -eq 0 ]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::Canvas;
 use super::pyramid::pyramid;
-use crate::store::{Digest, OwnFolder, replace_file};
+use crate::store::{Digest, Filling, OwnFolder, replace_file};
 
 /// Pixels of a tile's side.
 const TILE: u32 = 512;
@@ -32,8 +32,7 @@ pub fn write(canvas: &mut dyn Canvas, quality: u8, remark: &str, output: &Path) 
     let tiles = folder(output);
     tiles.check()?;
     // Beside the old tiles, which stay until the new ones are whole.
-    let part = OwnFolder::new(part_of(tiles.root()));
-    part.claim()?;
+    let part = OwnFolder::new(part_of(tiles.root())).claim()?;
     clear(&part)?;
     let digests = Mutex::new(BTreeMap::new());
     pyramid(canvas, TILE, last, &|piece| {
@@ -43,12 +42,10 @@ pub fn write(canvas: &mut dyn Canvas, quality: u8, remark: &str, output: &Path) 
         digests.lock().expect("no panic").insert(name, Digest::of(&bytes));
         Ok(())
     })?;
-    tiles.claim()?;
+    let tiles = tiles.claim()?;
     clear(&tiles)?;
-    for level in levels(&part) {
-        fs_err::rename(part.root().join(&level), tiles.root().join(&level))?;
-    }
-    fs_err::remove_dir_all(part.root())?;
+    tiles.take(&part, &levels(part.folder()))?;
+    fs_err::remove_dir_all(part.folder().root())?;
     let mut hasher = blake3::Hasher::new();
     for (name, digest) in digests.into_inner().expect("no panic") {
         hasher.update(name.as_bytes()).update(digest.as_bytes());
@@ -84,8 +81,8 @@ fn levels(folder: &OwnFolder) -> Vec<String> {
     folder.names("").into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit())).collect()
 }
 
-fn clear(folder: &OwnFolder) -> std::io::Result<()> {
-    levels(folder).iter().try_for_each(|level| folder.remove(level))
+fn clear(folder: &Filling) -> std::io::Result<()> {
+    levels(folder.folder()).iter().try_for_each(|level| folder.remove(level))
 }
 
 #[cfg(test)]
@@ -112,7 +109,7 @@ mod tests {
         assert!(is_whole(&output, &text));
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("Width=\"1300\" Height=\"600\"") && !text.contains("a--b"), "{text}");
-        tiles.put("note.txt", b"kept").unwrap();
+        replace_file(&tiles.root().join("note.txt"), |file| file.write_all(b"kept")).unwrap();
         write(&mut flat(10, 10), 80, "", &output).unwrap();
         assert_eq!(tiles.names(""), ["0", "1", "2", "3", "4", "note.txt", "tsne-grid.json"]);
         assert!(!part_of(tiles.root()).exists());

@@ -12,6 +12,8 @@ use super::disk::sync_folder;
 
 /// How names of unfinished files begin; no reader looks at them.
 const TEMP_PREFIX: &str = ".tsne-grid-tmp-";
+/// Bytes of a small file, at most.
+pub(super) const SMALL: u64 = 16 << 20;
 /// Unfinished files of a run that may still be going are left alone for this long.
 pub(super) const TEMP_GRACE: Duration = Duration::from_secs(3600);
 
@@ -74,10 +76,9 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`open_regular`], or that it has more than 16 MB.
 pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
-    const MOST: u64 = 16 << 20;
     let mut bytes = Vec::new();
-    open_regular(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    open_regular(path)?.take(SMALL + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SMALL { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 /// Removes what is there, be it a file or a folder with all that is in it; nothing there is fine.

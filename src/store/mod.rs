@@ -35,7 +35,7 @@ mod verify;
 pub use disk::not_promised;
 pub use file::{folder_of, remove_abandoned, replace_file};
 pub(crate) use file::{open_regular, read_regular, read_small, remove};
-pub use folder::OwnFolder;
+pub use folder::{Filling, OwnFolder};
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json, later};
 pub use lock::{Lock, read_only};

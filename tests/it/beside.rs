@@ -46,7 +46,7 @@ fn the_page_is_made_once_and_follows_the_pictures() {
     assert!(story.made_by(RUN).is_empty());
     assert!(story.path("explorer/index.html").is_file() && fresh(&story));
 
-    // So do its other files, of which it is not known which were lost.
+    // So do its other files.
     let whole: Vec<String> = files(&story.path("explorer")).into_keys().collect();
     for part in ["sheets-", "large-512/"] {
         let lost = whole.iter().find(|name| name.starts_with(part)).unwrap();
@@ -255,6 +255,12 @@ fn frames_grow_month_by_month_in_their_final_places() {
     std::fs::remove_file(story.path("frames/frames.csv")).unwrap();
     assert!(story.run(&format!("status --check {}", run.strip_prefix("run ").unwrap())).code == 4);
     story.ok(&run);
+    // So does one that is torn.
+    let whole = story.read("frames/0002.png");
+    story.put("frames/0002.png", &whole[..whole.len() / 2]);
+    assert!(story.run(&format!("status --check {}", run.strip_prefix("run ").unwrap())).code == 4);
+    story.ok(&run);
+    assert!(story.read("frames/0002.png") == whole);
     let names: Vec<String> = files(&story.path("frames")).into_keys().collect();
     let expected: BTreeSet<String> = times.into_keys().chain(["2024.mp4".to_owned()]).collect();
     assert_eq!(names, expected.into_iter().collect::<Vec<_>>());
@@ -286,6 +292,8 @@ fn deep_zoom_tiles_show_the_picture_at_every_scale() {
     assert!(f64::from(far) < 0.02 * f64::from(whole.width() * whole.height()), "{far} pixels differ");
     assert_eq!(image::image_dimensions(story.path("wall_files/0/0_0.jpg")).unwrap(), (1, 1));
     assert!(story.made_by(&format!("{run} -o wall.dzi")).is_empty());
+    story.put("wall_files/10/0_0.jpg", b"");
+    assert_eq!(story.made_by(&format!("{run} -o wall.dzi")), ["render"], "so are torn ones");
     std::fs::remove_dir_all(story.path("wall_files")).unwrap();
     assert_eq!(story.made_by(&format!("{run} -o wall.dzi")), ["render"], "lost tiles are made again");
 }

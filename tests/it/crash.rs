@@ -233,7 +233,7 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
     let story = Story::with_photos(5);
     let log = story.path("trace");
     let traced = format!(
-        "trace=write,?pwrite64,?writev,?copy_file_range,?ftruncate,?sendfile,fsync,{RENAME},{LINK},{SYMLINK},{FOLDER}"
+        "trace=write,?pwrite64,?writev,?copy_file_range,?ftruncate,?sendfile,fsync,?syncfs,{RENAME},{LINK},{SYMLINK},{FOLDER}"
     );
     let options = ["-y", "-o", log.to_str().unwrap(), "-e", &traced];
     assert!(quiet(story.traced(&options, RUN)).status().unwrap().success());
@@ -242,8 +242,10 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
     let mut synced: BTreeSet<PathBuf> = BTreeSet::new();
     // Folders that hold a new name and are not synced yet.
     let mut owed: BTreeMap<PathBuf, String> = BTreeMap::new();
-    let mut names = 0;
-    // Thumbnails and the page are made again at little cost, and are not synced.
+    let (mut names, mut of_page) = (0, 0);
+    // Thumbnails are made again at little cost, and are not synced. So is the page, which is synced all at once before
+    // it is said to be whole.
+    let mut page: BTreeSet<PathBuf> = BTreeSet::new();
     let root = story.path("").canonicalize().unwrap();
     let cheap =
         |path: &Path| path.starts_with(root.join("cache/thumbs")) || path.starts_with(root.join("explorer-out"));
@@ -262,7 +264,12 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
                 assert!(rest.ends_with("= 0"), "{call}({rest}");
                 let path = descriptor().unwrap();
                 owed.remove(&path);
+                page.remove(&path);
                 synced.insert(path);
+            }
+            ("syncfs", Side::Ends) => {
+                assert!(rest.ends_with("= 0"), "{call}({rest}");
+                page.clear();
             }
             // A new folder is a name in the one above it.
             ("mkdir" | "mkdirat", Side::Ends) if rest.ends_with("= 0") => {
@@ -273,7 +280,13 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
             }
             ("rename" | "renameat" | "renameat2" | "link" | "linkat", Side::Begins) => {
                 let (from, to) = (root.join(&quoted[0]), root.join(&quoted[1]));
-                if cheap(&to) {
+                if to == root.join("explorer-out/tsne-grid.json") {
+                    assert!(page.is_empty(), "said to be whole before this was synced: {page:?}");
+                } else if cheap(&to) {
+                    if to.starts_with(root.join("explorer-out")) {
+                        page.insert(to);
+                        of_page += 1;
+                    }
                     continue;
                 }
                 names += 1;
@@ -290,6 +303,41 @@ fn bytes_are_synced_before_their_name_and_the_name_before_the_next() {
     assert!(owed.is_empty(), "never synced: {owed:?}");
     // Six tables and their links, a shard and its part, what was seen, the sources, the picture.
     assert!(names >= 16, "only {names} names");
+    // Five large pictures, a sheet, the page itself.
+    assert!(of_page >= 7, "only {of_page} names of the page");
+}
+
+/// The page is synced before it is said to be whole; a power cut before that may leave any of its files empty or torn, and
+/// with them the thumbnails of which they are second names.
+#[test]
+fn a_page_that_a_power_cut_has_torn_is_made_again() {
+    let reference = before(false);
+    reference.ok(RUN);
+    let right = outputs(&reference);
+    let of_page = |path: &&PathBuf| path.starts_with("explorer-out") && !path.ends_with("tsne-grid.json");
+    let story = before(false);
+    story.ok(RUN);
+    for (number, path) in right.keys().filter(of_page).enumerate() {
+        let left = if number % 2 == 0 { 0 } else { right[path].len() / 2 };
+        put(&story.path("").join(path), &right[path][..left]);
+        assert_eq!(story.run(&RUN.replace("run", "status --check")).code, 4, "{}", path.display());
+        story.ok(RUN);
+        assert!(outputs(&story) == right, "{}", path.display());
+    }
+    if !can_trace() {
+        return;
+    }
+    let story = before(false);
+    let killed = ["-o", "/dev/null", "-e", "trace=?syncfs", "-e", "inject=?syncfs:signal=KILL:when=1"];
+    let status = quiet(story.traced(&killed, RUN)).status().unwrap();
+    assert!(!status.success(), "it was killed while it synced the page");
+    let made = outputs(&story);
+    assert!(right.keys().filter(of_page).all(|path| made.contains_key(path)), "all of it had its name");
+    for path in right.keys().filter(of_page) {
+        put(&story.path("").join(path), b"");
+    }
+    story.ok(RUN);
+    assert!(outputs(&story) == right);
 }
 
 /// A file that a power cut has torn (right name, wrong or missing bytes) is noticed as any damage is.

@@ -73,20 +73,15 @@ impl Output for Explorer {
     fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
         let folder = own(wall.settings);
         let write = || {
-            let damaged = folder.is_damaged();
-            folder.claim()?;
-            let sheets = Sheets { wall, folder: &folder };
-            if damaged {
-                // Which sheets are lost is not known.
-                sheets.sweep("", None)?;
-            }
-            // What is said of a thumbnail that is damaged was said when the picture was drawn.
-            drop(wall.prepare("page", sheets.tile_kind())?);
+            let page = folder.claim()?;
+            let sheets = Sheets { wall, page: &page };
+            // Where the picture was drawn in this run, it was said of damaged thumbnails then, and they are whole.
+            wall.prepare("page", sheets.tile_kind())?.into_iter().for_each(|line| wall.ctx.warn(line));
             let (name, levels) = sheets.write()?;
             let large = sheets.write_large()?;
-            folder.put("index.html", page::html(&data(wall, levels, large.clone())?).as_bytes())?;
+            page.put("index.html", page::html(&data(wall, levels, large.clone())?).as_bytes())?;
             sheets.sweep(&name, large.as_deref())?;
-            anyhow::Ok(folder.seal(&self.key(wall)?.digest().to_string())?)
+            anyhow::Ok(page.seal(&self.key(wall)?.digest().to_string())?)
         };
         let place = self.place(wall.settings);
         write().map_err(|error| cannot_write(error, format!("the page {}", place.display())))?;

@@ -75,12 +75,12 @@ impl Output for Frames {
         let count = (last - first + 1) as usize;
         let name = |number: usize| format!("{:04}.{}", number + 1, format.suffix());
         let folder = OwnFolder::new(&settings.frames);
-        folder.claim()?;
+        let frames = folder.claim()?;
         // Those of the last time, by its table: any other file there is the user's.
         let listed = read_small(&folder.root().join(TABLE)).unwrap_or_default();
         let listed = String::from_utf8_lossy(&listed);
         let listed = listed.lines().skip(1).filter_map(|line| line.split(',').next()).filter(|name| is_frame(name));
-        listed.map(str::to_owned).chain((0..count).map(name)).try_for_each(|name| folder.remove(&name))?;
+        listed.map(str::to_owned).chain((0..count).map(name)).try_for_each(|name| frames.remove(&name))?;
         let key = self.key(wall)?;
         let drawing = Drawing::new(wall, size(settings, rows, wall.input.grid())?, None, None);
         drawing.prepare()?;
@@ -95,15 +95,15 @@ impl Output for Frames {
             let name = name(number);
             match &before {
                 // Nothing came in this month: the same frame once more.
-                Some((as_many, same)) if *as_many == shown => folder.link(&name, &folder.root().join(same))?,
-                _ => folder.put(&name, &frame(&drawing, (format, settings.quality), &all, there, &key)?)?,
+                Some((as_many, same)) if *as_many == shown => frames.link(&name, &folder.root().join(same))?,
+                _ => frames.put(&name, &frame(&drawing, (format, settings.quality), &all, there, &key)?)?,
             }
             table.push_str(&format!("{name},{:04}-{:02},{shown}\n", now.div_euclid(12), now.rem_euclid(12) + 1));
             before = Some((shown, name));
             bar.advance(1);
         }
-        folder.put(TABLE, table.as_bytes())?;
-        folder.seal(&key.digest().to_string())?;
+        frames.put(TABLE, table.as_bytes())?;
+        frames.seal(&key.digest().to_string())?;
         Ok(Some(counted(count, "month")))
     }
 }

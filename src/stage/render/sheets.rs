@@ -13,7 +13,7 @@ use crate::render::mosaic::Mosaic;
 use crate::render::page::Level;
 use crate::render::pyramid::pyramid;
 use crate::render::tiles::{self, Encoded, Kept, PAGE_TILE};
-use crate::store::{Digest, OwnFolder};
+use crate::store::{Digest, Filling};
 
 /// Pixels of a sheet's side.
 pub(super) const SHEET: u32 = 1024;
@@ -36,7 +36,7 @@ pub(super) fn name(image: &str) -> &str {
 /// What sheets and larger pictures are made from, and where they go.
 pub(super) struct Sheets<'a> {
     pub(super) wall: &'a Wall<'a>,
-    pub(super) folder: &'a OwnFolder,
+    pub(super) page: &'a Filling,
 }
 
 impl Sheets<'_> {
@@ -73,8 +73,7 @@ impl Sheets<'_> {
         let (name, halvings) = (self.folder_name(), self.halvings());
         let sides = (0..=halvings).rev().map(|halvings| PAGE_TILE >> halvings);
         let levels: Vec<Level> = sides.map(|side| Level { side, path: format!("{name}/{side}") }).collect();
-        // The smallest level has one sheet, which comes last: once it is there, all are.
-        if self.folder.root().join(format!("{}/0_0.jpg", levels[0].path)).is_file() {
+        if self.page.has_folder(&name) {
             return Ok((name, levels));
         }
         let bar = self.wall.ctx.reporter.bar("sheets", self.wall.input.rows.len() as u64, false);
@@ -104,7 +103,7 @@ impl Sheets<'_> {
         pyramid(&mut mosaic, SHEET, halvings, &|piece| {
             let side = PAGE_TILE >> piece.halvings;
             let bytes = piece.jpeg(SHEET_QUALITY)?;
-            Ok(self.folder.put(&format!("{name}/{side}/{}_{}.jpg", piece.column, piece.row), &bytes)?)
+            Ok(self.page.put(&format!("{name}/{side}/{}_{}.jpg", piece.column, piece.row), &bytes)?)
         })?;
         drop(mosaic);
         Ok((name, levels))
@@ -130,18 +129,16 @@ impl Sheets<'_> {
             return Ok(None);
         }
         let path = format!("large-{}", self.wall.settings.large);
-        let there: HashSet<String> = self.folder.names(&path).into_iter().collect();
         pictures.par_iter().try_for_each(|image| {
-            let file = format!("{}.jpg", name(image));
-            if there.contains(&file) {
+            let to = format!("{path}/{}.jpg", name(image));
+            if self.page.has(&to) {
                 return Ok(());
             }
             let encoded = self.wall.tiles.file(image, kept);
             let encoded = encoded.with_context(|| format!("the picture {image} cannot be read any more; run again"))?;
-            let to = format!("{path}/{file}");
             match encoded {
-                Encoded::File(from) => anyhow::Ok(self.folder.link(&to, &from)?),
-                Encoded::Bytes(bytes) => Ok(self.folder.put(&to, &bytes)?),
+                Encoded::File(from) => anyhow::Ok(self.page.link(&to, &from)?),
+                Encoded::Bytes(bytes) => Ok(self.page.put(&to, &bytes)?),
             }
         })?;
         Ok(Some(path))
@@ -156,15 +153,15 @@ impl Sheets<'_> {
                 || name.strip_prefix("sheets-").is_some_and(|rest| rest.len() == NAME_DIGITS)
         };
         let current = |name: &String| name == sheets || large == Some(name);
-        for old in self.folder.names("").iter().filter(|name| ours(name) && !current(name)) {
-            self.folder.remove(old)?;
+        for old in self.page.folder().names("").iter().filter(|name| ours(name) && !current(name)) {
+            self.page.remove(old)?;
         }
         let Some(path) = large else { return Ok(()) };
         let on_the_wall: HashSet<&str> = self.wall.input.rows.iter().map(|row| name(&row.image)).collect();
-        for file in self.folder.names(path) {
+        for file in self.page.folder().names(path) {
             let stem = file.strip_suffix(".jpg").filter(|stem| stem.len() == NAME_DIGITS);
             if stem.is_some_and(|stem| !on_the_wall.contains(stem)) {
-                self.folder.remove(&format!("{path}/{file}"))?;
+                self.page.remove(&format!("{path}/{file}"))?;
             }
         }
         Ok(())
