@@ -1,92 +1,135 @@
 #!/usr/bin/env python3
-"""How much of the wall stays when a collection grows: by default 1,000 pictures, then 20 more, then 200 more.
+"""How a wall grows: by default 260 pictures, then 40 more.
 
-    scripts/growth.py PICTURES WORK [--steps 1000,20,200] [FLAG...]
+    scripts/growth.py PICTURES WORK [--steps 260,40] [--seed 1] [--fresh 1] [FLAG...]
 
-PICTURES is a folder with enough pictures, WORK an empty folder; other flags go to every run (such as --stay 20). A
-negative step takes pictures away. Prints, for each step, the share of tiles that kept their cell, how far an old picture
-moved in the plane (relative to the mean distance from the middle), recall@10 and seconds beside those of a fresh layout;
-and checks that a second run changes nothing. Pictures of the wall stay in WORK. Needs pyarrow; the program has to be built.
+PICTURES is a folder with enough pictures, WORK an empty folder; other flags go to every run (such as --stay 1). A step
+`20-5` adds 20 and takes the 5 oldest away, `20-5x30` does that 30 times. After every step, or every `--fresh`-th, the
+grown wall stands beside a fresh one of the same pictures: how far a picture is from the five that are most like it by
+their vectors, in cells, the new ones and the old ones; which share of the old ones moved by more than three columns or
+rows; and which share of those that were side by side is within two cells of each other. A second run has to change
+nothing. Pictures of the walls stay in WORK. Needs numpy and pyarrow; the program has to be built.
 """
 
 import argparse
 import json
-import math
+import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import time
 
+import numpy as np
 import pyarrow.parquet as parquet
 
-PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "target/release/tsne-grid"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = os.environ.get("TSNE_GRID_BIN", ROOT / "target/release/tsne-grid")
+LIKES = 5
 
 
 def program(work, command, *flags):
     flags = ["--quiet", "--json", "--cache", work / "cache", command, work / "in", "--model", "scattering", *flags]
-    done = subprocess.run([PROGRAM, *flags], check=command != "status", capture_output=True, text=True)
+    done = subprocess.run([PROGRAM, *flags], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
-def timed(work, *flags):
+def rows(answer, stage):
+    return parquet.read_table(answer[stage]["path"]).to_pylist()
+
+
+def wall(work, name, *flags):
+    """Draws a wall; its cells by picture, its findings and the seconds it took without embedding."""
     started = time.monotonic()
-    return program(work, "run", *flags), time.monotonic() - started
+    answer = program(work, "run", "-o", work / f"{name}.jpg", "--cell", "48", *flags)
+    seconds = time.monotonic() - started
+    cells = {row["image"]: np.array([row["col"], row["row"]]) for row in rows(answer, "assign")}
+    return cells, answer["assign"]["facts"], seconds
 
 
-def spread(answer):
-    """The mean distance of a point from the middle of the layout."""
-    table = parquet.read_table(answer["project"]["path"])
-    xy = list(zip(table["x"].to_pylist(), table["y"].to_pylist()))
-    middle = [sum(p[axis] for p in xy) / len(xy) for axis in (0, 1)]
-    return sum(math.dist(p, middle) for p in xy) / len(xy)
+def likes(work, images):
+    """The pictures that are most like each, by the vectors in the cache."""
+    vectors = {}
+    for path in (work / "cache/embed").glob("*/*.parquet"):
+        table = parquet.read_table(path)
+        if "embedding" in table.column_names:
+            vectors |= dict(zip(table["image"].to_pylist(), table["embedding"].to_pylist()))
+    names = sorted(images)
+    all_of_them = np.array([vectors[name] for name in names])
+    squares = (all_of_them**2).sum(1)
+    apart = squares[:, None] + squares[None] - 2 * all_of_them @ all_of_them.T
+    np.fill_diagonal(apart, np.inf)
+    nearest = np.argsort(apart, 1)[:, :LIKES]
+    return {name: [names[other] for other in nearest[i]] for i, name in enumerate(names)}
 
 
-def change(work, files, there, step):
-    """Adds `step` of the files that are not there, or takes the oldest away."""
-    if step < 0:
-        for file in there[:-step]:
-            (work / "in" / file.name).unlink()
-        del there[:-step]
-    for _ in range(step):
-        there.append(files.pop())
-        shutil.copy(there[-1], work / "in")
+def to_likes(cells, alike, images):
+    return np.mean([np.linalg.norm(cells[a] - cells[b]) for a in images for b in alike[a]]) if images else float("nan")
+
+
+def moved_far(before, cells):
+    return np.mean([abs(cells[name] - before[name]).max() > 3 for name in before if name in cells])
+
+
+def still_near(before, cells):
+    """Share of the pictures that were side by side and are within two cells of each other."""
+    at = {tuple(cell): name for name, cell in before.items() if name in cells}
+    pairs = [(at[x, y], at[right, below]) for x, y in at for right, below in ((x + 1, y), (x, y + 1)) if (right, below) in at]
+    return np.mean([abs(cells[a] - cells[b]).max() <= 2 for a, b in pairs])
+
+
+def parsed(steps):
+    for step in steps.split(","):
+        add, remove, times = re.fullmatch(r"(\d+)(?:-(\d+))?(?:x(\d+))?", step).groups()
+        yield from [(int(add), int(remove or 0))] * int(times or 1)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=pathlib.Path)
     parser.add_argument("work", type=pathlib.Path)
-    parser.add_argument("--steps", default="1000,20,200")
+    parser.add_argument("--steps", default="260,40")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fresh", type=int, default=1)
     given, flags = parser.parse_known_args()
-    work = given.work
+    work, steps = given.work, list(parsed(given.steps))
     (work / "in").mkdir(parents=True)
     files = sorted(given.pictures.iterdir())
-    random.Random(1).shuffle(files)
-    there = []
-    print("| pictures | grid | kept | mean move | recall@10, fresh | seconds, fresh | cost, fresh |\n" + "|---" * 7 + "|")
-    for number, step in enumerate(map(int, given.steps.split(","))):
-        change(work, files, there, step)
-        # Embedding is not in the figures.
+    random.Random(given.seed).shuffle(files)
+    there, before, worst = [], {}, 0.0
+    print("| pictures | grid, fresh | new to alike, fresh | old, fresh | side by side | moved far | seconds |")
+    print("|---" * 7 + "|")
+    for number, (add, remove) in enumerate(steps):
+        for file in there[:remove]:
+            (work / "in" / file.name).unlink()
+        there = there[remove:] + files[:add]
+        for file in files[:add]:
+            shutil.copy(file, work / "in")
+        files = files[add:]
         program(work, "embed")
-        wall = work / f"{number}-{len(there)}.jpg"
-        grown, seconds = timed(work, "-o", wall, *flags)
-        project, assign = grown["project"]["facts"], grown["assign"]["facts"]
-        again, _ = timed(work, "-o", wall, *flags)
-        assert all(again[stage]["path"] == grown[stage]["path"] for stage in ("project", "assign", "render"))
-        line = f"| {len(there):,} ({step:+}) | {assign['grid']} |"
-        if "grown_from" in project:
-            fresh, fresh_seconds = timed(work, "-o", work / f"{number}-{len(there)}-fresh.jpg", "--init", "pca", *flags)
-            # The last run is again the grown one, which the next step goes on from.
-            timed(work, "-o", wall, *flags)
-            kept = f"{100 * assign['kept']:.1f} %" if "kept" in assign else "new shape"
-            move = project["mean_move"] / spread(grown)
-            theirs = fresh["project"]["facts"]["recall_at_10"], fresh_seconds, fresh["assign"]["facts"]["cost"]
-            line += f" {kept} | {100 * move:.2f} % | {project['recall_at_10']:.3f}, {theirs[0]:.3f} |"
-            line += f" {seconds:.2f}, {theirs[1]:.2f} | {assign['cost']:.2f}, {theirs[2]:.2f} |"
-        else:
-            line += f" | | {project['recall_at_10']:.3f} | {seconds:.2f} | {assign['cost']:.2f} |"
-        print(line, flush=True)
+        name = f"{number:02}-{len(there)}"
+        cells, facts, seconds = wall(work, name, *flags)
+        again, _, _ = wall(work, name, *flags)
+        assert all((again[image] == cells[image]).all() for image in cells), "a second run changes nothing"
+        old = [image for image in cells if image in before]
+        new = [image for image in cells if image not in before]
+        if old:
+            far = moved_far(before, cells)
+            worst = max(worst, far)
+            line = f"| {len(cells):,} (+{add} -{remove}) | {facts['grid']}"
+            if number % given.fresh == 0 or number == len(steps) - 1:
+                fresh, theirs, _ = wall(work, name + "-fresh", "--relayout", "--cache", work / "cache-fresh", *flags)
+                alike = likes(work, cells)
+                line += f", {theirs['grid']}"
+                for group in (new, old):
+                    grown, other = to_likes(cells, alike, group), to_likes(fresh, alike, group)
+                    line += f" | {grown:.2f}, {other:.2f} ({grown / other:.2f})"
+            else:
+                line += " | | "
+            print(f"{line} | {still_near(before, cells):.3f} | {100 * far:.1f} % | {seconds:.2f} |", flush=True)
+        before = cells
+    print(f"\nin the worst step {100 * worst:.1f} % of the old pictures moved by more than three columns or rows")
 
 
 main()

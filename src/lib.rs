@@ -32,6 +32,7 @@ mod memory;
 pub mod pipeline;
 
 pub mod artifact;
+pub mod carve;
 pub mod store;
 
 pub mod photo;

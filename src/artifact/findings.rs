@@ -89,6 +89,12 @@ findings! {
         grid: Grid,
         /// Share of the pictures that had a cell before and have it still.
         kept: Option<f64>,
+        /// Share of those that are more than two columns or rows away from it.
+        moved_far: Option<f64>,
+        /// How far a picture that was there is from the five that are most like it, in cells, on average.
+        old_to_alike: Option<f64>,
+        /// The same of those that are new.
+        new_to_alike: Option<f64>,
     }
 }
 
@@ -154,6 +160,9 @@ mod tests {
             steps: u64::MAX,
             grid: Grid::new(40, 30),
             kept: None,
+            moved_far: None,
+            old_to_alike: None,
+            new_to_alike: None,
         };
         let mut header = Header { key: AssignRow::key(json!({}), []), content: Digest::of(b""), facts: found.facts() };
         assert_eq!(AssignFindings::of(&header).unwrap(), found);

@@ -144,8 +144,8 @@ table! {
         solver: Solver = Solver::Auto, arg(help_heading = "Assign");
         /// Search steps per picture after which the best so far is taken; 0 goes on to the optimum
         effort: u32 = 0, arg(help_heading = "Assign");
-        /// How strongly pictures of a collection that has grown are held to the cells they had; 0 does not
-        stay: f64 = 1.0, arg(help_heading = "Assign");
+        /// How still the wall of a collection that has grown stands: 1 as still as can be, 0 as if it were new
+        stay: f64 = 0.7, arg(help_heading = "Assign");
         /// Afterwards swap pictures up to this many cells apart to bring likely neighbours together; 0 does not
         refine: u32 = 0, arg(help_heading = "Assign");
     }
@@ -240,7 +240,7 @@ impl Settings {
             ("project.iterations", project.iterations as f64, 0.0, 1e6),
             ("project.exaggeration_iterations", project.exaggeration_iterations as f64, 0.0, 1e6),
             ("project.pca", project.pca as f64, 0.0, 4096.0),
-            ("assign.stay", assign.stay, 0.0, 1000.0),
+            ("assign.stay", assign.stay, 0.0, 1.0),
             ("assign.refine", f64::from(assign.refine), 0.0, 1000.0),
             ("render.cell", f64::from(render.cell), 1.0, 4096.0),
             ("render.gap", f64::from(render.gap), 0.0, 4096.0),

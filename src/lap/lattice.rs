@@ -2,7 +2,7 @@
 //! the order of a floating-point sum.
 
 use super::grid::unit_square;
-use super::{Error, Grid, Problem};
+use super::{Error, Frame, Grid, Problem};
 
 /// Bits per axis. A squared distance has up to 57 bits, with or without weights, and no dual of a search exceeds that by more
 /// than a few bits.
@@ -41,7 +41,7 @@ pub(crate) struct Lattice {
 impl Lattice {
     /// Checks the problem and puts it on the lattice.
     pub(crate) fn new(problem: &Problem<'_>) -> Result<Self, Error> {
-        let Problem { points, grid, pinned, previous } = *problem;
+        let Problem { points, frame, grid, pinned, previous } = *problem;
         if let Some(point) = points.iter().position(|p| !p[0].is_finite() || !p[1].is_finite()) {
             return Err(Error::NotFinite(point));
         }
@@ -93,14 +93,24 @@ impl Lattice {
         let light = ((f64::from(FULL) / (1.0 + pull)).round() as i32).max(1);
         let unit = f64::from(side(mixed));
         let on_lattice = |p: [f64; 2]| p.map(|x| (x * unit).round() as i32);
-        let square = unit_square(points);
+        let square = match frame {
+            Frame::Box => unit_square(points),
+            Frame::Cells => points.iter().map(|&point| in_cells(grid, point)).collect(),
+        };
+        let place = |cell: u32| match frame {
+            Frame::Box => grid.place(cell),
+            Frame::Cells => {
+                let (row, column) = grid.row_column(cell);
+                in_cells(grid, [column.into(), row.into()])
+            }
+        };
         let targets = free
             .iter()
             .map(|&i| {
                 let x = square[i as usize];
                 on_lattice(old(i as usize).map_or(x, |cell| {
                     // |x-g|² + λ|o-g|² = (1+λ)|t-g|² + constant, with t = (x + λo)/(1+λ).
-                    let o = grid.place(cell);
+                    let o = place(cell);
                     [(x[0] + pull * o[0]) / (1.0 + pull), (x[1] + pull * o[1]) / (1.0 + pull)]
                 }))
             })
@@ -112,7 +122,7 @@ impl Lattice {
         };
         let weights = free.iter().map(weight).collect();
         let cells: Vec<u32> = (0..grid.cells() as u32).filter(|&cell| !taken[cell as usize]).collect();
-        let places = cells.iter().map(|&cell| on_lattice(grid.place(cell))).collect();
+        let places = cells.iter().map(|&cell| on_lattice(place(cell))).collect();
         let before = free
             .iter()
             .map(|&i| old(i as usize).and_then(|cell| cells.binary_search(&cell).ok()).map(|j| j as u32))
@@ -131,4 +141,11 @@ impl Lattice {
     pub(crate) fn in_units(&self, cost: i128) -> f64 {
         cost as f64 / (self.unit * self.unit * f64::from(self.full))
     }
+}
+
+/// A position in columns and rows, in the unit square: one cell is as far in either direction.
+fn in_cells(grid: Grid, [column, row]: [f64; 2]) -> [f64; 2] {
+    let [last_column, last_row] = [grid.width, grid.height].map(|count| f64::from(count - 1));
+    let longest = last_column.max(last_row).max(1.0);
+    [column.clamp(0.0, last_column) / longest, row.clamp(0.0, last_row) / longest]
 }

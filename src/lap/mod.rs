@@ -55,8 +55,10 @@ pub const MAX_CELLS: u64 = 1 << 26;
 /// Points, a grid for them, and what is already decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
-    /// Positions (x, y) in any box; x goes with the columns, y with the rows.
+    /// Positions (x, y); x goes with the columns, y with the rows.
     pub points: &'a [[f64; 2]],
+    /// What the positions mean.
+    pub frame: Frame,
     /// The grid; at least as many cells as points.
     pub grid: Grid,
     /// (point, cell) pairs that are settled: such a point gets that cell, and no other point does.
@@ -71,8 +73,18 @@ pub struct Problem<'a> {
 impl<'a> Problem<'a> {
     /// A problem with nothing decided.
     pub const fn new(points: &'a [[f64; 2]], grid: Grid) -> Self {
-        Self { points, grid, pinned: &[], previous: None }
+        Self { points, frame: Frame::Box, grid, pinned: &[], previous: None }
     }
+}
+
+/// What positions mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Frame {
+    /// They lie in any box, which is scaled to the grid, each axis for itself.
+    #[default]
+    Box,
+    /// They are columns and rows, and what lies between; those outside the grid count as on its edge.
+    Cells,
 }
 
 /// Which solver.

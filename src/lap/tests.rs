@@ -139,7 +139,7 @@ fn tiny_cases_with_pins_and_previous_cells_match_brute_force() {
         let old: Vec<Option<u32>> = (0..n).map(|i| ((i + seed) % 3 != 0).then_some((i * 5 % 6) as u32)).collect();
         let lambda = [0.0, 0.3, 1.0, 3.0, 1e4][seed % 5];
         let pinned = if seed % 2 == 0 { &pinned[..] } else { &[] };
-        let problem = Problem { points: &points, grid, pinned, previous: Some((&old, lambda)) };
+        let problem = Problem { previous: Some((&old, lambda)), pinned, ..Problem::new(&points, grid) };
         let solved = exact(&problem);
         assert_eq!(solved.certificate.objective, brute_force(&problem), "seed {seed}");
         assert_eq!(certificate::objective(&problem, &solved.cells), Ok(solved.objective));

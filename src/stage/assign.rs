@@ -9,14 +9,15 @@ use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
 use super::components::Features;
+use super::growth::Before;
 use super::lineage::{self, PREVIOUS};
 use super::{Context, Job, State};
 use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, ImageId, read_table, vectors};
+use crate::artifact::{Artifact, Facts, read_table, vectors};
 use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
-use crate::lap::{self, Assignment, Grid, Problem};
+use crate::lap::{self, Assignment, Frame, Grid, Problem};
 use crate::linalg;
 use crate::store::{Digest, Key, later};
 
@@ -25,8 +26,6 @@ const REFINE_DIMENSIONS: usize = 50;
 
 /// The input that the points are.
 const PROJECT: &str = "project";
-/// How many times wider for its height, or higher for its width, a grown grid may be than was asked for.
-const TOO_ODD: f64 = 1.5;
 
 /// Places, and cells that are given beforehand.
 pub struct Input {
@@ -94,19 +93,14 @@ pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
     }
 }
 
-/// The grid for `count` pictures that has the columns of an earlier one, and more rows or fewer; a
-/// fresh one where that would be too far from the shape that is asked for.
-fn grown_grid(settings: &AssignSettings, count: usize, earlier: Grid) -> Grid {
-    let rows = count.max(1).div_ceil(earlier.width as usize) as u32;
-    let (grown, fresh) = (Grid::new(earlier.width, rows), grid(settings, count));
-    let off = (f64::from(grown.width) / f64::from(grown.height) * settings.aspect.height / settings.aspect.width).ln();
-    if settings.grid == GridShape::Auto && off.abs() <= TOO_ODD.ln() { grown } else { fresh }
-}
-
 /// The settings that determine an assignment, each by its name, as of a projection.
 fn params(settings: &AssignSettings) -> Value {
     let AssignSettings { grid, aspect, solver, effort, stay, refine } = settings;
-    json!({"grid": grid, "aspect": aspect, "solver": solver, "effort": effort, "stay": stay, "refine": refine})
+    // What holds a picture to its cell was another number once, of which most caches have the default.
+    let mut params =
+        json!({"grid": grid, "aspect": aspect, "solver": solver, "effort": effort, "stay": 1.0, "refine": refine});
+    later(&mut params, "hold", *stay, AssignSettings::default().stay);
+    params
 }
 
 /// How the assignment of these points stands. Where their projection was grown from an earlier one, it goes on
@@ -123,15 +117,14 @@ pub fn state<'a>(
     features: Option<Features<'a>>,
 ) -> Result<State<Job<'a>>> {
     let mut params = params(settings);
-    let mut refined = None;
     if settings.refine > 0 {
         let Some(features) = features else {
             bail!(Halt::Usage("assign.refine needs the embeddings; an --input table has none".into()));
         };
         later(&mut params, "metric", features.metric, Metric::Euclidean);
-        refined = Some(features);
     }
     let mut key = AssignRow::key(params, [(PROJECT, input.digest)]);
+    let refined = features.filter(|_| settings.refine > 0);
     key.inputs.extend(refined.map(|features| ("embed".to_owned(), features.index.header.content)));
     let mut from = None;
     if let (Some(grown), true) = (input.parent, settings.stay > 0.0) {
@@ -143,7 +136,7 @@ pub fn state<'a>(
     if let Some(parent) = &from {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
-    Ok(State::of(ctx, key, move || place(ctx, settings, input, refined, from.as_ref())))
+    Ok(State::of(ctx, key, move || place(ctx, settings, input, features, from.as_ref())))
 }
 
 /// What an assignment with this key goes on from: the last assignment of `grown`, the projection that its own was
@@ -162,75 +155,52 @@ fn parent(ctx: &Context, key: &Key, grown: Digest) -> Option<Artifact> {
     std::iter::successors(Some(grown), before).find_map(of)
 }
 
-/// The cells that pictures had before.
-struct Before {
-    grid: Grid,
-    cells: HashMap<ImageId, (u32, u32)>,
-}
-
-impl Before {
-    fn of(parent: &Artifact) -> Result<Self> {
-        let grid = AssignFindings::of(&parent.header).context("the last assignment")?.grid;
-        let rows = AssignRow::from_batch(&parent.batch)?;
-        let cells = rows.into_iter().map(|row| (row.image, (row.row, row.col))).collect();
-        Ok(Self { grid, cells })
-    }
-
-    /// How many of these pictures had a cell.
-    fn known(&self, rows: &[ProjectRow]) -> usize {
-        rows.iter().filter(|row| self.cells.contains_key(&row.image)).count()
-    }
-
-    /// The cell of each picture in a grid that may have other rows; none where it had none.
-    fn on(&self, grid: Grid, rows: &[ProjectRow]) -> Vec<Option<u32>> {
-        let cell = |row: &ProjectRow| {
-            let &(r, c) = self.cells.get(&row.image)?;
-            (grid.width == self.grid.width && r < grid.height).then_some(r * grid.width + c)
-        };
-        rows.iter().map(cell).collect()
-    }
-}
-
 /// Gives each point its cell.
 fn place(
     ctx: &Context,
     settings: &AssignSettings,
     input: &Input,
-    refined: Option<Features<'_>>,
+    features: Option<Features<'_>>,
     parent: Option<&Artifact>,
 ) -> Result<(RecordBatch, Facts)> {
-    let count = input.rows.len();
-    let before = parent.map(Before::of).transpose()?;
-    let grid = before.as_ref().map_or_else(|| grid(settings, count), |b| grown_grid(settings, count, b.grid));
+    let before = parent.map(Before::of).transpose()?.filter(|before| before.suits(settings));
+    let grown = match (before, features) {
+        (Some(before), Some(features)) => Some(before.grow(ctx, settings, &input.rows, features)?),
+        _ => None,
+    };
+    let grid = grown.as_ref().map_or_else(|| grid(settings, input.rows.len()), |grown| grown.grid);
     let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
     let pinned = pins(input, grid)?;
-    let known = before.as_ref().map_or(0, |before| before.known(&input.rows));
-    let old = before.map(|before| before.on(grid, &input.rows));
-    // A picture that would rather take the place of another one moves all those on its way to the free
-    // cells by one; so what holds them has to grow with the length of that way.
-    let hold = settings.stay * f64::from(grid.width.max(grid.height));
-    let previous = old.as_deref().map(|old| (old, hold));
-    let problem = Problem { points: &points, grid, pinned: &pinned, previous };
+    let (targets, frame) = match &grown {
+        Some(grown) => (&grown.targets, Frame::Cells),
+        None => (&points, Frame::Box),
+    };
+    let problem = Problem { points: targets, frame, grid, pinned: &pinned, previous: None };
     let mut found = solve(ctx, settings, &problem)?;
-    let kept: Vec<usize> = old.iter().flat_map(|old| kept(old, &found.cells)).collect();
-    if let Some(features) = refined {
-        // What kept its cell stays there: a wall that is known is worth more than a closer neighbour.
+    if let Some(features) = features.filter(|_| settings.refine > 0) {
+        // What kept its place stays there: a wall that is known is worth more than a closer neighbour.
+        let kept = grown.as_ref().map(|grown| grown.kept(&found.cells)).unwrap_or_default();
         let (_, values) = features.components(ctx, REFINE_DIMENSIONS, 0)?;
         let features = lap::Features { values: values.values(), dimensions: linalg::Rows::dim(&values) };
         found.cells = lap::refine(features, grid, &found.cells, &kept, settings.refine)?;
-        found.cost = lap::cost(&points, grid, &found.cells);
         found.objective = lap::certificate::objective(&problem, &found.cells)?;
         found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
     }
-    let facts = AssignFindings {
-        cost: found.cost,
+    let mut facts = AssignFindings {
+        cost: lap::cost(&points, grid, &found.cells),
         objective: found.objective,
         dual_bound: found.dual_bound,
         gap: found.gap,
         steps: found.iterations,
         grid,
-        kept: (known > 0).then(|| kept.len() as f64 / known as f64),
+        kept: None,
+        moved_far: None,
+        old_to_alike: None,
+        new_to_alike: None,
     };
+    if let Some(grown) = grown {
+        grown.tell(&found.cells, &mut facts);
+    }
     Ok((AssignRow::to_batch(&rows(input, &points, grid, &found.cells)), facts.facts()))
 }
 
@@ -242,11 +212,6 @@ fn rows(input: &Input, points: &[[f64; 2]], grid: Grid, cells: &[u32]) -> Vec<As
         AssignRow { image: input.rows[i].image.clone(), row, col, x: points[i][0], y: points[i][1], cost }
     };
     cells.iter().enumerate().map(row).collect()
-}
-
-/// The pictures that have the cell which they had before.
-fn kept<'a>(old: &'a [Option<u32>], now: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
-    (0..now.len()).filter(|&i| old[i] == Some(now[i]))
 }
 
 fn pins(input: &Input, grid: Grid) -> Result<Vec<(usize, u32)>> {

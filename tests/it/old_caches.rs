@@ -19,6 +19,12 @@ fn cells(story: &Story) -> BTreeMap<String, (u32, u32)> {
     story.assigned().into_iter().map(|cell| (cell.image.to_string(), (cell.row, cell.col))).collect()
 }
 
+/// How many of the pictures of `before` are within two cells of where they were.
+fn near(before: &BTreeMap<String, (u32, u32)>, after: &BTreeMap<String, (u32, u32)>) -> usize {
+    let there = before.iter().filter_map(|(image, cell)| Some((cell, after.get(image)?)));
+    there.filter(|(a, b)| a.0.abs_diff(b.0).max(a.1.abs_diff(b.1)) <= 2).count()
+}
+
 #[test]
 fn an_old_wall_of_pictures_that_are_read_as_before_is_the_same_wall() {
     let story = old();
@@ -38,9 +44,7 @@ fn an_old_wall_of_which_a_picture_is_read_otherwise_stays_where_it_is() {
     let changed = story.images().into_iter().next().unwrap();
     story.put(&format!("photos/{}", changed.path), &png(&picture(77)));
     story.ok(RUN);
-    let after = cells(&story);
-    let kept = before.iter().filter(|(image, cell)| after.get(*image) == Some(cell)).count();
-    assert!(kept >= 18, "{kept} of 24");
+    assert!(near(&before, &cells(&story)) >= 23);
     assert_eq!(story.findings().0.grown_from, Some(23), "also from what another reading made");
 }
 
@@ -53,9 +57,6 @@ fn an_old_wall_grows_and_keeps_its_cells() {
         std::fs::rename(&path, story.path("photos").join(path.file_name().unwrap())).unwrap();
     }
     assert_eq!(story.json(RUN)["counts"]["embedded"], 30);
-    let after = cells(&story);
-    let kept = before.iter().filter(|(image, cell)| after.get(*image) == Some(cell)).count();
-    let (layout, assigned) = story.findings();
-    assert_eq!((layout.grown_from, assigned.kept), (Some(24), Some(kept as f64 / 24.0)));
-    assert!(kept >= 15, "{kept} of 24");
+    assert_eq!(story.findings().0.grown_from, Some(24));
+    assert!(near(&before, &cells(&story)) >= 23);
 }

@@ -1,0 +1,138 @@
+//! How a wall goes on from the last one: the grid gains or loses cells from within, and each picture has a place where
+//! the assignment should put it.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Context;
+use super::components::Features;
+use crate::artifact::findings::AssignFindings;
+use crate::artifact::rows::{AssignRow, ProjectRow, Row};
+use crate::artifact::{Artifact, ImageId};
+use crate::carve::Board;
+use crate::config::{AssignSettings, GridShape};
+use crate::lap::Grid;
+use crate::linalg;
+
+/// How many pictures that are like one say where it should be.
+const LIKES: usize = 5;
+/// Principal components by which likeness is judged.
+const DIMENSIONS: usize = 50;
+/// How many times wider for its height, or higher for its width, a grown grid may be than was asked for.
+const TOO_ODD: f64 = 1.5;
+
+/// The last wall.
+pub(super) struct Before {
+    grid: Grid,
+    /// Column and row of each picture.
+    cells: HashMap<ImageId, [u32; 2]>,
+}
+
+/// The wall that grows from it, before who goes where is settled.
+pub(super) struct Grown {
+    pub(super) grid: Grid,
+    /// Where each picture should go, in columns and rows.
+    pub(super) targets: Vec<[f64; 2]>,
+    /// The cell on the last wall of each picture that was there.
+    before: Vec<Option<[u32; 2]>>,
+    likes: linalg::Neighbours,
+}
+
+impl Before {
+    pub(super) fn of(parent: &Artifact) -> Result<Self> {
+        let grid = AssignFindings::of(&parent.header).context("the last assignment")?.grid;
+        let rows = AssignRow::from_batch(&parent.batch)?;
+        let cells = rows.into_iter().map(|row| (row.image, [row.col, row.row])).collect();
+        Ok(Self { grid, cells })
+    }
+
+    /// Whether a wall can grow from it: the grid that is asked for is this one, or is not said and has about its shape.
+    pub(super) fn suits(&self, settings: &AssignSettings) -> bool {
+        match settings.grid {
+            GridShape::Cells(grid) => grid == self.grid,
+            GridShape::Auto => {
+                let shape = f64::from(self.grid.width) / f64::from(self.grid.height);
+                // Of a few cells no shape is near to every other.
+                self.grid.cells() < 64 || (shape / aspect(settings)).ln().abs() <= TOO_ODD.ln()
+            }
+        }
+    }
+
+    /// The wall of these pictures that grows from this one.
+    pub(super) fn grow(
+        &self,
+        ctx: &Context,
+        settings: &AssignSettings,
+        rows: &[ProjectRow],
+        features: Features<'_>,
+    ) -> Result<Grown> {
+        let likes = likes(ctx, rows, features)?;
+        let before: Vec<_> = rows.iter().map(|row| self.cells.get(&row.image).copied()).collect();
+        let mut board = Board::new(self.grid, &before, &likes.index, likes.k);
+        // Where nothing like it is on the wall, the projection knows what is least unlike.
+        board.place_strangers(|i| nearest_in_the_plane(rows, &before, i));
+        if settings.grid == GridShape::Auto {
+            board.fit(rows.len(), aspect(settings));
+        }
+        Ok(Grown { grid: board.grid(), targets: board.targets(1.0 - settings.stay), before, likes })
+    }
+}
+
+impl Grown {
+    /// The pictures that are just where the seams put them.
+    pub(super) fn kept(&self, cells: &[u32]) -> Vec<usize> {
+        let place = |cell: u32| [cell % self.grid.width, cell / self.grid.width].map(f64::from);
+        let near = |a: [f64; 2], b: [f64; 2]| (0..2).all(|axis| (a[axis] - b[axis]).abs() <= 1.0);
+        (0..cells.len()).filter(|&i| self.before[i].is_some() && near(place(cells[i]), self.targets[i])).collect()
+    }
+
+    /// What became of the last wall, for the findings.
+    pub(super) fn tell(&self, cells: &[u32], found: &mut AssignFindings) {
+        let cell = |i: usize| [cells[i] % self.grid.width, cells[i] / self.grid.width];
+        let old: Vec<usize> = (0..cells.len()).filter(|&i| self.before[i].is_some()).collect();
+        let moved = |i: usize| {
+            let (from, to) = (self.before[i].unwrap_or_default(), cell(i));
+            from[0].abs_diff(to[0]).max(from[1].abs_diff(to[1]))
+        };
+        let share = |is: fn(u32) -> bool| {
+            let count = old.iter().filter(|&&i| is(moved(i))).count();
+            (!old.is_empty()).then(|| count as f64 / old.len() as f64)
+        };
+        (found.kept, found.moved_far) = (share(|cells| cells == 0), share(|cells| cells > 2));
+        let from_likes = |i: usize| {
+            let likes = &self.likes.index[i * self.likes.k..][..self.likes.k];
+            let distance = |&other: &u32| {
+                let (a, b) = (cell(i), cell(other as usize));
+                f64::from(a[0].abs_diff(b[0])).hypot(f64::from(a[1].abs_diff(b[1])))
+            };
+            likes.iter().map(distance).sum::<f64>() / self.likes.k.max(1) as f64
+        };
+        let mean =
+            |of: &[usize]| (!of.is_empty()).then(|| of.iter().map(|&i| from_likes(i)).sum::<f64>() / of.len() as f64);
+        let new: Vec<usize> = (0..cells.len()).filter(|&i| self.before[i].is_none()).collect();
+        (found.old_to_alike, found.new_to_alike) = (mean(&old), mean(&new));
+    }
+}
+
+fn aspect(settings: &AssignSettings) -> f64 {
+    settings.aspect.width / settings.aspect.height
+}
+
+/// The pictures that are most like each, by their vectors, as numbers of rows.
+fn likes(ctx: &Context, rows: &[ProjectRow], features: Features<'_>) -> Result<linalg::Neighbours> {
+    let (names, points) = features.components(ctx, DIMENSIONS, 0)?;
+    let same = names.len() == rows.len() && names.iter().zip(rows).all(|(name, row)| *name == row.image);
+    ensure!(same, "the projection is of other pictures than the vectors; run project again");
+    Ok(linalg::neighbours(&points, LIKES)?)
+}
+
+/// The middle of the pictures with a cell that are nearest to picture `i` in the projection.
+fn nearest_in_the_plane(rows: &[ProjectRow], before: &[Option<[u32; 2]>], i: usize) -> [f64; 2] {
+    let distance = |j: usize| (rows[j].x - rows[i].x).hypot(rows[j].y - rows[i].y);
+    let mut old: Vec<usize> = (0..rows.len()).filter(|&j| before[j].is_some()).collect();
+    old.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+    old.truncate(LIKES);
+    let mean = |axis: usize| old.iter().map(|&j| f64::from(before[j].unwrap_or_default()[axis])).sum::<f64>();
+    [0, 1].map(|axis| mean(axis) / old.len().max(1) as f64)
+}
