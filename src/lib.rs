@@ -16,8 +16,8 @@
 //! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
 //!   upright picture within a memory budget.
 //! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
-//!   files: [`model`] (the networks, of what [`weights`] finds), [`tsne`], [`lap`] (the assignment),
-//!   [`mod@render`] (the drawing); and these on [`linalg`]: components, nearest neighbours, bounds,
+//!   files: [`model`] (the networks, of what [`weights`] finds), [`tsne`], [`lap`] (the assignment) with
+//!   [`carve`] (a grid that grows from within), [`mod@render`] (the drawing); and these on [`linalg`]: components, nearest neighbours, bounds,
 //!   random numbers.
 //! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
 //! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table; [`search`]:
