@@ -23,11 +23,13 @@ mod image;
 mod reason;
 pub mod rows;
 pub mod shards;
+mod taken;
 mod time;
 pub mod vectors;
 
 pub use image::ImageId;
 pub use reason::Reason;
+pub use taken::{Origin, Taken, Witness};
 pub use time::{NoTime, Time};
 
 use std::collections::BTreeMap;

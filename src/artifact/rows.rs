@@ -1,5 +1,5 @@
 //! The tables, one struct a row: places and columns are a contract with everyone's notebooks.
-//! Adding a column is a new [`Row::FORMAT`].
+//! Adding a column is a new [`Row::FORMAT`]; in a table from before it, a column that may be empty is.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -8,11 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use serde_json::Value;
 
-use super::{ImageId, Reason, Time};
+use super::{ImageId, Origin, Reason, Time};
 use crate::config::Kind;
 use crate::photo::Format;
 use crate::store::{Digest, Key};
@@ -37,7 +38,8 @@ pub trait Row: Sized {
     /// The columns as rows.
     ///
     /// # Errors
-    /// When a column is missing, of another type, or holds a word that its type does not have.
+    /// When a column that is never empty is missing, or one is of another type or holds a word that its type does not
+    /// have.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>>;
 }
 
@@ -64,7 +66,7 @@ macro_rules! row {
 
             fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>> {
                 let schema = batch.schema();
-                $( let $field = column(batch, &schema, stringify!($field))?; )*
+                $( let $field = &column::<$type>(batch, &schema, stringify!($field))?; )*
                 (0..batch.num_rows())
                     .map(|row| Ok(Self { $( $field: <$type as Cell>::get($field, row)
                         .with_context(|| format!("column {} is of another type", stringify!($field)))?, )* }))
@@ -76,7 +78,7 @@ macro_rules! row {
 
 row! {
     /// One input picture that is in the grid, or a duplicate of one that is.
-    ImageRow, "images", 2 {
+    ImageRow, "images", 3 {
         /// blake3 of the file's bytes, lower-case hexadecimal: the picture's name everywhere.
         image: ImageId,
         /// Path inside its source, with `/`; in a zip the entry's name.
@@ -95,6 +97,8 @@ row! {
         format: Format,
         /// When it was taken or posted, microseconds since 1970 (UTC).
         taken_at: Option<Time>,
+        /// Who says so; ends in `-utc` where it is a moment, not what some clock showed.
+        taken_from: Option<Origin>,
         /// What its owner wrote.
         caption: Option<String>,
         /// The post it belongs to (the address of the post's first picture).
@@ -267,6 +271,10 @@ row! {
         height: u32,
         /// As in [`ImageRow`].
         damage: Option<String>,
+        /// What the picture itself says; as in [`ImageRow`].
+        taken_at: Option<Time>,
+        /// What the picture itself says; as in [`ImageRow`].
+        taken_from: Option<Origin>,
         /// As in [`SkippedRow`], for a picture that does not decode.
         reason: Option<Reason>,
         /// As in [`SkippedRow`].
@@ -292,6 +300,7 @@ impl Text for String {}
 impl Text for ImageId {}
 impl Text for Format {}
 impl Text for Kind {}
+impl Text for Origin {}
 impl Text for Reason {}
 
 impl<T: Text> Cell for T {
@@ -364,8 +373,9 @@ impl Cell for Option<Blob> {
     }
 }
 
-fn column<'a>(batch: &'a RecordBatch, schema: &Schema, name: &str) -> Result<&'a ArrayRef> {
-    batch.column_by_name(name).with_context(|| {
+fn column<T: Cell>(batch: &RecordBatch, schema: &Schema, name: &str) -> Result<ArrayRef> {
+    let empty = || T::NULLABLE.then(|| new_null_array(T::column(std::iter::empty()).data_type(), batch.num_rows()));
+    batch.column_by_name(name).cloned().or_else(empty).with_context(|| {
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         format!("no column `{name}`; there are: {}", names.join(", "))
     })
@@ -374,6 +384,7 @@ fn column<'a>(batch: &'a RecordBatch, schema: &Schema, name: &str) -> Result<&'a
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::Witness;
 
     #[test]
     fn rows_survive_their_columns() {
@@ -387,6 +398,7 @@ mod tests {
             height: 2,
             format: Format::Jpeg,
             taken_at: Some(Time { micros: 1_700_000_000_000_000 }),
+            taken_from: Some(Origin { witness: Witness::Exif, utc: true }),
             caption: Some("schöner 🌅".into()),
             post: None,
             carousel_index: Some(1),
@@ -396,7 +408,7 @@ mod tests {
         }];
         assert_eq!(ImageRow::from_batch(&ImageRow::to_batch(&rows)).unwrap(), rows);
         let empty: [ImageRow; 0] = [];
-        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 15);
+        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 16);
         let drawn = [RenderRow {
             output: "grid.jpg".into(),
             format: "jpeg".into(),
@@ -406,6 +418,19 @@ mod tests {
             picture: Some(Blob(vec![1, 2])),
         }];
         assert_eq!(RenderRow::from_batch(&RenderRow::to_batch(&drawn)).unwrap(), drawn);
+    }
+
+    #[test]
+    fn a_table_from_before_a_column_has_it_empty() {
+        let row = NeighbourRow { image: "a".into(), rank: 1, neighbour: "b".into(), distance: 0.5 };
+        let batch = NeighbourRow::to_batch(&[row]);
+        let seams = RecordBatch::try_from_iter([
+            ("row", batch.column_by_name("rank").unwrap().clone()),
+            ("col", batch.column_by_name("rank").unwrap().clone()),
+            ("below", batch.column_by_name("distance").unwrap().clone()),
+        ]);
+        let rows = SeamRow::from_batch(&seams.unwrap()).unwrap();
+        assert_eq!(rows, [SeamRow { row: 1, col: 1, right: None, below: Some(0.5) }]);
     }
 
     #[test]

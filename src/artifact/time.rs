@@ -38,6 +38,11 @@ impl Time {
         }
     }
 
+    /// What a clock that goes by UTC shows.
+    fn of_clock(clock: NaiveDateTime) -> Self {
+        Self { micros: clock.and_utc().timestamp_micros() }
+    }
+
     /// Midnight (UTC) at the beginning of a day.
     pub fn start_of(day: NaiveDate) -> Self {
         Self { micros: day.and_time(NaiveTime::MIN).and_utc().timestamp_micros() }
@@ -55,29 +60,38 @@ impl Time {
     }
 }
 
-impl FromStr for Time {
-    type Err = NoTime;
-
+impl Time {
     /// Reads what people and programs write: ISO 8601 with or without an offset (UTC, if it has none), a day, or
-    /// seconds since 1970.
-    fn from_str(text: &str) -> Result<Self, NoTime> {
+    /// seconds since 1970; and tells whether the text says how far from UTC it is.
+    ///
+    /// # Errors
+    /// When the text is none of these.
+    pub fn with_zone(text: &str) -> Result<(Self, bool), NoTime> {
         let iso = text.trim().replacen(' ', "T", 1);
         let naive = |format: &&str| NaiveDateTime::parse_from_str(&iso, format).ok();
         let time = DateTime::parse_from_rfc3339(&iso)
             .or_else(|_| DateTime::parse_from_str(&iso, "%Y-%m-%dT%H:%M:%S%.f%z"))
-            .map(|time| time.timestamp_micros())
+            .map(|time| (Self { micros: time.timestamp_micros() }, true))
             .ok()
             .or_else(|| {
                 let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y:%m:%dT%H:%M:%S"];
-                formats.iter().find_map(naive).map(|time| time.and_utc().timestamp_micros())
+                formats.iter().find_map(naive).map(|time| (Self::of_clock(time), false))
             })
-            .map(|micros| Self { micros })
-            .or_else(|| iso.parse().ok().map(Self::start_of));
+            .or_else(|| iso.parse().ok().map(|day| (Self::start_of(day), false)));
         match (time, iso.parse()) {
-            (Some(time), _) if SECONDS.contains(&time.seconds()) => Ok(time),
-            (None, Ok(number)) => Self::of_seconds(number),
+            (Some(time), _) if SECONDS.contains(&time.0.seconds()) => Ok(time),
+            (None, Ok(number)) => Ok((Self::of_seconds(number)?, true)),
             _ => Err(NoTime::Text(text.chars().take(40).collect())),
         }
+    }
+}
+
+impl FromStr for Time {
+    type Err = NoTime;
+
+    /// As [`Time::with_zone`].
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        Self::with_zone(text).map(|(time, _)| time)
     }
 }
 

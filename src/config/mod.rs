@@ -58,6 +58,8 @@ table! {
         since: Day = Day::default(), arg(help_heading = "Source");
         /// Only pictures taken before this day (YYYY-MM-DD, UTC)
         until: Day = Day::default(), arg(help_heading = "Source");
+        /// Where a picture's date may come from
+        dates: Dates = Dates::Recorded, arg(help_heading = "Source");
         /// Only paths that match one of these globs
         include: Vec<String> = Vec::new(), arg(help_heading = "Source");
         /// No path that matches one of these globs

@@ -54,6 +54,18 @@ choice! {
 }
 
 choice! {
+    /// Where a picture's date may come from.
+    #[derive(Default)]
+    Dates {
+        /// Indexes, tables, the picture itself, files beside it, its name
+        #[default]
+        Recorded,
+        /// Where all of these say nothing, also the file's modification time
+        Mtime,
+    }
+}
+
+choice! {
     /// The models there are.
     ModelName {
         /// Simonyan & Zisserman 2014, trained on ImageNet

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use super::ifd::Tree;
 use super::{Format, webp};
 
 /// Longer ones are passed over.
 const MOST_BYTES: usize = 16 << 20;
+/// TIFF's tag of a text of XMP.
+const XMP: u16 = 0x02BC;
 
 /// The blocks of a picture.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +32,11 @@ impl<'a> Blocks<'a> {
                 b"XMP " => blocks.add_xmp(body),
                 _ => {}
             }),
-            Format::Tiff => blocks.exif = Some(bytes.into()),
+            Format::Tiff => {
+                blocks.exif = Some(bytes.into());
+                let xmp = Tree::new(bytes).and_then(Tree::first).and_then(|directory| directory.bytes(XMP));
+                xmp.into_iter().for_each(|xmp| blocks.add_xmp(xmp));
+            }
             Format::Gif | Format::Bmp => {}
         }
         blocks
@@ -52,25 +59,29 @@ impl<'a> Blocks<'a> {
         self.xmp.get_or_insert(text);
     }
 
-    /// The value of a property of XMP, as it is written there: `tiff:Orientation`. Prefixes are taken as everyone uses
-    /// them.
-    pub(super) fn xmp(&self, property: &str) -> Option<&str> {
-        let text = self.xmp.as_deref()?;
-        text.match_indices(property).find_map(|(at, _)| {
-            let before = text[..at].chars().next_back()?;
-            let after = text[at + property.len()..].trim_start();
-            match before {
-                '<' => after.strip_prefix('>')?.split('<').next(),
-                ' ' | '\n' | '\r' | '\t' => {
-                    let value = after.strip_prefix('=')?.trim_start();
-                    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-                    value[1..].split(quote).next()
-                }
-                _ => None,
-            }
-            .map(str::trim)
-        })
+    /// The value of a property of XMP; as [`property`].
+    pub(super) fn xmp(&self, name: &str) -> Option<&str> {
+        property(self.xmp.as_deref()?, name)
     }
+}
+
+/// The value of a property in a text of XMP, as it is written there: `tiff:Orientation`. Prefixes are taken as everyone
+/// uses them.
+pub(super) fn property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.match_indices(name).find_map(|(at, _)| {
+        let before = text[..at].chars().next_back()?;
+        let after = text[at + name.len()..].trim_start();
+        match before {
+            '<' => after.strip_prefix('>')?.split('<').next(),
+            ' ' | '\n' | '\r' | '\t' => {
+                let value = after.strip_prefix('=')?.trim_start();
+                let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+                value[1..].split(quote).next()
+            }
+            _ => None,
+        }
+        .map(str::trim)
+    })
 }
 
 /// The chunks of a PNG, also those behind the pixels: eXIf, and text by the names that ImageMagick and XMP use.

@@ -42,7 +42,11 @@ impl<'a> Tree<'a> {
 
     /// Its first directory.
     pub(super) fn first(self) -> Option<Directory<'a>> {
-        let at = self.u32(4)? as usize;
+        self.directory(self.u32(4)?)
+    }
+
+    fn directory(self, at: u32) -> Option<Directory<'a>> {
+        let at = at as usize;
         let count = usize::from(self.u16(at)?);
         // What is cut has the entries that are there.
         let whole = self.bytes.len().saturating_sub(at + 2) / 12;
@@ -71,12 +75,23 @@ impl<'a> Directory<'a> {
         Some(self.entry(tag)? + 8)
     }
 
+    /// The directory that an entry points to.
+    pub(super) fn child(self, tag: u16) -> Option<Self> {
+        self.tree.directory(self.get(tag)?.number()?)
+    }
+
+    /// The bytes of an entry's value.
+    pub(super) fn bytes(self, tag: u16) -> Option<&'a [u8]> {
+        self.get(tag).map(|value| value.bytes)
+    }
+
     /// The value of an entry.
     pub(super) fn get(self, tag: u16) -> Option<Value<'a>> {
         let at = self.entry(tag)?;
         let kind = self.tree.u16(at + 2)?;
         let size = match kind {
-            1 | 2 | 6 | 7 => 1,
+            // Of 129, since EXIF 3, is text in UTF-8.
+            1 | 2 | 6 | 7 | 129 => 1,
             3 | 8 => 2,
             4 | 9 | 11 | 13 => 4,
             5 | 10 | 12 => 8,
@@ -157,6 +172,20 @@ mod tests {
         assert_eq!(get(4).unwrap().bytes, b"2024:05\0x");
         assert!(get(5).is_none(), "beyond the end");
         assert!(get(6).is_none());
+    }
+
+    #[test]
+    fn a_directory_lies_where_its_parent_says_even_in_itself() {
+        let inner = block(&[(5, 3, 1, [9, 0, 0, 0])], b"");
+        let bytes = block(&[(1, 4, 1, [26, 0, 0, 0]), (2, 13, 1, [8, 0, 0, 0]), (3, 4, 1, [0xFF; 4])], b"");
+        // Behind the first one's three entries; an odd place is as good as another.
+        let bytes = [&bytes[..], b"x", &inner[8..]].concat();
+        let at = (bytes.len() - inner.len() + 8) as u32;
+        let bytes = [&bytes[..18], &at.to_le_bytes(), &bytes[22..]].concat();
+        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
+        assert_eq!(directory.child(1).unwrap().get(5).unwrap().number(), Some(9));
+        assert_eq!(directory.child(2).unwrap().child(2).unwrap().at, directory.at);
+        assert!(directory.child(3).is_none() && directory.child(4).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod budget;
+mod clock;
 mod colour;
 mod decoder;
 mod format;
@@ -11,13 +12,16 @@ mod jpeg;
 mod orientation;
 mod pillow;
 mod resize;
+mod taken;
 mod tiff;
 mod webp;
 
 pub use budget::{Budget, Pool, Share};
+pub use clock::{Clock, Reader};
 pub use format::{Format, SNIFF_BYTES, sniff};
 pub use pillow::Filter;
 pub use resize::{TileFit, crop_middle, shrunk, square, stretch, tile};
+pub use taken::{Block, taken, taken_beside};
 
 use std::cell::Cell;
 use std::fmt;

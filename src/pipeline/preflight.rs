@@ -59,14 +59,14 @@ impl Preflight {
         listing.skipped.iter().for_each(|row| *left_out.entry(row.reason).or_default() += 1);
         listing.unlisted().for_each(|(reason, more)| *left_out.entry(reason).or_default() += more);
         let mut largest = 0;
-        for (entry, finding) in listing.entries.iter().zip(findings) {
+        for (i, (entry, finding)) in listing.entries.iter().zip(findings).enumerate() {
+            if let Some((reason, _)) = inputs.refusal(i) {
+                *left_out.entry(reason).or_default() += 1;
+                continue;
+            }
             let pixels = match finding {
-                Some(Finding::Refused(reason, _)) => {
-                    *left_out.entry(*reason).or_default() += 1;
-                    continue;
-                }
-                Some(Finding::Picture(_, _, fate)) => fate.pixels(),
-                None => USUAL_PIXELS,
+                Some(Finding::Picture(picture)) => picture.fate.pixels(),
+                _ => USUAL_PIXELS,
             };
             largest = largest.max(pixels);
             *kinds.entry(entry.kind().to_string()).or_default() += 1;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::config::Settings;
 use crate::error::Halt;
 use crate::model::Hub;
-use crate::source::{self, Bounds, Listing, Seen};
+use crate::source::{self, Bounds, Listing, Rule, Seen};
 use crate::stage::embed::Inputs;
 use crate::stage::{Context, render};
 use crate::store::{folder_of, read_only, read_small};
@@ -52,7 +52,7 @@ impl Request {
         let mut notes = Vec::new();
         let seen = Seen::load(&ctx.store, sources, &mut notes);
         notes.into_iter().for_each(|note| ctx.warn(note));
-        let inputs = Inputs::survey(ctx, listing, seen, self.settings.source.strict, read);
+        let inputs = Inputs::survey(ctx, listing, seen, Rule::new(&self.settings.source), read);
         ctx.go_on().map(|()| inputs)
     }
 

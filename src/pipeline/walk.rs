@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         inputs.remember(ctx);
         preflight::remember_rate(ctx, &chosen, new, began.elapsed());
         request::remember(ctx, sources);
-        summary::inputs(ctx, &counts, &skipped, &tables[1], inputs.strict);
+        summary::inputs(ctx, &counts, &skipped, &tables[1], self.request.settings.source.strict);
         // Before any time goes into their places.
         let (points, grid) = (counts.pictures, assign::grid(&self.request.settings.assign, counts.pictures));
         if self.last >= Stage::Assign && grid.cells() < points as u64 {

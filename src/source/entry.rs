@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::known::Known;
 use super::zipped::Archive;
-use crate::artifact::Reason;
 use crate::artifact::rows::SkippedRow;
+use crate::artifact::{Reason, Taken, Time, Witness};
 use crate::config::Kind;
 use crate::lfs;
 use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, sniff};
@@ -124,6 +124,17 @@ impl Entry {
     /// Its path's end after the last dot, in lower case.
     pub(super) fn suffix(&self) -> String {
         self.name().rsplit_once('.').map_or_else(String::new, |(_, suffix)| suffix.to_ascii_lowercase())
+    }
+
+    /// When its file was last changed: what the file system says, or the zip.
+    pub(super) fn modified(&self) -> Option<Taken> {
+        match &self.place {
+            Place::File(path) => {
+                let modified: chrono::DateTime<chrono::Utc> = std::fs::metadata(path).ok()?.modified().ok()?.into();
+                Time::of_seconds(modified.timestamp()).ok().map(|time| Taken::utc(Witness::Mtime, time))
+            }
+            Place::Zip { archive, index } => archive.modified(*index),
+        }
     }
 
     /// Gives its bytes, as a stream, and its size to `read`.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::known::{Known, Membership, caption};
 use super::names::begins_like;
 use super::{Entry, Listing, Odd};
-use crate::artifact::{Reason, Time};
+use crate::artifact::{Reason, Taken, Time, Witness};
 use crate::config::Kind;
 
 /// Larger texts and metadata are not read.
@@ -55,9 +55,10 @@ impl<'a> Name<'a> {
         Some(Self { stamp, rest })
     }
 
-    fn time(&self) -> Option<Time> {
+    fn time(&self) -> Option<Taken> {
         let (day, clock) = self.stamp.strip_suffix("_UTC")?.split_once('_')?;
-        format!("{day}T{}", clock.replace('-', ":")).parse().ok()
+        let time = format!("{day}T{}", clock.replace('-', ":")).parse().ok()?;
+        Some(Taken::utc(Witness::Index, time))
     }
 }
 
@@ -211,7 +212,10 @@ pub fn read_metadata(json: &[u8]) -> Result<Known, Odd> {
     let moments = [node.taken_at_timestamp, node.date, node.taken_at];
     Ok(Known {
         kind: part::<Writer>(whole.instaloader).filter(|by| by.node_type == "StoryItem").map(|_| Kind::Story),
-        taken_at: moments.into_iter().find_map(part).and_then(|moment| Time::of_seconds(moment).ok()),
+        taken_at: moments
+            .into_iter()
+            .find_map(part)
+            .and_then(|moment| Time::of_seconds(moment).ok().map(|time| Taken::utc(Witness::Index, time))),
         caption: text.and_then(|text| caption(&text)),
         ..Known::default()
     })
@@ -238,7 +242,7 @@ mod tests {
             assert_eq!(medium(other), None, "{other}");
         }
         let name = Name::of("2019-03-01_12-00-00_UTC_1.jpg").unwrap();
-        assert_eq!(name.time().map(Time::seconds), Some(1_551_441_600));
+        assert_eq!(name.time().map(|taken| taken.at.seconds()), Some(1_551_441_600));
         assert_eq!(Name::of("2019-13-01_12-00-00_UTC_1.jpg").unwrap().time(), None);
     }
 
@@ -249,7 +253,7 @@ mod tests {
             "instaloader": {"version": "4", "node_type": "StoryItem"}}"#;
         let known = read_metadata(json).unwrap();
         assert_eq!(
-            (known.kind, known.taken_at.map(Time::seconds), known.caption.as_deref()),
+            (known.kind, known.taken_at.map(|taken| taken.at.seconds()), known.caption.as_deref()),
             (Some(Kind::Story), Some(5), Some("hi"))
         );
         assert_eq!(read_metadata(b"[7]").unwrap(), Known::default());
@@ -263,7 +267,7 @@ mod tests {
             (r#"{"caption": [8], "taken_at": 7, "owner": [[{}]]}"#, None),
         ] {
             let known = read_metadata(format!("{{\"node\": {node}}}").as_bytes()).unwrap();
-            let seconds = known.taken_at.map(Time::seconds);
+            let seconds = known.taken_at.map(|taken| taken.at.seconds());
             assert_eq!((known.caption.as_deref(), seconds), (expected, Some(7)), "{node}");
         }
     }

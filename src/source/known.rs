@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::artifact::Time;
+use crate::artifact::Taken;
 use crate::config::Kind;
 
 /// Longer captions are cut here.
@@ -13,8 +13,8 @@ const MAX_CAPTION_BYTES: usize = 64 << 10;
 pub struct Known {
     /// What it was to the site it comes from.
     pub kind: Option<Kind>,
-    /// When it was taken or posted.
-    pub taken_at: Option<Time>,
+    /// When it was taken or posted, and which of its files says so.
+    pub taken_at: Option<Taken>,
     /// What its owner wrote; never empty.
     pub caption: Option<Arc<str>>,
     /// The post it belongs to.
@@ -33,10 +33,10 @@ pub struct Membership {
 }
 
 impl Known {
-    /// Takes over what `other` knows and this does not.
+    /// Takes over what `other` knows and this does not; and its date, if it has it from someone more trusted.
     pub fn fill(&mut self, other: &Self) {
         self.kind = self.kind.or(other.kind);
-        self.taken_at = self.taken_at.or(other.taken_at);
+        self.taken_at = Taken::best(self.taken_at, other.taken_at);
         self.caption = self.caption.take().or_else(|| other.caption.clone());
         self.post = self.post.take().or_else(|| other.post.clone());
         self.uri = self.uri.take().or_else(|| other.uri.clone());

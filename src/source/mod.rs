@@ -20,6 +20,7 @@
 //! ```
 
 mod archive;
+mod dated;
 mod entry;
 mod folder;
 pub mod instagram;
@@ -28,17 +29,21 @@ mod known;
 mod lists;
 mod names;
 mod odd;
+mod rule;
 mod seen;
 mod select;
+mod sidecar;
 mod stills;
 pub mod table;
 mod zipped;
 
+pub use dated::taken_by_name;
 pub use entry::{Entry, Refusal, Stamp};
 pub use known::{Known, Membership};
 pub use lists::At;
 pub use odd::Odd;
-pub use seen::{Fate, Seen};
+pub use rule::Rule;
+pub use seen::{Fate, Picture, Seen};
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -156,6 +161,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     instagram::annotate(&mut listing);
     instaloader::annotate(&mut listing);
     table::annotate(&mut listing, tables);
+    sidecar::annotate(&mut listing);
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
     let is = |more| if more == 1 { "is" } else { "are" };

@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::{Entry, Stamp};
 use crate::artifact::rows::{Row, SeenRow};
-use crate::artifact::{Artifact, ImageId, Reason};
+use crate::artifact::{Artifact, ImageId, Reason, Taken};
 use crate::photo::Facts;
 use crate::store::{Digest, Store};
 
@@ -38,12 +38,25 @@ impl Fate {
     }
 }
 
+/// A picture that was read: what is remembered of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Its blake3.
+    pub image: ImageId,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was taken, as it says itself.
+    pub taken: Option<Taken>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
 /// The tables of all sources of a run.
 #[derive(Debug, Default)]
 pub struct Seen {
     sources: Vec<(String, Digest)>,
     stamps: HashMap<Digest, (Stamp, ImageId)>,
-    fates: HashMap<ImageId, (u64, Fate)>,
+    pictures: HashMap<ImageId, Picture>,
     listed_ns: i64,
 }
 
@@ -89,7 +102,9 @@ impl Seen {
             let stamp = Stamp { size: row.size, modified_ns, changed_ns, inode: row.inode };
             self.stamps.insert(place, (stamp, row.image.clone()));
         }
-        self.fates.insert(row.image, (row.bytes, fate));
+        let taken = row.taken_at.zip(row.taken_from).map(|(at, from)| Taken { at, from });
+        let picture = Picture { image: row.image.clone(), bytes: row.bytes, taken, fate };
+        self.pictures.insert(row.image, picture);
     }
 
     /// The blake3 of an input that still has the stamp it had when it was read.
@@ -98,9 +113,9 @@ impl Seen {
         (Some(*stamp) == entry.stamp).then_some(image)
     }
 
-    /// A picture's size in bytes, and what became of it.
-    pub fn fate(&self, image: &ImageId) -> Option<&(u64, Fate)> {
-        self.fates.get(image)
+    /// What is remembered of a picture.
+    pub fn picture(&self, image: &ImageId) -> Option<&Picture> {
+        self.pictures.get(image)
     }
 
     fn place(&self, entry: &Entry) -> Option<Digest> {
@@ -110,20 +125,17 @@ impl Seen {
         Some(Digest::from_hasher(&hasher))
     }
 
-    /// Remembers this run's findings: every input with its image, size and fate.
+    /// Remembers this run's findings.
     ///
     /// # Errors
     /// When the cache cannot be written.
-    pub fn save<'a>(
-        &self,
-        store: &Store,
-        findings: impl Iterator<Item = (&'a Entry, &'a ImageId, u64, &'a Fate)>,
-    ) -> Result<()> {
+    pub fn save<'a>(&self, store: &Store, findings: impl Iterator<Item = (&'a Entry, &'a Picture)>) -> Result<()> {
         let mut tables: HashMap<&str, Vec<SeenRow>> = HashMap::new();
-        for (entry, image, bytes, fate) in findings {
+        for (entry, picture) in findings {
             let Some(place) = self.place(entry) else { continue };
             let settled = |stamp: &Stamp| stamp.modified_ns.max(stamp.changed_ns) < self.listed_ns - RACY_NS;
             let stamp = entry.stamp.filter(settled);
+            let Picture { image, bytes, taken, fate } = picture;
             let (format, width, height) = match fate {
                 Fate::Good(facts, _) => (facts.format.to_string(), facts.width, facts.height),
                 Fate::Bad(..) => (String::new(), 0, 0),
@@ -135,7 +147,7 @@ impl Seen {
             tables.entry(&entry.source).or_default().push(SeenRow {
                 place: place.to_string(),
                 image: image.clone(),
-                bytes,
+                bytes: *bytes,
                 size: stamp.map_or(0, |s| s.size),
                 inode: stamp.map_or(0, |s| s.inode),
                 modified_ns: stamp.map(|s| s.modified_ns),
@@ -144,6 +156,8 @@ impl Seen {
                 width,
                 height,
                 damage,
+                taken_at: taken.map(|taken| taken.at),
+                taken_from: taken.map(|taken| taken.from),
                 reason,
                 detail,
             });

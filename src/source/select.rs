@@ -1,11 +1,11 @@
-//! `source.kinds`, `since`, `until`, `include`, `exclude`: what may enter. Choosing differently
-//! changes which pictures are laid out, never what has been embedded.
+//! `source.kinds`, `include`, `exclude`, and `since` and `until` where the date is certain before the picture is read:
+//! what may enter. Choosing differently changes which pictures are laid out, never what has been embedded.
 
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::{Entry, Listing};
-use crate::artifact::{Reason, Time};
+use super::{Entry, Listing, Rule};
+use crate::artifact::{Reason, Witness};
 use crate::config::SourceSettings;
 use crate::error::Halt;
 
@@ -13,8 +13,6 @@ pub(super) struct Selection<'a> {
     settings: &'a SourceSettings,
     include: GlobSet,
     exclude: GlobSet,
-    since: Option<Time>,
-    until: Option<Time>,
 }
 
 impl<'a> Selection<'a> {
@@ -23,8 +21,6 @@ impl<'a> Selection<'a> {
             settings,
             include: globs("source.include", &settings.include)?,
             exclude: globs("source.exclude", &settings.exclude)?,
-            since: settings.since.0.map(Time::start_of),
-            until: settings.until.0.map(Time::start_of),
         })
     }
 
@@ -49,14 +45,9 @@ impl<'a> Selection<'a> {
         if self.exclude.is_match(&entry.path) {
             return Some("source.exclude matches it".into());
         }
-        if self.since.is_none() && self.until.is_none() {
-            return None;
-        }
-        let Some(taken) = entry.known.taken_at else { return Some("it has no date".into()) };
-        if self.since.is_some_and(|since| taken < since) {
-            return Some(format!("before source.since = {}", settings.since));
-        }
-        self.until.filter(|&until| taken >= until).map(|_| format!("not before source.until = {}", settings.until))
+        // What a picture says itself counts less than an index or a table, and more than all others.
+        let certain = entry.known.taken_at.filter(|taken| taken.from.witness < Witness::Exif);
+        certain.and_then(|taken| Rule::new(settings).outside(taken))
     }
 }
 

@@ -17,7 +17,7 @@ use super::instagram::FIRST_INDEX;
 use super::known::{Known, Membership, caption};
 use super::names::{Names, address_defect};
 use super::{Entry, Listing, Odd, lists};
-use crate::artifact::{Reason, Time};
+use crate::artifact::{Reason, Taken, Witness};
 use crate::config::Kind;
 
 /// What the columns may be called, the first that is there counting.
@@ -244,7 +244,7 @@ fn row(cell: impl Fn(&str) -> Result<Option<String>, Odd>) -> Result<(String, Kn
     let kind = |text: String| <Kind as clap::ValueEnum>::from_str(&text, true).map_err(|_| Odd::NoKind(text));
     let known = Known {
         kind: get(KIND)?.map(kind).transpose()?,
-        taken_at: get(TAKEN_AT)?.map(|text| text.parse::<Time>()).transpose()?,
+        taken_at: get(TAKEN_AT)?.map(|text| Taken::read(Witness::Table, &text)).transpose()?,
         caption: get(CAPTION)?.and_then(|text| caption(&text)),
         post: get(POST)?.map(|post| Membership { post: post.into(), index }),
         uri: get(URI)?.map(Into::into),
@@ -266,7 +266,10 @@ mod tests {
             assert_eq!((rows.len(), end.is_ok()), (3, true));
             let (path, known) = rows[0].as_ref().unwrap();
             assert_eq!((path.as_str(), known.caption.as_deref()), ("a/1.jpg", Some("grün; und \"blau\" 🌅")));
-            assert_eq!((known.taken_at.map(Time::seconds), known.kind), (Some(1_551_398_400), Some(Kind::Story)));
+            assert_eq!(
+                (known.taken_at.map(|taken| taken.at.seconds()), known.kind),
+                (Some(1_551_398_400), Some(Kind::Story))
+            );
             assert_eq!(rows[1].as_ref().unwrap(), &("2.jpg".to_owned(), Known::default()));
             assert!(rows[2].as_ref().unwrap_err().1.to_string().contains("`soon` is no time"));
         }

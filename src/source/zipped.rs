@@ -7,7 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use zip::ZipArchive;
+use chrono::{Datelike, NaiveDate};
+use zip::{ExtraField, ZipArchive};
+
+use crate::artifact::{Taken, Time, Witness};
+use crate::photo::Clock;
 
 /// An open zip that any number of threads can read from.
 pub(super) struct Archive {
@@ -35,6 +39,24 @@ impl Archive {
         // The record at the end may have said something else.
         check(zip.len() as u64)?;
         Ok(Self { zip })
+    }
+
+    /// When an entry was last changed: as a moment if the zip has that, as the clock of whoever packed it otherwise.
+    pub(super) fn modified(&self, index: usize) -> Option<Taken> {
+        let mut zip = self.zip.clone();
+        let entry = zip.by_index_raw(index).ok()?;
+        let moment = entry.extra_data_fields().find_map(|field| match field {
+            ExtraField::ExtendedTimestamp(times) => times.mod_time(),
+            _ => None,
+        });
+        if let Some(moment) = moment {
+            return Time::of_seconds(moment.into()).ok().map(|time| Taken::utc(Witness::Mtime, time));
+        }
+        let clock = entry.last_modified()?;
+        let day = NaiveDate::from_ymd_opt(clock.year().into(), clock.month().into(), clock.day().into())?;
+        let clock = day.and_hms_opt(clock.hour().into(), clock.minute().into(), clock.second().into())?;
+        // Where a zip's time begins, its writer knew none.
+        Clock::new(clock, None).filter(|_| clock.year() > 1980).map(|clock| Taken::of_clock(Witness::Mtime, clock))
     }
 
     /// Gives an entry's bytes, as a stream, and its size to `read`.

@@ -6,6 +6,7 @@ mod browser;
 mod cli;
 mod crash;
 mod damage;
+mod dates;
 mod disk;
 mod driver;
 mod exports;

@@ -46,8 +46,12 @@ fn is_frame(marker: u8) -> bool {
 pub(super) fn blocks<'a>(bytes: &'a [u8], blocks: &mut Blocks<'a>) {
     for segment in segments(bytes).take_while(|segment| segment.marker != 0xDA).filter(|segment| segment.marker == 0xE1)
     {
-        if segment.body.starts_with(b"Exif\0\0") {
-            blocks.add_exif(segment.body);
+        if let Some(exif) = segment.body.strip_prefix(b"Exif\0\0") {
+            match &mut blocks.exif {
+                // A block that is too long for a segment goes on in the next ones.
+                Some(begun) if !exif.starts_with(b"II") && !exif.starts_with(b"MM") => begun.to_mut().extend(exif),
+                _ => blocks.add_exif(exif),
+            }
         } else if let Some(text) = segment.body.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
             blocks.add_xmp(text);
         }
@@ -95,10 +99,11 @@ mod tests {
             b"\xff\xd8".to_vec(),
             segment(b"http://ns.adobe.com/xap/1.0/\0<x/>"),
             segment(b"Exif\0\0II"),
+            segment(b"Exif\0\0 goes on"),
             segment(b"Exif\0\0MM"),
         ];
         let bytes = bytes.concat();
         let found = Blocks::of(super::super::Format::Jpeg, &bytes);
-        assert_eq!((found.exif.as_deref(), found.xmp.as_deref()), (Some(&b"II"[..]), Some("<x/>")));
+        assert_eq!((found.exif.as_deref(), found.xmp.as_deref()), (Some(&b"II goes on"[..]), Some("<x/>")));
     }
 }

@@ -10,6 +10,7 @@ use super::super::known::{Known, Membership, caption};
 use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, layout};
+use crate::artifact::{Taken, Time, Witness};
 
 #[derive(Deserialize)]
 #[serde(expecting = "a picture with its path")]
@@ -27,7 +28,7 @@ pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
         if file.path.is_empty() {
             return Err(Odd::Nameless("file"));
         }
-        let taken_at = file.taken_at.as_deref().map(str::parse).transpose()?;
+        let taken_at = file.taken_at.as_deref().map(str::parse::<Time>).transpose()?;
         Ok((file, taken_at))
     });
     match read {
@@ -36,7 +37,7 @@ pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
             let uri: Arc<str> = restored(&file.path).into();
             let known = Known {
                 kind: Some(kind),
-                taken_at,
+                taken_at: taken_at.map(|time| Taken::utc(Witness::Index, time)),
                 caption: file.caption.and_then(|text| caption(&restored(&text))),
                 post: Some(Membership { post: uri.clone(), index: None }),
                 uri: Some(uri.clone()),

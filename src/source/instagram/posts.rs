@@ -13,7 +13,7 @@ use super::super::known::{Known, Membership, caption};
 use super::super::lists::{self, At};
 use super::mojibake::restored;
 use super::{Told, labels};
-use crate::artifact::Time;
+use crate::artifact::{Taken, Time, Witness};
 use crate::config::Kind;
 
 #[derive(Deserialize)]
@@ -79,7 +79,8 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
         let (post, of_first) = first.get_or_insert_with(|| (uri.clone(), own.clone()));
         let known = Known {
             kind: Some(kind),
-            taken_at: if several { time.or(taken_at) } else { taken_at.or(time) },
+            taken_at: if several { time.or(taken_at) } else { taken_at.or(time) }
+                .map(|time| Taken::utc(Witness::Index, time)),
             caption: own.or_else(|| text.clone()).or_else(|| of_first.clone()),
             post: Some(Membership { post: post.clone(), index: several.then_some(i as u32) }),
             uri: Some(uri.clone()),

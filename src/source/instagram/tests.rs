@@ -1,5 +1,5 @@
 use super::*;
-use crate::artifact::Time;
+use crate::artifact::{Taken, Time, Witness};
 use crate::config::Kind;
 use crate::source::known::Membership;
 
@@ -39,7 +39,7 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
     );
     let of = |uri: &str, time: i64, caption: &str, post: &str, index| Known {
         kind: Some(Kind::Post),
-        taken_at: Time::of_seconds(time).ok(),
+        taken_at: Time::of_seconds(time).ok().map(|time| Taken::utc(Witness::Index, time)),
         caption: Some(caption.into()),
         post: Some(Membership { post: post.into(), index }),
         uri: Some(uri.into()),
@@ -84,8 +84,10 @@ fn g1_has_a_list_for_each_kind_and_none_for_messages() {
         "direct": [{"taken_at": "2019-03-02T12:00:00", "path": "direct/201903/private.jpg"}],
         "profile": [{"path": "profile/201903/me.jpg", "is_active_profile": true}]}"#;
     let known = pictures(Index::First, json);
-    let rows: Vec<_> =
-        known.iter().map(|k| (k.kind.unwrap(), k.caption.as_deref(), k.taken_at.map(Time::seconds))).collect();
+    let rows: Vec<_> = known
+        .iter()
+        .map(|k| (k.kind.unwrap(), k.caption.as_deref(), k.taken_at.map(|taken| taken.at.seconds())))
+        .collect();
     assert_eq!(
         rows,
         [
@@ -111,7 +113,7 @@ fn g5_has_labels_in_the_accounts_language() {
             (
                 k.uri.as_deref().unwrap(),
                 k.caption.as_deref().unwrap(),
-                k.taken_at.unwrap().seconds(),
+                k.taken_at.unwrap().at.seconds(),
                 k.post.clone().unwrap().index,
             )
         })

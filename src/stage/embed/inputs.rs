@@ -7,29 +7,29 @@ use anyhow::anyhow;
 use rayon::prelude::*;
 
 use crate::artifact::rows::{ImageRow, SkippedRow};
-use crate::artifact::{ImageId, Reason};
+use crate::artifact::{ImageId, Reason, Taken};
 use crate::config::Kind;
 use crate::photo;
 use crate::report::counted;
-use crate::source::{Entry, Fate, Known, Listing, Refusal, Seen};
+use crate::source::{Entry, Fate, Known, Listing, Picture, Refusal, Rule, Seen};
 use crate::stage::{Context, State};
 use crate::store::read_only;
 
 /// What one input turned out to be.
 #[derive(Clone, Debug)]
 pub enum Finding {
-    /// A picture, good or bad: its blake3, its size and its fate.
-    Picture(ImageId, u64, Fate),
+    /// A picture, good or bad.
+    Picture(Picture),
     /// Not readable as a picture: reason and detail.
     Refused(Reason, String),
 }
 
 impl Finding {
     /// Of a picture that does not decode. A limit is this machine's, not the picture's: it is not remembered.
-    pub(super) fn bad(image: ImageId, bytes: u64, no: photo::Unreadable) -> Self {
+    pub(super) fn bad(image: ImageId, bytes: u64, taken: Option<Taken>, no: photo::Unreadable) -> Self {
         match no.reason {
             photo::Reason::TooLarge => Self::Refused(Reason::TooLarge, no.detail),
-            reason => Self::Picture(image, bytes, Fate::Bad(reason.into(), no.detail)),
+            reason => Self::Picture(Picture { image, bytes, taken, fate: Fate::Bad(reason.into(), no.detail) }),
         }
     }
 }
@@ -48,45 +48,62 @@ pub struct Inputs {
     pub findings: Vec<Option<Finding>>,
     /// What earlier runs have learned.
     pub seen: Seen,
-    /// Whether damaged pictures are left out.
-    pub strict: bool,
+    /// What of them is in the grid.
+    pub rule: Rule,
 }
 
 impl Inputs {
     /// The inputs of a listing as far as they are known without decoding: from earlier runs, or from the first
-    /// bytes of what is no picture; `read` also reads and hashes the pictures that are new.
-    pub fn survey(ctx: &Context, listing: Listing, seen: Seen, strict: bool, read: bool) -> Self {
+    /// bytes of what is no picture; `read` also reads and hashes the pictures that are new, as does a rule that has to
+    /// know their dates.
+    pub fn survey(ctx: &Context, listing: Listing, seen: Seen, rule: Rule, read: bool) -> Self {
+        let remembered = |entry: &Entry| seen.image(entry).and_then(|image| seen.picture(image));
+        let is_unread = |entry: &&Entry| remembered(entry).is_none();
+        let unread = if read || rule.asks_for_days() { listing.entries.iter().filter(is_unread).count() } else { 0 };
+        let bar = (unread > 0).then(|| ctx.reporter.bar("reading", unread as u64, false));
         let look = |entry: &Entry| {
             // Whoever asked for the survey stops too.
             if ctx.reporter.interrupted() {
                 return None;
             }
-            if let Some((image, (bytes, fate))) = seen.image(entry).and_then(|image| Some((image, seen.fate(image)?))) {
-                return Some(Finding::Picture(image.clone(), *bytes, fate.clone()));
+            if let Some(picture) = remembered(entry) {
+                return Some(Finding::Picture(picture.clone()));
             }
-            if !read {
-                return entry.refusal().map(Finding::from);
-            }
+            let Some(bar) = &bar else { return entry.refusal().map(Finding::from) };
+            bar.advance(1);
             Some(entry.read(&ctx.budget).map_or_else(Finding::from, |bytes| known(ctx, &bytes, &seen)))
         };
         let findings = listing.entries.par_iter().map(look).collect();
-        Self { listing, findings, seen, strict }
+        Self { listing, findings, seen, rule }
     }
 
     /// The pictures that may be in the grid.
     pub fn pictures(&self) -> BTreeSet<ImageId> {
-        let good = self.findings.iter().flatten().filter_map(|finding| match finding {
-            Finding::Picture(image, _, Fate::Good(_, damage)) if !(self.strict && damage.is_some()) => {
-                Some(image.clone())
+        (0..self.findings.len()).filter_map(|i| Some(self.picture(i)?.image.clone())).collect()
+    }
+
+    /// The picture that an input is, if it is known to be one that may be in the grid.
+    pub(super) fn picture(&self, i: usize) -> Option<&Picture> {
+        match self.findings[i].as_ref()? {
+            Finding::Picture(picture) if self.rule.refusal(&self.listing.entries[i], picture).is_none() => {
+                Some(picture)
             }
             _ => None,
-        });
-        good.collect()
+        }
+    }
+
+    /// Why an input is known not to be in the grid.
+    pub fn refusal(&self, i: usize) -> Option<(Reason, String)> {
+        let entry = &self.listing.entries[i];
+        match self.findings[i].as_ref()? {
+            Finding::Picture(picture) => self.rule.refusal(entry, picture),
+            Finding::Refused(reason, detail) => Some(self.rule.refused(entry, (*reason, detail))),
+        }
     }
 
     /// How many there are at most, before all are read.
     pub fn at_most(&self) -> usize {
-        self.findings.iter().filter(|finding| !matches!(finding, Some(Finding::Refused(..)))).count()
+        (0..self.findings.len()).filter(|&i| self.refusal(i).is_none()).count()
     }
 
     /// Whether all are known.
@@ -97,38 +114,37 @@ impl Inputs {
     /// The rows of `images` and `skipped`, in the order of the listing. A picture's first row has what
     /// any of its files is known by; the rows of its duplicates have what is said of them.
     pub fn tables(&self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
-        let Self { listing, findings, strict, .. } = self;
+        let Self { listing, findings, rule, .. } = self;
         let mut skipped = listing.skipped.clone();
-        let mut all = known_of_each(&listing.entries, findings);
+        let mut all = self.known_of_each();
         let mut images = Vec::new();
         let mut first: HashMap<&ImageId, &str> = HashMap::new();
-        for (entry, finding) in listing.entries.iter().zip(findings) {
-            let (image, bytes, facts, damage) = match finding {
-                Some(Finding::Picture(image, bytes, Fate::Good(facts, damage))) => (image, *bytes, facts, damage),
-                Some(Finding::Picture(_, _, Fate::Bad(reason, detail)) | Finding::Refused(reason, detail)) => {
-                    skipped.push(entry.skipped(*reason, detail));
-                    continue;
-                }
-                None => continue,
-            };
-            if let Some(damage) = damage.as_ref().filter(|_| *strict) {
-                skipped.push(entry.skipped(Reason::Damaged, damage));
+        for (i, (entry, finding)) in listing.entries.iter().zip(findings).enumerate() {
+            if let Some((reason, detail)) = self.refusal(i) {
+                skipped.push(entry.skipped(reason, detail));
                 continue;
             }
+            let Some(Finding::Picture(Picture { image, bytes, taken, fate: Fate::Good(facts, damage) })) = finding
+            else {
+                continue;
+            };
             let duplicate_of = first.get(image).map(|&path| path.to_owned());
             first.entry(image).or_insert(&entry.path);
-            let known = all.remove(image).unwrap_or_else(|| entry.known.clone());
+            let known = all
+                .remove(image)
+                .unwrap_or_else(|| Known { taken_at: rule.taken(entry, *taken), ..entry.known.clone() });
             let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
             images.push(ImageRow {
                 image: image.clone(),
                 path: entry.path.clone(),
                 source: entry.source.to_string(),
                 kind: known.kind.unwrap_or(Kind::File),
-                bytes,
+                bytes: *bytes,
                 width: facts.width,
                 height: facts.height,
                 format: facts.format,
-                taken_at: known.taken_at,
+                taken_at: known.taken_at.map(|taken| taken.at),
+                taken_from: known.taken_at.map(|taken| taken.from),
                 caption: known.caption.as_deref().map(str::to_owned),
                 post,
                 carousel_index: carousel_index.flatten(),
@@ -139,6 +155,22 @@ impl Inputs {
         }
         skipped.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
         (images, skipped)
+    }
+
+    /// What all inputs with the bytes of one picture together say of it. The source whose name sorts
+    /// last is right, as a later export's does; within a source, the first of them.
+    fn known_of_each(&self) -> HashMap<&ImageId, Known> {
+        let entries = &self.listing.entries;
+        let mut known: HashMap<&ImageId, Known> = HashMap::new();
+        let mut inputs: Vec<usize> = (0..entries.len()).collect();
+        inputs.sort_by(|&a, &b| entries[b].source.cmp(&entries[a].source));
+        for i in inputs {
+            if let Some(picture) = self.picture(i) {
+                let taken_at = self.rule.taken(&entries[i], picture.taken);
+                known.entry(&picture.image).or_default().fill(&Known { taken_at, ..entries[i].known.clone() });
+            }
+        }
+        known
     }
 
     /// Where each picture of the `images` table can be read.
@@ -176,7 +208,7 @@ impl Inputs {
     /// Keeps what was learned for the next run; a cache that cannot be written merely forgets.
     pub fn remember(&self, ctx: &Context) {
         let pictures = self.listing.entries.iter().zip(&self.findings).filter_map(|(entry, finding)| match finding {
-            Some(Finding::Picture(image, bytes, fate)) => Some((entry, image, *bytes, fate)),
+            Some(Finding::Picture(picture)) => Some((entry, picture)),
             _ => None,
         });
         if let Err(error) = self.seen.save(&ctx.store, pictures)
@@ -233,27 +265,16 @@ pub struct Counts {
 
 /// What bytes are, without decoding them.
 pub(super) fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
-    let (image, size) = (ImageId::of(bytes), bytes.len() as u64);
-    let fate = match seen.fate(&image) {
-        Some((_, fate)) => fate.clone(),
-        None => match photo::probe(bytes, &ctx.budget) {
-            Ok((facts, damage)) => Fate::Good(facts, damage.map(str::to_owned)),
-            Err(no) => return Finding::bad(image, size, no),
-        },
-    };
-    Finding::Picture(image, size, fate)
-}
-
-/// What all inputs with the bytes of one picture together say of it. The source whose name sorts
-/// last is right, as a later export's does; within a source, the first of them.
-fn known_of_each<'a>(entries: &[Entry], findings: &'a [Option<Finding>]) -> HashMap<&'a ImageId, Known> {
-    let mut known: HashMap<&ImageId, Known> = HashMap::new();
-    let mut inputs: Vec<_> = entries.iter().zip(findings).collect();
-    inputs.sort_by(|(a, _), (b, _)| b.source.cmp(&a.source));
-    for (entry, finding) in inputs {
-        if let Some(Finding::Picture(image, ..)) = finding {
-            known.entry(image).or_default().fill(&entry.known);
-        }
+    let image = ImageId::of(bytes);
+    if let Some(picture) = seen.picture(&image) {
+        return Finding::Picture(picture.clone());
     }
-    known
+    let (size, taken) = (bytes.len() as u64, Taken::inside(bytes, &ctx.budget));
+    match photo::probe(bytes, &ctx.budget) {
+        Ok((facts, damage)) => {
+            let fate = Fate::Good(facts, damage.map(str::to_owned));
+            Finding::Picture(Picture { image, bytes: size, taken, fate })
+        }
+        Err(no) => Finding::bad(image, size, taken, no),
+    }
 }

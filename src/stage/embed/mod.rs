@@ -17,10 +17,10 @@ use super::{Context, Made, State};
 use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, Row};
 use crate::artifact::shards::{self, Library};
-use crate::artifact::{Artifact, ImageId};
+use crate::artifact::{Artifact, ImageId, Taken};
 use crate::model::Chosen;
 use crate::photo;
-use crate::source::{Entry, Fate, Seen};
+use crate::source::{Entry, Fate, Picture, Seen};
 use crate::store::{self, Digest, Key};
 use network::Network;
 
@@ -126,13 +126,11 @@ impl Job<'_> {
     /// One thread reads and decodes ahead, this one feeds the network and commits.
     fn embed_missing(&mut self, inputs: &mut Inputs, also: Also<'_>) -> Result<()> {
         let (ctx, chosen, library) = (self.ctx, self.chosen, &mut self.library);
-        let Inputs { listing, findings, seen, .. } = inputs;
-        let missing = |finding: &Option<Finding>| match finding {
-            None => true,
-            Some(Finding::Picture(image, _, Fate::Good(..))) => !library.contains(image),
-            Some(_) => false,
+        let missing = |&i: &usize| {
+            inputs.findings[i].is_none() || inputs.picture(i).is_some_and(|picture| !library.contains(&picture.image))
         };
-        let todo: Vec<usize> = (0..findings.len()).filter(|&i| missing(&findings[i])).collect();
+        let todo: Vec<usize> = (0..inputs.findings.len()).filter(missing).collect();
+        let Inputs { listing, findings, seen, .. } = inputs;
         if todo.is_empty() {
             return Ok(());
         }
@@ -191,20 +189,20 @@ impl Reader<'_> {
             Err(no) => return (no.into(), None),
         };
         let image = ImageId::of(&bytes);
-        let bad_before = matches!(seen.fate(&image), Some((_, Fate::Bad(..))));
-        if bad_before || present.contains(&image) {
+        let is_bad = |picture: &Picture| matches!(picture.fate, Fate::Bad(..));
+        if seen.picture(&image).is_some_and(is_bad) || present.contains(&image) {
             return (inputs::known(ctx, &bytes, seen), None);
         }
-        let size = bytes.len() as u64;
+        let (size, taken) = (bytes.len() as u64, Taken::inside(&bytes, &ctx.budget));
         let decoded = photo::decode(&bytes, &ctx.budget);
         drop(bytes);
         match decoded {
             Ok(photo) => {
                 also(&image, &photo.pixels);
                 let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
-                (Finding::Picture(image, size, fate), Some(chosen.input.of(&photo.pixels)))
+                (Finding::Picture(Picture { image, bytes: size, taken, fate }), Some(chosen.input.of(&photo.pixels)))
             }
-            Err(no) => (Finding::bad(image, size, no), None),
+            Err(no) => (Finding::bad(image, size, taken, no), None),
         }
     }
 }

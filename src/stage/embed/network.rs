@@ -11,6 +11,7 @@ use crate::artifact::shards::Library;
 use crate::artifact::vectors::Vectors;
 use crate::model::{Chosen, Model};
 use crate::report::Progress;
+use crate::source::Picture;
 use crate::stage::Context;
 
 /// Vectors are committed this often: what a kill can cost.
@@ -37,7 +38,7 @@ impl<'a> Network<'a> {
     }
 
     pub(super) fn take(&mut self, finding: &Finding, input: RgbImage) -> Result<()> {
-        let Finding::Picture(image, ..) = finding else { return Ok(()) };
+        let Finding::Picture(Picture { image, .. }) = finding else { return Ok(()) };
         let twice = self.waiting.iter().any(|(name, _)| name == image) || self.done.names.contains(image);
         if twice || self.library.contains(image) {
             self.bar.advance(1);
