@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of exports and tables, or of pictures, for a while: fuzz/run.sh exports|decode [SECONDS].
+# Fuzzes the readers of exports and tables, of dates, or of pictures, for a while: fuzz/run.sh exports|dates|decode [SECONDS].
 # Works with stable Rust. Only tsne-grid and the target are instrumented; what was found is kept in fuzz/corpus/.
 set -euo pipefail
 cd "$(dirname "$0")"
-target=${1:?exports or decode}
-mkdir -p corpus/exports corpus/decode artifacts
+target=${1:?exports, dates or decode}
+mkdir -p corpus/exports corpus/dates corpus/decode artifacts
 sample() { printf '%b' "$2" > "corpus/exports/seed-$1"; }
 sample g1 '\x00{"photos":[{"caption":"\\u00c3\\u00b6","taken_at":"2019-03-01T12:00:00","path":"photos/201903/a.jpg"}],"direct":[{"path":"x"}]}'
 sample g2 '\x01[{"media":[{"uri":"media/posts/a.jpg","creation_timestamp":5,"title":"x"}]},{"title":"t","creation_timestamp":9,"media":[{"uri":"b.jpg"},{"uri":"c.mp4","thumbnail":{"uri":"d.jpg"}}]}]'
@@ -13,6 +13,18 @@ sample g5 '\x02[{"timestamp":9,"media":[],"label_values":[{"label":"Caption","va
 sample instaloader '\x03{"node":{"taken_at_timestamp":5,"edge_media_to_caption":{"edges":[{"node":{"text":"hi"}}]}},"instaloader":{"node_type":"StoryItem"}}'
 sample json '\x04[{"path":"a/1.jpg","caption":"x","taken_at":1551398400,"kind":"story","post":"p","carousel_index":1}]'
 sample csv '\x05path;caption;taken_at\na.jpg;"x; ""y""";2024-12-31T18:00:00+01:00\n'
+date() { printf '%b' "$2" > "corpus/dates/seed-$1"; }
+date camera '\x00IMG_20190721_230630.jpg'
+date google '\x00PXL_20210101_123456789.jpg'
+date program '\x00Screenshot 2024-05-06 at 7.08.09 PM.png'
+date telegram '\x00photo_1@06-05-2024_07-08-09.jpg'
+date burst '\x00000IMG_00000_BURST20190721230630123_COVER.jpg'
+date xmp "\\x01<a exif:DateTimeOriginal='2024-05-06T07:08:09.5+02:00'><photoshop:DateCreated>2024-05-06</photoshop:DateCreated></a>"
+exif='\x2a\x00\x08\x00\x00\x00\x02\x00\x32\x01\x02\x00\x14\x00\x00\x00\x4a\x00\x00\x00\x69\x87\x04\x00\x01\x00\x00\x00\x26\x00\x00\x00\x00\x00\x00\x00'
+exif+='\x02\x00\x03\x90\x02\x00\x14\x00\x00\x00\x4a\x00\x00\x00\x11\x90\x02\x00\x07\x00\x00\x00\x5e\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x002024:05:06 07:08:09\x00+02:00\x00'
+date tiff "\\x02II$exif"
+date jpeg "\\x03II$exif"
+date segments "\\x04II$exif"
 # A picture of 3 x 2 pixels in each format.
 picture() { base64 -d <<< "$2" > "corpus/decode/seed-$1"; }
 picture png iVBORw0KGgoAAAANSUhEUgAAAAMAAAACAQMAAACnuvRZAAAABlBMVEX/AAAAAP9sof2OAAAADElEQVQIW2NgYHgAAADkAOEHFmAjAAAAAElFTkSuQmCC
