@@ -66,6 +66,8 @@ pub enum Command {
     Render(RenderArgs),
     /// Say for each stage whether it is fresh, or why it is stale
     Status(StatusArgs),
+    /// Show what is recognised in the sources: pictures, dates, captions, what is left out and why
+    Sources(SourcesArgs),
     /// Re-hash every artifact
     Verify,
     /// Drop what nothing current refers to
@@ -204,6 +206,19 @@ pub struct StatusArgs {
     pub check: bool,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// Arguments of `sources`.
+#[derive(Debug, Args)]
+#[allow(missing_docs, reason = "each field is a group of flags")]
+pub struct SourcesArgs {
+    /// Folders, zips (read in place), exports, or single pictures [default: those of the last run]
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
+    #[command(flatten)]
+    pub source: SourceFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }
 
 /// Arguments of `gc`.

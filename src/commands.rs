@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::artifact::findings;
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
-    SearchArgs, StageFlags, StatusArgs, Tables,
+    SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
 };
 use crate::config::{EmbedSettings, LimitSettings, Settings};
 use crate::error::Halt;
@@ -84,6 +84,7 @@ impl App {
             Command::Assign(args) => self.assign(args),
             Command::Render(args) => self.render(args),
             Command::Status(args) => self.status(args),
+            Command::Sources(args) => self.sources(args),
             Command::Verify => self.verify(),
             Command::Gc(args) => self.gc(&args),
             Command::Export(args) => {
@@ -257,6 +258,13 @@ impl App {
             answer.code = STALE;
         }
         Ok(answer)
+    }
+
+    fn sources(&self, SourcesArgs { sources, source, limits }: SourcesArgs) -> Result<Answer> {
+        let common = Common { sources, dry_run: false, relayout: false, source, limits };
+        let request = self.request(common, StageFlags::default())?;
+        let recognised = pipeline::sources(&self.context(self.store(), &request, false), &request)?;
+        Ok(self.answer(harmless(&recognised.text()), json!(recognised)))
     }
 
     fn verify(&self) -> Result<Answer> {

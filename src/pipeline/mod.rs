@@ -8,6 +8,7 @@
 mod live;
 mod preflight;
 mod request;
+mod sources;
 mod standing;
 mod summary;
 mod walk;
@@ -15,6 +16,7 @@ mod walk;
 pub use live::{live_files, lock};
 pub use preflight::Preflight;
 pub use request::Request;
+pub use sources::{LeftOut, Pictures, Recognised, sources};
 pub use standing::Standing;
 pub use walk::{Embedded, Outcome};
 

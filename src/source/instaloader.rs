@@ -81,6 +81,7 @@ pub(super) fn annotate(listing: &mut Listing) {
     for entry in std::mem::take(&mut listing.entries) {
         match Name::of(entry.name()) {
             Some(Name { stamp, rest: Rest::Facts(suffix) }) if posts.contains(&group(&entry, stamp)) => {
+                listing.note_index("instaloader", &entry);
                 match read(&entry, suffix) {
                     Ok(known) => {
                         let by_source = facts.entry(group(&entry, stamp)).or_default();

@@ -66,6 +66,8 @@ pub struct Listing {
     pub skipped: Vec<SkippedRow>,
     /// Remarks for the user, a line each.
     pub notes: Vec<String>,
+    /// Files that say something of pictures, by what they are: their paths.
+    pub indexes: BTreeMap<&'static str, Vec<String>>,
     /// What is wrong with entries of indexes and tables: how often, by reason.
     complaints: BTreeMap<Reason, usize>,
 }
@@ -106,6 +108,11 @@ impl Listing {
     fn skip(&mut self, path: impl Into<String>, source: &str, reason: Reason, detail: impl Into<String>) {
         let (path, source) = (path.into(), source.to_owned());
         self.skipped.push(SkippedRow { path, source, reason, detail: detail.into() });
+    }
+
+    /// Notes that `file`, a `what`, was read for what it says of pictures.
+    fn note_index(&mut self, what: &'static str, file: &Entry) {
+        self.indexes.entry(what).or_default().push(file.path.clone());
     }
 
     /// Lists what is wrong with an entry of `file`, an index or a table, up to the bound.

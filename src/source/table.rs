@@ -73,6 +73,7 @@ pub(super) fn annotate(listing: &mut Listing, beside: Vec<Entry>) {
     if !tables.is_empty() {
         let names = Names::new(others.iter().map(|entry| entry.path.as_str()));
         for (table, (rows, end)) in tables {
+            listing.note_index("table", &table);
             for row in rows {
                 match row {
                     Err((at, why)) => listing.odd(&table, &at, &why),

@@ -28,6 +28,7 @@ mod page_hostile;
 mod page_looks;
 mod pictures;
 mod preflight;
+mod recognised;
 mod signals;
 mod sources;
 mod tables;

@@ -166,6 +166,7 @@ impl Exports {
         let mut said: [BTreeMap<usize, Known>; 3] = Default::default();
         let (mut lost, mut elsewhere) = (BTreeSet::new(), false);
         for IndexFile { index, root, entry: file } in &self.indexes {
+            listing.note_index("instagram", file);
             let mut tell = |told| match told {
                 Told::Odd { at, why } => listing.odd(file, &at, &why),
                 Told::Picture { uri, known } => match places(&names, &uri) {
