@@ -58,9 +58,9 @@ table! {
         since: Day = Day::default(), arg(help_heading = "Source");
         /// Only pictures taken before this day (YYYY-MM-DD, UTC)
         until: Day = Day::default(), arg(help_heading = "Source");
-        /// Only paths that match one of these globs
+        /// Only paths that match one of these globs, or files and folders of one of these names
         include: Vec<String> = Vec::new(), arg(help_heading = "Source");
-        /// No path that matches one of these globs
+        /// No path that matches one of these globs, and no file or folder of one of these names
         exclude: Vec<String> = Vec::new(), arg(help_heading = "Source");
         /// Skip damaged pictures too, and exit with 3 if any input was skipped for a defect
         strict: bool = false, arg(help_heading = "Source", num_args = 0..=1, require_equals = true, default_missing_value = "true");

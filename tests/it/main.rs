@@ -10,6 +10,7 @@ mod disk;
 mod driver;
 mod exports;
 mod faults;
+mod folders;
 mod foreign;
 mod formula;
 mod growth;
