@@ -52,6 +52,7 @@ fn row(i: usize, image: &ImageId) -> ImageRow {
         height: 600,
         format: Format::Jpeg,
         taken_at: None,
+        taken_precision: None,
         caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length")),
         post: None,
         carousel_index: None,

@@ -1,5 +1,5 @@
 //! The tables, one struct a row: places and columns are a contract with everyone's notebooks.
-//! Adding a column is a new [`Row::FORMAT`].
+//! Adding a column is a new [`Row::FORMAT`]; in a table from before it, a column that may be empty is.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -8,11 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use serde_json::Value;
 
-use super::{ImageId, Reason, Time};
+use super::{ImageId, Precision, Reason, Time};
 use crate::config::Kind;
 use crate::photo::Format;
 use crate::store::{Digest, Key};
@@ -37,7 +38,8 @@ pub trait Row: Sized {
     /// The columns as rows.
     ///
     /// # Errors
-    /// When a column is missing, of another type, or holds a word that its type does not have.
+    /// When a column that is never empty is missing, or one is of another type or holds a word that its type does not
+    /// have.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>>;
 }
 
@@ -64,7 +66,7 @@ macro_rules! row {
 
             fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>> {
                 let schema = batch.schema();
-                $( let $field = column(batch, &schema, stringify!($field))?; )*
+                $( let $field = &column::<$type>(batch, &schema, stringify!($field))?; )*
                 (0..batch.num_rows())
                     .map(|row| Ok(Self { $( $field: <$type as Cell>::get($field, row)
                         .with_context(|| format!("column {} is of another type", stringify!($field)))?, )* }))
@@ -76,7 +78,7 @@ macro_rules! row {
 
 row! {
     /// One input picture that is in the grid, or a duplicate of one that is.
-    ImageRow, "images", 2 {
+    ImageRow, "images", 3 {
         /// blake3 of the file's bytes, lower-case hexadecimal: the picture's name everywhere.
         image: ImageId,
         /// Path inside its source, with `/`; in a zip the entry's name.
@@ -95,6 +97,8 @@ row! {
         format: Format,
         /// When it was taken or posted, microseconds since 1970 (UTC).
         taken_at: Option<Time>,
+        /// How exactly that is known: second, minute, day, month, year, decade or century, of which it is the beginning.
+        taken_precision: Option<Precision>,
         /// What its owner wrote.
         caption: Option<String>,
         /// The post it belongs to (the address of the post's first picture).
@@ -107,6 +111,19 @@ row! {
         duplicate_of: Option<String>,
         /// What is wrong with a picture that could still be read.
         damage: Option<String>,
+    }
+}
+
+row! {
+    /// Something that a table of someone's own says of a picture, beyond the columns of [`ImageRow`]; in the order of
+    /// the pictures there, and of the table's columns.
+    FieldRow, "fields", 1 {
+        /// The picture.
+        image: ImageId,
+        /// Name of the table's column.
+        field: String,
+        /// What stands there; of several values there is a row each.
+        value: String,
     }
 }
 
@@ -292,6 +309,7 @@ impl Text for String {}
 impl Text for ImageId {}
 impl Text for Format {}
 impl Text for Kind {}
+impl Text for Precision {}
 impl Text for Reason {}
 
 impl<T: Text> Cell for T {
@@ -364,8 +382,9 @@ impl Cell for Option<Blob> {
     }
 }
 
-fn column<'a>(batch: &'a RecordBatch, schema: &Schema, name: &str) -> Result<&'a ArrayRef> {
-    batch.column_by_name(name).with_context(|| {
+fn column<T: Cell>(batch: &RecordBatch, schema: &Schema, name: &str) -> Result<ArrayRef> {
+    let empty = || T::NULLABLE.then(|| new_null_array(T::column(std::iter::empty()).data_type(), batch.num_rows()));
+    batch.column_by_name(name).cloned().or_else(empty).with_context(|| {
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         format!("no column `{name}`; there are: {}", names.join(", "))
     })
@@ -387,6 +406,7 @@ mod tests {
             height: 2,
             format: Format::Jpeg,
             taken_at: Some(Time { micros: 1_700_000_000_000_000 }),
+            taken_precision: Some(Precision::Day),
             caption: Some("schöner 🌅".into()),
             post: None,
             carousel_index: Some(1),
@@ -395,8 +415,12 @@ mod tests {
             damage: None,
         }];
         assert_eq!(ImageRow::from_batch(&ImageRow::to_batch(&rows)).unwrap(), rows);
+        let mut earlier = ImageRow::to_batch(&rows);
+        earlier.remove_column(earlier.schema().index_of("taken_precision").unwrap());
+        let without = ImageRow { taken_precision: None, ..rows[0].clone() };
+        assert_eq!(ImageRow::from_batch(&earlier).unwrap(), [without], "what an earlier version wrote");
         let empty: [ImageRow; 0] = [];
-        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 15);
+        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 16);
         let drawn = [RenderRow {
             output: "grid.jpg".into(),
             format: "jpeg".into(),

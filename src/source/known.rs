@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::artifact::Time;
+use crate::artifact::{Precision, Time};
 use crate::config::Kind;
 
 /// Longer captions are cut here.
@@ -15,13 +15,20 @@ pub struct Known {
     pub kind: Option<Kind>,
     /// When it was taken or posted.
     pub taken_at: Option<Time>,
+    /// How exactly that is known; to the second, if it does not say.
+    pub taken_precision: Option<Precision>,
     /// What its owner wrote; never empty.
     pub caption: Option<Arc<str>>,
     /// The post it belongs to.
     pub post: Option<Membership>,
     /// The address that an index gives it.
     pub uri: Option<Arc<str>>,
+    /// What else a table says of it, in the order of its columns; a column may have several values.
+    pub fields: Vec<Field>,
 }
+
+/// The name of a table's column, and a value in it.
+pub type Field = (Arc<str>, Arc<str>);
 
 /// A picture's place in a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +43,18 @@ impl Known {
     /// Takes over what `other` knows and this does not.
     pub fn fill(&mut self, other: &Self) {
         self.kind = self.kind.or(other.kind);
-        self.taken_at = self.taken_at.or(other.taken_at);
+        if self.taken_at.is_none() {
+            (self.taken_at, self.taken_precision) = (other.taken_at, other.taken_precision);
+        }
         self.caption = self.caption.take().or_else(|| other.caption.clone());
         self.post = self.post.take().or_else(|| other.post.clone());
         self.uri = self.uri.take().or_else(|| other.uri.clone());
+        let mine = self.fields.len();
+        for field in &other.fields {
+            if self.fields[..mine].iter().all(|(name, _)| *name != field.0) {
+                self.fields.push(field.clone());
+            }
+        }
     }
 }
 

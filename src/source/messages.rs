@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Listing, system};
+use super::Listing;
 use crate::artifact::Reason;
+use crate::report::counted;
 
 /// Folders that are told by their names alone: in one part of several the messages themselves may be missing.
 const NAMED: [&str; 4] = [
@@ -29,7 +30,12 @@ pub(super) fn annotate(listing: &mut Listing) {
     });
     listing.skipped.retain(|row| !prefixes(&row.path).any(|folder| folders.contains(folder)));
     for ((source, folder), files) in private {
-        listing.skip(folder, &source, Reason::NotSelected, system::remark("messages", files));
+        listing.skip(
+            folder,
+            &source,
+            Reason::NotSelected,
+            format!("messages ({}), which are never opened", counted(files, "file")),
+        );
     }
 }
 

@@ -37,7 +37,7 @@ pub mod table;
 mod zipped;
 
 pub use entry::{Entry, Refusal, Stamp};
-pub use known::{Known, Membership};
+pub use known::{Field, Known, Membership};
 pub use lists::At;
 pub use odd::Odd;
 pub use seen::{Fate, Seen};

@@ -98,4 +98,5 @@ fn messages_outside_of_a_known_export_are_a_line_and_are_not_opened() {
     assert_eq!(paths(&story), ["messages/5.png", "your_facebook_activity/posts/media/2.png"]);
     let folders = ["old/messages", "your_facebook_activity/messages"];
     assert_eq!(skipped(&story), folders.map(|folder| (folder.to_owned(), Reason::NotSelected)));
+    assert_eq!(story.skipped()[0].detail, "messages (3 files), which are never opened");
 }

@@ -4,6 +4,7 @@ mod beside;
 mod bombs;
 mod browser;
 mod cli;
+mod columns;
 mod crash;
 mod damage;
 mod disk;
