@@ -259,18 +259,19 @@ fn number(text: &str) -> Option<(Time, Precision)> {
     }
     let part = |from: usize, to: usize| whole[from..to].parse::<u32>().ok();
     let at_day = |(day, precision)| (Time::start_of(day), precision);
-    let (scale, precision) = match whole.len() {
+    let count = || whole.parse::<i64>().ok();
+    let micros = match whole.len() {
         4 => return start(year(whole)?, Precision::Year).map(at_day),
         6 => return Some(at_day((NaiveDate::from_ymd_opt(year(&whole[..4])?, part(4, 6)?, 1)?, Precision::Month))),
         8 => return day(year(&whole[..4])?, part(4, 6)?, part(6, 8)?).map(at_day),
-        9..=11 => (1_000_000, Precision::Second),
-        12..=13 => (1_000, Precision::Second),
-        15..=16 => (1, Precision::Second),
+        9..=11 => count()?.checked_mul(1_000_000)?,
+        12..=13 => count()?.checked_mul(1_000)?,
+        15..=16 => count()?,
+        18..=19 => count()? / 1_000,
         _ => return None,
     };
-    let micros = whole.parse::<i64>().ok()?.checked_mul(scale)?;
     let time = DateTime::from_timestamp_micros(micros)?.to_rfc3339().parse().ok()?;
-    Some((time, precision))
+    Some((time, Precision::Second))
 }
 
 #[cfg(test)]
@@ -321,6 +322,8 @@ mod tests {
             ("19th century", "1800-01-01 00:00:00 century"),
             ("1720981800", "2024-07-14 18:30:00 second"),
             ("1720981800000", "2024-07-14 18:30:00 second"),
+            ("1720981800000000", "2024-07-14 18:30:00 second"),
+            ("1720981800000000000", "2024-07-14 18:30:00 second"),
             ("1720981800.5", "2024-07-14 18:30:00 second"),
         ] {
             assert_eq!(said(text), expected, "{text}");

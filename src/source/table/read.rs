@@ -31,7 +31,7 @@ const WORDS: &[&str] = &["tags", "keywords"];
 /// What entries of chats have, and lists of them are called.
 const OF_MESSAGES: &[&str] =
     &["from", "from_id", "sender", "sender_id", "sender_name", "message_id", "chat_id", "reply_to_message_id"];
-const MESSAGES: &str = "messages";
+const CHATS: &[&str] = &["messages", "conversations", "conversation", "chats", "chat", "threads"];
 
 /// Longer tables are read to here.
 const MAX_ROWS: usize = 1_000_000;
@@ -93,7 +93,7 @@ pub fn read_json(stream: impl Read, lines: bool) -> Table {
         let cells = lists::parse::<Cells>(raw);
         if table.rows.is_empty() {
             let trust = cells.as_ref().ok().filter(|cells| !cells.is_message()).and_then(Cells::trust);
-            match trust.filter(|trust| *trust > Trust::Identifiers && at.list != MESSAGES) {
+            match trust.filter(|trust| *trust > Trust::Identifiers && !CHATS.contains(&at.list)) {
                 Some(trust) => table.trust = trust,
                 None => return false,
             }
@@ -193,7 +193,8 @@ impl Cells {
     }
 
     fn is_message(&self) -> bool {
-        self.0.iter().any(|(name, _)| OF_MESSAGES.contains(&name.as_str()))
+        let says_so = |cell: &Cell| matches!(cell, Cell::Text(kind) if kind == "message" || kind == "service");
+        self.0.iter().any(|(name, cell)| OF_MESSAGES.contains(&name.as_str()) || (name == "type" && says_so(cell)))
     }
 
     /// Whether a table with these columns may be one of pictures.
@@ -383,6 +384,7 @@ mod tests {
         for json in [
             r#"{"messages": [{"file": "a.jpg", "text": "x"}]}"#,
             r#"[{"file": "a.jpg", "text": "x", "from_id": "user1"}]"#,
+            r#"[{"file": "a.jpg", "text": "x", "type": "message"}]"#,
             r#"[{"id": 1, "text": "x"}]"#,
             r#"[{"image": {"src": "a.jpg"}, "text": "x"}]"#,
         ] {
