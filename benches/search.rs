@@ -53,6 +53,7 @@ fn row(i: usize, image: &ImageId) -> ImageRow {
         format: Format::Jpeg,
         taken_at: None,
         taken_from: None,
+        taken_precision: None,
         caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length")),
         post: None,
         carousel_index: None,

@@ -10,13 +10,14 @@ use tsne_grid::source::{instaloader, table};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&which, bytes)) = data.split_first() else { return };
-    match which % 6 {
+    match which % 7 {
         0 => index(Index::First, bytes),
         1 => index(Index::Posts { kind: Kind::Post, labelled: false }, bytes),
         2 => index(Index::Posts { kind: Kind::Post, labelled: true }, bytes),
         3 => drop(instaloader::read_metadata(bytes)),
-        4 => assert!(table::read_json(bytes).0.len() <= bytes.len()),
-        _ => assert!(table::read_csv(bytes).0.len() <= bytes.len()),
+        4 => assert!(table::read_json(bytes, false).rows.len() <= bytes.len()),
+        5 => assert!(table::read_json(bytes, true).rows.len() <= bytes.len()),
+        _ => assert!(table::read_csv(bytes).rows.len() <= bytes.len()),
     }
 });
 

@@ -355,7 +355,7 @@ fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
     let mut object = json!({});
     if let Some(Embedded { tables, index, counts, .. }) = &outcome.embedded {
         object = json!({"counts": counts, "embed": made_json(index)});
-        for (name, made) in ["images", "skipped"].into_iter().zip(tables.iter().flatten()) {
+        for (name, made) in ["images", "skipped", "fields"].into_iter().zip(tables.iter().flatten()) {
             object[name] = made_json(made);
         }
     }

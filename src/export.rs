@@ -1,6 +1,6 @@
 //! One flat table of everything: for notebooks, spreadsheets and other programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,14 +10,18 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UI
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ArrowWriter;
 
-use crate::artifact::rows::{AssignRow, ImageRow, Row};
+use crate::artifact::rows::{AssignRow, FieldRow, ImageRow, Row};
 use crate::artifact::vectors::{Vectors, list_column};
 use crate::artifact::{Artifact, ImageId, shards};
 use crate::error::Halt;
 use crate::store::{Store, replace_file};
 
+/// More columns of tables of someone's own are not exported; the table `fields` has all.
+const MAX_COLUMNS: usize = 200;
+
 /// Writes the last run's pictures, a row for each input in the grid, to `file`, in the format of
-/// its suffix: `.parquet`, `.csv`, or `.npy` (numbers alone, in the same order).
+/// its suffix: `.parquet`, `.csv`, or `.npy` (numbers alone, in the same order). What else tables said of them is in
+/// columns behind the others.
 ///
 /// # Errors
 /// When nothing has been run, an artifact is damaged, or the file cannot be written.
@@ -38,12 +42,18 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
         .collect::<Option<_>>()
         .context("the last assignment is not of the last images; run again")?;
     let vectors = if vector { Some(vectors_of(store, &images)?) } else { None };
+    // A cache of an earlier version has no such table.
+    let fields = match store.latest("fields.parquet") {
+        Some(path) => FieldRow::from_batch(&Artifact::decode(store.read(&path)?)?.batch)?,
+        None => Vec::new(),
+    };
+    let further = further(&images, &fields);
     replace_file(file, |out| {
         let written = match suffix {
             "npy" => npy(out, &cells, vectors),
-            "csv" => table(&images, &cells, None)
+            "csv" => table(&images, &cells, &further, None)
                 .and_then(|batch| Ok(arrow::csv::Writer::new(out).write(&with_offset(batch)?)?)),
-            _ => table(&images, &cells, vectors).and_then(|batch| {
+            _ => table(&images, &cells, &further, vectors).and_then(|batch| {
                 let mut writer = ArrowWriter::try_new(out, batch.schema(), None)?;
                 writer.write(&batch)?;
                 writer.close()?;
@@ -72,7 +82,39 @@ fn vectors_of(store: &Store, images: &[ImageRow]) -> Result<Vectors> {
     Ok(Vectors { names: Vec::new(), dim: known.dim, values })
 }
 
-fn table(images: &[ImageRow], cells: &[&AssignRow], vectors: Option<Vectors>) -> Result<RecordBatch> {
+/// The columns that tables of someone's own add: several values of one are put into one text.
+fn further(images: &[ImageRow], fields: &[FieldRow]) -> Vec<(String, ArrayRef)> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut said: BTreeMap<(&ImageId, &str), String> = BTreeMap::new();
+    for FieldRow { image, field, value } in fields {
+        if !names.contains(&field.as_str()) {
+            if names.len() == MAX_COLUMNS {
+                continue;
+            }
+            names.push(field);
+        }
+        let text = said.entry((image, field)).or_default();
+        if !text.is_empty() {
+            text.push('|');
+        }
+        text.push_str(value);
+    }
+    let column = |name: &&str| {
+        let values = images.iter().map(|row| said.get(&(&row.image, *name)));
+        let values: ArrayRef = Arc::new(StringArray::from_iter(values));
+        (name.to_string(), values)
+    };
+    names.iter().map(column).collect()
+}
+
+type Further = [(String, ArrayRef)];
+
+fn table(
+    images: &[ImageRow],
+    cells: &[&AssignRow],
+    further: &Further,
+    vectors: Option<Vectors>,
+) -> Result<RecordBatch> {
     let known = ImageRow::to_batch(images);
     let of_images = |name: &str| known.column_by_name(name).cloned().context("a column of images");
     let numbers = |of: fn(&AssignRow) -> f64| -> ArrayRef {
@@ -87,6 +129,7 @@ fn table(images: &[ImageRow], cells: &[&AssignRow], vectors: Option<Vectors>) ->
         ("image", Arc::new(StringArray::from_iter_values(images.iter().map(|row| &*row.image))) as ArrayRef),
         ("kind", of_images("kind")?),
         ("taken_at", of_images("taken_at")?),
+        ("taken_precision", of_images("taken_precision")?),
         ("caption", of_images("caption")?),
         ("x", numbers(|cell| cell.x)),
         ("y", numbers(|cell| cell.y)),
@@ -96,7 +139,15 @@ fn table(images: &[ImageRow], cells: &[&AssignRow], vectors: Option<Vectors>) ->
     if let Some(Vectors { dim, values, .. }) = vectors {
         columns.push(("embedding", list_column(dim, values)?));
     }
-    Ok(RecordBatch::try_from_iter(columns)?)
+    let mut named: Vec<(String, ArrayRef)> =
+        columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect();
+    for (name, column) in further {
+        // Whoever has a column of a name that is here finds it behind this word.
+        let free = |candidate: &String| named.iter().all(|(name, _)| name != candidate);
+        let mut candidates = std::iter::successors(Some(name.clone()), |name| Some(format!("field_{name}")));
+        named.extend(candidates.find(free).map(|name| (name, column.clone())));
+    }
+    Ok(RecordBatch::try_from_iter(named)?)
 }
 
 /// The table with UTC spelled as an offset, which is what the CSV writer can print.

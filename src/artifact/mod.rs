@@ -20,6 +20,7 @@
 
 pub mod findings;
 mod image;
+mod precision;
 mod reason;
 pub mod rows;
 pub mod shards;
@@ -28,6 +29,7 @@ mod time;
 pub mod vectors;
 
 pub use image::ImageId;
+pub use precision::Precision;
 pub use reason::Reason;
 pub use taken::{Origin, Taken, Witness};
 pub use time::{NoTime, Time};

@@ -13,7 +13,7 @@ use arrow::array::{
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use serde_json::Value;
 
-use super::{ImageId, Origin, Reason, Time};
+use super::{ImageId, Origin, Precision, Reason, Time};
 use crate::config::Kind;
 use crate::photo::Format;
 use crate::store::{Digest, Key};
@@ -99,6 +99,8 @@ row! {
         taken_at: Option<Time>,
         /// Who says so; ends in `-utc` where it is a moment, not what some clock showed.
         taken_from: Option<Origin>,
+        /// How exactly that is known: second, minute, day, month, year, decade or century, of which it is the beginning.
+        taken_precision: Option<Precision>,
         /// What its owner wrote.
         caption: Option<String>,
         /// The post it belongs to (the address of the post's first picture).
@@ -111,6 +113,19 @@ row! {
         duplicate_of: Option<String>,
         /// What is wrong with a picture that could still be read.
         damage: Option<String>,
+    }
+}
+
+row! {
+    /// Something that a table of someone's own says of a picture, beyond the columns of [`ImageRow`]; in the order of
+    /// the pictures there, and of the table's columns.
+    FieldRow, "fields", 1 {
+        /// The picture.
+        image: ImageId,
+        /// Name of the table's column.
+        field: String,
+        /// What stands there; of several values there is a row each.
+        value: String,
     }
 }
 
@@ -301,6 +316,7 @@ impl Text for ImageId {}
 impl Text for Format {}
 impl Text for Kind {}
 impl Text for Origin {}
+impl Text for Precision {}
 impl Text for Reason {}
 
 impl<T: Text> Cell for T {
@@ -399,6 +415,7 @@ mod tests {
             format: Format::Jpeg,
             taken_at: Some(Time { micros: 1_700_000_000_000_000 }),
             taken_from: Some(Origin { witness: Witness::Exif, utc: true }),
+            taken_precision: Some(Precision::Day),
             caption: Some("schöner 🌅".into()),
             post: None,
             carousel_index: Some(1),
@@ -407,6 +424,10 @@ mod tests {
             damage: None,
         }];
         assert_eq!(ImageRow::from_batch(&ImageRow::to_batch(&rows)).unwrap(), rows);
+        let mut earlier = ImageRow::to_batch(&rows);
+        earlier.remove_column(earlier.schema().index_of("taken_precision").unwrap());
+        let without = ImageRow { taken_precision: None, ..rows[0].clone() };
+        assert_eq!(ImageRow::from_batch(&earlier).unwrap(), [without], "what an earlier version wrote");
         let empty: [ImageRow; 0] = [];
         assert_eq!(ImageRow::to_batch(&empty).num_columns(), 16);
         let drawn = [RenderRow {

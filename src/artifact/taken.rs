@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Precision;
 use super::time::{NoTime, Time};
 use crate::photo::{self, Block, Budget, Clock};
 
@@ -69,17 +70,20 @@ pub struct Taken {
     pub at: Time,
     /// Who says so.
     pub from: Origin,
+    /// How exactly that is known.
+    pub precision: Precision,
 }
 
 impl Taken {
     /// A moment that somebody knows.
     pub fn utc(witness: Witness, at: Time) -> Self {
-        Self { at, from: Origin { witness, utc: true } }
+        Self { at, from: Origin { witness, utc: true }, precision: Precision::Second }
     }
 
     /// What a clock showed.
     pub fn of_clock(witness: Witness, clock: Clock) -> Self {
-        Self { at: Time { micros: clock.micros() }, from: Origin { witness, utc: clock.is_utc() } }
+        let from = Origin { witness, utc: clock.is_utc() };
+        Self { at: Time { micros: clock.micros() }, from, precision: Precision::Second }
     }
 
     /// When a picture with these bytes was taken, as it says itself.
@@ -96,7 +100,7 @@ impl Taken {
     /// When the text is no time.
     pub fn read(witness: Witness, text: &str) -> Result<Self, NoTime> {
         let (at, utc) = Time::with_zone(text)?;
-        Ok(Self { at, from: Origin { witness, utc } })
+        Ok(Self { at, from: Origin { witness, utc }, precision: Precision::Second })
     }
 
     /// The more trusted of two words, of equals the first.

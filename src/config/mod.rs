@@ -60,9 +60,9 @@ table! {
         until: Day = Day::default(), arg(help_heading = "Source");
         /// Where a picture's date may come from
         dates: Dates = Dates::Recorded, arg(help_heading = "Source");
-        /// Only paths that match one of these globs
+        /// Only paths that match one of these globs, or files and folders of one of these names
         include: Vec<String> = Vec::new(), arg(help_heading = "Source");
-        /// No path that matches one of these globs
+        /// No path that matches one of these globs, and no file or folder of one of these names
         exclude: Vec<String> = Vec::new(), arg(help_heading = "Source");
         /// Skip damaged pictures too, and exit with 3 if any input was skipped for a defect
         strict: bool = false, arg(help_heading = "Source", num_args = 0..=1, require_equals = true, default_missing_value = "true");

@@ -10,7 +10,7 @@ use super::preflight::{self, Preflight};
 use super::request::{self, Request};
 use super::standing::{Standing, changed_images, changed_paths, previous_images, reasons};
 use super::summary;
-use crate::artifact::rows::ImageRow;
+use crate::artifact::rows::{FieldRow, ImageRow};
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::lap;
@@ -28,8 +28,10 @@ use crate::store::{folder_of, remove_abandoned};
 pub struct Embedded {
     /// The rows of `images`.
     pub rows: Vec<ImageRow>,
-    /// The tables `images` and `skipped`; none where nothing is made.
-    pub tables: Option<[Made; 2]>,
+    /// The rows of `fields`.
+    pub fields: Vec<FieldRow>,
+    /// The tables `images`, `skipped` and `fields`; none where nothing is made.
+    pub tables: Option<[Made; 3]>,
     /// The index.
     pub index: Made,
     /// How the inputs add up.
@@ -155,7 +157,8 @@ impl<'a> Walk<'a> {
         // Where nothing is made, nothing more is learned of the inputs.
         let looked = (!self.makes).then(|| inputs.tables());
         if let Some((images, skipped)) = &looked {
-            let fresh = [State::of_rows(ctx, images), State::of_rows(ctx, skipped)].iter().all(State::is_fresh);
+            let fields = State::of_rows(ctx, &inputs.fields(images));
+            let fresh = [State::of_rows(ctx, images), State::of_rows(ctx, skipped), fields].iter().all(State::is_fresh);
             let why = || vec![changed_paths(ctx, images)];
             self.standings.push(if fresh { Standing::fresh("images") } else { Standing::stale("images", why()) });
         }
@@ -163,13 +166,15 @@ impl<'a> Walk<'a> {
         let began = Instant::now();
         let Some((index, new)) = self.index(inputs, &chosen)? else { return Ok(None) };
         let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
-        let counts = inputs.counts(&rows, &skipped);
+        let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
         if !self.makes {
-            return Ok(Some(Embedded { rows, tables: None, index, counts }));
+            return Ok(Some(Embedded { rows, fields, tables: None, index, counts }));
         }
         let gone = previous_images(ctx).difference(&inputs.pictures()).count();
         let counts = Counts { embedded: new, gone, ..counts };
-        let tables = [State::of_rows(ctx, &rows).made(ctx)?, State::of_rows(ctx, &skipped).made(ctx)?];
+        let tables = [State::of_rows(ctx, &rows), State::of_rows(ctx, &skipped), State::of_rows(ctx, &fields)];
+        let [images, left_out, further] = tables.map(|table| table.made(ctx));
+        let tables = [images?, left_out?, further?];
         ctx.latest(&index)?;
         inputs.remember(ctx);
         preflight::remember_rate(ctx, &chosen, new, began.elapsed());
@@ -180,7 +185,7 @@ impl<'a> Walk<'a> {
         if self.last >= Stage::Assign && grid.cells() < points as u64 {
             bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
         }
-        Ok(Some(Embedded { rows, tables: Some(tables), index, counts }))
+        Ok(Some(Embedded { rows, fields, tables: Some(tables), index, counts }))
     }
 
     /// The index of the vectors, and how many of them are new; none where the walk stops at it.
@@ -233,6 +238,7 @@ impl<'a> Walk<'a> {
         let known = render::Known {
             sources: inputs.places(&embedded.rows),
             images: &embedded.rows,
+            fields: &embedded.fields,
             likeness: Some(Likeness { features: self.features(embedded), assigned: &assign.artifact }),
             new: arrivals.newest(&pictures),
             earlier: earlier.to_vec(),

@@ -12,7 +12,7 @@ use anyhow::Result;
 use walkdir::WalkDir;
 
 use super::entry::{Entry, Place, Stamp};
-use super::{Bounds, Listing};
+use super::{Bounds, Listing, system};
 use crate::artifact::Reason;
 use crate::store::OwnFolder;
 
@@ -82,6 +82,10 @@ impl Walk<'_> {
                 self.link(found, &real);
             } else if self.is_own(&real) || (kind.is_dir() && OwnFolder::new(found).is_ours()) {
                 self.own(found);
+            } else if kind.is_dir()
+                && let Some(what) = of_system(found)
+            {
+                self.system(found, what)?;
             } else if kind.is_dir() {
                 enters = self.is_new(found, &real, "a folder");
             } else {
@@ -131,6 +135,17 @@ impl Walk<'_> {
         }
     }
 
+    /// Lists a folder that a system keeps for itself, with the number of its files.
+    fn system(&mut self, path: &Path, what: &str) -> Result<()> {
+        let mut files = 0;
+        for entry in WalkDir::new(path).into_iter().flatten() {
+            self.bounds.check(self.listing.len() + self.entered.len() + self.links.len())?;
+            files += usize::from(!entry.file_type().is_dir());
+        }
+        self.skip(path, Reason::NotSelected, system::remark(what, files));
+        Ok(())
+    }
+
     fn is_own(&self, place: &Path) -> bool {
         self.own.iter().any(|own| own == place)
     }
@@ -142,6 +157,12 @@ impl Walk<'_> {
     fn skip(&mut self, path: &Path, reason: Reason, detail: impl Into<String>) {
         self.listing.skip(relative(self.root, path), self.name, reason, detail);
     }
+}
+
+/// What a folder is to a system that keeps it for itself.
+fn of_system(folder: &Path) -> Option<&'static str> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    system::folder(&folder.parent().map(name).unwrap_or_default(), &name(folder))
 }
 
 /// Names that systems hide: dot files, and the copies that macOS puts into zips.

@@ -21,7 +21,12 @@ pub struct Known {
     pub post: Option<Membership>,
     /// The address that an index gives it.
     pub uri: Option<Arc<str>>,
+    /// What else a table says of it, in the order of its columns; a column may have several values.
+    pub fields: Vec<Field>,
 }
+
+/// The name of a table's column, and a value in it.
+pub type Field = (Arc<str>, Arc<str>);
 
 /// A picture's place in a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,12 @@ impl Known {
         self.caption = self.caption.take().or_else(|| other.caption.clone());
         self.post = self.post.take().or_else(|| other.post.clone());
         self.uri = self.uri.take().or_else(|| other.uri.clone());
+        let mine = self.fields.len();
+        for field in &other.fields {
+            if self.fields[..mine].iter().all(|(name, _)| *name != field.0) {
+                self.fields.push(field.clone());
+            }
+        }
     }
 }
 

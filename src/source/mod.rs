@@ -27,6 +27,7 @@ pub mod instagram;
 pub mod instaloader;
 mod known;
 mod lists;
+mod messages;
 mod names;
 mod odd;
 mod rule;
@@ -34,12 +35,13 @@ mod seen;
 mod select;
 mod sidecar;
 mod stills;
+mod system;
 pub mod table;
 mod zipped;
 
 pub use dated::taken_by_name;
 pub use entry::{Entry, Refusal, Stamp};
-pub use known::{Known, Membership};
+pub use known::{Field, Known, Membership};
 pub use lists::At;
 pub use odd::Odd;
 pub use rule::Rule;
@@ -147,7 +149,7 @@ impl Listing {
 pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>, own: &[PathBuf]) -> Result<Listing> {
     let selection = select::Selection::new(settings)?;
     let mut listing = Listing::default();
-    let mut tables = Vec::new();
+    let (mut tables, mut bad) = (Vec::new(), Vec::new());
     for (source, name) in sources.iter().zip(source_names(sources)) {
         let name: Arc<str> = name.into();
         let meta = std::fs::metadata(source)
@@ -158,14 +160,27 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
         } else if !meta.is_file() {
             bail!("the source {} is neither a folder nor a file", source.display());
         } else if is_zip(source)? {
-            archive::list(source, &name, &meta, bounds, &mut listing)?;
+            if let Err(why) = archive::list(source, &name, &meta, bounds, &mut listing)? {
+                bad.push((source, name, why));
+            }
         } else {
             let place = Place::File(source.clone());
             listing.entries.push(Entry::plain(name.to_string(), name, place, Stamp::of(&meta)));
         }
         bounds.check(listing.len())?;
     }
+    // One bad zip of many parts is not the end of the others.
+    if let (Some((source, _, why)), true) = (bad.first(), bad.len() == sources.len()) {
+        bail!("{} {why:#}", source.display());
+    }
+    for (_, name, why) in bad {
+        let why = format!("{why:#}");
+        listing.notes.push(format!("{name} {why}; the run goes on without it"));
+        listing.skip(&*name, &name, Reason::Unreadable, why.strip_prefix("is ").unwrap_or(&why));
+    }
+    selection.remark(&mut listing);
     instagram::annotate(&mut listing);
+    messages::annotate(&mut listing);
     instaloader::annotate(&mut listing);
     table::annotate(&mut listing, tables);
     sidecar::annotate(&mut listing);

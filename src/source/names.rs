@@ -1,7 +1,10 @@
 //! Addresses are looked up among the names that were seen, by their ends, and never joined to a
 //! path: what an index says can find a listed file and nothing else.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use unicode_normalization::UnicodeNormalization as _;
 
 /// An address that more paths end in means none of them: a picture is in as many places as there are exports.
 pub(super) const MOST: usize = 100;
@@ -38,7 +41,12 @@ impl Names {
 }
 
 fn backwards(path: &str) -> String {
-    path.rsplit('/').collect::<Vec<_>>().join("/")
+    composed(path).rsplit('/').collect::<Vec<_>>().join("/")
+}
+
+/// A name in one of the ways in which it may be written: macOS takes letters and their accents apart.
+pub(super) fn composed(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }
 
 /// Whether `text` begins as `pattern` is, in which a `0` is any digit.
@@ -80,6 +88,13 @@ mod tests {
         let many: Vec<String> = (0..200).map(|i| format!("{i}/x.jpg")).collect();
         assert_eq!(Names::new(many.iter().map(String::as_str)).ending_in("x.jpg").len(), MOST + 1);
         assert!(names.ending_in("b.jpg").is_empty() && names.ending_in("").is_empty());
+    }
+
+    #[test]
+    fn accents_are_the_same_however_they_are_written() {
+        let names = Names::new(["a/Cafe\u{301}.jpg", "Übung.jpg"].into_iter());
+        assert_eq!((names.ending_in("Café.jpg"), names.exactly("U\u{308}bung.jpg")), (vec![0], [1].as_slice()));
+        assert!(names.ending_in("Cafe.jpg").is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::{Entry, Stamp};
 use crate::artifact::rows::{Row, SeenRow};
-use crate::artifact::{Artifact, ImageId, Reason, Taken};
+use crate::artifact::{Artifact, ImageId, Precision, Reason, Taken};
 use crate::photo::Facts;
 use crate::store::{Digest, Store};
 
@@ -102,7 +102,7 @@ impl Seen {
             let stamp = Stamp { size: row.size, modified_ns, changed_ns, inode: row.inode };
             self.stamps.insert(place, (stamp, row.image.clone()));
         }
-        let taken = row.taken_at.zip(row.taken_from).map(|(at, from)| Taken { at, from });
+        let taken = row.taken_at.zip(row.taken_from).map(|(at, from)| Taken { at, from, precision: Precision::Second });
         let picture = Picture { image: row.image.clone(), bytes: row.bytes, taken, fate };
         self.pictures.insert(row.image, picture);
     }

@@ -1,21 +1,26 @@
 //! An open zip, whose entries are read in place and one at a time.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use chrono::{Datelike, NaiveDate};
 use zip::{ExtraField, ZipArchive};
 
 use crate::artifact::{Taken, Time, Witness};
 use crate::photo::Clock;
 
+use super::folder::readable;
+
 /// An open zip that any number of threads can read from.
 pub(super) struct Archive {
     pub(super) zip: ZipArchive<Positioned>,
+    /// The names of entries that another one of the same name follows.
+    pub(super) repeated: Vec<String>,
 }
 
 impl fmt::Debug for Archive {
@@ -27,18 +32,24 @@ impl fmt::Debug for Archive {
 impl Archive {
     /// Opens the zip at `path`, which has `length` bytes. `check` is told how many entries it has before these are
     /// read, because reading the directory takes memory for every entry.
+    ///
+    /// # Errors
+    /// What is said of the zip, without its name and place.
     pub(super) fn new(path: &Path, length: u64, check: impl Fn(u64) -> Result<()>) -> Result<Self> {
-        let file = Arc::new(fs_err::File::open(path)?.into_parts().0);
-        let mut stream = Positioned { file, at: 0, length };
-        match entries(&mut stream)? {
-            None => bail!("{} is not a zip that can be read: its end is missing; is it whole?", path.display()),
-            Some(count) => check(count)?,
-        }
-        let zip =
-            ZipArchive::new(stream).with_context(|| format!("{} is not a zip that can be read", path.display()))?;
+        let file = fs_err::File::open(path).map_err(|error| anyhow!("cannot be opened: {}", error.kind()))?;
+        let mut stream = Positioned { file: Arc::new(file.into_parts().0), at: 0, length };
+        let count = match entries(&mut stream)? {
+            None => bail!("is not a zip that can be read: its end is missing; is it whole?"),
+            Some(count) => count,
+        };
+        check(count)?;
+        let zip = ZipArchive::new(stream.clone()).context("is not a zip that can be read")?;
         // The record at the end may have said something else.
         check(zip.len() as u64)?;
-        Ok(Self { zip })
+        // Of entries with one name the library knows the last.
+        let repeated =
+            if count > zip.len() as u64 { repeated(&mut stream, zip.central_directory_start())? } else { Vec::new() };
+        Ok(Self { zip, repeated })
     }
 
     /// When an entry was last changed: as a moment if the zip has that, as the clock of whoever packed it otherwise.
@@ -124,7 +135,6 @@ fn entries(zip: &mut Positioned) -> io::Result<Option<u64>> {
     zip.seek(SeekFrom::Start(from))?;
     zip.read_to_end(&mut tail)?;
     let Some(at) = tail.windows(RECORD).rposition(|window| window.starts_with(b"PK\x05\x06")) else { return Ok(None) };
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
     let count = number(&tail[at + 10..at + 12]);
     // The large format leaves this field full, and has its own record, whose place is named just before.
     let large = at.checked_sub(20).map(|start| &tail[start..at]).filter(|locator| locator.starts_with(b"PK\x06\x07"));
@@ -135,4 +145,27 @@ fn entries(zip: &mut Positioned) -> io::Result<Option<u64>> {
         Ok(()) if record.starts_with(b"PK\x06\x06") => Ok(Some(number(&record[32..40]))),
         _ => Ok(None),
     }
+}
+
+/// The names in the directory at `start` that are there before, once for each time.
+fn repeated(zip: &mut Positioned, start: u64) -> io::Result<Vec<String>> {
+    const HEADER: usize = 46;
+    zip.seek(SeekFrom::Start(start))?;
+    let mut directory = BufReader::new(zip);
+    let (mut seen, mut repeated) = (HashSet::new(), Vec::new());
+    let mut header = [0; HEADER];
+    while directory.read_exact(&mut header).is_ok() && header.starts_with(b"PK\x01\x02") {
+        let [name, extra, comment] = [28, 30, 32].map(|at| number(&header[at..at + 2]));
+        let mut bytes = vec![0; name as usize];
+        directory.read_exact(&mut bytes)?;
+        directory.seek_relative((extra + comment) as i64)?;
+        if let Some(known) = seen.replace(bytes) {
+            repeated.push(readable(&known));
+        }
+    }
+    Ok(repeated)
+}
+
+fn number(little_endian: &[u8]) -> u64 {
+    little_endian.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }

@@ -159,11 +159,11 @@ fn exports_have_a_row_for_every_input() {
     story.ok("run photos --model scattering -o a.png");
     story.ok("export a.csv");
     let csv = String::from_utf8(story.read("a.csv")).unwrap();
-    assert_eq!(csv.lines().next(), Some("path,source,image,kind,taken_at,caption,x,y,row,col"));
+    assert_eq!(csv.lines().next(), Some("path,source,image,kind,taken_at,taken_precision,caption,x,y,row,col"));
     assert_eq!(csv.lines().count(), 8);
     story.ok("export a.parquet --vector");
     let table = tsne_grid::artifact::read_table(story.read("a.parquet")).unwrap();
-    assert_eq!((table.num_rows(), table.num_columns()), (7, 11));
+    assert_eq!((table.num_rows(), table.num_columns()), (7, 12));
     for (flag, columns, size) in [("", 4, 8), ("--vector", 1149, 4)] {
         story.ok(&format!("export a.npy {flag}"));
         let npy = story.read("a.npy");

@@ -161,3 +161,90 @@ fn a_zip_inside_a_folder_is_named_as_such() {
     let skipped = story.skipped();
     assert!(skipped[0].detail.contains("name it as a source of its own"), "{skipped:?}");
 }
+
+#[test]
+fn a_method_that_is_not_read_is_called_that() {
+    let story = Story::new();
+    let (good, other) = (png(&picture(1)), png(&picture(2)));
+    for (name, method) in [("lzma", 14_u16), ("bzip2", 12), ("zstd", 93), ("new", 77)] {
+        let mut zip = zip_of(&[("good.png", &good), ("other.png", &other)]);
+        let last = zip.windows(4).rposition(|window| window == CENTRAL).unwrap();
+        zip[last + 10..last + 12].copy_from_slice(&method.to_le_bytes());
+        let last = zip.windows(4).rposition(|window| window == LOCAL).unwrap();
+        zip[last + 8..last + 10].copy_from_slice(&method.to_le_bytes());
+        story.put("a.zip", &zip);
+        story.ok(&format!("{RUN} a.zip"));
+        assert_eq!(story.images().len(), 1, "{name}");
+        let row = story.skipped().remove(0);
+        assert_eq!((row.path.as_str(), row.reason.to_string().as_str()), ("other.png", "unsupported"), "{name}");
+        assert!(row.detail.starts_with("packed with a method that is not read") && !row.detail.contains("fetch"));
+    }
+}
+
+#[test]
+fn the_large_kind_of_deflate_is_read() {
+    let story = Story::new();
+    // Up to a length of 257 the two kinds write the same.
+    let mut zip = zip_of(&[("a.png", &png(&picture(1)))]);
+    patch(&mut zip, LOCAL, 8, &9_u16.to_le_bytes());
+    patch(&mut zip, CENTRAL, 10, &9_u16.to_le_bytes());
+    story.put("a.zip", &zip);
+    story.ok(&format!("{RUN} a.zip"));
+    assert_eq!(story.images()[0].path, "a.png");
+}
+
+#[test]
+fn entries_of_one_name_are_listed() {
+    let story = Story::new();
+    let names = ["a.png", "b.png", "c.png", "d/", ".h.png"];
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (i, name) in names.iter().enumerate() {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(&png(&picture(i as u32))).unwrap();
+    }
+    let mut zip = zip.finish().unwrap().into_inner();
+    // The library writes no name twice.
+    let rename = |zip: &mut Vec<u8>, from: &[u8], to: &[u8]| {
+        let places: Vec<usize> = (0..zip.len() - from.len()).filter(|&at| zip[at..].starts_with(from)).collect();
+        places.into_iter().for_each(|at| zip[at..at + to.len()].copy_from_slice(to));
+    };
+    rename(&mut zip, b"b.png", b"a.png");
+    rename(&mut zip, b"c.png", b"a.png");
+    for program in [b"".as_slice(), b"#!/bin/sh\nexit\n"] {
+        story.put("a.zip", &[program, zip.as_slice()].concat());
+        story.ok(&format!("{RUN} a.zip"));
+        assert_eq!(story.images().len(), 1);
+        let rows: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.detail)).collect();
+        let second = ("a.png".to_owned(), "a second entry of that name".to_owned());
+        assert_eq!(rows, [second.clone(), second]);
+    }
+}
+
+#[test]
+fn one_bad_zip_among_several_is_listed() {
+    let story = Story::new();
+    let good = zip_of(&[("a.png", &png(&picture(1))), ("b.png", &png(&picture(2)))]);
+    story.put("good.zip", &good);
+    story.put("half.zip", &good[..good.len() / 2]);
+    story.put("page.zip", b"<html>sign in to download</html>");
+    let ran = story.run(&format!("{RUN} half.zip good.zip page.zip --strict"));
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let ran = story.run(&format!("{RUN} half.zip good.zip page.zip"));
+    assert!(ran.code == 0 && ran.stderr.contains("half.zip is not a zip"), "{}", ran.stderr);
+    assert_eq!(story.images().len(), 2);
+    let rows: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.source, row.reason.to_string())).collect();
+    let row = |name: &str| (name.to_owned(), name.to_owned(), "unreadable".to_owned());
+    assert_eq!(rows, [row("half.zip"), row("page.zip")]);
+    let said = "not a zip that can be read: its end is missing; is it whole?";
+    assert!(story.skipped().iter().all(|row| row.detail == said), "{:?}", story.skipped());
+    let here = story.path("").display().to_string();
+    let absolute = story.path("half.zip").display().to_string();
+    story.ok(&format!("{RUN} {absolute} good.zip"));
+    assert!(!story.skipped().iter().any(|row| row.detail.contains(&here)));
+    // With nothing else there is nothing to go on with.
+    story.put("empty/notes.txt", b"words");
+    for sources in ["half.zip", "half.zip page.zip", "half.zip empty"] {
+        let ran = story.run(&format!("{RUN} {sources}"));
+        assert!(ran.code == 1 && ran.stderr.contains("its end is missing"), "{sources}: {}", ran.stderr);
+    }
+}

@@ -9,7 +9,7 @@ use super::super::{Reason, Unreadable, unreadable};
 use super::segments::segments;
 
 /// Whether a JPEG is of such a kind.
-pub(in crate::photo) fn is_rare(bytes: &[u8]) -> bool {
+pub(in super::super) fn is_rare(bytes: &[u8]) -> bool {
     let mut frame: &[u8] = &[];
     for segment in segments(bytes) {
         match segment.marker {
@@ -29,7 +29,7 @@ pub(in crate::photo) fn is_rare(bytes: &[u8]) -> bool {
 }
 
 /// Reads the pixels, with at most `most` bytes for them.
-pub(in crate::photo) fn read(bytes: &[u8], most: u64) -> Result<RgbImage, Unreadable> {
+pub(in super::super) fn read(bytes: &[u8], most: u64) -> Result<RgbImage, Unreadable> {
     let mut decoder = Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(usize::try_from(most).unwrap_or(usize::MAX));
     let pixels = decoder.decode().map_err(|error| unreadable(Reason::Undecodable, line(&error)))?;

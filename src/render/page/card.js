@@ -1,6 +1,6 @@
 // A picture looked at: the card beside the pointer, and the box with the larger picture.
 
-const { block, wall, count, element, factsOf, nameOf, isSettled } = page.data;
+const { block, wall, count, element, factsOf, fieldsOf, nameOf, isSettled } = page.data;
 const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
 const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
 const { picked, mark, choose } = page.picked;
@@ -20,6 +20,7 @@ function showCard(i, px, py) {
   const { caption } = block("texts");
   element("card-caption").textContent = caption[i];
   element("card-facts").textContent = factsOf(i) || nameOf(i);
+  element("card-fields").textContent = fieldsOf(i);
   card.hidden = false;
   const beside = (at, size, room) => (at + 18 + size < room ? at + 18 : Math.max(8, at - 18 - size));
   const x = beside(px, card.offsetWidth, windowWidth());
@@ -61,6 +62,7 @@ function fillBox(i) {
   const { post, order } = block("facts");
   element("box-caption").textContent = caption[i];
   element("box-facts").textContent = factsOf(i);
+  element("box-fields").textContent = fieldsOf(i);
   element("box-path").textContent = path[i];
   box.setAttribute("aria-label", nameOf(i));
   stopWaiting();

@@ -24,13 +24,15 @@ wall.cells.forEach((cell, i) => {
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeZone: "UTC" });
+const yearFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", timeZone: "UTC" });
 const monthFormat = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
 
 /** The facts of a picture in one line: when, what kind, where in its post. */
 function factsOf(i) {
-  const { time, kinds, kind, post, order, legend } = block("facts");
+  const { time, vague, kinds, kind, post, order, legend } = block("facts");
   const facts = [];
-  if (time[i] !== null) facts.push(dayFormat.format(1000 * time[i]));
+  const format = [dayFormat, monthFormat, yearFormat][vague ? vague[i] : 0];
+  if (time[i] !== null) facts.push(format.format(1000 * time[i]));
   // Of a file there is nothing more to say.
   if (kinds[kind[i]] && kinds[kind[i]] !== "file") facts.push(kinds[kind[i]]);
   if (post[i] !== null) {
@@ -49,6 +51,12 @@ function nameOf(i) {
   return caption[i] || path[i].split("/").pop() || `Picture ${i + 1}`;
 }
 
+/** What else a table says of a picture, a line each. */
+function fieldsOf(i) {
+  const { fields } = block("texts");
+  return fields ? fields[i].map(([name, value]) => `${name}: ${value}`).join("\n") : "";
+}
+
 let settled = false;
 /** Whether all data are there and the view is the one of the address. */
 const isSettled = () => settled;
@@ -58,6 +66,6 @@ const settle = () => {
 
 // biome-ignore format: a name a line is too long a list
 page.data = {
-  block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, nameOf, isSettled,
-  settle,
+  block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, fieldsOf, nameOf,
+  isSettled, settle,
 };

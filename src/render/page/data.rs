@@ -6,13 +6,17 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::artifact::Time;
-use crate::artifact::rows::ImageRow;
+use crate::artifact::rows::{FieldRow, ImageRow};
+use crate::artifact::{Precision, Time};
 use crate::config::Colour;
 use crate::linalg::bounds;
 use crate::photo::TileFit;
 use crate::render::colours::{self, Legend};
 use crate::report::counted;
+
+/// So many further facts of a picture are on the page, and so many characters of each.
+const FIELDS: usize = 4;
+const FIELD_CHARS: usize = 100;
 
 /// Places in the plane are numbers up to this.
 const PLACES: f64 = 65_535.0;
@@ -36,6 +40,8 @@ pub struct Picture<'a> {
     pub name: String,
     /// What the sources say of it.
     pub known: Option<&'a ImageRow>,
+    /// What else tables say of it.
+    pub fields: &'a [FieldRow],
     /// What it is called where the sources say nothing.
     pub label: Option<&'a str>,
     /// Link to the original; empty if there is none.
@@ -49,6 +55,25 @@ impl Picture<'_> {
     fn post(&self) -> (String, u32) {
         let of = |row: &ImageRow| Some((format!("{}\n{}", row.source, row.post.as_ref()?), row.carousel_index?));
         self.known.and_then(of).unwrap_or_default()
+    }
+
+    /// The first of the further facts, those of one name together, in few words.
+    fn facts(&self) -> Vec<[String; 2]> {
+        let named = self.fields.chunk_by(|a, b| a.field == b.field).take(FIELDS);
+        let fact = |rows: &[FieldRow]| {
+            let values: Vec<&str> = rows.iter().map(|row| row.value.as_str()).collect();
+            [&rows[0].field, &values.join(", ")].map(|text| shortened(&visible(text)))
+        };
+        named.map(fact).collect()
+    }
+
+    /// How much of its time may be shown, if that is less than a day: 1 the month, 2 the year.
+    fn vagueness(&self) -> u8 {
+        match self.known.and_then(|row| row.taken_precision) {
+            Some(Precision::Month) => 1,
+            Some(Precision::Year | Precision::Decade | Precision::Century) => 2,
+            _ => 0,
+        }
     }
 }
 
@@ -125,15 +150,28 @@ impl<'a> Wall<'a> {
         });
         let facts = json!({
             "name": self.column(|picture| &picture.name), "time": times, "kinds": kinds, "kind": kind, "post": post,
-            "order": order, "new": new, "newColour": Colour(colours::NEW), "legend": legend,
+            "order": order, "vague": some(self.column(Picture::vagueness), |vague| *vague == 0), "new": new, "newColour": Colour(colours::NEW), "legend": legend,
         });
         let texts = json!({
             "caption": self.column(|p| visible(p.known.and_then(|row| row.caption.as_deref()).unwrap_or_default())),
             "path": self.column(|p| visible(p.known.map_or(p.label.unwrap_or_default(), |row| &row.path))),
             "link": self.column(|picture| &picture.link),
+            "fields": some(self.column(Picture::facts), Vec::is_empty),
         });
         let likeness = json!({"nearest": self.nearest, "seams": self.seams, "ramp": colours::RAMP});
         [("wall", wall), ("facts", facts), ("texts", texts), ("likeness", likeness)]
+    }
+}
+
+/// A column, if there is anything in it.
+fn some<T>(column: Vec<T>, is_nothing: impl Fn(&T) -> bool) -> Option<Vec<T>> {
+    if column.iter().all(is_nothing) { None } else { Some(column) }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(FIELD_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -158,6 +196,7 @@ fn visible(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::artifact::ImageId;
 
     /// A wall without pictures.
     pub(in crate::render::page) fn empty() -> Wall<'static> {
@@ -179,7 +218,8 @@ pub(super) mod tests {
 
     fn picture(cell: u32, place: [f64; 2]) -> Picture<'static> {
         let label = Some("a\u{1b}[31mb");
-        Picture { cell, place, name: "n".into(), known: None, label, link: String::new(), new: cell == 1 }
+        let (name, link) = ("n".into(), String::new());
+        Picture { cell, place, name, known: None, fields: &[], label, link, new: cell == 1 }
     }
 
     #[test]
@@ -192,8 +232,20 @@ pub(super) mod tests {
         assert_eq!((&first["x"], &first["y"]), (&json!([0, 65535, 32768]), &json!([0, 16384, 32768])));
         assert_eq!(facts["new"], json!([1]));
         assert_eq!(facts["post"], json!([null, null, null]));
+        assert_eq!((&facts["vague"], &texts["fields"]), (&json!(null), &json!(null)));
         assert_eq!(texts["path"][0], "a\u{fffd}[31mb");
         assert_eq!(visible("zwei\nZeilen\r"), "zwei\nZeilen\u{fffd}");
+    }
+
+    #[test]
+    fn further_facts_are_few_and_short() {
+        let row = |field: &str, value: String| FieldRow { image: ImageId::of(b""), field: field.into(), value };
+        let mut rows = vec![row("tags", "a".into()), row("tags", "b\u{7}".into()), row("place", "ü".repeat(200))];
+        rows.extend((0..5).map(|i| row(&format!("more {i}"), "x".into())));
+        let facts = Picture { fields: &rows, ..picture(0, [0.0; 2]) }.facts();
+        assert_eq!(facts.len(), FIELDS);
+        assert_eq!(facts[0], ["tags", "a, b\u{fffd}"]);
+        assert_eq!(facts[1][1], "ü".repeat(FIELD_CHARS) + "…");
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) fn read(at: At<'_>, entry: &RawValue, tell: &mut impl FnMut(Told)) {
                 caption: file.caption.and_then(|text| caption(&restored(&text))),
                 post: Some(Membership { post: uri.clone(), index: None }),
                 uri: Some(uri.clone()),
+                ..Known::default()
             };
             tell(Told::Picture { uri, known });
         }

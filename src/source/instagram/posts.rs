@@ -84,6 +84,7 @@ pub(super) fn read(kind: Kind, at: At<'_>, entry: &RawValue, tell: &mut impl FnM
             caption: own.or_else(|| text.clone()).or_else(|| of_first.clone()),
             post: Some(Membership { post: post.clone(), index: several.then_some(i as u32) }),
             uri: Some(uri.clone()),
+            ..Known::default()
         };
         let still = medium.thumbnail.and_then(|raw| serde_json::from_str::<Still>(raw.get()).ok());
         if let Some(still) = still {

@@ -43,6 +43,7 @@ fn a_single_picture_has_its_own_caption_and_a_carousel_its_posts() {
         caption: Some(caption.into()),
         post: Some(Membership { post: post.into(), index }),
         uri: Some(uri.into()),
+        ..Known::default()
     };
     let expected = [
         of("m/a.jpg", 5, "Schön", "m/a.jpg", None),

@@ -6,12 +6,12 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::anyhow;
 use rayon::prelude::*;
 
-use crate::artifact::rows::{ImageRow, SkippedRow};
+use crate::artifact::rows::{FieldRow, ImageRow, SkippedRow};
 use crate::artifact::{ImageId, Reason, Taken};
 use crate::config::Kind;
 use crate::photo;
 use crate::report::counted;
-use crate::source::{Entry, Fate, Known, Listing, Picture, Refusal, Rule, Seen};
+use crate::source::{Entry, Fate, Field, Known, Listing, Picture, Refusal, Rule, Seen};
 use crate::stage::{Context, State};
 use crate::store::read_only;
 
@@ -145,6 +145,7 @@ impl Inputs {
                 format: facts.format,
                 taken_at: known.taken_at.map(|taken| taken.at),
                 taken_from: known.taken_at.map(|taken| taken.from),
+                taken_precision: known.taken_at.map(|taken| taken.precision),
                 caption: known.caption.as_deref().map(str::to_owned),
                 post,
                 carousel_index: carousel_index.flatten(),
@@ -171,6 +172,26 @@ impl Inputs {
             }
         }
         known
+    }
+
+    /// The rows of `fields`: what tables of someone's own say of the pictures of `images` beyond its columns.
+    pub fn fields(&self, images: &[ImageRow]) -> Vec<FieldRow> {
+        if self.listing.entries.iter().all(|entry| entry.known.fields.is_empty()) {
+            return Vec::new();
+        }
+        let known = self.known_of_each();
+        let first = images.iter().filter(|row| row.duplicate_of.is_none());
+        let of_picture = |row: &ImageRow| {
+            let fields = known.get(&row.image).map(|known| known.fields.as_slice()).unwrap_or_default();
+            let image = row.image.clone();
+            let row = move |(field, value): &Field| FieldRow {
+                image: image.clone(),
+                field: field.to_string(),
+                value: value.to_string(),
+            };
+            fields.iter().map(row).collect::<Vec<_>>()
+        };
+        first.flat_map(of_picture).collect()
     }
 
     /// Where each picture of the `images` table can be read.

@@ -13,7 +13,7 @@ use super::links::links;
 use super::output::{Output, cannot_write};
 use super::sheets::{self, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
-use crate::artifact::rows::{ImageRow, NeighbourRow, Row};
+use crate::artifact::rows::{FieldRow, ImageRow, NeighbourRow, Row};
 use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
 use crate::render::page::{self, Level};
@@ -62,6 +62,9 @@ impl Output for Explorer {
         for key in known.likeness.iter().flat_map(Likeness::keys) {
             inputs.insert(key.stage.clone(), key.digest());
         }
+        if !known.fields.is_empty() {
+            inputs.insert("fields".to_owned(), content_digest(&FieldRow::to_batch(known.fields)));
+        }
         if settings.links {
             let links = links(own(settings).root(), known);
             let links = digest_of(links.iter().flat_map(|(image, link)| [&***image, link.as_str()]));
@@ -94,7 +97,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
     let Wall { settings, input, known, .. } = wall;
     let mut order: Vec<usize> = (0..input.rows.len()).collect();
     order.sort_by_key(|&i| (input.rows[i].row, input.rows[i].col));
-    let by_image = known.by_image();
+    let (by_image, fields) = (known.by_image(), known.fields_by_image());
     let links = if settings.links { links(own(settings).root(), known) } else { BTreeMap::new() };
     let grid = input.grid();
     let picture = |(number, &i): (usize, &usize)| {
@@ -108,6 +111,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
             // An identifier of someone's own may be anything, and is no address.
             name: if label.is_some() { number.to_string() } else { name(&cell.image).to_owned() },
             known: row,
+            fields: fields.get(&cell.image).copied().unwrap_or_default(),
             label,
             link: links.get(&cell.image).cloned().unwrap_or_default(),
             new: known.new.contains(&cell.image),

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Input;
 use crate::artifact::ImageId;
-use crate::artifact::rows::{ImageRow, Row, SeamRow};
+use crate::artifact::rows::{FieldRow, ImageRow, Row, SeamRow};
 use crate::config::{RenderSettings, Style};
 use crate::render::seams::Seams;
 use crate::render::tiles::{Kept, Tiles};
@@ -22,6 +22,8 @@ pub struct Known<'a> {
     pub sources: HashMap<&'a ImageId, &'a Entry>,
     /// Captions, times, paths.
     pub images: &'a [ImageRow],
+    /// What else tables say, picture by picture.
+    pub fields: &'a [FieldRow],
     /// How alike they are.
     pub likeness: Option<Likeness<'a>>,
     /// Those that came with the last run that brought any.
@@ -38,6 +40,11 @@ impl Known<'_> {
             first.entry(&row.image).or_insert(row);
         }
         first
+    }
+
+    /// What else tables say of each picture.
+    pub(super) fn fields_by_image(&self) -> HashMap<&ImageId, &[FieldRow]> {
+        self.fields.chunk_by(|a, b| a.image == b.image).map(|rows| (&rows[0].image, rows)).collect()
     }
 }
 
