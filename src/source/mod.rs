@@ -26,6 +26,7 @@ pub mod instagram;
 pub mod instaloader;
 mod known;
 mod lists;
+mod moment;
 mod names;
 mod odd;
 mod seen;

@@ -9,6 +9,7 @@ mod damage;
 mod disk;
 mod driver;
 mod exports;
+mod exports_2026;
 mod faults;
 mod foreign;
 mod formula;
