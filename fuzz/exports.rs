@@ -6,16 +6,17 @@
 use libfuzzer_sys::fuzz_target;
 use tsne_grid::config::Kind;
 use tsne_grid::source::instagram::{self, Index, Told};
-use tsne_grid::source::{instaloader, table};
+use tsne_grid::source::{instaloader, sidecars, table};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&which, bytes)) = data.split_first() else { return };
-    match which % 6 {
+    match which % 7 {
         0 => index(Index::First, bytes),
         1 => index(Index::Posts { kind: Kind::Post, labelled: false }, bytes),
         2 => index(Index::Posts { kind: Kind::Post, labelled: true }, bytes),
         3 => drop(instaloader::read_metadata(bytes)),
-        4 => assert!(table::read_json(bytes).0.len() <= bytes.len()),
+        4 => drop(std::str::from_utf8(bytes).map(|text| (sidecars::read_takeout(text), sidecars::read_gallery_dl(text, true)))),
+        5 => assert!(table::read_json(bytes).0.len() <= bytes.len()),
         _ => assert!(table::read_csv(bytes).0.len() <= bytes.len()),
     }
 });

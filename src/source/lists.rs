@@ -110,6 +110,11 @@ pub(super) fn without_halves(json: &str) -> Option<String> {
     (copied > 0).then_some(mended)
 }
 
+/// A value as what it should be, if it is that.
+pub(super) fn part<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
+}
+
 /// Fails when an entry, or the whole, is too large.
 struct Rationed<'a, R> {
     stream: R,

@@ -31,6 +31,7 @@ mod names;
 mod odd;
 mod seen;
 mod select;
+pub mod sidecars;
 mod stills;
 pub mod table;
 mod zipped;
@@ -156,6 +157,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     }
     instagram::annotate(&mut listing);
     instaloader::annotate(&mut listing);
+    sidecars::annotate(&mut listing);
     table::annotate(&mut listing, tables);
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);

@@ -7,15 +7,16 @@ use crate::artifact::Time;
 
 /// The time that a JSON value means; none if it means none, as 0 and -1 do where a program had no time to write.
 pub(super) fn of_json(value: Option<&RawValue>) -> Option<Time> {
-    match serde_json::from_str(value?.get()).ok()? {
+    of_value(&serde_json::from_str(value?.get()).ok()?)
+}
+
+/// As [`of_json`], of a value that has been parsed.
+pub(super) fn of_value(value: &Value) -> Option<Time> {
+    match value {
         Value::Number(number) => of_number(number.as_f64()?),
-        Value::String(text) => of_text(&text),
+        Value::String(text) => of_text(text),
         // `{"timestamp": "1689352200", "formatted": "14 Jul 2023"}`
-        Value::Object(fields) => match fields.get("timestamp")? {
-            Value::Number(number) => of_number(number.as_f64()?),
-            Value::String(text) => of_text(text),
-            _ => None,
-        },
+        Value::Object(fields) => fields.get("timestamp").filter(|value| !value.is_object()).and_then(of_value),
         _ => None,
     }
 }

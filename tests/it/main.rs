@@ -30,6 +30,7 @@ mod preflight;
 mod signals;
 mod sources;
 mod tables;
+mod takeout;
 mod tidy;
 mod versions;
 mod vgg16;
