@@ -18,6 +18,7 @@ mod hostile;
 mod hub;
 mod incremental;
 mod inputs;
+mod instaloader;
 mod limits;
 mod locks;
 mod models;
