@@ -72,6 +72,30 @@ fn own_posts_without_any_index_are_in_the_grid() {
 }
 
 #[test]
+fn the_activity_alone_is_an_export_too() {
+    let story = Story::new();
+    let root = "e/your_instagram_activity";
+    let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
+    let paths = ["posts/media/your_posts/1.jpg", "stories/media/your_stories/2.jpg", "messages/inbox/x/3.jpg"];
+    paths.iter().enumerate().for_each(|(i, path)| story.put(&format!("{root}/{path}"), &jpeg(i as u32)));
+    story.put(
+        &format!("{root}/media/posts_1.json"),
+        format!("[{}]", post("media/your_posts/1.jpg", "words")).as_bytes(),
+    );
+    // The pictures of Threads may lie where nothing is looked into: that is no part that is missing.
+    let thread = format!("{root}/threads/threads_and_replies.json");
+    story.put(&thread, format!("[{}]", post("your_instagram_activity/threads/media/t.jpg", "a thread")).as_bytes());
+    story.put(&format!("{root}/threads/media/t.jpg"), &jpeg(9));
+    story.ok(&format!("{RUN} {root}"));
+    let rows: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind.to_string(), row.caption)).collect();
+    assert_eq!(rows, [(paths[0].to_owned(), "post".to_owned(), Some("words".to_owned()))]);
+    let left: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.detail)).collect();
+    let private = "private: 2 files of messages, threads, which are never opened";
+    let expected = [(".", private), (paths[1], "kind story is not in source.kinds")];
+    assert_eq!(left, expected.map(|(path, why)| (path.to_owned(), why.to_owned())));
+}
+
+#[test]
 fn an_index_is_read_wherever_it_lies_but_in_what_is_private() {
     for folder in
         ["", "content/", "your_instagram_activity/posts/", "your_instagram_activity/posts/media/", "media/posts/"]

@@ -135,6 +135,10 @@ pub(super) fn sign(inside: &str) -> Option<Sign> {
     let (top, next, third) = (parts.next()?, parts.next()?, parts.next());
     match top {
         "your_instagram_activity" => Some(Sign::Sure),
+        // What lies in that folder, where it is the source itself.
+        _ if next == "media" && third.is_some_and(|third| third.starts_with("your_")) => {
+            kind_of_folder(top).map(|_| Sign::Sure)
+        }
         "messages" => (third.is_some() && MAILBOXES.contains(&next)).then_some(Sign::Sure),
         "content" => match index_kind(next.strip_suffix(".json").or_else(|| next.strip_suffix(".html"))?)? {
             // Generators of websites know posts, stories and reels, but no numbers.
@@ -197,7 +201,7 @@ pub(super) fn role(inside: &str, first: bool) -> Role {
     let folders: Vec<&str> = inside.split('/').rev().skip(1).collect();
     match folders.last() {
         Some(&"content") | None => Role::Foreign,
-        Some(top) if AREAS.contains(top) => Role::Media(kind_of_folders(&folders)),
+        Some(_) if is_area(folders.iter().rev().copied()) => Role::Media(kind_of_folders(&folders)),
         Some(top) if first => first_list(top).map_or(Role::Foreign, Role::Media),
         Some(_) => Role::Foreign,
     }
@@ -211,18 +215,27 @@ pub(super) fn private_folder(inside: &str) -> Option<&'static str> {
     let private = |folder: &str| PRIVATE.into_iter().find(|name| *name == folder);
     match top {
         LOGOS => Some(LOGOS),
-        top if AREAS.contains(&top) => folders.find_map(private),
+        top if is_area(std::iter::once(top).chain(folders.clone())) => folders.find_map(private),
         top => private(top).filter(|name| !OF_OTHERS.contains(name)),
     }
 }
 
+/// Whether folders, given from the root, are in an area of the export's own: also in `posts/media/`, of an activity that
+/// is the source itself.
+fn is_area<'a>(mut folders: impl Iterator<Item = &'a str>) -> bool {
+    let top = folders.next().unwrap_or_default();
+    AREAS.contains(&top) || (kind_of_folder(top).is_some() && folders.next() == Some("media"))
+}
+
+/// What lies in a folder of this name.
+fn kind_of_folder(folder: &str) -> Option<Kind> {
+    let name = folder.strip_prefix("your_").unwrap_or(folder);
+    FOLDERS.iter().find(|(known, _)| *known == name).map(|&(_, kind)| kind)
+}
+
 /// What lies in folders, given from the innermost: archived is archived, wherever that stands.
 fn kind_of_folders(folders: &[&str]) -> Kind {
-    let kind = |folder: &&str| {
-        let name = folder.strip_prefix("your_").unwrap_or(folder);
-        FOLDERS.iter().find(|(known, _)| *known == name).map(|&(_, kind)| kind)
-    };
-    let kinds = || folders.iter().filter_map(kind);
+    let kinds = || folders.iter().filter_map(|folder| kind_of_folder(folder));
     kinds().find(|kind| *kind == Kind::Archived).or_else(|| kinds().next()).unwrap_or(Kind::Other)
 }
 
@@ -240,14 +253,14 @@ fn modern_index(inside: &str) -> Option<Index> {
     if folder.rsplit('/').next() == Some("threads") && matches!(top, "threads" | "your_instagram_activity") {
         return stem.starts_with("threads").then_some(Index::Posts { kind: Kind::Threads, labelled: false });
     }
-    if !(top.is_empty() || AREAS.contains(&top)) || private_folder(inside).is_some() {
+    let is_place = top.is_empty() || AREAS.contains(&top) || kind_of_folder(top).is_some();
+    let in_private = || folder.split('/').any(|folder| PRIVATE.contains(&folder));
+    if !is_place || in_private() {
         return None;
     }
     let kind = index_kind(stem)?;
-    // At the root only the numbered name is sure not to be somebody's own table.
-    let (base, number) = without_number(without_copy(stem));
-    let index = Index::Posts { kind, labelled: kind == Kind::Post && number.is_none() };
-    (!top.is_empty() || number.is_some() || base.contains('_')).then_some(index)
+    let numbered = without_number(without_copy(stem)).1.is_some();
+    Some(Index::Posts { kind, labelled: kind == Kind::Post && !numbered })
 }
 
 /// What an index of this name lists.
@@ -302,7 +315,9 @@ mod tests {
             ("your_instagram_activity/likes/posts.json", Role::Private),
             ("your_instagram_activity/threads/posts_1.json", Role::Private),
             ("your_instagram_activity/media/posts_1.html", Role::Text),
-            ("posts.json", Role::Text),
+            ("posts.json", index(Kind::Post, true)),
+            ("posts/media/posts_1.json", index(Kind::Post, false)),
+            ("posts/saved/posts_1.json", Role::Text),
             ("holiday/posts_1.json", Role::Text),
         ] {
             assert_eq!(role(inside, false), expected, "{inside}");
@@ -320,6 +335,8 @@ mod tests {
             ("your_instagram_activity/stories/media/your_stories/1.png", Role::Media(Kind::Story)),
             ("your_instagram_activity/posts/media/your_archived_posts/1.png", Role::Media(Kind::Archived)),
             ("your_instagram_activity/archived_posts/media/your_posts/1.png", Role::Media(Kind::Archived)),
+            ("stories/media/your_stories/1.png", Role::Media(Kind::Story)),
+            ("stories/1.png", Role::Foreign),
             ("your_instagram_activity/new/1.png", Role::Media(Kind::Other)),
             ("your_instagram_activity/threads/x.jpg", Role::Private),
             ("messages/inbox/a_1/photos/x.jpg", Role::Private),
@@ -348,6 +365,7 @@ mod tests {
             "your_instagram_activity/x",
             "content/posts_1.json",
             "content/posts_1.html",
+            "posts/media/your_posts/1.png",
             "messages/inbox/a_1/photos/x.jpg",
             "messages/message_requests/a_1/photos/x.jpg",
         ] {

@@ -227,6 +227,8 @@ impl Exports {
                             }
                         }
                     }
+                    // Threads may keep its pictures where nothing is looked into.
+                    Err((Reason::Missing, _)) if known.kind == Some(Kind::Threads) => {}
                     // The set keeps repetitions apart, as long as it is of a reasonable size.
                     Err((reason, why)) => {
                         elsewhere |= reason == Reason::Missing;

@@ -133,7 +133,7 @@ impl Folders {
             entry.known.kind = Some(Kind::Archived);
         }
         let album = self.albums.get(&folder).filter(|title| !title.is_empty() && sidecars.is_some());
-        if let Some(title) = album.filter(|_| !takeout::is_of_year(&folder)) {
+        if let Some(title) = album.filter(|title| !takeout::is_of_year(title)) {
             // Two albums may have the same name.
             let same = self.albums.values().filter(|other| *other == title).count();
             let post = if same > 1 { folder.trim_end_matches('/') } else { title }.into();
