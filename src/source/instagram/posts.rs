@@ -76,6 +76,7 @@ fn read_within(kind: Kind, at: At<'_>, entry: &RawValue, depth: usize, tell: &mu
         return entries.for_each(|entry| read_within(kind, at, entry, depth + 1, tell));
     }
     let post: Post<'_> = match lists::parse(entry) {
+        _ if entry.get() == "null" => return,
         Ok(post) => post,
         Err(why) => return tell(Told::odd(at, why)),
     };

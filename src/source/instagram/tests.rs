@@ -58,7 +58,7 @@ fn an_entry_that_does_not_fit_is_told_and_the_rest_is_read() {
     let json = r#"[
         {"media": [{"uri": "m/0.jpg", "title": 7}]},
         {"media": [{"uri": "m/1.jpg"}, 3, {"uri": []}, {"uri": "m/3.jpg", "uri": "m/4.jpg"}, {"uri": "m/5.jpg"}]},
-        "text", {"media": [{"uri": ""}]}, {"media": 7}, {"media": []}, {}, {"title": "words alone"}, {"media": null},
+        "text", {"media": [{"uri": ""}]}, {"media": 7}, {"media": []}, {}, {"title": "words alone"}, {"media": null}, null,
         {"media": [{"uri": "m/6.jpg", "creation_timestamp": {"soon": []}}]},
         {"media": [{"uri": "m/7.jpg", "creation_timestamp": null, "title": null, "new": {"in": [2027]}}]}
     ]"#;

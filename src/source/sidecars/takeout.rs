@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::super::known::{Known, caption};
 use super::super::{lists, moment};
+use crate::photo::Format;
 
 /// What a sidecar says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,11 +35,11 @@ struct Fields<'a> {
     trashed: Option<&'a RawValue>,
     #[serde(borrow)]
     in_locked_folder: Option<&'a RawValue>,
+    #[serde(borrow)]
+    creation_time: Option<&'a RawValue>,
     /// An album's.
     #[serde(borrow)]
     album_data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    access: Option<&'a RawValue>,
     #[serde(borrow)]
     date: Option<&'a RawValue>,
 }
@@ -46,7 +47,8 @@ struct Fields<'a> {
 /// What the sidecar of a picture says; none if it is no such text.
 pub fn read(json: &str) -> Option<Takeout> {
     let fields: Fields<'_> = serde_json::from_str(json).ok()?;
-    let known_by = fields.photo_taken_time.or(fields.image_views).or(fields.geo_data.filter(|_| fields.date.is_none()));
+    let of_either = fields.geo_data.or(fields.creation_time).filter(|_| fields.date.is_none());
+    let known_by = fields.photo_taken_time.or(fields.image_views).or(of_either);
     known_by.filter(|_| fields.title.is_some())?;
     let is = |flag: Option<&RawValue>| {
         flag.is_some_and(|flag| matches!(flag.get().trim_matches('"').to_ascii_lowercase().as_str(), "true" | "1"))
@@ -60,14 +62,16 @@ pub fn read(json: &str) -> Option<Takeout> {
     Some(Takeout { known, is_put_away })
 }
 
-/// The name of the album that a text describes; it may be empty.
+/// The name of the album that a text describes, if it lies beside sidecars; it may be empty.
 pub(super) fn album(json: &str) -> Option<String> {
     let fields: Fields<'_> = serde_json::from_str(json).ok()?;
     if let Some(inner) = fields.album_data {
         return album(inner.get()).or(Some(String::new()));
     }
-    fields.access.or(fields.date).or(fields.description)?;
-    lists::part(fields.title)
+    let title: String = lists::part(fields.title)?;
+    let is_pictures =
+        title.rsplit_once('.').is_some_and(|(_, suffix)| Format::of_suffix(&suffix.to_lowercase()).is_some());
+    (!is_pictures).then_some(title)
 }
 
 /// What Takeout writes beside the folders of pictures, by name; these names are English in all languages.
@@ -175,7 +179,9 @@ mod tests {
             Some("Summer")
         );
         assert_eq!(album(r#"{"albumData": {"title": "Summer", "access": "protected"}}"#).as_deref(), Some("Summer"));
-        assert_eq!(album(r#"{"title": "Summer"}"#), None);
+        assert_eq!(album(r#"{"title": "Summer"}"#).as_deref(), Some("Summer"));
+        assert_eq!(album(r#"{"title": "a.JPG", "description": "x"}"#), None);
+        assert!(read(r#"{"title": "a.jpg", "description": "x", "creationTime": {}}"#).is_some());
     }
 
     #[test]
