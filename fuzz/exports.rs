@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use tsne_grid::config::Kind;
 use tsne_grid::source::instagram::{self, Index, Told};
-use tsne_grid::source::{instaloader, table};
+use tsne_grid::source::{instaloader, sidecars, table};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&which, bytes)) = data.split_first() else { return };
@@ -15,8 +15,9 @@ fuzz_target!(|data: &[u8]| {
         1 => index(Index::Posts { kind: Kind::Post, labelled: false }, bytes),
         2 => index(Index::Posts { kind: Kind::Post, labelled: true }, bytes),
         3 => drop(instaloader::read_metadata(bytes)),
-        4 => assert!(table::read_json(bytes, false).rows.len() <= bytes.len()),
-        5 => assert!(table::read_json(bytes, true).rows.len() <= bytes.len()),
+        4 => drop(std::str::from_utf8(bytes).map(|text| (sidecars::read_takeout(text), sidecars::read_gallery_dl(text, true)))),
+        5 => assert!(table::read_json(bytes, false).rows.len() <= bytes.len()),
+        6 => assert!(table::read_json(bytes, true).rows.len() <= bytes.len()),
         _ => assert!(table::read_csv(bytes).rows.len() <= bytes.len()),
     }
 });

@@ -48,6 +48,8 @@ choice! {
         Profile,
         /// In an export, but listed nowhere
         Other,
+        /// Posted on Threads alone
+        Threads,
         /// Not of an export
         File,
     }

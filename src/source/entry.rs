@@ -121,6 +121,11 @@ impl Entry {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
+    /// Its path up to the name.
+    pub(super) fn folder(&self) -> &str {
+        &self.path[..self.path.len() - self.name().len()]
+    }
+
     /// Its path's end after the last dot, in lower case.
     pub(super) fn suffix(&self) -> String {
         self.name().rsplit_once('.').map_or_else(String::new, |(_, suffix)| suffix.to_ascii_lowercase())

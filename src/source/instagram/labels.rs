@@ -40,29 +40,78 @@ const CAPTION: [&str; 26] = [
     "说明",
 ];
 
+/// Labels of G5 in English, which are no captions.
+const KNOWN: [&str; 8] = ["url", "name", "username", "owner", "creation time", "location", "source", "upload source"];
+
+/// Labelled values are not looked for in more objects within each other.
+const MAX_DEPTH: usize = 8;
+
 #[derive(Deserialize)]
 struct Label<'a> {
-    label: Option<String>,
-    value: Option<String>,
     #[serde(borrow)]
-    media: Option<Vec<&'a RawValue>>,
+    label: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    href: Option<&'a RawValue>,
+    #[serde(borrow)]
+    media: Option<&'a RawValue>,
+    #[serde(borrow)]
+    dict: Option<&'a RawValue>,
 }
 
 /// What the labels of an entry say of its pictures.
+#[derive(Default)]
 pub(super) struct Labelled<'a> {
     pub(super) media: Vec<&'a RawValue>,
     pub(super) caption: Option<Arc<str>>,
+    /// The first text, which is the caption in languages whose word for it is not known.
+    by_place: Option<Arc<str>>,
 }
 
 /// Picks the media and the caption out of the labels; others, of whatever shape, are passed over.
-pub(super) fn read<'a>(labels: &[&'a RawValue]) -> Labelled<'a> {
-    let mut found = Labelled { media: Vec::new(), caption: None };
-    for label in labels.iter().filter_map(|raw| serde_json::from_str::<Label<'_>>(raw.get()).ok()) {
-        found.media.extend(label.media.unwrap_or_default());
-        let name = label.label.map(|name| restored(&name).trim().to_lowercase()).unwrap_or_default();
-        if found.caption.is_none() && CAPTION.contains(&name.as_str()) {
-            found.caption = label.value.and_then(|value| caption(&restored(&value)));
+pub(super) fn read(labels: &RawValue) -> Labelled<'_> {
+    let mut found = Labelled::default();
+    found.add(labels, 0);
+    found.caption = found.caption.or(found.by_place.take());
+    found
+}
+
+impl<'a> Labelled<'a> {
+    fn add(&mut self, raw: &'a RawValue, depth: usize) {
+        if depth >= MAX_DEPTH {
+            return;
+        }
+        if raw.get().starts_with('[') {
+            let labels: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+            return labels.into_iter().for_each(|label| self.add(label, depth + 1));
+        }
+        let Ok(label) = serde_json::from_str::<Label<'_>>(raw.get()) else { return };
+        self.media.extend(label.media);
+        if let Some(dict) = label.dict {
+            self.add(dict, depth + 1);
+        }
+        let Some(value) = text(label.value) else { return };
+        let name = text(label.label).unwrap_or_default().trim().to_lowercase();
+        if CAPTION.contains(&name.as_str()) {
+            self.caption = self.caption.take().or_else(|| caption(&value));
+        } else if self.by_place.is_none() && label.href.is_none() && !name.is_empty() && may_be_caption(&name, &value) {
+            self.by_place = caption(&value);
         }
     }
-    found
+}
+
+fn text(raw: Option<&RawValue>) -> Option<String> {
+    let text: String = serde_json::from_str(raw?.get()).ok()?;
+    Some(restored(&text).into_owned())
+}
+
+/// Whether the value of an unknown label may be what its owner wrote: no address, date or number, and not in a
+/// language whose word for captions is known.
+fn may_be_caption(label: &str, value: &str) -> bool {
+    let is_known = label.is_ascii() && KNOWN.contains(&label);
+    let digits = value.chars().filter(char::is_ascii_digit).count();
+    let is_date = digits >= 4 && value.starts_with(|c: char| c.is_ascii_digit()) && value.len() < 40;
+    let is_number = digits > 0 && value.chars().all(|c| c.is_ascii_digit() || c.is_ascii_punctuation());
+    !(is_known || is_date || is_number || value.contains("://"))
 }

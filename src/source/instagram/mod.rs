@@ -3,15 +3,18 @@
 //!
 //! An export is recognised by its folders, wherever they lie, and all parts of all exports are
 //! laid over each other. Of what an export holds beside its media only the indexes are opened;
-//! messages are neither listed nor opened. What else lies beside an export is an ordinary file.
+//! messages and the like are counted and never opened. What else lies beside an export is an ordinary file.
 
 mod first;
 mod labels;
 mod layout;
 mod mojibake;
 mod posts;
+mod private;
 mod roots;
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
@@ -25,7 +28,10 @@ use super::lists::{self, At};
 use super::names::{MOST, Names, address_defect, begins_like};
 use super::{Entry, LISTED, Listing, Odd};
 use crate::artifact::Reason;
+use crate::config::Kind;
+use crate::photo::Format;
 use layout::Role;
+use private::Private;
 use roots::Roots;
 
 /// One thing that an index says.
@@ -58,13 +64,16 @@ impl Told {
 /// # Errors
 /// Where the file ceases to be readable JSON; what stood before has been told.
 pub fn read(index: Index, stream: impl Read, mut tell: impl FnMut(Told)) -> Result<(), Odd> {
-    lists::read(stream, |at, entry| {
-        match index {
-            Index::First => first::read(at, entry, &mut tell),
-            Index::Posts { kind, .. } => posts::read(kind, at, entry, &mut tell),
-        }
-        true
-    })
+    match index {
+        Index::First => lists::read(stream, |at, entry| {
+            first::read(at, entry, &mut tell);
+            true
+        }),
+        Index::Posts { kind, .. } => lists::read_within(stream, &posts::FIELDS, |at, entry| {
+            posts::read(kind, at, entry, &mut tell);
+            true
+        }),
+    }
 }
 
 /// Finds the exports among the entries, keeps of them what may be shown, and adds what their
@@ -81,8 +90,10 @@ pub(super) fn annotate(listing: &mut Listing) {
         let role = place.map(|(_, role)| role);
         exports.unread |= matches!(role, Some(Role::Index(_)));
         // What is not looked into is not complained of either.
-        if !matches!(role, Some(Role::Private | Role::Text)) {
-            listing.skipped.push(row);
+        match place {
+            Some((root, Role::Private)) => exports.private.count(&row.source, &row.path, root),
+            Some((_, Role::Text)) => exports.texts = true,
+            _ => listing.skipped.push(row),
         }
     }
     if places.iter().all(Option::is_none) {
@@ -96,13 +107,18 @@ pub(super) fn annotate(listing: &mut Listing) {
     // Posts first: what is both a post and something else is a post. The later export's word before
     // the earlier's.
     exports.indexes.sort_by(|a, b| a.index.cmp(&b.index).then_with(|| b.entry.source.cmp(&a.entry.source)));
+    exports.private.list(listing);
     exports.remark(listing);
     let said = exports.read_indexes(listing);
     for (i, entry) in exports.entries.iter_mut().enumerate() {
         let by_folder = std::mem::take(&mut entry.known);
-        let words = said.iter().filter_map(|words| words.get(&i));
+        let words = said.words.iter().filter_map(|words| words.get(&i));
         words.chain([&by_folder]).for_each(|known| entry.known.fill(known));
+        if said.is_archived(i) || by_folder.kind == Some(Kind::Archived) {
+            entry.known.kind = Some(Kind::Archived);
+        }
     }
+    exports.remark_unlisted(listing);
     listing.entries = exports.entries;
 }
 
@@ -121,25 +137,33 @@ struct Exports {
     indexes: Vec<IndexFile>,
     /// Where pages of HTML lie: source and root.
     pages: BTreeSet<(String, String)>,
+    /// Whether other texts of an export are here, where its indexes would be too.
+    texts: bool,
     /// Whether an index is here and cannot be read.
     unread: bool,
+    private: Private,
 }
 
 impl Exports {
     /// Takes an entry with the length of its export's root and what it is to that.
     fn take(&mut self, mut entry: Entry, place: Option<(usize, Role)>) {
-        let Some((root, role)) = place else { return self.entries.push(entry) };
-        let root = entry.path[..root].to_owned();
+        let Some((length, role)) = place else { return self.entries.push(entry) };
+        let root = entry.path[..length].to_owned();
         match role {
             Role::Index(index) => self.indexes.push(IndexFile { index, root, entry }),
             Role::Media(kind) => {
                 entry.known.kind = Some(kind);
                 self.entries.push(entry);
             }
-            Role::Private | Role::Text if entry.suffix() == "html" => {
-                self.pages.insert((entry.source.to_string(), root));
+            Role::Text if entry.suffix() == "html" => _ = self.pages.insert((entry.source.to_string(), root)),
+            Role::Text => self.texts = true,
+            Role::Private => {
+                if entry.suffix() == "html" {
+                    self.pages.insert((entry.source.to_string(), root));
+                }
+                self.texts |= entry.suffix() == "json";
+                self.private.count(&entry.source, &entry.path, length);
             }
-            Role::Private | Role::Text => {}
             Role::Foreign => self.entries.push(entry),
         }
     }
@@ -154,16 +178,42 @@ impl Exports {
                 "the export is in HTML: its pictures are read; one asked for as JSON also has captions and dates"
                     .into(),
             );
-        } else if self.indexes.is_empty() && !self.unread {
-            listing.notes.push("no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into());
+        } else if self.indexes.is_empty() && !self.unread && self.has_media() {
+            listing.notes.push(match self.texts {
+                true => "the export lists its pictures in no index that is known: they have no captions and no dates".into(),
+                false => "no index of the export is here: captions and dates are in its other parts, or in one asked for as JSON".into(),
+            });
+        }
+    }
+
+    fn has_media(&self) -> bool {
+        self.entries.iter().any(|entry| entry.known.kind.is_some())
+    }
+
+    /// Says how many pictures of the posts' folders no index knows, where there are indexes.
+    fn remark_unlisted(&self, listing: &mut Listing) {
+        if self.indexes.is_empty() {
+            return;
+        }
+        let stem = |entry: &Entry| entry.path.rsplit_once('.').map(|(stem, _)| (entry.source.clone(), stem.to_owned()));
+        let is_picture = |entry: &&Entry| Format::of_suffix(&entry.suffix()).is_some();
+        // The still of a film is listed as the film.
+        let films: BTreeSet<_> = self.entries.iter().filter(|entry| !is_picture(entry)).filter_map(stem).collect();
+        let of_posts = |entry: &&Entry| entry.known.kind == Some(Kind::Post) && entry.known.uri.is_none();
+        let unlisted = self.entries.iter().filter(of_posts).filter(is_picture);
+        let count = unlisted.filter(|entry| stem(entry).is_some_and(|stem| !films.contains(&stem))).count();
+        if count > 0 {
+            let pictures = if count == 1 { "picture of its posts is" } else { "pictures of its posts are" };
+            listing.notes.push(format!("{count} {pictures} in no index of the export: without caption and date"));
         }
     }
 
     /// What the indexes say of each entry, by its number: those of its own export, those of its
     /// source, and all others. What cannot be used is listed as skipped.
-    fn read_indexes(&self, listing: &mut Listing) -> [BTreeMap<usize, Known>; 3] {
-        let names = Names::new(self.entries.iter().map(|entry| entry.path.as_str()));
-        let mut said: [BTreeMap<usize, Known>; 3] = Default::default();
+    fn read_indexes(&self, listing: &mut Listing) -> Said {
+        let paths: Vec<Cow<'_, str>> = self.entries.iter().map(|entry| as_listed(&entry.path)).collect();
+        let names = Names::new(paths.iter().map(|path| &**path));
+        let mut said = Said::default();
         let (mut lost, mut elsewhere) = (BTreeSet::new(), false);
         for IndexFile { index, root, entry: file } in &self.indexes {
             listing.note_index("instagram", file);
@@ -173,10 +223,13 @@ impl Exports {
                     Ok(places) => {
                         for i in places {
                             if let Some(distance) = distance(file, root, &self.entries[i]) {
-                                said[distance].entry(i).or_default().fill(&known);
+                                said.words[distance].entry(i).or_default().fill(&known);
+                                said.note_archived(i, known.kind, (&file.source, root));
                             }
                         }
                     }
+                    // Threads may keep its pictures where nothing is looked into.
+                    Err((Reason::Missing, _)) if known.kind == Some(Kind::Threads) => {}
                     // The set keeps repetitions apart, as long as it is of a reasonable size.
                     Err((reason, why)) => {
                         elsewhere |= reason == Reason::Missing;
@@ -191,19 +244,61 @@ impl Exports {
                 listing.skipped.push(file.skipped(Reason::Unreadable, why));
             }
         }
-        if elsewhere && said.iter().all(BTreeMap::is_empty) {
-            listing.notes.push("the pictures that the export lists are in its other parts: name those too".into());
+        if elsewhere && said.words.iter().all(BTreeMap::is_empty) {
+            listing.notes.push(match self.has_media() {
+                true => "none of the pictures that are here is listed by the export's index".into(),
+                false => "the pictures that the export lists are in its other parts: name those too".into(),
+            });
         }
         said
     }
 }
 
+/// What the indexes say.
+#[derive(Default)]
+struct Said {
+    /// Of each entry by its number: those of its own export, those of its source, and all others.
+    words: [BTreeMap<usize, Known>; 3],
+    /// Whether the last export that lists a post lists it as archived (too), and which export that is.
+    archived: BTreeMap<usize, ((Arc<str>, String), bool)>,
+}
+
+impl Said {
+    fn note_archived(&mut self, i: usize, kind: Option<Kind>, export: (&Arc<str>, &str)) {
+        let archived = kind == Some(Kind::Archived);
+        let export = (export.0.clone(), export.1.to_owned());
+        let noted = self.archived.entry(i).or_insert_with(|| (export.clone(), archived));
+        match export.cmp(&noted.0) {
+            Ordering::Less => {}
+            Ordering::Equal => noted.1 |= archived,
+            Ordering::Greater => *noted = (export, archived),
+        }
+    }
+
+    /// G5's list of posts has the archived ones too: what any list calls archived is.
+    fn is_archived(&self, i: usize) -> bool {
+        self.archived.get(&i).is_some_and(|(_, archived)| *archived)
+    }
+}
+
+/// A path as indexes write it: the folder of what is public has a twin's name.
+fn as_listed(path: &str) -> Cow<'_, str> {
+    match path.split('/').any(|part| part == "public-media" || part == "public_media") {
+        true => {
+            let part = |part| if matches!(part, "public-media" | "public_media") { "media" } else { part };
+            path.split('/').map(part).collect::<Vec<_>>().join("/").into()
+        }
+        false => path.into(),
+    }
+}
+
 /// The files that an address means, by their numbers, or a reason and a word why there are none.
 fn places(names: &Names, uri: &str) -> Result<Vec<usize>, (Reason, String)> {
-    if let Some(defect) = address_defect(uri) {
+    let uri = as_listed(uri);
+    if let Some(defect) = address_defect(&uri) {
         return Err((Reason::BadAddress, defect.to_owned()));
     }
-    match names.ending_in(uri) {
+    match names.ending_in(&uri) {
         places if places.is_empty() => Err((Reason::Missing, "not here".to_owned())),
         places if places.len() > MOST => Err((Reason::BadAddress, format!("it fits more than {MOST} files"))),
         places => Ok(places),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::{self, Role};
+use super::layout::{self, Role, Sign};
 
 /// The roots of the exports in each source, and whether an export is of the first generation.
 #[derive(Default)]
@@ -11,15 +11,22 @@ pub(super) struct Roots<'a>(BTreeMap<&'a str, BTreeMap<&'a str, bool>>);
 impl<'a> Roots<'a> {
     /// Finds them by the sources and paths of everything that was listed.
     pub(super) fn of(places: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Self {
-        // Index and media tell G1 together, in whichever parts of it they are.
+        // Index and media tell G1 together, in whichever parts of it they are; of later ones a sure sign tells what
+        // else may be of it.
         let (mut told, mut media, mut indexes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (_, path) in places.clone() {
+        let mut sure = BTreeSet::new();
+        for (source, path) in places.clone() {
             for (root, inside) in splits(path) {
                 match layout::first_folder(inside) {
                     Some(folder) if layout::first_tells(folder) => _ = told.insert(root),
                     Some(_) => _ = media.insert(root),
                     None if inside == layout::FIRST_INDEX => _ = indexes.insert(root),
                     None => {}
+                }
+                let sign = layout::sign(inside);
+                let name = root.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
+                if sign == Some(Sign::Sure) || (sign.is_some() && layout::is_exports_name(name.unwrap_or(source))) {
+                    sure.insert(root);
                 }
             }
         }
@@ -29,10 +36,12 @@ impl<'a> Roots<'a> {
             for (root, inside) in splits(path) {
                 let of_first = inside == layout::FIRST_INDEX || layout::first_folder(inside).is_some();
                 let first = of_first && told.contains(root);
-                if first || layout::tells(inside) {
+                if first || (sure.contains(root) && layout::sign(inside).is_some()) {
                     *roots.0.entry(source).or_default().entry(root).or_default() |= first;
                     // An export's own folders are no exports: `your_instagram_activity/messages/inbox/`.
-                    if matches!(layout::role(inside, first), Role::Private | Role::Index(_)) {
+                    if !matches!(layout::role(inside, first), Role::Foreign | Role::Media(_))
+                        || inside.starts_with("your_instagram_activity/")
+                    {
                         break;
                     }
                 }

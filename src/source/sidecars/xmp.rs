@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::{Entry, Known, Listing};
+use super::super::{Entry, Known, Listing};
 use crate::artifact::{Taken, Witness};
 use crate::photo;
 
@@ -11,7 +11,7 @@ use crate::photo;
 const MAX_BYTES: u64 = 4 << 20;
 
 /// Adds when pictures were taken, as the text beside them says. The texts stay on the list: they are no pictures.
-pub(super) fn annotate(listing: &mut Listing) {
+pub(in super::super) fn annotate(listing: &mut Listing) {
     let is_text = |entry: &&Entry| entry.suffix() == "xmp";
     let mut read_ones = Vec::new();
     let mut said: BTreeMap<(String, String), Known> = BTreeMap::new();
