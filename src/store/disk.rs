@@ -66,7 +66,12 @@ pub(super) fn sync_files(root: &Path, names: &[&str]) -> io::Result<()> {
 }
 
 fn sync_each(root: &Path, names: &[&str]) -> io::Result<()> {
-    names.par_iter().try_for_each(|name| sync_file(&root.join(name)))?;
+    // What another run has removed since is noticed as lost, by the marker.
+    let synced = |name: &&str| match sync_file(&root.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced,
+    };
+    names.par_iter().try_for_each(synced)?;
     let folders: BTreeSet<&Path> = names.iter().flat_map(|name| Path::new(name).ancestors().skip(1)).collect();
     folders.into_iter().try_for_each(|folder| sync_folder(&root.join(folder)))
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::sync_files;
 use super::file::{
-    SMALL, TempFile, create_folder, is_temporary, names, read_small, remove, remove_abandoned, replace_file,
+    SMALL, TempFile, create_folder, is_temporary, names, read_small, remove, remove_abandoned, replace_file, temp_name,
 };
 
 const MARKER: &str = "tsne-grid.json";
@@ -213,13 +213,20 @@ impl Filling {
     /// Whatever the disk says.
     pub fn link(&self, name: &str, from: &Path) -> io::Result<()> {
         let path = self.folder.root.join(name);
-        create_folder(path.parent().unwrap_or(&self.folder.root))?;
-        // Whatever has the name may be torn.
-        remove(&path)?;
-        if std::fs::hard_link(from, &path).is_err() {
+        let folder = path.parent().unwrap_or(&self.folder.root);
+        create_folder(folder)?;
+        if path.is_dir() {
+            remove(&path)?;
+        }
+        // Whatever has the name may be torn, and another run may be looking at it: it is replaced in one rename.
+        let temp = folder.join(temp_name());
+        if std::fs::hard_link(from, &temp).is_err() {
             return self.put(name, &fs::read(from)?);
         }
-        self.whole().insert(name.to_owned(), fs::metadata(&path)?.len());
+        fs::rename(&temp, &path)?;
+        // It is still there where both were names of one file.
+        remove(&temp)?;
+        self.whole().insert(name.to_owned(), fs::metadata(from)?.len());
         Ok(())
     }
 
