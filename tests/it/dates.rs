@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageFormat};
 
+use crate::browser::browser;
 use crate::driver::{Story, encoded, picture, png, zip_of};
 
 const RUN: &str = "run photos --model scattering --perplexity 2 --cell 16 -o wall.png";
@@ -232,7 +233,7 @@ fn the_files_own_time_counts_only_when_it_is_asked_for() {
 }
 
 #[test]
-fn frames_follow_what_the_cameras_say() {
+fn frames_and_the_page_follow_what_the_cameras_say() {
     let story = Story::new();
     for i in 0..4 {
         story.put(&format!("photos/{i}.jpg"), &jpeg(i, exif(&format!("2019:0{}:01 12:00:00", 1 + i / 2), "")));
@@ -240,4 +241,9 @@ fn frames_follow_what_the_cameras_say() {
     story.ok(&format!("{RUN} --frames frames"));
     let table = String::from_utf8(story.read("frames/frames.csv")).unwrap();
     assert_eq!(table.lines().count(), 3, "a line for each month under that of names: {table}");
+    let Some(mut browser) = browser() else { return };
+    browser.open(&story.path("explorer-wall/index.html"), "");
+    browser.click_on("[data-layout=time]");
+    browser.wait_for("layout.to.name === 'time'");
+    assert_eq!(browser.eval("document.getElementById('times').hidden"), false, "the slider is there");
 }
