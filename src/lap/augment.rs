@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use super::lists::Lists;
 use super::meter::Meter;
-use super::tree::{Buyer, FAR, Found, Market};
+use super::tree::{FAR, Found, Market};
 
 /// No partner.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -35,19 +35,10 @@ const ROUND: (u64, u64) = (16, 4);
 pub(crate) struct Rows {
     /// Lattice positions.
     pub(crate) at: Vec<[i32; 2]>,
-    /// Factors of the squared distance.
-    pub(crate) weight: Vec<i32>,
     /// Dual: a row pays at least this for any item (cost − price), and exactly this for its own.
     pub(crate) dual: Vec<i64>,
     /// The item each row holds, or NONE.
     pub(crate) mate: Vec<u32>,
-}
-
-impl Rows {
-    /// A row as one who looks for an item.
-    pub(crate) fn buyer(&self, row: usize) -> Buyer {
-        Buyer { at: self.at[row], weight: self.weight[row] }
-    }
 }
 
 /// Where a search ends.
@@ -158,7 +149,7 @@ impl<'a> Phase<'a> {
                     break;
                 }
                 let j = self.lists.item[a];
-                let key = self.market.items[j as usize].key(self.rows.at[r], self.rows.weight[r]);
+                let key = self.market.items[j as usize].key(self.rows.at[r]);
                 if key < first {
                     (second, other, first, item) = (first, item, key, j);
                 } else if key < second {
@@ -284,13 +275,13 @@ impl<'a> Phase<'a> {
         {
             *best = (base + outside, End::Leaves(row));
         }
-        let (at, weight) = (self.rows.at[r], self.rows.weight[r]);
+        let at = self.rows.at[r];
         for a in self.lists.of(r) {
             if base + self.lists.key[a] >= best.0 {
                 return;
             }
             let item = self.lists.item[a];
-            let key = self.market.items[item as usize].key(at, weight);
+            let key = self.market.items[item as usize].key(at);
             self.reach(item, row, base + key, best);
         }
         let rest = self.lists.rest[r];
@@ -337,7 +328,7 @@ impl<'a> Phase<'a> {
         self.steps += 1;
         let base = from - self.rows.dual[r];
         let mut found = std::mem::take(&mut self.found);
-        self.market.cheapest_open(self.rows.buyer(r), ASK, base, best.0.saturating_sub(base), &mut found);
+        self.market.cheapest_open(self.rows.at[r], ASK, base, best.0.saturating_sub(base), &mut found);
         for &(key, item) in &found.best {
             self.reach(item, row, base + key, best);
         }

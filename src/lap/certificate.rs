@@ -6,9 +6,9 @@
 
 use rayon::prelude::*;
 
-use super::lattice::Lattice;
+use super::lattice::{Lattice, in_units};
 use super::order::kd_order;
-use super::tree::{Buyer, Found, Item, Market};
+use super::tree::{Found, Item, Market};
 use super::{Error, Problem};
 
 /// The proof that comes with an assignment. All amounts are exact integers in lattice units.
@@ -59,7 +59,7 @@ pub fn check(problem: &Problem<'_>, cells: &[u32], prices: &[i64]) -> Result<Cer
 /// Those of the problem, and `BadInput` when the assignment is not valid.
 pub fn objective(problem: &Problem<'_>, cells: &[u32]) -> Result<f64, Error> {
     let lattice = Lattice::new(problem)?;
-    Ok(lattice.in_units(sum(problem, &lattice, cells)?))
+    Ok(in_units(sum(problem, &lattice, cells)?))
 }
 
 /// The objective on the lattice of an assignment that must be valid.
@@ -93,19 +93,17 @@ pub(crate) fn bound(lattice: &Lattice, prices: &[i64]) -> i128 {
         return 0;
     }
     let order = kd_order(&lattice.places);
-    let items = order.iter().map(|&j| Item::new(lattice.places[j as usize], 1, prices[j as usize])).collect();
-    let market = Market::new(items, lattice.full);
+    let items = order.iter().map(|&j| Item::new(lattice.places[j as usize], prices[j as usize])).collect();
+    let market = Market::new(items);
     let paid: i128 = lattice
         .targets
         .par_chunks(256)
-        .zip(lattice.weights.par_chunks(256))
-        .map(|(targets, weights)| {
+        .map(|targets| {
             let mut found = Found::default();
             targets
                 .iter()
-                .zip(weights)
-                .map(|(&at, &weight)| {
-                    market.cheapest(Buyer { at, weight }, 1, 0..0, &mut found);
+                .map(|&at| {
+                    market.cheapest(at, 1, 0..0, &mut found);
                     i128::from(found.best[0].0)
                 })
                 .sum::<i128>()

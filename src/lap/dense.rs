@@ -2,7 +2,7 @@
 
 use lapjv::{ErrorKind, LapJV, Matrix};
 
-use super::lattice::Lattice;
+use super::lattice::{Lattice, SIDE};
 use super::sparse::Solved;
 use super::{Error, Grid};
 
@@ -18,7 +18,7 @@ pub(crate) fn solve(lattice: &Lattice, grid: Grid) -> Result<Solved, Error> {
     if m as u64 > MOST_CELLS {
         return Err(Error::TooManyCells { grid, limit: MOST_CELLS });
     }
-    let scale = 1.0 / (lattice.unit * lattice.unit);
+    let scale = 1.0 / f64::from(SIDE).powi(2);
     let costs = Matrix::from_shape_fn((m, m), |(i, j)| if i < n { lattice.cost(i, j) as f64 * scale } else { 0.0 });
     let (rows, _) = LapJV::new(&costs).solve().map_err(|error| {
         let message = match error.kind() {

@@ -36,9 +36,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The previous cells do not fit the problem: what is wrong with them.
-    #[error("cannot use the previous cells: {0}")]
-    BadPrevious(&'static str),
     /// A table that goes with the points has the wrong length or values: what is wrong with it.
     #[error("{0}")]
     BadInput(&'static str),

@@ -4,26 +4,20 @@ use super::augment::{NONE, Rows};
 use super::tree::{FAR, Found, Market};
 
 /// Completes a level in a few ways and keeps the cheapest: what has been found so far; the coarser level's answer, each four
-/// points to the four children of their cell, which is never far off; and the cells that the points had before. In each, the
-/// points without a cell take the cheapest that is left. `coarse` is the cell of each coarser row, `before` the previous item
-/// of each row, none taken twice.
-pub(crate) fn complete(
-    rows: &mut Rows,
-    owner: &mut [u32],
-    market: &mut Market,
-    coarse: Option<&[u32]>,
-    before: Option<Vec<u32>>,
-) {
+/// points to the four children of their cell, which is never far off; and on the finest level, whose answer is what counts,
+/// nothing at all, which often wins on a few points. In each, the points without a cell take the cheapest that is left.
+/// `coarse` is the cell of each coarser row.
+pub(crate) fn complete(rows: &mut Rows, owner: &mut [u32], market: &mut Market, coarse: Option<&[u32]>, finest: bool) {
     let mut ways = vec![std::mem::take(&mut rows.mate)];
     ways.extend(coarse.map(|coarse| children(rows, market, coarse)));
-    ways.extend(before);
+    ways.extend(finest.then(|| vec![NONE; rows.at.len()]));
     for way in &mut ways {
         cheapest_left(rows, market, way);
     }
     let cost = |way: &Vec<u32>| -> i128 {
         let keys = way.iter().enumerate().map(|(row, &item)| {
             let item = market.items[item as usize];
-            i128::from(item.key(rows.at[row], rows.weight[row]) + item.price)
+            i128::from(item.key(rows.at[row]) + item.price)
         });
         keys.sum()
     };
@@ -42,7 +36,7 @@ fn children(rows: &Rows, market: &Market, coarse: &[u32]) -> Vec<u32> {
         let cost = |slot: usize, item: u32| {
             let row = four * 4 + slot;
             let item = market.items[item as usize];
-            item.key(rows.at[row], rows.weight[row]) + item.price
+            item.key(rows.at[row]) + item.price
         };
         let mut best = (FAR, [NONE; 4]);
         best_order(0, mates.len(), items, &cost, (0, [NONE; 4]), &mut best);
@@ -86,7 +80,7 @@ fn cheapest_left(rows: &Rows, market: &mut Market, way: &mut [u32]) {
     }
     let mut found = Found::default();
     for (row, mate) in way.iter_mut().enumerate().filter(|(_, mate)| **mate == NONE) {
-        market.cheapest_open(rows.buyer(row), 1, 0, FAR, &mut found);
+        market.cheapest_open(rows.at[row], 1, 0, FAR, &mut found);
         *mate = found.best[0].1;
         take(market, *mate);
         taken.push(*mate);

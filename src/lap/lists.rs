@@ -39,7 +39,7 @@ impl Lists {
             let mut found = Found::default();
             for (offset, (keys, items)) in keys.chunks_mut(count).zip(items.chunks_mut(count)).enumerate() {
                 let row = task * TASK + offset;
-                market.cheapest(rows.buyer(row), count, near(row), &mut found);
+                market.cheapest(rows.at[row], count, near(row), &mut found);
                 for (slot, &(key, item)) in found.best.iter().enumerate() {
                     (keys[slot], items[slot]) = (key, item);
                 }
@@ -66,7 +66,7 @@ impl Lists {
         let list = self.of(row);
         let count = (2 * list.len()).max(first).min(all);
         let near = if list.is_empty() { 0 } else { self.item[list.start] as usize };
-        market.cheapest(rows.buyer(row), count, near..near + 1, found);
+        market.cheapest(rows.at[row], count, near..near + 1, found);
         self.start[row] = self.key.len() as u32;
         self.len[row] = count as u32;
         self.rest[row] = if count == all { FAR } else { found.best[count - 1].0 };

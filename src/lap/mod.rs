@@ -46,7 +46,7 @@ pub use grid::{Grid, unit_square};
 pub use meter::Progress;
 pub use refine::{Features, refine};
 
-use lattice::Lattice;
+use lattice::{Lattice, in_units};
 use meter::Meter;
 
 /// The most cells of a grid: indices must fit the search's 31 bits with room for its lists.
@@ -63,17 +63,12 @@ pub struct Problem<'a> {
     pub grid: Grid,
     /// (point, cell) pairs that are settled: such a point gets that cell, and no other point does.
     pub pinned: &'a [(usize, u32)],
-    /// The cell each point had before, if any, and how much staying near it counts against the point's own place (λ ≥ 0).
-    ///
-    /// The cost of a point with a previous place o becomes |x − g|² + λ|o − g|². A point without one keeps |x − g|²; where both
-    /// kinds meet, its part 1/(1+λ) is rounded to a multiple of 1/256 (at least 1/256).
-    pub previous: Option<(&'a [Option<u32>], f64)>,
 }
 
 impl<'a> Problem<'a> {
     /// A problem with nothing decided.
     pub const fn new(points: &'a [[f64; 2]], grid: Grid) -> Self {
-        Self { points, frame: Frame::Box, grid, pinned: &[], previous: None }
+        Self { points, frame: Frame::Box, grid, pinned: &[] }
     }
 }
 
@@ -104,8 +99,8 @@ pub struct Options {
     /// Which solver.
     pub solver: Solver,
     /// At most this many search steps per point, on average; `None` goes on to the optimum. When they are used up, the points
-    /// still without a cell get one near the coarser answer or their previous one, and the gap says how good that is: on t-SNE
-    /// layouts of 100,000 points 8 is within 1 % of the optimum, on a few hundred points it is rough. (Sparse solver only.)
+    /// still without a cell get one near the coarser answer, and the gap says how good that is: on t-SNE layouts of 100,000
+    /// points 8 is within 1 % of the optimum, on a few hundred points it is rough. (Sparse solver only.)
     pub effort: Option<u32>,
 }
 
@@ -114,11 +109,9 @@ pub struct Options {
 pub struct Assignment {
     /// The cell of each point.
     pub cells: Vec<u32>,
-    /// The sum of squared distances from the scaled points to their cells, pinned ones included, previous cells left out.
+    /// The sum of squared distances from the scaled points to their cells, pinned ones included.
     pub cost: f64,
-    /// What was minimised: like `cost`, without pinned points, with previous cells (then in the form (w/(1+λ))|t − g|² per
-    /// point with the blended target t, which differs by a constant), and on the lattice (2⁻²⁸ of the side, 2⁻²⁴ where
-    /// points with and without previous cells meet).
+    /// What was minimised: like `cost`, without pinned points, in the problem's frame, and on the lattice (2⁻²⁸ of the side).
     pub objective: f64,
     /// No assignment has an objective below this.
     pub dual_bound: f64,
@@ -135,7 +128,7 @@ pub struct Assignment {
 /// `progress` is called at the start of each level and then every few thousand search steps; it may stop the work.
 ///
 /// # Errors
-/// More points than cells, points that are not finite, too many cells, bad pins or previous cells, or `Stopped`.
+/// More points than cells, points that are not finite, too many cells, bad pins, or `Stopped`.
 pub fn solve(
     problem: &Problem<'_>,
     options: &Options,
@@ -176,8 +169,8 @@ pub fn solve(
     let certificate = Certificate { prices, objective, bound };
     Ok(Assignment {
         cost: cost(problem.points, problem.grid, &cells),
-        objective: lattice.in_units(objective),
-        dual_bound: lattice.in_units(bound),
+        objective: in_units(objective),
+        dual_bound: in_units(bound),
         gap: certificate.gap(),
         iterations: meter.steps(),
         cells,

@@ -14,7 +14,7 @@ use super::lattice::Lattice;
 use super::lists::Lists;
 use super::meter::Meter;
 use super::order::kd_order;
-use super::tree::{Buyer, Found, Item, Market};
+use super::tree::{Found, Item, Market};
 
 /// Items on a row's first list.
 const LIST: usize = 16;
@@ -33,22 +33,12 @@ pub(crate) struct Solved {
     pub(crate) prices: Vec<i64>,
 }
 
-/// One side of one level.
-struct Side {
-    at: Vec<[i32; 2]>,
-    weight: Vec<i32>,
-}
-
-impl Side {
-    fn coarser(&self) -> Self {
-        let mean = |four: &[[i32; 2]], axis: usize| {
-            (four.iter().map(|p| i64::from(p[axis])).sum::<i64>() / four.len() as i64) as i32
-        };
-        Self {
-            at: self.at.chunks(4).map(|four| [mean(four, 0), mean(four, 1)]).collect(),
-            weight: self.weight.chunks(4).map(|four| four.iter().sum::<i32>() / four.len() as i32).collect(),
-        }
-    }
+/// Every four neighbours become one, in their middle.
+fn coarser(at: &[[i32; 2]]) -> Vec<[i32; 2]> {
+    let mean = |four: &[[i32; 2]], axis: usize| {
+        (four.iter().map(|p| i64::from(p[axis])).sum::<i64>() / four.len() as i64) as i32
+    };
+    at.chunks(4).map(|four| [mean(four, 0), mean(four, 1)]).collect()
 }
 
 /// A level once it is solved.
@@ -64,24 +54,17 @@ struct Level {
 pub(crate) fn solve(lattice: &Lattice, meter: &mut Meter<'_>) -> Solved {
     let point_order = kd_order(&lattice.targets);
     let cell_order = kd_order(&lattice.places);
-    let pick = |order: &[u32], at: &[[i32; 2]]| order.iter().map(|&i| at[i as usize]).collect();
-    let mut pyramid = vec![(
-        Side {
-            at: pick(&point_order, &lattice.targets),
-            weight: point_order.iter().map(|&i| lattice.weights[i as usize]).collect(),
-        },
-        Side { at: pick(&cell_order, &lattice.places), weight: vec![1; cell_order.len()] },
-    )];
+    let pick = |order: &[u32], at: &[[i32; 2]]| order.iter().map(|&i| at[i as usize]).collect::<Vec<_>>();
+    let mut pyramid = vec![(pick(&point_order, &lattice.targets), pick(&cell_order, &lattice.places))];
     while let Some((points, cells)) = pyramid.last()
-        && points.at.len() > COARSEST
+        && points.len() > COARSEST
     {
-        let coarser = (points.coarser(), cells.coarser());
-        pyramid.push(coarser);
+        let next = (coarser(points), coarser(cells));
+        pyramid.push(next);
     }
     let mut above = None;
     while let Some((points, cells)) = pyramid.pop() {
-        let before = pyramid.is_empty().then(|| before(lattice, &point_order, &cell_order));
-        above = Some(level(points, &cells.at, above.as_ref(), before, lattice.full, meter));
+        above = Some(level(points, &cells, above.as_ref(), pyramid.is_empty(), meter));
     }
     let last = above.expect("a pyramid has a level");
     let mut solved = Solved { mate: vec![NONE; point_order.len()], prices: vec![0; cell_order.len()] };
@@ -94,28 +77,16 @@ pub(crate) fn solve(lattice: &Lattice, meter: &mut Meter<'_>) -> Solved {
     solved
 }
 
-/// The previous cells in the orders of the finest level; of points that had the same one, the first keeps it.
-fn before(lattice: &Lattice, point_order: &[u32], cell_order: &[u32]) -> Vec<u32> {
-    let mut place = vec![NONE; cell_order.len()];
-    for (at, &j) in cell_order.iter().enumerate() {
-        place[j as usize] = at as u32;
-    }
-    let previous =
-        |&i: &u32| lattice.before[i as usize].map_or(NONE, |j| std::mem::replace(&mut place[j as usize], NONE));
-    point_order.iter().map(previous).collect()
-}
-
 fn level(
-    points: Side,
+    points: Vec<[i32; 2]>,
     cells: &[[i32; 2]],
     above: Option<&Level>,
-    before: Option<Vec<u32>>,
-    usual: i32,
+    finest: bool,
     meter: &mut Meter<'_>,
 ) -> Level {
-    let (n, m) = (points.at.len(), cells.len());
+    let (n, m) = (points.len(), cells.len());
     meter.level(n);
-    let mut rows = Rows { dual: vec![0; n], mate: vec![NONE; n], at: points.at, weight: points.weight };
+    let mut rows = Rows { dual: vec![0; n], mate: vec![NONE; n], at: points };
     // The children of the cell that the row's four got, and their neighbours in the order.
     let near = |row: usize| match above.map(|coarse| coarse.rows.mate[row >> 2]) {
         None | Some(NONE) => 0..0,
@@ -127,7 +98,7 @@ fn level(
         prices = transformed(cells, &coarse.rows, |cell| owner(cell)..owner(cell).saturating_add(1), n < m);
         // Once to the points and back: a cell that is nobody's cheapest gets as dear as its first taker allows. That halves
         // the search steps of this level.
-        let once = Lists::all(&rows, &market(cells, &prices, usual), 1, near);
+        let once = Lists::all(&rows, &market_of(cells, &prices), 1, near);
         rows.dual.copy_from_slice(&once.key);
         prices = transformed(
             cells,
@@ -136,7 +107,7 @@ fn level(
             n < m,
         );
     }
-    let mut market = market(cells, &prices, usual);
+    let mut market = market_of(cells, &prices);
     let mut owner = vec![NONE; m];
     let lists = Lists::all(&rows, &market, LIST, near);
     let mut phase = Phase::new(&mut rows, &mut market, &mut owner, lists, None);
@@ -148,20 +119,19 @@ fn level(
     }
     let prices = market.items.iter().map(|item| item.price).collect();
     if !left.is_empty() {
-        fill::complete(&mut rows, &mut owner, &mut market, above.map(|coarse| &coarse.rows.mate[..]), before);
+        fill::complete(&mut rows, &mut owner, &mut market, above.map(|coarse| &coarse.rows.mate[..]), finest);
     }
     Level { rows, prices, owner }
 }
 
-fn market(cells: &[[i32; 2]], prices: &[i64], usual: i32) -> Market {
-    Market::new(cells.iter().zip(prices).map(|(&at, &price)| Item::new(at, 1, price)).collect(), usual)
+fn market_of(places: &[[i32; 2]], prices: &[i64]) -> Market {
+    Market::new(places.iter().zip(prices).map(|(&at, &price)| Item::new(at, price)).collect())
 }
 
 /// The c-transform: the highest prices at which no row pays less than its dual. `near(cell)` says where in the rows to look
 /// first. Where cells stay empty, no price is above 0.
 fn transformed(cells: &[[i32; 2]], rows: &Rows, near: impl Fn(usize) -> Range<usize> + Sync, blanks: bool) -> Vec<i64> {
-    let market =
-        Market::new((0..rows.at.len()).map(|i| Item::new(rows.at[i], rows.weight[i], rows.dual[i])).collect(), 1);
+    let market = market_of(&rows.at, &rows.dual);
     cells
         .par_chunks(TASK)
         .enumerate()
@@ -169,7 +139,7 @@ fn transformed(cells: &[[i32; 2]], rows: &Rows, near: impl Fn(usize) -> Range<us
             let mut found = Found::default();
             let (market, near) = (&market, &near);
             cells.iter().enumerate().map(move |(offset, &at)| {
-                market.cheapest(Buyer { at, weight: 1 }, 1, near(task * TASK + offset), &mut found);
+                market.cheapest(at, 1, near(task * TASK + offset), &mut found);
                 let price = found.best[0].0;
                 if blanks { price.min(0) } else { price }
             })
@@ -186,12 +156,10 @@ fn raise(rows: &mut Rows, market: &mut Market, owner: &mut Vec<u32>, meter: &mut
     if low.is_empty() {
         return;
     }
-    let mut sellers =
-        Market::new((0..rows.at.len()).map(|i| Item::new(rows.at[i], rows.weight[i], rows.dual[i])).collect(), 1);
+    let mut sellers = market_of(&rows.at, &rows.dual);
     let count = market.items.len();
     let mut buyers = Rows {
         at: market.items.iter().map(|item| item.at).collect(),
-        weight: vec![1; count],
         dual: market.items.iter().map(|item| item.price).collect(),
         mate: std::mem::take(owner),
     };

@@ -111,44 +111,94 @@ fn tiny_cases_match_brute_force() {
     assert!(cases > 700);
 }
 
-/// The least Σ |x − g|² + λ|o − g|² over the assignments that keep the pins, from the points themselves: nothing of the lattice.
-fn least_with_previous(problem: &Problem<'_>) -> f64 {
+/// The least amount over the assignments that keep the pins.
+fn least_amount(problem: &Problem<'_>, amount: impl Fn(usize, u32) -> f64) -> f64 {
     let cost = |i: usize, cell: usize| {
         let kept = problem.pinned.iter().all(|&(point, pin)| (point == i) == (pin as usize == cell));
-        kept.then(|| amount(problem, i, cell as u32))
+        kept.then(|| amount(i, cell as u32))
     };
     least(0, problem.points.len(), &mut vec![false; problem.grid.cells() as usize], &cost).unwrap()
 }
 
-/// What it costs to give a point a cell.
-fn amount(problem: &Problem<'_>, i: usize, cell: u32) -> f64 {
-    let squared = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2);
-    let place = problem.grid.place(cell);
-    let (old, lambda) = problem.previous.expect("these problems have previous cells");
-    let hold = old[i].map_or(0.0, |old| lambda * squared(problem.grid.place(old), place));
-    squared(unit_square(problem.points)[i], place) + hold
+fn squared(a: [f64; 2], b: [f64; 2]) -> f64 {
+    (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
+}
+
+/// Solves a problem and compares it with all other ways: on the lattice, and by `amount`, which knows nothing of it.
+fn matches_brute_force(problem: &Problem<'_>, amount: impl Fn(usize, u32) -> f64) -> Assignment {
+    let solved = exact(problem);
+    assert_eq!(solved.certificate.objective, brute_force(problem), "{problem:?}");
+    assert_eq!(certificate::objective(problem, &solved.cells), Ok(solved.objective));
+    assert!(problem.pinned.iter().all(|&(point, cell)| solved.cells[point] == cell), "{problem:?}");
+    let found: f64 = solved.cells.iter().enumerate().map(|(i, &cell)| amount(i, cell)).sum();
+    let least = least_amount(problem, amount);
+    assert!((found - least).abs() < 1e-6, "{found} instead of {least}: {problem:?}");
+    solved
 }
 
 #[test]
-fn tiny_cases_with_pins_and_previous_cells_match_brute_force() {
+fn tiny_cases_with_pins_match_brute_force() {
     for seed in 0..120 {
         let grid = [Grid::new(3, 2), Grid::new(2, 4), Grid::new(3, 3)][seed % 3];
         let n = 2 + seed % 4;
         let points = layout(seed % 7, n, seed as u64);
         let pinned = [(seed % n, (seed % 6) as u32)];
-        let old: Vec<Option<u32>> = (0..n).map(|i| ((i + seed) % 3 != 0).then_some((i * 5 % 6) as u32)).collect();
-        let lambda = [0.0, 0.3, 1.0, 3.0, 1e4][seed % 5];
-        let pinned = if seed % 2 == 0 { &pinned[..] } else { &[] };
-        let problem = Problem { previous: Some((&old, lambda)), pinned, ..Problem::new(&points, grid) };
-        let solved = exact(&problem);
-        assert_eq!(solved.certificate.objective, brute_force(&problem), "seed {seed}");
-        assert_eq!(certificate::objective(&problem, &solved.cells), Ok(solved.objective));
-        // 256/(1+λ) is whole for these; otherwise a new point's weight is rounded.
-        if [0.0, 1.0, 3.0].contains(&lambda) {
-            let found: f64 = (0..n).map(|i| amount(&problem, i, solved.cells[i])).sum();
-            let least = least_with_previous(&problem);
-            assert!((found - least).abs() < 1e-6, "seed {seed}: {found} instead of {least}");
+        let problem = Problem { pinned: &pinned, ..Problem::new(&points, grid) };
+        let square = unit_square(&points);
+        matches_brute_force(&problem, |i, cell| squared(square[i], grid.place(cell)));
+    }
+}
+
+/// Where a cell is, in columns and rows.
+fn at(grid: Grid, cell: u32) -> [f64; 2] {
+    let (row, column) = grid.row_column(cell);
+    [column.into(), row.into()]
+}
+
+#[test]
+fn positions_in_cells_match_brute_force() {
+    let mut others = 0;
+    for (width, height) in [(2, 2), (4, 2), (2, 4), (3, 3), (5, 1), (1, 5), (8, 2), (1, 1)] {
+        let grid = Grid::new(width, height);
+        let edge = [width, height].map(|count| f64::from(count - 1));
+        for seed in 0..24 {
+            let n = (2 + seed as u32 % 3).min(width * height) as usize;
+            let mut random = SplitMix64::new(seed);
+            // Up to two cells outside.
+            let points: Vec<[f64; 2]> = (0..n).map(|_| edge.map(|last| random.between(-2.0, last + 2.0))).collect();
+            let pinned = [(0, seed as u32 % (width * height))];
+            let pinned = if seed % 4 == 0 { &pinned[..] } else { &[] };
+            let problem = Problem { frame: Frame::Cells, pinned, ..Problem::new(&points, grid) };
+            let on: Vec<[f64; 2]> = points.iter().map(|p| [0, 1].map(|axis| p[axis].clamp(0.0, edge[axis]))).collect();
+            let solved = matches_brute_force(&problem, |i, cell| squared(on[i], at(grid, cell)));
+            // What lies outside counts as on the edge, ...
+            let inside = exact(&Problem { points: &on, ..problem });
+            assert_eq!((&solved.cells, &solved.certificate), (&inside.cells, &inside.certificate));
+            // ... so the way from there to the edge does not matter ...
+            let outright = |i: usize, cell: u32| squared(points[i], at(grid, cell));
+            let found: f64 = solved.cells.iter().enumerate().map(|(i, &cell)| outright(i, cell)).sum();
+            others += u32::from(found > least_amount(&problem, outright) + 1e-6);
+            // ... and the amount is in sides of a square as wide as the longer side of the grid.
+            let free = |i: usize| pinned.iter().all(|&(point, _)| point != i);
+            let sum: f64 = (0..n).filter(|&i| free(i)).map(|i| squared(on[i], at(grid, solved.cells[i]))).sum();
+            let longest = edge[0].max(edge[1]).max(1.0);
+            assert!((solved.objective * longest * longest - sum).abs() < 1e-6, "{} {sum}", solved.objective);
         }
+    }
+    assert!(others > 0, "none of these points is so far outside that it would matter");
+}
+
+/// A wall's own cells are where its points already are.
+#[test]
+fn positions_in_cells_at_size() {
+    for grid in [Grid::new(40, 9), Grid::new(9, 40), Grid::new(19, 19)] {
+        let cells: Vec<u32> = (0..grid.cells() as u32).rev().filter(|cell| cell % 7 != 0).collect();
+        let points: Vec<[f64; 2]> = cells.iter().map(|&cell| at(grid, cell)).collect();
+        let still = exact(&Problem { frame: Frame::Cells, ..Problem::new(&points, grid) });
+        assert_eq!((still.cells, still.objective), (cells, 0.0));
+        let mut random = SplitMix64::new(7);
+        let moved: Vec<[f64; 2]> = points.iter().map(|p| p.map(|x| x + random.between(-3.0, 3.0))).collect();
+        exact(&Problem { frame: Frame::Cells, ..Problem::new(&moved, grid) });
     }
 }
 
@@ -209,27 +259,13 @@ fn larger_cases_are_certified_by_the_plain_check() {
 }
 
 #[test]
-fn pins_and_previous_cells_at_size() {
+fn pins_at_size() {
     let grid = Grid::new(30, 30);
     let points = layout(5, 820, 1);
     let first = exact(&Problem::new(&points, grid));
     let pinned: Vec<(usize, u32)> = (0..820).step_by(3).map(|i| (i, first.cells[i])).collect();
     let again = exact(&Problem { pinned: &pinned, ..Problem::new(&points, grid) });
     assert!((again.cost - first.cost).abs() < 1e-9);
-    // With new points, the stronger the pull, the fewer of the old ones move.
-    let mut more = points.clone();
-    more.extend(layout(0, 40, 9).iter().map(|p| [p[0] * 2.0, p[1] * 4.0]));
-    let old: Vec<Option<u32>> = first.cells.iter().copied().map(Some).chain([None; 40]).collect();
-    let moved = |lambda: f64| {
-        let solved = exact(&Problem { previous: Some((&old, lambda)), ..Problem::new(&more, grid) });
-        solved.cells.iter().zip(&first.cells).filter(|(a, b)| a != b).count()
-    };
-    let (free, pulled, held) = (moved(0.0), moved(2.0), moved(100.0));
-    assert!(free > pulled && pulled > held, "{free} {pulled} {held}");
-    // Without time to search, the previous cells are the best that is known.
-    let held = Problem { previous: Some((&old, 100.0)), ..Problem::new(&more, grid) };
-    let hurried = solve(&held, &Options { effort: Some(0), ..Options::default() }, &mut quiet).unwrap();
-    assert_eq!(hurried.cells[..820], first.cells);
 }
 
 #[test]
@@ -246,6 +282,12 @@ fn stopping_and_effort() {
         assert!(checked.objective >= best.certificate.objective && checked.bound <= best.certificate.objective);
         assert!((0.0..=most).contains(&rough.gap), "effort {effort}: gap {}", rough.gap);
     }
+    // What little has been found of a few points can be worse than nothing.
+    let points = layout(4, 10, 0);
+    let problem = Problem::new(&points, Grid::new(4, 4));
+    let hurried = solve(&problem, &Options { effort: Some(0), ..Options::default() }, &mut quiet).unwrap();
+    let above = hurried.objective / exact(&problem).objective;
+    assert!(above < 1.1, "{above} times the least");
 }
 
 #[test]
@@ -271,13 +313,6 @@ fn what_cannot_be_solved_is_said() {
     assert!(matches!(solve(&Problem::new(&points, Grid::new(1 << 20, 1 << 20))), Error::TooManyCells { .. }));
     for pinned in [&[(3, 0)][..], &[(0, 9)], &[(0, 1), (0, 2)], &[(0, 1), (1, 1)]] {
         assert!(matches!(solve(&Problem { pinned, ..Problem::new(&points, Grid::new(3, 3)) }), Error::BadPin { .. }));
-    }
-    for (old, lambda) in [(&[None][..], 1.0), (&[Some(9), None, None], 1.0), (&[None; 3], -1.0), (&[None; 3], f64::NAN)]
-    {
-        assert!(matches!(
-            solve(&Problem { previous: Some((old, lambda)), ..Problem::new(&points, Grid::new(3, 3)) }),
-            Error::BadPrevious(_)
-        ));
     }
     let none = super::solve(&Problem::new(&[], Grid::new(2, 2)), &Options::default(), &mut quiet).unwrap();
     assert!(none.cells.is_empty() && none.gap == 0.0);

@@ -1,8 +1,8 @@
 //! One side of the market with its prices, searchable: which items are cheapest for a buyer at a given place?
 //!
-//! Item `j` costs a buyer of weight `w` at `x` the amount `w·w_j·|x − g_j|² − price_j`. The tree over the k-d order keeps per
-//! block of items a lower bound of that amount. Prices only fall while a phase runs, so a bound computed from old prices stays
-//! valid: the tree is refreshed when it pays, not when it must.
+//! Item `j` costs a buyer at `x` the amount `|x − g_j|² − price_j`. The tree over the k-d order keeps per block of items a
+//! lower bound of that amount. Prices only fall while a phase runs, so a bound computed from old prices stays valid: the tree
+//! is refreshed when it pays, not when it must.
 //!
 //! The usual bound, distance to the block's box less its best price, is weak here, because prices slope as steeply as
 //! distances do. Each block therefore knows a `guess`, a place whose buyers find its items about equally cheap, and the exact
@@ -12,20 +12,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::lattice;
+use super::lattice::SIDE;
 
 /// Items per leaf, as a power of two; each further level joins four blocks.
 const LEAF: u32 = 3;
 
 /// What nobody has reached yet.
 pub(crate) const FAR: i64 = i64::MAX;
-
-/// One who looks for an item: a lattice position, and the factor of the squared distance.
-#[derive(Clone, Copy)]
-pub(crate) struct Buyer {
-    pub(crate) at: [i32; 2],
-    pub(crate) weight: i32,
-}
 
 /// An item with everything a search touches, in half a cache line.
 #[derive(Clone, Copy, Debug)]
@@ -38,21 +31,19 @@ pub(crate) struct Item {
     pub(crate) distance: i64,
     /// Scratch of the shortest path search: the row through which the item was reached.
     pub(crate) from: u32,
-    /// Factor of the squared distance.
-    pub(crate) weight: i32,
 }
 
 impl Item {
-    pub(crate) fn new(at: [i32; 2], weight: i32, price: i64) -> Self {
-        Self { at, price, distance: FAR, from: u32::MAX, weight }
+    pub(crate) fn new(at: [i32; 2], price: i64) -> Self {
+        Self { at, price, distance: FAR, from: u32::MAX }
     }
 
-    /// Cost minus price for a buyer of this weight at this place.
+    /// Cost minus price for a buyer at this place.
     #[inline]
-    pub(crate) fn key(&self, at: [i32; 2], weight: i32) -> i64 {
+    pub(crate) fn key(&self, at: [i32; 2]) -> i64 {
         let x = i64::from(self.at[0]) - i64::from(at[0]);
         let y = i64::from(self.at[1]) - i64::from(at[1]);
-        (x * x + y * y) * i64::from(weight * self.weight) - self.price
+        x * x + y * y - self.price
     }
 }
 
@@ -62,27 +53,13 @@ struct Block {
     low: [i32; 2],
     high: [i32; 2],
     guess: [i32; 2],
-    /// The least cost − price of the block for a buyer of the usual weight at `guess`.
+    /// The least cost − price of the block for a buyer at `guess`.
     cheapest: i64,
-    /// The best price of the block.
-    price: i64,
-    /// The least weight of the block.
-    weight: i32,
-    /// All items of the block have that weight.
-    uniform: bool,
 }
 
 impl Block {
     fn of(item: &Item) -> Self {
-        Self {
-            low: item.at,
-            high: item.at,
-            guess: item.at,
-            cheapest: FAR,
-            price: item.price,
-            weight: item.weight,
-            uniform: true,
-        }
+        Self { low: item.at, high: item.at, guess: item.at, cheapest: FAR }
     }
 
     fn join(self, other: Self) -> Self {
@@ -91,45 +68,34 @@ impl Block {
             high: [self.high[0].max(other.high[0]), self.high[1].max(other.high[1])],
             guess: self.guess,
             cheapest: FAR,
-            price: self.price.max(other.price),
-            weight: self.weight.min(other.weight),
-            uniform: self.uniform && other.uniform && self.weight == other.weight,
         }
     }
 
-    /// What any item of the block costs a buyer at least, less its price. `usual`: the buyer has the usual weight.
+    /// What any item of the block costs a buyer at least, less its price.
     #[inline]
-    fn bound(&self, at: [i32; 2], weight: i32, usual: bool) -> i64 {
-        let factor = i64::from(weight * self.weight);
-        if usual && self.uniform {
-            // |x−g|² − |p−g|² = (x−p)(x+p−2g) is linear in g: its minimum over the box is at a corner.
-            let along = |axis: usize| {
-                let (x, p) = (i64::from(at[axis]), i64::from(self.guess[axis]));
-                let corner = if x > p { self.high[axis] } else { self.low[axis] };
-                (x - p) * (x + p - 2 * i64::from(corner))
-            };
-            (along(0) + along(1)) * factor + self.cheapest
-        } else {
-            let x = i64::from((self.low[0] - at[0]).max(at[0] - self.high[0]).max(0));
-            let y = i64::from((self.low[1] - at[1]).max(at[1] - self.high[1]).max(0));
-            (x * x + y * y) * factor - self.price
-        }
+    fn bound(&self, buyer: [i32; 2]) -> i64 {
+        // |x−g|² − |p−g|² = (x−p)(x+p−2g) is linear in g: its minimum over the box is at a corner.
+        let along = |axis: usize| {
+            let (x, p) = (i64::from(buyer[axis]), i64::from(self.guess[axis]));
+            let corner = if x > p { self.high[axis] } else { self.low[axis] };
+            (x - p) * (x + p - 2 * i64::from(corner))
+        };
+        along(0) + along(1) + self.cheapest
     }
 }
 
 /// The place whose buyers find all these items equally cheap, as nearly as a plane can say. Any place is correct; a good one
 /// makes searches short.
 /// It stays on the lattice, or amounts would overflow.
-fn level_ground(items: &[Item], buyer: i32, side: i32) -> [i32; 2] {
+fn level_ground(items: &[Item]) -> [i32; 2] {
     let n = items.len() as f64;
-    let factor = i64::from(buyer * items[0].weight);
     // (|g|² − price)/2 = p·g + constant, by least squares. Differences to the first item are small enough to be exact in f64:
     // where all buyers are at one place, that very place must come out, or no block could ever be skipped.
     let squared = |at: [i32; 2]| i64::from(at[0]).pow(2) + i64::from(at[1]).pow(2);
     let first = items[0];
     let point = |item: &Item| {
         let (x, y) = (f64::from(item.at[0] - first.at[0]), f64::from(item.at[1] - first.at[1]));
-        let lift = (squared(item.at) - squared(first.at)) as f64 - (item.price - first.price) as f64 / factor as f64;
+        let lift = (squared(item.at) - squared(first.at)) as f64 - (item.price - first.price) as f64;
         (x, y, lift / 2.0)
     };
     let (mut mx, mut my, mut mh) = (0.0, 0.0, 0.0);
@@ -152,15 +118,13 @@ fn level_ground(items: &[Item], buyer: i32, side: i32) -> [i32; 2] {
         determinant = xx * yy - xy * xy;
     }
     [(xh * yy - yh * xy) / determinant, (yh * xx - xh * xy) / determinant]
-        .map(|p| p.round().clamp(0.0, f64::from(side)) as i32)
+        .map(|p| p.round().clamp(0.0, f64::from(SIDE)) as i32)
 }
 
 /// Items in k-d order and the tree over them.
 #[derive(Debug)]
 pub(crate) struct Market {
     pub(crate) items: Vec<Item>,
-    /// The usual weight of buyers; for the others the bounds are weaker.
-    buyer: i32,
     levels: Vec<Vec<Block>>,
     /// Per block, how many of its items or full blocks are settled in the running search.
     settled: Vec<Vec<u8>>,
@@ -187,8 +151,8 @@ fn keep(best: &mut Vec<(i64, u32)>, count: usize, key: i64, item: u32, limit: i6
 
 impl Market {
     /// A market of these items, which must be in k-d order and at least one.
-    pub(crate) fn new(items: Vec<Item>, buyer: i32) -> Self {
-        let mut market = Self { items, buyer, levels: Vec::new(), settled: Vec::new() };
+    pub(crate) fn new(items: Vec<Item>) -> Self {
+        let mut market = Self { items, levels: Vec::new(), settled: Vec::new() };
         market.refresh();
         market.settled = market.levels.iter().map(|level| vec![0; level.len()]).collect();
         market
@@ -196,8 +160,7 @@ impl Market {
 
     /// Recomputes every block from the current prices. O(items · levels).
     pub(crate) fn refresh(&mut self) {
-        let Self { items, buyer, levels, .. } = self;
-        let side = lattice::side(*buyer > 1 || items.iter().any(|item| item.weight > 1));
+        let Self { items, levels, .. } = self;
         levels.clear();
         levels.push(
             items
@@ -205,7 +168,7 @@ impl Market {
                 .with_min_len(512)
                 .map(|chunk| {
                     let block = chunk.iter().map(Block::of).reduce(Block::join).expect("chunks are not empty");
-                    Block { guess: level_ground(chunk, *buyer, side), ..block }
+                    Block { guess: level_ground(chunk), ..block }
                 })
                 .collect(),
         );
@@ -229,7 +192,7 @@ impl Market {
                 .with_min_len((1 << 12 >> (LEAF + 2 * height as u32)).max(1))
                 .zip(items.par_chunks(size))
                 .for_each(|(block, chunk)| {
-                    block.cheapest = chunk.iter().map(|item| item.key(block.guess, *buyer)).min().unwrap_or(FAR);
+                    block.cheapest = chunk.iter().map(|item| item.key(block.guess)).min().unwrap_or(FAR);
                 });
         }
     }
@@ -268,13 +231,12 @@ impl Market {
     #[inline]
     fn descend(
         &self,
-        Buyer { at, weight }: Buyer,
+        buyer: [i32; 2],
         mut limit: i64,
         stack: &mut Vec<(i64, u32, u32)>,
         skip: impl Fn(usize, usize) -> bool,
         mut offer: impl FnMut(usize, i64) -> i64,
     ) {
-        let usual = weight == self.buyer;
         stack.clear();
         stack.push((i64::MIN, self.levels.len() as u32 - 1, 0));
         while let Some((bound, level, index)) = stack.pop() {
@@ -295,7 +257,7 @@ impl Market {
                 if skip(below, child) {
                     continue;
                 }
-                let bound = self.levels[below][child].bound(at, weight, usual);
+                let bound = self.levels[below][child].bound(buyer);
                 if bound < limit {
                     stack.push((bound, level - 1, child as u32));
                 }
@@ -309,12 +271,12 @@ impl Market {
     ///
     /// `near` is a range of items to try first: a good guess makes the search short, and among equals the guess wins,
     /// which keeps buyers with the same taste from all naming the same few items.
-    pub(crate) fn cheapest(&self, buyer: Buyer, count: usize, near: Range<usize>, found: &mut Found) {
+    pub(crate) fn cheapest(&self, buyer: [i32; 2], count: usize, near: Range<usize>, found: &mut Found) {
         let Found { best, stack } = found;
         best.clear();
         let near = near.start.min(self.items.len())..near.end.min(self.items.len());
         let mut offer = |j: usize, limit: i64| {
-            let key = self.items[j].key(buyer.at, buyer.weight);
+            let key = self.items[j].key(buyer);
             if key < limit { keep(best, count, key, j as u32, limit) } else { limit }
         };
         let limit = near.clone().fold(FAR, |limit, j| offer(j, limit));
@@ -324,12 +286,12 @@ impl Market {
 
     /// Finds the `count` cheapest items below `limit` that a row at `base` (its distance less its dual) would reach sooner
     /// than the running search has so far.
-    pub(crate) fn cheapest_open(&self, buyer: Buyer, count: usize, base: i64, limit: i64, found: &mut Found) {
+    pub(crate) fn cheapest_open(&self, buyer: [i32; 2], count: usize, base: i64, limit: i64, found: &mut Found) {
         let Found { best, stack } = found;
         best.clear();
         let full = |level: usize, index: usize| usize::from(self.settled[level][index]) == self.children(level, index);
         self.descend(buyer, limit, stack, full, |j, limit| {
-            let key = self.items[j].key(buyer.at, buyer.weight);
+            let key = self.items[j].key(buyer);
             if key < limit && base + key < self.items[j].distance {
                 keep(best, count, key, j as u32, limit)
             } else {
@@ -354,31 +316,26 @@ mod tests {
         let mut random = SplitMix64::new(7);
         for round in 0..60 {
             let count = 1 + round * 7;
-            let weighted = round % 3 == 0;
             let at: Vec<[i32; 2]> =
                 (0..count).map(|_| [noise(&mut random), if round % 4 == 1 { 5 } else { noise(&mut random) }]).collect();
             let order = kd_order(&at);
             let items = order
                 .iter()
                 .map(|&i| {
-                    let weight = if weighted { 1 + noise(&mut random) % 9 } else { 1 };
-                    Item::new(
-                        at[i as usize],
-                        weight,
-                        i64::from(noise(&mut random)) * i64::from(noise(&mut random) >> (round % 20)),
-                    )
+                    let price = i64::from(noise(&mut random)) * i64::from(noise(&mut random) >> (round % 20));
+                    Item::new(at[i as usize], price)
                 })
                 .collect();
-            let mut market = Market::new(items, 1);
+            let mut market = Market::new(items);
             for ask in 0..40 {
-                let (x, weight) = ([noise(&mut random), noise(&mut random)], if ask % 5 == 0 { 3 } else { 1 });
+                let x = [noise(&mut random), noise(&mut random)];
                 let want = 1 + ask % 12;
-                let mut all: Vec<i64> = market.items.iter().map(|item| item.key(x, weight)).collect();
+                let mut all: Vec<i64> = market.items.iter().map(|item| item.key(x)).collect();
                 all.sort_unstable();
                 all.truncate(want);
                 let mut found = Found::default();
                 let near = ask * 3 % count;
-                market.cheapest(Buyer { at: x, weight }, want, near..near + 4, &mut found);
+                market.cheapest(x, want, near..near + 4, &mut found);
                 assert_eq!(found.best.iter().map(|b| b.0).collect::<Vec<_>>(), all);
                 // Prices fall, the tree does not know: still the same as a full scan.
                 let j = ask * 5 % count;
@@ -389,26 +346,22 @@ mod tests {
 
     /// Close items with prices far apart push the guesses to the edge; amounts there must still be true.
     #[test]
-    fn amounts_with_weights_stay_within_their_integers() {
+    fn amounts_stay_within_their_integers() {
         let mut random = SplitMix64::new(3);
-        for (buyer, weight) in [(256, 1), (1, 256), (1, 1)] {
-            let side = lattice::side(buyer * weight > 1);
-            let at: Vec<[i32; 2]> =
-                (0..300).map(|_| [noise(&mut random) % (side >> 8), noise(&mut random) % (side >> 8)]).collect();
-            let items = kd_order(&at)
-                .iter()
-                .map(|&i| Item::new(at[i as usize], weight, (i64::from(noise(&mut random)) - (1 << 27)) << 29))
-                .collect();
-            let market = Market::new(items, buyer);
-            for (height, level) in market.levels.iter().enumerate() {
-                for (block, items) in level.iter().zip(market.items.chunks(1 << (LEAF + 2 * height as u32))) {
-                    let amount = |item: &Item| {
-                        let squared: i128 =
-                            (0..2).map(|axis| i128::from(item.at[axis] - block.guess[axis]).pow(2)).sum();
-                        squared * i128::from(buyer * weight) - i128::from(item.price)
-                    };
-                    assert_eq!(Some(i128::from(block.cheapest)), items.iter().map(amount).min());
-                }
+        let mut near = || noise(&mut random) % (SIDE >> 8);
+        let at: Vec<[i32; 2]> = (0..300).map(|_| [near(), near()]).collect();
+        let items = kd_order(&at)
+            .iter()
+            .map(|&i| Item::new(at[i as usize], (i64::from(noise(&mut random)) - (1 << 27)) << 29))
+            .collect();
+        let market = Market::new(items);
+        for (height, level) in market.levels.iter().enumerate() {
+            for (block, items) in level.iter().zip(market.items.chunks(1 << (LEAF + 2 * height as u32))) {
+                let amount = |item: &Item| {
+                    let squared: i128 = (0..2).map(|axis| i128::from(item.at[axis] - block.guess[axis]).pow(2)).sum();
+                    squared - i128::from(item.price)
+                };
+                assert_eq!(Some(i128::from(block.cheapest)), items.iter().map(amount).min());
             }
         }
     }
@@ -417,20 +370,20 @@ mod tests {
     fn settled_items_are_not_found_until_they_are_unsettled() {
         let at: Vec<[i32; 2]> = (0..100).map(|i| [i % 10 * 1000, i / 10 * 1000]).collect();
         let order = kd_order(&at);
-        let mut market = Market::new(order.iter().map(|&i| Item::new(at[i as usize], 1, 0)).collect(), 1);
+        let mut market = Market::new(order.iter().map(|&i| Item::new(at[i as usize], 0)).collect());
         let mut found = Found::default();
         for j in 0..99 {
             market.items[j].distance = i64::MIN;
             market.settle(j as u32);
         }
-        market.cheapest_open(Buyer { at: [0, 0], weight: 1 }, 5, 0, FAR, &mut found);
+        market.cheapest_open([0, 0], 5, 0, FAR, &mut found);
         assert_eq!(found.best.iter().map(|b| b.1).collect::<Vec<_>>(), [99]);
         for j in 0..99 {
             market.items[j].distance = FAR;
             market.unsettle(j as u32);
         }
         assert!(market.settled.iter().flatten().all(|&s| s == 0));
-        market.cheapest_open(Buyer { at: [0, 0], weight: 1 }, 5, 0, FAR, &mut found);
+        market.cheapest_open([0, 0], 5, 0, FAR, &mut found);
         assert_eq!(found.best.len(), 5);
     }
 }

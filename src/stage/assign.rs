@@ -175,7 +175,7 @@ fn place(
         Some(grown) => (&grown.targets, Frame::Cells),
         None => (&points, Frame::Box),
     };
-    let problem = Problem { points: targets, frame, grid, pinned: &pinned, previous: None };
+    let problem = Problem { points: targets, frame, grid, pinned: &pinned };
     let mut found = solve(ctx, settings, &problem)?;
     if let Some(features) = features.filter(|_| settings.refine > 0) {
         // What kept its place stays there: a wall that is known is worth more than a closer neighbour.
