@@ -429,7 +429,7 @@ mod tests {
         let without = ImageRow { taken_precision: None, ..rows[0].clone() };
         assert_eq!(ImageRow::from_batch(&earlier).unwrap(), [without], "what an earlier version wrote");
         let empty: [ImageRow; 0] = [];
-        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 16);
+        assert_eq!(ImageRow::to_batch(&empty).num_columns(), 17);
         let drawn = [RenderRow {
             output: "grid.jpg".into(),
             format: "jpeg".into(),
