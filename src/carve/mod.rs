@@ -15,7 +15,7 @@
 //! let mut board = Board::new(Grid::new(2, 2), &old, &likes, 2);
 //! board.fit(5, 1.0);
 //! assert_eq!(board.grid(), Grid::new(3, 2));
-//! assert_eq!(board.wanted(4), Some([1.0, 0.0]), "between the two, which gave way");
+//! assert_eq!(board.wanted(4), Some([0.5, 0.0]), "between the two");
 //! ```
 
 mod seam;
@@ -27,6 +27,8 @@ use seam::Field;
 
 /// How far the wish of one picture for a cell is felt, in cells: the standard deviation of a bell curve.
 const REACH: f64 = 1.2;
+/// Pictures that seams have moved by as many cells follow their likes only if that leads back.
+const FAR: f64 = 2.0;
 /// A shape that is farther from the one that is asked for is avoided, if it can be.
 const ODD: f64 = 1.1;
 /// At most this share of a seam may be left free when one is closed: the next pictures find room without another seam.
@@ -38,6 +40,8 @@ pub struct Board<'a> {
     grid: Grid,
     /// Where each picture is; none if it has no place yet.
     places: Vec<Option<[f64; 2]>>,
+    /// How far seams have moved each picture.
+    shifted: Vec<[f64; 2]>,
     /// Whether a picture has its cell for itself: it had one, and no seam took it.
     holds: Vec<bool>,
     /// `k` pictures that are like each, the nearest first.
@@ -56,8 +60,15 @@ impl<'a> Board<'a> {
         assert!(likes.iter().all(|&other| (other as usize) < cells.len()), "likes are pictures");
         let inside = |cell: &[u32; 2]| cell[0] < grid.width && cell[1] < grid.height;
         assert!(cells.iter().flatten().all(inside), "cells are on the grid");
-        let places = cells.iter().map(|cell| cell.map(|cell| cell.map(f64::from))).collect();
-        Self { grid, places, holds: cells.iter().map(Option::is_some).collect(), likes, k }
+        let places: Vec<_> = cells.iter().map(|cell| cell.map(|cell| cell.map(f64::from))).collect();
+        Self {
+            grid,
+            shifted: vec![[0.0; 2]; places.len()],
+            places,
+            holds: cells.iter().map(Option::is_some).collect(),
+            likes,
+            k,
+        }
     }
 
     /// The grid.
@@ -126,6 +137,9 @@ impl<'a> Board<'a> {
             }
             let wanted = wanted.unwrap_or(place);
             let step = [0, 1].map(|axis| pull * (wanted[axis] - place[axis]));
+            // Who has come so far goes no farther that way.
+            let is_far = |axis: usize| self.shifted[i][axis].abs() >= FAR && step[axis] * self.shifted[i][axis] > 0.0;
+            let step = [0, 1].map(|axis| if is_far(axis) { 0.0 } else { step[axis] });
             let length = step[0].hypot(step[1]).max(1.0);
             [0, 1].map(|axis| place[axis] + step[axis] / length)
         };
@@ -173,9 +187,12 @@ impl<'a> Board<'a> {
     /// Moves every place across the seam by what `by` says of (its row along the seam, its place across).
     fn shift(&mut self, upright: bool, by: impl Fn(usize, f64) -> f64) {
         let axis = usize::from(!upright);
-        for place in self.places.iter_mut().flatten() {
+        for (place, shifted) in self.places.iter_mut().zip(&mut self.shifted) {
+            let Some(place) = place else { continue };
             let (along, across) = turned(upright, *place);
-            place[axis] += by(along.round() as usize, across);
+            let by = by(along.round() as usize, across);
+            place[axis] += by;
+            shifted[axis] += by;
         }
     }
 
