@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use image::ImageFormat;
 
-use super::{Reason, Unreadable, unreadable};
+use super::{Reason, Unreadable, named, unreadable};
 
 /// Bytes at the beginning of a file that [`sniff`] wants to see.
-pub const SNIFF_BYTES: usize = 64;
+pub const SNIFF_BYTES: usize = 512;
 
 /// A format of pictures, by content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,9 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
     if head.starts_with(b"II\x2b\0\x08\0\0\0") || head.starts_with(b"MM\0\x2b\0\x08\0\0") {
         return Ok(Format::Tiff);
     }
+    if let Some(known) = named::named(head) {
+        return Err(known);
+    }
     let brand = (head.get(4..8) == Some(b"ftyp")).then(|| head.get(8..12).unwrap_or_default());
     Err(match (guessed, brand) {
         (_, Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1" | b"heim" | b"heis")) => {
@@ -108,12 +111,10 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
             unreadable(Reason::Unsupported, "an AVIF picture; convert it to JPEG first")
         }
         (_, Some(_)) => unreadable(Reason::Video, "a video"),
-        (Some(other), _) => unreadable(Reason::Unsupported, format!("a picture of type {other:?}, which is not read")),
-        _ if head.starts_with(b"\x1a\x45\xdf\xa3") => unreadable(Reason::Video, "a video"),
-        _ if head.is_empty() => unreadable(Reason::Undecodable, "an empty file"),
-        _ if head.windows(4).any(|w| w == b"<svg") => {
-            unreadable(Reason::Unsupported, "an SVG drawing; convert it to PNG first")
+        (Some(other), _) => {
+            unreadable(Reason::Unsupported, format!("a picture of type {other:?}; convert it to JPEG first"))
         }
+        _ if head.is_empty() => unreadable(Reason::Undecodable, "an empty file"),
         _ => unreadable(Reason::NotAnImage, "not a picture"),
     })
 }

@@ -11,7 +11,7 @@ use crate::artifact::rows::SkippedRow;
 use crate::artifact::{Reason, Taken, Time, Witness};
 use crate::config::Kind;
 use crate::lfs;
-use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, sniff};
+use crate::photo::{Budget, SNIFF_BYTES, Share, Unreadable, named_like, sniff};
 use crate::store::open_regular;
 
 /// One input, not yet read.
@@ -200,14 +200,14 @@ impl Entry {
         let suffix = self.suffix();
         match (Reason::from(no.reason), &self.still) {
             (Reason::NotAnImage, _) => {
-                let named = Format::of_suffix(&suffix).is_some();
-                let detail = match (lfs::is_pointer(head), named, &*suffix) {
+                let named = named_like(&suffix, head);
+                let detail = match (lfs::is_pointer(head), &named, &*suffix) {
                     (true, ..) => "a Git LFS pointer, which `git lfs pull` turns into the file",
-                    (_, true, _) => "named like a picture, but holds none",
+                    (_, Some(why), _) => &why.detail,
                     (_, _, "zip") => "a zip inside a source; name it as a source of its own to have it read",
                     _ => &no.detail,
                 };
-                Refusal::new(if named { Reason::Undecodable } else { Reason::NotAnImage }, detail)
+                Refusal::new(named.as_ref().map_or(Reason::NotAnImage, |why| why.reason.into()), detail)
             }
             (Reason::Video, Some(still)) => Refusal::new(Reason::Video, format!("a video; {still} stands for it")),
             (reason, _) => Refusal::new(reason, no.detail),
