@@ -263,7 +263,7 @@ row! {
 
 row! {
     /// What reading one input taught (see `source::Seen`); not for others to rely on.
-    SeenRow, "seen", 2 {
+    SeenRow, "seen", 3 {
         /// blake3 of where the input is.
         place: String,
         /// blake3 of its bytes.

@@ -32,14 +32,18 @@ impl<'a> Blocks<'a> {
                 b"XMP " => blocks.add_xmp(body),
                 _ => {}
             }),
-            Format::Tiff => {
-                blocks.exif = Some(bytes.into());
-                let xmp = Tree::new(bytes).and_then(Tree::first).and_then(|directory| directory.bytes(XMP));
-                xmp.into_iter().for_each(|xmp| blocks.add_xmp(xmp));
-            }
+            Format::Tiff => blocks.add_tiff(bytes),
+            Format::Raw => super::raw::blocks(bytes, &mut blocks),
             Format::Gif | Format::Bmp => {}
         }
         blocks
+    }
+
+    /// Those of a file that is a TIFF structure itself.
+    pub(super) fn add_tiff(&mut self, bytes: &'a [u8]) {
+        self.add_exif(bytes);
+        let xmp = Tree::new(bytes).and_then(Tree::first).and_then(|directory| directory.bytes(XMP));
+        xmp.into_iter().for_each(|xmp| self.add_xmp(xmp));
     }
 
     pub(super) fn add_exif(&mut self, bytes: impl Into<Cow<'a, [u8]>>) {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use image::ImageFormat;
 
-use super::{Reason, Unreadable, named, unreadable};
+use super::{Reason, Unreadable, named, raw, unreadable};
 
 /// Bytes at the beginning of a file that [`sniff`] wants to see.
 pub const SNIFF_BYTES: usize = 512;
@@ -25,6 +25,8 @@ pub enum Format {
     Bmp,
     /// TIFF.
     Tiff,
+    /// What a camera's sensor saw, in the camera maker's own way; read is the JPEG that the camera puts beside it.
+    Raw,
 }
 
 struct Row {
@@ -33,18 +35,19 @@ struct Row {
     name: &'static str,
     /// What its files are called, in lower case.
     suffixes: &'static [&'static str],
-    /// As what its first bytes are guessed, and decoded.
+    /// As what its first bytes are guessed, and decoded; of RAW its picture.
     image: ImageFormat,
 }
 
 /// In the order of [`Format`].
-const TABLE: [Row; 6] = [
+const TABLE: [Row; 7] = [
     Row { format: Format::Jpeg, name: "jpeg", suffixes: &["jpg", "jpeg"], image: ImageFormat::Jpeg },
     Row { format: Format::Png, name: "png", suffixes: &["png"], image: ImageFormat::Png },
     Row { format: Format::WebP, name: "webp", suffixes: &["webp"], image: ImageFormat::WebP },
     Row { format: Format::Gif, name: "gif", suffixes: &["gif"], image: ImageFormat::Gif },
     Row { format: Format::Bmp, name: "bmp", suffixes: &["bmp"], image: ImageFormat::Bmp },
     Row { format: Format::Tiff, name: "tiff", suffixes: &["tif", "tiff"], image: ImageFormat::Tiff },
+    Row { format: Format::Raw, name: "raw", suffixes: raw::SUFFIXES, image: ImageFormat::Jpeg },
 ];
 
 impl Format {
@@ -99,6 +102,9 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
     if head.starts_with(b"II\x2b\0\x08\0\0\0") || head.starts_with(b"MM\0\x2b\0\x08\0\0") {
         return Ok(Format::Tiff);
     }
+    if raw::begins(head) {
+        return Ok(Format::Raw);
+    }
     if let Some(known) = named::named(head) {
         return Err(known);
     }
@@ -117,6 +123,15 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
         _ if head.is_empty() => unreadable(Reason::Undecodable, "an empty file"),
         _ => unreadable(Reason::NotAnImage, "not a picture"),
     })
+}
+
+/// Tells what a whole file is: of some cameras' files the beginning is that of any TIFF.
+///
+/// # Errors
+/// As [`sniff`].
+pub(super) fn told(bytes: &[u8]) -> Result<Format, Unreadable> {
+    let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
+    Ok(if format == Format::Tiff && raw::is_raw(bytes) { Format::Raw } else { format })
 }
 
 #[cfg(test)]

@@ -40,12 +40,19 @@ impl<'a> Tree<'a> {
         (rest.len() >= 6 && !matches!(rest, [43, 0, ..] | [0, 43, ..])).then_some(Self { bytes, big_endian })
     }
 
+    /// The structure in these bytes, in the order of bytes that `order` begins with.
+    pub(super) fn with_order(bytes: &'a [u8], order: &[u8]) -> Option<Self> {
+        let big_endian = order.starts_with(b"MM");
+        (big_endian || order.starts_with(b"II")).then_some(Self { bytes, big_endian })
+    }
+
     /// Its first directory.
     pub(super) fn first(self) -> Option<Directory<'a>> {
         self.directory(self.u32(4)?)
     }
 
-    fn directory(self, at: u32) -> Option<Directory<'a>> {
+    /// The directory at this place.
+    pub(super) fn directory(self, at: u32) -> Option<Directory<'a>> {
         let at = at as usize;
         let count = usize::from(self.u16(at)?);
         // What is cut has the entries that are there.
@@ -70,6 +77,11 @@ impl<'a> Directory<'a> {
         (0..self.count).map(|i| self.at + 12 * i).find(|&at| self.tree.u16(at) == Some(tag))
     }
 
+    /// Where its entries begin.
+    pub(super) fn begins(self) -> usize {
+        self.at
+    }
+
     /// Where the value of an entry is, if it takes no more than four bytes.
     pub(super) fn place(self, tag: u16) -> Option<usize> {
         Some(self.entry(tag)? + 8)
@@ -80,13 +92,40 @@ impl<'a> Directory<'a> {
         self.tree.directory(self.get(tag)?.number()?)
     }
 
+    /// The directories that an entry points to, of which there may be as many as the file has bytes, and any of them
+    /// more than once.
+    pub(super) fn children(self, tag: u16) -> impl Iterator<Item = Self> {
+        let places = self.get(tag).into_iter().flat_map(Value::numbers);
+        places.filter_map(move |at| self.tree.directory(at))
+    }
+
+    /// The directory that follows it in its chain, which may lead back to itself.
+    pub(super) fn next(self) -> Option<Self> {
+        let at = self.tree.u32(self.at + 12 * self.count)?;
+        (at > 0).then(|| self.tree.directory(at)).flatten()
+    }
+
     /// The bytes of an entry's value.
     pub(super) fn bytes(self, tag: u16) -> Option<&'a [u8]> {
         self.get(tag).map(|value| value.bytes)
     }
 
+    /// The number that an entry holds.
+    pub(super) fn number(self, tag: u16) -> Option<u32> {
+        self.get(tag)?.number()
+    }
+
     /// The value of an entry.
     pub(super) fn get(self, tag: u16) -> Option<Value<'a>> {
+        self.entry_value(tag).map(|(_, value)| value)
+    }
+
+    /// Where the value of an entry begins.
+    pub(super) fn from(self, tag: u16) -> Option<usize> {
+        self.entry_value(tag).map(|(from, _)| from)
+    }
+
+    fn entry_value(self, tag: u16) -> Option<(usize, Value<'a>)> {
         let at = self.entry(tag)?;
         let kind = self.tree.u16(at + 2)?;
         let size = match kind {
@@ -100,7 +139,7 @@ impl<'a> Directory<'a> {
         let length = (self.tree.u32(at + 4)? as usize).checked_mul(size)?;
         // What fits into four bytes lies in the entry itself.
         let from = if length <= 4 { at + 8 } else { self.tree.u32(at + 8)? as usize };
-        Some(Value { tree: self.tree, kind, bytes: self.tree.bytes.get(from..)?.get(..length)? })
+        Some((from, Value { tree: self.tree, kind, bytes: self.tree.bytes.get(from..)?.get(..length)? }))
     }
 }
 
@@ -186,6 +225,25 @@ mod tests {
         assert_eq!(directory.child(1).unwrap().get(5).unwrap().number(), Some(9));
         assert_eq!(directory.child(2).unwrap().child(2).unwrap().at, directory.at);
         assert!(directory.child(3).is_none() && directory.child(4).is_none());
+    }
+
+    #[test]
+    fn a_chain_and_a_list_of_directories_may_lead_back() {
+        let mut bytes = block(&[(1, 4, 2, [0; 4]), (2, 3, 1, [7, 0, 0, 0])], b"");
+        let list = bytes.len() as u32;
+        bytes.extend([8_u32, 0xFFFF].map(u32::to_le_bytes).concat());
+        bytes[18..22].copy_from_slice(&list.to_le_bytes());
+        let first = |bytes: &[u8]| Tree::new(bytes).and_then(Tree::first).unwrap().at;
+        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
+        assert_eq!(directory.children(1).map(|child| child.at).collect::<Vec<_>>(), [first(&bytes)]);
+        assert_eq!(
+            (directory.number(2), directory.from(1), directory.from(2)),
+            (Some(7), Some(list as usize), Some(30))
+        );
+        assert!(directory.next().is_none(), "0 ends it");
+        bytes[34..38].copy_from_slice(&8_u32.to_le_bytes());
+        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
+        assert_eq!(directory.next().unwrap().at, directory.at);
     }
 
     #[test]

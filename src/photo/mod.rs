@@ -2,6 +2,7 @@
 //! threads share. Everything in here expects to be lied to.
 
 mod blocks;
+mod boxes;
 mod budget;
 mod clock;
 mod colour;
@@ -12,6 +13,7 @@ mod jpeg;
 mod named;
 mod orientation;
 mod pillow;
+mod raw;
 mod resize;
 mod taken;
 mod tiff;
@@ -108,12 +110,12 @@ fn unreadable(reason: Reason, detail: impl Into<String>) -> Unreadable {
 /// # Errors
 /// As [`decode`], for what can be seen without decoding.
 pub fn probe(bytes: &[u8], budget: &Budget) -> Result<(Facts, Option<&'static str>), Unreadable> {
-    guarded(|| open(bytes, budget).map(|opened| (opened.facts, damage(opened.facts.format, bytes))))
+    guarded(|| open(bytes, budget).map(|opened| (opened.facts, damage(opened.facts.format, opened.coded))))
 }
 
 fn damage(format: Format, bytes: &[u8]) -> Option<&'static str> {
     match format {
-        Format::Jpeg => jpeg::damage(bytes),
+        Format::Jpeg | Format::Raw => jpeg::damage(bytes),
         Format::WebP => webp::damage(bytes),
         _ => None,
     }
@@ -126,18 +128,20 @@ fn damage(format: Format, bytes: &[u8]) -> Option<&'static str> {
 /// A panic inside a decoder is an error like any other.
 pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreadable> {
     guarded(|| {
-        let Opened { decoder, facts, orientation, need } = open(bytes, budget)?;
+        let Opened { decoder, coded, facts, orientation, need } = open(bytes, budget)?;
         let share = budget.decoding.take(need);
-        let mut picture = DynamicImage::ImageRgb8(decoder.read(bytes)?);
+        let mut picture = DynamicImage::ImageRgb8(decoder.read(coded)?);
         picture.apply_orientation(orientation);
         let pixels = picture.into_rgb8();
         let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
-        Ok(Photo { facts, pixels, damage: damage(facts.format, bytes), _share })
+        Ok(Photo { facts, pixels, damage: damage(facts.format, coded), _share })
     })
 }
 
 struct Opened<'a> {
     decoder: Decoder<'a>,
+    /// The bytes of the picture alone: of RAW those of its JPEG.
+    coded: &'a [u8],
     facts: Facts,
     orientation: Orientation,
     /// All that decoding takes beside the file.
@@ -145,9 +149,10 @@ struct Opened<'a> {
 }
 
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
-    let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
+    let format = format::told(bytes)?;
+    let (coded, coding) = if format == Format::Raw { (raw::jpeg(bytes)?, Format::Jpeg) } else { (bytes, format) };
     let _share = budget.decoding.take((2 * decoder::HEADER_BYTES).min(budget.decoding.total()));
-    let decoder = Decoder::open(format, bytes)?;
+    let decoder = Decoder::open(coding, coded)?;
     let (width, height) = decoder.size();
     if width == 0 || height == 0 {
         return Err(unreadable(Reason::Undecodable, format!("a picture of {width}x{height} pixels")));
@@ -160,17 +165,18 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> 
         return Err(unreadable(Reason::TooLarge, detail));
     }
     // A broken block is no reason to lose a picture.
-    let orientation = decoder.orientation(format, bytes);
+    let orientation =
+        if format == Format::Raw { raw::orientation(bytes, coded) } else { decoder.orientation(format, bytes) };
     let (width, height) = if turns(orientation) { (height, width) } else { (width, height) };
     let facts = Facts { format, width, height };
     // And the RGB picture, before and after it is turned upright.
-    let need = decoder.raw() + format.working(pixels, decoder.raw()) + 6 * pixels;
+    let need = decoder.raw() + coding.working(pixels, decoder.raw()) + 6 * pixels;
     if need > budget.decoding.total() {
         let (need, most) = (need >> 20, budget.decoding.total() >> 20);
         let detail = format!("decoding takes about {need} MB; the budget is {most} MB (limits.memory)");
         return Err(unreadable(Reason::TooLarge, detail));
     }
-    Ok(Opened { decoder, facts, orientation, need })
+    Ok(Opened { decoder, coded, facts, orientation, need })
 }
 
 thread_local! {

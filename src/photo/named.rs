@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(reason("tga", b"\0\0\x02\0\0\0"), Reason::Unsupported);
         assert_eq!(reason("svg", b"<!-- a long comment"), Reason::Unsupported);
         assert_eq!(reason("svg", b"<!DOCTYPE HTML><title>404"), Reason::Undecodable);
-        for suffix in ["tga", "heic", "jpg", "jxl", "svg"] {
+        for suffix in ["tga", "heic", "jpg", "jxl", "nef", "svg"] {
             assert!(why(suffix, &[0; 512]).unwrap().1.contains("zeros"), "{suffix}");
         }
         assert_eq!(reason("psd", b"404 not found"), Reason::Undecodable);

@@ -10,11 +10,17 @@ const ORIENTATION: u16 = 0x0112;
 
 /// What has to be done to a picture with these blocks to see it upright: EXIF's word, else XMP's.
 pub(super) fn orientation(blocks: &Blocks<'_>) -> Orientation {
-    let exif = blocks.exif.as_deref().and_then(Tree::new).and_then(Tree::first);
-    let exif = exif.and_then(|directory| directory.get(ORIENTATION)?.number());
-    let xmp = || blocks.xmp("tiff:Orientation")?.parse().ok();
-    let known = |number: u32| u8::try_from(number).ok().and_then(Orientation::from_exif);
-    exif.and_then(known).or_else(|| xmp().and_then(known)).unwrap_or(Orientation::NoTransforms)
+    let xmp = || blocks.xmp("tiff:Orientation")?.parse().ok().and_then(known);
+    blocks.exif.as_deref().and_then(says).or_else(xmp).unwrap_or(Orientation::NoTransforms)
+}
+
+/// What a TIFF structure says of it.
+pub(super) fn says(exif: &[u8]) -> Option<Orientation> {
+    Tree::new(exif)?.first()?.number(ORIENTATION).and_then(known)
+}
+
+fn known(number: u32) -> Option<Orientation> {
+    u8::try_from(number).ok().and_then(Orientation::from_exif)
 }
 
 /// Whether width and height change places.

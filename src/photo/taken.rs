@@ -4,7 +4,7 @@
 use super::blocks::{Blocks, property};
 use super::clock::{self, Clock};
 use super::ifd::{Directory, Tree};
-use super::{Budget, SNIFF_BYTES, decoder, guarded, sniff};
+use super::{Budget, decoder, format, guarded};
 
 /// The directory of EXIF's own tags.
 const EXIF: u16 = 0x8769;
@@ -33,7 +33,7 @@ pub enum Block {
 
 /// When a picture with these bytes was taken, as far as its EXIF or XMP says so; none of what no picture is.
 pub fn taken(bytes: &[u8], budget: &Budget) -> Option<(Block, Clock)> {
-    let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)]).ok()?;
+    let format = format::told(bytes).ok()?;
     // A text may be packed.
     let _share = budget.decoding.take((2 * decoder::HEADER_BYTES).min(budget.decoding.total()));
     guarded(|| Ok(of_blocks(&Blocks::of(format, bytes)))).ok().flatten()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Entry;
-use crate::photo::Format::{self, Bmp, Gif, Tiff};
+use crate::photo::Format::{self, Bmp, Gif, Raw, Tiff};
 
 /// Gives what is known of a film to the picture beside it, and lets the film know of the picture.
 pub(super) fn annotate(entries: &mut [Entry]) {
@@ -14,8 +14,9 @@ pub(super) fn annotate(entries: &mut [Entry]) {
     let films = entries.iter().enumerate().filter(|(_, entry)| entry.known.kind.is_some() && is_film(entry));
     let films: BTreeMap<_, usize> = films.filter_map(|(i, entry)| Some((stem(entry)?, i))).collect();
     // No site keeps stills as animations, or without compression.
-    let is_still =
-        |entry: &Entry| Format::of_suffix(&entry.suffix()).is_some_and(|format| !matches!(format, Gif | Bmp | Tiff));
+    let is_still = |entry: &Entry| {
+        Format::of_suffix(&entry.suffix()).is_some_and(|format| !matches!(format, Gif | Bmp | Tiff | Raw))
+    };
     if films.is_empty() {
         return;
     }

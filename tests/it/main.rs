@@ -32,6 +32,7 @@ mod page_hostile;
 mod page_looks;
 mod pictures;
 mod preflight;
+mod raw;
 mod recognised;
 mod signals;
 mod sources;

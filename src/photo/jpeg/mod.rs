@@ -37,6 +37,17 @@ pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Unreadable> {
     Err(unreadable(Reason::Unsupported, detail))
 }
 
+/// Width and height of a JPEG that is read; none of what is none, or of another kind.
+pub(super) fn size(bytes: &[u8]) -> Option<(u16, u16)> {
+    if !bytes.starts_with(b"\xFF\xD8\xFF") || check_kind(bytes).is_err() {
+        return None;
+    }
+    match segments(bytes).find(|segment| is_frame(segment.marker))?.body {
+        [_precision, a, b, c, d, ..] => Some((u16::from_be_bytes([*c, *d]), u16::from_be_bytes([*a, *b]))),
+        _ => None,
+    }
+}
+
 /// SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC) between them.
 fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)

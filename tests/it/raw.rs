@@ -1,0 +1,183 @@
+//! Raw pictures of cameras, by the JPEG inside, and what is beside them; what else is a picture and not read.
+
+use image::{ImageFormat, Rgb, RgbImage};
+use tsne_grid::artifact::{Reason, Time};
+use tsne_grid::photo::Format;
+
+use crate::driver::Story;
+
+/// A JPEG whose left half is of one colour and whose right half is black.
+fn halves(colour: [u8; 3]) -> Vec<u8> {
+    let at = |x| if x < 32 { Rgb(colour) } else { Rgb([0; 3]) };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    RgbImage::from_fn(64, 32, |x, _| at(x)).write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+    bytes.into_inner()
+}
+
+/// An entry of a directory: tag, kind (2, 3 or 4), count and value.
+type Entry = (u16, u16, u32, u32);
+
+fn directory(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = (entries.len() as u16).to_le_bytes().to_vec();
+    for (tag, kind, count, value) in entries {
+        bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        bytes.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+/// A grey TIFF of 16x8 pixels.
+fn scan() -> Vec<u8> {
+    let entries = [
+        (0x100, 4, 1, 16),
+        (0x101, 4, 1, 8),
+        (0x102, 3, 1, 8),
+        (0x103, 3, 1, 1),
+        (0x106, 3, 1, 1),
+        (0x111, 4, 1, 200),
+        (0x116, 4, 1, 8),
+        (0x117, 4, 1, 128),
+    ];
+    let mut bytes = [b"II*\0\x08\0\0\0", &directory(&entries)[..]].concat();
+    bytes.resize(328, 90);
+    bytes
+}
+
+/// Where the JPEG of [`raw`] lies.
+const JPEG_AT: u32 = 1024;
+
+/// A camera's file: a bare thumbnail of 16x8 grey pixels in the first directory, the sensor's in a second, and a JPEG in a
+/// third that `of_jpeg` makes of its length; turned by 90 degrees, with a date.
+fn raw(jpeg: &[u8], of_jpeg: impl Fn(u32) -> Vec<Entry>) -> Vec<u8> {
+    let (thumbnail, date, list, sensor, inner) = (300, 500, 530, 540, 700);
+    let first = [
+        (0xFE, 4, 1, 1),
+        (0x100, 4, 1, 16),
+        (0x101, 4, 1, 8),
+        (0x102, 3, 1, 8),
+        (0x103, 3, 1, 1),
+        (0x106, 3, 1, 1),
+        (0x111, 4, 1, thumbnail),
+        (0x112, 3, 1, 6),
+        (0x116, 4, 1, 8),
+        (0x117, 4, 1, 128),
+        (0x132, 2, 20, date),
+        (0x14A, 4, 2, list),
+    ];
+    let numbers = [(0xFE, 4, 1, 0), (0x100, 4, 1, 200), (0x101, 4, 1, 100), (0x103, 3, 1, 34713), (0x106, 3, 1, 32803)];
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    let parts = [
+        (8, directory(&first)),
+        (thumbnail, vec![128; 128]),
+        (date, b"2021:05:06 07:08:09\0".to_vec()),
+        (list, [sensor, inner].map(u32::to_le_bytes).concat()),
+        (sensor, directory(&numbers)),
+        (inner, directory(&of_jpeg(jpeg.len() as u32))),
+        (JPEG_AT, jpeg.to_vec()),
+    ];
+    for (at, part) in parts {
+        assert!(bytes.len() <= at as usize);
+        bytes.resize(at as usize, 0);
+        bytes.extend(part);
+    }
+    bytes
+}
+
+/// As Nikon has it.
+fn nef(jpeg: &[u8]) -> Vec<u8> {
+    raw(jpeg, |length| vec![(0xFE, 4, 1, 1), (0x103, 3, 1, 6), (0x201, 4, 1, JPEG_AT), (0x202, 4, 1, length)])
+}
+
+/// As Adobe has it.
+fn dng(jpeg: &[u8]) -> Vec<u8> {
+    raw(jpeg, |length| {
+        vec![(0xFE, 4, 1, 1), (0x103, 3, 1, 7), (0x106, 3, 1, 6), (0x111, 4, 1, JPEG_AT), (0x117, 4, 1, length)]
+    })
+}
+
+#[test]
+fn a_raw_picture_is_read_by_the_jpeg_inside_and_turned_once() {
+    let story = Story::with_photos(2);
+    story.put("photos/a.nef", &nef(&halves([250, 0, 0])));
+    story.put("photos/b.dng", &dng(&halves([0, 250, 0])));
+    // A scanner's stays what it is.
+    story.put("photos/c.tif", &scan());
+    story.ok("run photos --model scattering --cell 32 --grid 5x1 --fit stretch -o a.png --strict");
+    let images = story.images();
+    let of = |path: &str| images.iter().find(|row| row.path == path).unwrap();
+    for path in ["a.nef", "b.dng"] {
+        let row = of(path);
+        assert_eq!((row.format, row.width, row.height), (Format::Raw, 32, 64), "{path}");
+        assert_eq!(row.taken_at, Some(Time::of_seconds(1_620_284_889).unwrap()), "{path}");
+        assert_eq!(row.taken_from.map(|from| from.to_string()).as_deref(), Some("exif"), "{path}");
+    }
+    assert_eq!(of("c.tif").format, Format::Tiff);
+    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    for (path, channel) in [("a.nef", 0), ("b.dng", 1)] {
+        let cell = story.assigned().into_iter().find(|cell| *cell.image == *of(path).image.to_string()).unwrap();
+        let at = |y| drawn.get_pixel(cell.col * 32 + 16, cell.row * 32 + y).0;
+        assert!(at(8)[channel] > 200 && at(24)[channel] < 50, "{path}: turned right, the left half is above");
+    }
+}
+
+#[test]
+fn a_raw_picture_without_a_jpeg_is_named_and_never_its_thumbnail() {
+    let story = Story::with_photos(3);
+    let jpeg = halves([250, 0, 0]);
+    story.put("photos/none.nef", &raw(&jpeg, |_| vec![(0xFE, 4, 1, 1)]));
+    story.put("photos/cut.nef", &nef(&jpeg)[..JPEG_AT as usize + 200]);
+    story.put("photos/none.raf", &[&b"FUJIFILMCCD-RAW 0201"[..], &[0; 400]].concat());
+    story.put("photos/canon.cr3", &[&b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom"[..], &[0; 400]].concat());
+    let ran = story.run("run photos --model scattering -o a.png --strict");
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let mut why: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason, row.detail)).collect();
+    why.sort();
+    let none = "a raw picture with no JPEG inside; convert it to JPEG first";
+    let expected = [
+        ("canon.cr3", Reason::Unsupported, none),
+        ("cut.nef", Reason::Undecodable, "the file ends before the picture does"),
+        ("none.nef", Reason::Unsupported, none),
+        ("none.raf", Reason::Unsupported, none),
+    ];
+    assert_eq!(why, expected.map(|(path, reason, why)| (path.to_owned(), reason, why.to_owned())));
+}
+
+#[test]
+fn pictures_that_are_not_read_are_named_and_films_are_films() {
+    let story = Story::with_photos(3);
+    let comment = format!("<?xml version='1.0'?><!-- {} --><svg/>", "a long comment ".repeat(20));
+    let pictures: [(&str, &[u8]); 7] = [
+        ("a.jxl", b"\xFF\x0A\x10\x10"),
+        ("b.jxl", b"\0\0\0\x0CJXL \r\n\x87\n\0\0\0\x14ftypjxl "),
+        ("c.jp2", b"\0\0\0\x0CjP  \r\n\x87\n\0\0\0\x14ftypjp2 "),
+        ("d.psd", b"8BPS\0\x01\0\0\0\0\0\0"),
+        ("e.svg", comment.as_bytes()),
+        ("f.ico", b"\0\0\x01\0\x04\0\x10\x10\0\0\0\0\x20\0"),
+        ("g.tga", b"\0\0\x02\0\0\0\0\0\0\0\0\0\x60\0\x48\0\x18\0\xF9\x7D"),
+    ];
+    for (name, bytes) in pictures {
+        story.put(&format!("photos/{name}"), bytes);
+    }
+    story.put("photos/old.mov", b"\0\0\x01\0moov\0\0\0\0\0\0\0\0");
+    story.put("photos/w.wmv", b"\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9\0\xAA\0\x62\xCE\x6C");
+    story.put("photos/zero.heic", &[0; 4000]);
+    story.put("photos/empty.heic", b"");
+    let run = "run photos --model scattering -o a.png --strict";
+    assert_eq!(story.run(run).code, 3);
+    for row in story.skipped() {
+        let expected = match &*row.path {
+            "old.mov" | "w.wmv" => Reason::Video,
+            "zero.heic" | "empty.heic" => Reason::Undecodable,
+            _ => Reason::Unsupported,
+        };
+        assert_eq!(row.reason, expected, "{}: {}", row.path, row.detail);
+        assert!(expected != Reason::Unsupported || row.detail.ends_with(" first"), "{}", row.detail);
+    }
+    assert_eq!(story.skipped().len(), 11);
+    // Films alone are no defect.
+    for name in pictures.iter().map(|(name, _)| *name).chain(["zero.heic", "empty.heic"]) {
+        std::fs::remove_file(story.path(&format!("photos/{name}"))).unwrap();
+    }
+    assert_eq!(story.run(run).code, 0);
+}
