@@ -68,6 +68,20 @@ choice! {
 }
 
 choice! {
+    /// What becomes of a camera's raw pictures.
+    #[derive(Default)]
+    Raw {
+        /// One beside a JPEG or HEIC of the same name is the same picture, for which that one stands
+        #[default]
+        Pair,
+        /// All enter
+        All,
+        /// None enters
+        Skip,
+    }
+}
+
+choice! {
     /// The models there are.
     ModelName {
         /// Simonyan & Zisserman 2014, trained on ImageNet

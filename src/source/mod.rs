@@ -31,6 +31,7 @@ mod messages;
 mod moment;
 mod names;
 mod odd;
+mod raw;
 mod rule;
 mod seen;
 mod select;
@@ -188,6 +189,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     sidecars::xmp::annotate(&mut listing);
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
+    raw::apply(settings, &mut listing);
     let is = |more| if more == 1 { "is" } else { "are" };
     let more = listing.unlisted().map(|(reason, more)| format!("{more} more {} {reason}", is(more)));
     let more: Vec<String> = more.collect();

@@ -122,6 +122,44 @@ fn a_raw_picture_is_read_by_the_jpeg_inside_and_turned_once() {
 }
 
 #[test]
+fn a_raw_picture_beside_a_jpeg_is_one_picture() {
+    let story = Story::with_photos(3);
+    let jpeg = halves([9, 9, 200]);
+    for (name, level) in [("pair", 10), ("alone", 60), ("zeros", 110)] {
+        story.put(&format!("photos/{name}.NEF"), &nef(&halves([level, 99, 99])));
+    }
+    story.put("photos/pair.JPG", &jpeg);
+    story.put("photos/zeros.JPG", &[0; 4000]);
+    story.put("photos/elsewhere/alone.jpg", &halves([1, 1, 90]));
+    story.put("photos/about.csv", b"path,caption\npair.NEF,of the raw file\n");
+    let paths = || -> Vec<String> {
+        let mut paths: Vec<_> =
+            story.images().into_iter().map(|row| row.path).filter(|p| !p.ends_with("png")).collect();
+        paths.sort();
+        paths
+    };
+    let run = "run photos --model scattering -o a.png";
+    let told = story.run(run).stderr;
+    assert_eq!(told.matches("raw picture").count(), 1, "{told}");
+    assert!(told.contains("1 raw picture is left out"), "{told}");
+    assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.JPG", "zeros.NEF"]);
+    let captions: Vec<_> = story.images().into_iter().filter_map(|row| row.caption).collect();
+    assert_eq!(captions, ["of the raw file"]);
+    let skipped = story.skipped();
+    let row = skipped.iter().find(|row| row.path == "pair.NEF").unwrap();
+    assert_eq!((row.reason, &*row.detail), (Reason::NotSelected, "pair.JPG stands for it (source.raw = pair)"));
+    let zeros = skipped.iter().find(|row| row.path == "zeros.JPG").unwrap();
+    assert!(zeros.reason == Reason::Undecodable && zeros.detail.contains("zeros"), "{}", zeros.detail);
+
+    story.ok(&format!("{run} --raw all"));
+    assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.JPG", "pair.NEF", "zeros.NEF"]);
+    story.ok(&format!("{run} --raw skip"));
+    assert_eq!(paths(), ["elsewhere/alone.jpg", "pair.JPG"]);
+    story.ok(&format!("{run} --exclude *.JPG"));
+    assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.NEF", "zeros.NEF"]);
+}
+
+#[test]
 fn a_raw_picture_without_a_jpeg_is_named_and_never_its_thumbnail() {
     let story = Story::with_photos(3);
     let jpeg = halves([250, 0, 0]);
