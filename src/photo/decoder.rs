@@ -4,9 +4,10 @@ use std::fmt::Display;
 use std::io::{self, Cursor};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::blocks::Blocks;
+use super::heic::Heic;
 use super::orientation::orientation;
 use super::tiff::Tiff;
 use super::{Format, Reason, Unreadable, colour, jpeg, unreadable, webp};
@@ -19,6 +20,7 @@ const SPARE_BYTES: u64 = 16 << 20;
 /// A picture whose header has been read.
 pub(super) enum Decoder<'a> {
     Tiff(Box<Tiff<'a>>),
+    Heic(Heic),
     /// A JPEG that the usual decoder shows wrongly; its header is read by that one.
     Scans(Box<dyn ImageDecoder + 'a>),
     Usual(Format, Box<dyn ImageDecoder + 'a>),
@@ -26,15 +28,22 @@ pub(super) enum Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     pub(super) fn open(format: Format, bytes: &'a [u8]) -> Result<Self, Unreadable> {
-        if format == Format::Tiff {
-            return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?)));
-        }
-        if format == Format::Jpeg {
-            jpeg::check_kind(bytes)?;
-        }
+        let usual = match format {
+            Format::Tiff => return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?))),
+            Format::Heic => return Ok(Self::Heic(Heic::open(bytes)?)),
+            // Of a raw picture it is given the JPEG inside.
+            Format::Jpeg | Format::Raw => {
+                jpeg::check_kind(bytes)?;
+                ImageFormat::Jpeg
+            }
+            Format::Png => ImageFormat::Png,
+            Format::WebP => ImageFormat::WebP,
+            Format::Gif => ImageFormat::Gif,
+            Format::Bmp => ImageFormat::Bmp,
+        };
         let bytes = if format == Format::WebP { webp::honest(bytes) } else { bytes.into() };
         let is_rare = format == Format::Jpeg && jpeg::scans::is_rare(&bytes);
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format.image());
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), usual);
         if format == Format::Png {
             // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
             let mut limits = Limits::no_limits();
@@ -49,6 +58,7 @@ impl<'a> Decoder<'a> {
     pub(super) fn size(&self) -> (u32, u32) {
         match self {
             Self::Tiff(tiff) => tiff.size,
+            Self::Heic(heic) => heic.size,
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.dimensions(),
         }
     }
@@ -57,6 +67,7 @@ impl<'a> Decoder<'a> {
     pub(super) fn raw(&self) -> u64 {
         match self {
             Self::Tiff(tiff) => tiff.raw(),
+            Self::Heic(heic) => heic.raw(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.total_bytes(),
         }
     }
@@ -66,6 +77,8 @@ impl<'a> Decoder<'a> {
         match self {
             // Also of BigTIFF, whose directories are larger than those of EXIF.
             Self::Tiff(tiff) => tiff.orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
+            // Its decoder turns it.
+            Self::Heic(_) => Orientation::NoTransforms,
             _ => orientation(&Blocks::of(format, bytes)),
         }
     }
@@ -74,6 +87,7 @@ impl<'a> Decoder<'a> {
     fn profile(&mut self) -> Option<Vec<u8>> {
         match self {
             Self::Tiff(tiff) => tiff.profile(),
+            Self::Heic(heic) => heic.profile.take(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
         }
     }
@@ -92,6 +106,7 @@ impl<'a> Decoder<'a> {
         let ((width, height), raw) = (self.size(), self.raw());
         match self {
             Self::Tiff(tiff) => tiff.read(raw + SPARE_BYTES),
+            Self::Heic(heic) => heic.read(bytes),
             Self::Scans(_) => jpeg::scans::read(bytes, raw),
             Self::Usual(format, mut decoder) => {
                 // Limits are set here because a decoder that is opened by hand has none.

@@ -8,6 +8,11 @@ mod clock;
 mod colour;
 mod decoder;
 mod format;
+#[cfg(feature = "heic")]
+mod heic;
+#[cfg(not(feature = "heic"))]
+#[path = "heic_absent.rs"]
+mod heic;
 mod ifd;
 mod jpeg;
 mod named;
@@ -273,7 +278,7 @@ mod tests {
         assert_eq!(reason(b""), Reason::Undecodable);
         assert_eq!(reason(b"plain text, no picture"), Reason::NotAnImage);
         assert_eq!(reason(b"\0\0\0\x18ftypisom\0\0\0\0"), Reason::Video);
-        assert_eq!(reason(b"\0\0\0\x18ftypheic\0\0\0\0"), Reason::Unsupported);
+        assert_eq!(reason(b"\0\0\0\x18ftypavif\0\0\0\0"), Reason::Unsupported);
         assert_eq!(reason(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), Reason::Unsupported);
         assert_eq!(reason(b"\x89PNG\r\n\x1a\n and no more"), Reason::Undecodable);
     }

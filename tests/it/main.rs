@@ -17,6 +17,8 @@ mod folders;
 mod foreign;
 mod formula;
 mod growth;
+#[cfg(feature = "heic")]
+mod heic;
 mod hostile;
 mod hub;
 mod incremental;
