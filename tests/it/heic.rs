@@ -104,7 +104,7 @@ fn what_is_cut_broken_or_of_another_kind_has_a_reason() {
         story.skipped().into_iter().map(|row| (row.path, format!("{}: {}", row.reason, row.detail))).collect();
     let of = |name: &str| &reasons.iter().find(|(path, _)| path == name).unwrap().1;
     assert_eq!(of("cut.heic"), "undecodable: the file ends before the picture does");
-    assert_eq!(of("zero.heic"), "undecodable: named like a picture, but holds none");
+    assert_eq!(of("zero.heic"), "undecodable: named like a picture, but begins with nothing but zeros; copy it again");
     assert_eq!(of("empty.heic"), "undecodable: an empty file");
     assert!(of("head.heic").starts_with("undecodable: "), "{}", of("head.heic"));
     assert!(of("behind.heif").starts_with("undecodable: "), "{}", of("behind.heif"));
