@@ -86,7 +86,7 @@ fn assignment(header: &Header) -> Option<String> {
     let mut line = format!(", grid {grid}, cost {cost:.3}, gap {gap:.3}");
     if let Some((kept, far)) = kept.zip(moved_far) {
         let (kept, far) = (100.0 * kept, 100.0 * far);
-        line.push_str(&format!("\n         {kept:.0} % of tiles kept their cell, {far:.0} % moved by more than two"));
+        line.push_str(&format!(", {kept:.0} % of tiles kept their cell, {far:.0} % moved by more than two"));
     }
     if let Some((new, old)) = new_to_alike.zip(old_to_alike) {
         line.push_str(&format!("; new ones are {new:.1} cells from what is like them, the others {old:.1}"));
