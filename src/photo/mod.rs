@@ -115,12 +115,18 @@ fn unreadable(reason: Reason, detail: impl Into<String>) -> Unreadable {
 /// # Errors
 /// As [`decode`], for what can be seen without decoding.
 pub fn probe(bytes: &[u8], budget: &Budget) -> Result<(Facts, Option<&'static str>), Unreadable> {
-    guarded(|| open(bytes, budget).map(|opened| (opened.facts, damage(opened.facts.format, opened.coded))))
+    guarded(|| {
+        let opened = open(bytes, budget)?;
+        // To follow the data takes memory as well, if less than to decode them.
+        let _share = budget.decoding.take(opened.need);
+        Ok((opened.facts, damage(opened.facts.format, opened.coded, opened.decoder.size())))
+    })
 }
 
-fn damage(format: Format, bytes: &[u8]) -> Option<&'static str> {
+/// What is wrong with a picture that is stored in this size.
+fn damage(format: Format, bytes: &[u8], size: (u32, u32)) -> Option<&'static str> {
     match format {
-        Format::Jpeg | Format::Raw => jpeg::damage(bytes),
+        Format::Jpeg | Format::Raw => jpeg::damage(bytes, size),
         Format::WebP => webp::damage(bytes),
         _ => None,
     }
@@ -135,11 +141,12 @@ pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreada
     guarded(|| {
         let Opened { decoder, coded, facts, orientation, need } = open(bytes, budget)?;
         let share = budget.decoding.take(need);
+        let damage = damage(facts.format, coded, decoder.size());
         let mut picture = DynamicImage::ImageRgb8(decoder.read(coded)?);
         picture.apply_orientation(orientation);
         let pixels = picture.into_rgb8();
         let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
-        Ok(Photo { facts, pixels, damage: damage(facts.format, coded), _share })
+        Ok(Photo { facts, pixels, damage, _share })
     })
 }
 

@@ -19,8 +19,9 @@ pub(super) enum Flaw {
     Broken,
 }
 
-/// Follows the data of a JPEG. What cannot be followed because it is of another kind is without a flaw.
-pub(super) fn flaw(bytes: &[u8]) -> Option<Flaw> {
+/// Follows the data of a JPEG of this size, as its decoder tells. What cannot be followed because it is of another kind
+/// is without a flaw.
+pub(super) fn flaw(bytes: &[u8], size: (u32, u32)) -> Option<Flaw> {
     let mut walk = Walk::default();
     let mut ended = false;
     for Segment { marker, body, data } in segments(bytes) {
@@ -43,12 +44,19 @@ pub(super) fn flaw(bytes: &[u8]) -> Option<Flaw> {
             }
             // Another picture, of which the beginning was taken for a part of this one.
             _ if is_frame(marker) && !walk.components.is_empty() => return Some(Flaw::Broken),
+            // Nothing is allocated for a size that was not checked.
+            _ if is_frame(marker) && frame_size(body) != Some(size) => return Some(Flaw::Broken),
             _ if is_frame(marker) => walk.frame(marker, body)?,
             _ => {}
         }
     }
     // Some writers leave out the end marker of a picture that is whole.
     (!walk.is_whole(ended)).then_some(Flaw::Cut)
+}
+
+/// Width and height, as a frame says.
+fn frame_size(body: &[u8]) -> Option<(u32, u32)> {
+    Some((number(body.get(3..)?)?.into(), number(body.get(1..)?)?.into()))
 }
 
 fn number(bytes: &[u8]) -> Option<u16> {
@@ -104,8 +112,9 @@ struct Scan {
 
 impl Walk {
     fn frame(&mut self, marker: u8, body: &[u8]) -> Option<()> {
-        let [_, h0, h1, w0, w1, count, rest @ ..] = body else { return None };
-        self.size = [[*w0, *w1], [*h0, *h1]].map(|side| usize::from(u16::from_be_bytes(side)));
+        let (width, height) = frame_size(body)?;
+        self.size = [width as usize, height as usize];
+        let (count, rest) = body.get(5..)?.split_first()?;
         self.progressive = matches!(marker, 0xC2);
         let parts = rest.chunks_exact(3).take(usize::from(*count));
         self.components = parts
@@ -118,7 +127,8 @@ impl Walk {
             .collect();
         let most = [0, 1].map(|axis| self.components.iter().map(|part| part.sampling[axis]).max().unwrap_or(0));
         let usual = |part: &Component| part.sampling.iter().all(|side| (1..=4).contains(side));
-        (self.size.iter().all(|&side| side > 0) && self.components.iter().all(usual)).then_some(())?;
+        (self.components.len() <= 4 && self.components.iter().all(usual)).then_some(())?;
+        self.size.iter().all(|&side| side > 0).then_some(())?;
         let mcus = [0, 1].map(|axis| self.size[axis].div_ceil(8 * most[axis]));
         for part in &mut self.components {
             part.blocks = [0, 1].map(|axis| (self.size[axis] * part.sampling[axis]).div_ceil(8 * most[axis]));
@@ -363,6 +373,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Of the golden pictures, which have one size.
+    fn flaw(bytes: &[u8]) -> Option<Flaw> {
+        super::flaw(bytes, (100, 75))
+    }
+
     /// Where the data of the first scan begin, and those of the last one end.
     fn data(bytes: &[u8]) -> (usize, usize) {
         let start = |part: &[u8]| part.as_ptr() as usize - bytes.as_ptr() as usize;
@@ -395,6 +410,13 @@ mod tests {
         assert_eq!(flaw(&[&SCANS[..last], &[0xFF, 0xD9]].concat()), Some(Flaw::Cut));
         let first = PROGRESSIVE.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
         assert_eq!(flaw(&PROGRESSIVE[..first]), Some(Flaw::Cut));
+    }
+
+    #[test]
+    fn a_size_that_the_decoder_does_not_know_is_not_reckoned_with() {
+        for bytes in whole() {
+            assert_eq!(super::flaw(bytes, (100, 76)), Some(Flaw::Broken));
+        }
     }
 
     #[test]

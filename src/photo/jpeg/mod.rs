@@ -10,9 +10,9 @@ use super::{Reason, Unreadable, unreadable};
 use flaws::Flaw;
 use segments::segments;
 
-/// What is wrong with the data of the picture, in words.
-pub(super) fn damage(bytes: &[u8]) -> Option<&'static str> {
-    Some(match flaws::flaw(bytes)? {
+/// What is wrong with the data of the picture of this size, in words.
+pub(super) fn damage(bytes: &[u8], size: (u32, u32)) -> Option<&'static str> {
+    Some(match flaws::flaw(bytes, size)? {
         Flaw::Cut if is_progressive(bytes) => "the file ends before the picture does; what it shows is coarse",
         Flaw::Cut => "the file ends before the picture does; the rest is grey",
         Flaw::Broken => "its data are broken; a part of what it shows is wrong",
