@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of the convolutions, at every level that the processor has, under AddressSanitizer and under valgrind.
-# src/model/conv uses nothing else of ours, so it is a small crate of its own here, and only that is built.
+# src/model/kernels and what is built on them use nothing else of ours, so they are a small crate of their own here.
 # Needs valgrind, and lets stable Rust take the sanitiser's flag.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,7 +12,7 @@ cat > "$crate/Cargo.toml" <<TOML
 name = "conv"
 edition = "2024"
 [lib]
-path = "$root/src/model/conv/mod.rs"
+path = "lib.rs"
 [dependencies]
 rayon = "1"
 thiserror = "2"
@@ -22,6 +22,12 @@ proptest = { version = "1", default-features = false, features = ["std"] }
 debug = "line-tables-only"
 debug-assertions = true
 TOML
+cat > "$crate/lib.rs" <<RS
+#[path = "$root/src/model/kernels/mod.rs"]
+mod kernels;
+#[path = "$root/src/model/conv/mod.rs"]
+pub mod conv;
+RS
 cd "$crate"
 target=$(rustc -vV | sed -n 's/host: //p')
 echo "== AddressSanitizer"

@@ -98,9 +98,9 @@ table! {
         layer: Layer = Layer::Block5Pool, arg(help_heading = "Embed");
         /// What becomes of block5_pool's 7x7 places
         pooling: Pooling = Pooling::Flatten, arg(help_heading = "Embed");
-        /// How a picture becomes vgg16's square input
-        fit: InputFit = InputFit::Stretch, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed");
-        /// A local safetensors file instead of the hub's
+        /// How a picture becomes the square input of vgg16 or efficientnet-lite0
+        fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed");
+        /// A local safetensors file instead of the hub's, or of what is built in
         weights: PathBuf = PathBuf::new(), arg(help_heading = "Embed");
         /// The hub's repository ("auto": the pinned one)
         repo: String = "auto".into(), arg(help_heading = "Embed");

@@ -96,7 +96,11 @@ choice! {
         Dinov2,
         /// He et al. 2015, trained on ImageNet
         Resnet50,
-        /// Built in, no download
+        /// Liu 2020, trained on ImageNet; built in, no download; knows what is in a picture
+        #[serde(rename = "efficientnet-lite0")]
+        #[value(name = "efficientnet-lite0")]
+        Lite0,
+        /// Built in, no download; sees colours and textures
         Scattering,
     }
 }
@@ -129,7 +133,11 @@ choice! {
 
 choice! {
     /// How a picture becomes a square.
+    #[derive(Default)]
     InputFit {
+        /// Stretch for vgg16, crop for efficientnet-lite0
+        #[default]
+        Auto,
         /// The whole picture, squeezed
         Stretch,
         /// Short side to 256, middle 224x224

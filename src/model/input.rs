@@ -11,7 +11,12 @@ pub enum Input {
     /// The whole picture in a square of this side, resized fast.
     Stretch(u32),
     /// The same with Pillow's arithmetic, for networks trained elsewhere.
-    Square(u32),
+    Square {
+        /// Pixels a side.
+        side: u32,
+        /// The kernel of the resize.
+        filter: Filter,
+    },
     /// Short side to `short`, of that the middle `side` x `side`, with Pillow's arithmetic.
     Crop {
         /// Pixels of the short side.
@@ -28,7 +33,7 @@ impl Input {
     pub fn of(self, picture: &RgbImage) -> RgbImage {
         match self {
             Self::Stretch(side) => photo::stretch(picture, side, side),
-            Self::Square(side) => photo::square(picture, side),
+            Self::Square { side, filter } => photo::square(picture, side, filter),
             Self::Crop { short, side, filter } => photo::crop_middle(picture, short, side, filter),
         }
     }

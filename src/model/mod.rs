@@ -8,7 +8,10 @@
 mod clip;
 pub mod conv;
 mod dinov2;
+mod efficientnet;
 mod input;
+mod kernels;
+mod lite0;
 mod network;
 mod resnet;
 pub mod scattering;
@@ -25,7 +28,8 @@ use crate::config::{EmbedSettings, InputFit, Layer, Pooling};
 use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
-use network::{Pictures, wanted};
+use lite0::Lite0;
+use network::{Pictures, device, level, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
@@ -72,7 +76,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
     let weights = match row.network {
         Network::Vgg16 => {
             params["layer"] = json!(settings.layer);
-            params["fit"] = json!(settings.fit);
+            params["fit"] = json!(if settings.fit == InputFit::Auto { InputFit::Stretch } else { settings.fit });
             if settings.layer == Layer::Block5Pool {
                 later(&mut params, "pooling", settings.pooling, Pooling::Flatten);
             }
@@ -82,6 +86,13 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
             }
             let output = settings.layer.to_string();
             Weights::find(&row.weights, &output, &vgg16::wanted(settings.layer), settings, hub)?
+        }
+        Network::Lite0 => {
+            params["fit"] = json!(if settings.fit == InputFit::Auto { InputFit::Crop } else { settings.fit });
+            if settings.fit == InputFit::Stretch {
+                input = Input::Square { side: 224, filter: Filter::Bicubic };
+            }
+            Weights::find(&row.weights, "pooled", &lite0::wanted(), settings, hub)?
         }
         Network::Fixed { output, build } => {
             params["output"] = json!(output);
@@ -109,9 +120,8 @@ impl Chosen {
         match &self.kind {
             Kind::Scattering => Ok(Box::new(Scattering::new(&Device::Cpu)?)),
             Kind::Pretrained(row, weights, settings) => Ok(match row.network {
-                Network::Vgg16 => {
-                    Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &vgg16::device()?)?)
-                }
+                Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &device()?)?),
+                Network::Lite0 => Box::new(Lite0::new(&weights.load()?, level()?, &device()?)?),
                 Network::Fixed { build, .. } => {
                     Box::new(Pictures { network: build(weights.builder()?)?, normalisation: row.normalisation })
                 }

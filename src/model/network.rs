@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Func, Init, Module, VarBuilder};
@@ -11,7 +11,20 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::input::Model;
+use super::kernels::simd::Level;
 use crate::weights::Wanted;
+
+/// Where networks run: on the CPU, unless the program was built with the feature `cuda` or `metal`.
+pub(super) fn device() -> Result<Device> {
+    let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
+    gpu.context("this program was built for a GPU")
+}
+
+/// The processor's vectors that the kernels use: the widest, or those that the variable names.
+pub(super) fn level() -> Result<Level> {
+    let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
+    Level::choose(name.as_deref()).context("TSNE_GRID_SIMD")
+}
 
 /// Makes a network of the tensors that it asks for, by the names in the weights file. The network
 /// takes (n, 3, side, side) and gives (n, dim).

@@ -5,7 +5,7 @@
 
 use super::input::Input;
 use super::network::{Build, Normalisation};
-use super::{clip, dinov2, resnet, vgg16};
+use super::{clip, dinov2, lite0, resnet, vgg16};
 use crate::config::ModelName;
 use crate::photo::Filter;
 use crate::weights::Published;
@@ -32,6 +32,8 @@ pub(super) struct Pretrained {
 pub(super) enum Network {
     /// With a choice of layer, pooling and fit; its `input` and `dim` above are the defaults.
     Vgg16,
+    /// With a choice of fit, and classes.
+    Lite0,
     /// With one output, called by the name that stands in keys.
     Fixed { output: &'static str, build: Build },
 }
@@ -42,8 +44,8 @@ const IMAGENET: Normalisation = Normalisation { mean: [0.485, 0.456, 0.406], std
 const CLIP: Normalisation =
     Normalisation { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_55, 0.261_302_6, 0.275_777_1] };
 
-/// What does without weights.
-const SCATTERING: Option<&str> = Some("use --model scattering, which needs none");
+/// What does without a download.
+const BUILT_IN: Option<&str> = Some("use --model efficientnet-lite0, which is built in");
 
 /// The row of a model; the scattering model has no weights and so no row.
 pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
@@ -53,6 +55,7 @@ pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
         ModelName::Clip => Some(&CLIP_VIT_B32),
         ModelName::Dinov2 => Some(&DINOV2_SMALL),
         ModelName::Resnet50 => Some(&RESNET50),
+        ModelName::Lite0 => Some(&LITE0),
     }
 }
 
@@ -62,14 +65,33 @@ static VGG16: Pretrained = Pretrained {
         repo: "timm/vgg16.tv_in1k",
         revision: "3394518cba29aee1ea82a49d971be90d2dd1dab7",
         sha256: "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
-        instead: SCATTERING,
+        instead: BUILT_IN,
+        built_in: None,
     },
-    input: Input::Square(224),
+    input: Input::Square { side: 224, filter: Filter::Bilinear },
     normalisation: IMAGENET,
     dim: 512 * 7 * 7,
     batch: vgg16::BATCH,
     version: 2,
     network: Network::Vgg16,
+};
+
+/// Liu 2020, after Tan & Le 2019, arXiv:1905.11946; prepared as by the code of its authors.
+static LITE0: Pretrained = Pretrained {
+    weights: Published {
+        name: "efficientnet-lite0",
+        repo: "timm/tf_efficientnet_lite0.in1k",
+        revision: "main",
+        sha256: "",
+        instead: BUILT_IN,
+        built_in: Some(&lite0::BUILT_IN),
+    },
+    input: Input::Crop { short: 256, side: 224, filter: Filter::Bicubic },
+    normalisation: lite0::NORMALISATION,
+    dim: lite0::DIM,
+    batch: 64,
+    version: 1,
+    network: Network::Lite0,
 };
 
 /// Radford et al. 2021, arXiv:2103.00020; prepared as by the code of its authors.
@@ -82,6 +104,7 @@ pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
         sha256: "99d28a652e6ec46629ab7047a0ac82c69b1fe11e0ce672c43af65d3a9a3fc05d",
         // Whoever asks for the model that knows texts is not helped by one that knows none.
         instead: None,
+        built_in: None,
     },
     input: Input::Crop { short: 224, side: 224, filter: Filter::Bicubic },
     normalisation: CLIP,
@@ -98,7 +121,8 @@ static DINOV2_SMALL: Pretrained = Pretrained {
         repo: "facebook/dinov2-small",
         revision: "ed25f3a31f01632728cabb09d1542f84ab7b0056",
         sha256: "ae1e99fcefd534ed978cdeb8326f08030c96e28b7a81ffcbc98a857c84d14be1",
-        instead: SCATTERING,
+        instead: BUILT_IN,
+        built_in: None,
     },
     input: Input::Crop { short: 256, side: 224, filter: Filter::Bicubic },
     normalisation: IMAGENET,
@@ -116,7 +140,8 @@ static RESNET50: Pretrained = Pretrained {
         repo: "timm/resnet50.a1_in1k",
         revision: "767268603ca0cb0bfe326fa87277f19c419566ef",
         sha256: "773525d5821de224f8f30c33377b7a795d7863e08522698200d3217d3f2a41bb",
-        instead: SCATTERING,
+        instead: BUILT_IN,
+        built_in: None,
     },
     input: Input::Crop { short: 235, side: 224, filter: Filter::Bicubic },
     normalisation: IMAGENET,

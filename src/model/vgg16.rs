@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, ops};
 use image::RgbImage;
 
-use super::conv::{Convolution, Level, Trunk};
+use super::conv::{Convolution, Trunk};
 use super::input::Model;
-use super::network::Normalisation;
+use super::network::{Normalisation, level};
 use crate::config::{EmbedSettings, Layer, Pooling};
 use crate::weights::Wanted;
 
@@ -48,18 +48,6 @@ fn dense(layer: Layer) -> &'static [(&'static str, &'static str, [usize; 2])] {
         Layer::Fc2 => &DENSE[..2],
         Layer::Predictions => &DENSE,
     }
-}
-
-/// Where it runs: on the CPU, unless the program was built with the feature `cuda` or `metal`.
-pub(super) fn device() -> Result<Device> {
-    let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
-    gpu.context("this program was built for a GPU")
-}
-
-/// The processor's vectors that the convolutions use: the widest, or those that the variable names.
-fn level() -> Result<Level> {
-    let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
-    Level::choose(name.as_deref()).context("TSNE_GRID_SIMD")
 }
 
 /// Length of the vectors that these settings give.

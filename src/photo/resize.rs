@@ -20,9 +20,9 @@ pub enum TileFit {
     Stretch,
 }
 
-/// The whole picture in `side` x `side`, as Pillow's bilinear filter makes it.
-pub fn square(picture: &RgbImage, side: u32) -> RgbImage {
-    pillow::resize(picture, side, side, Filter::Bilinear)
+/// The whole picture in `side` x `side`, as Pillow makes it.
+pub fn square(picture: &RgbImage, side: u32, filter: Filter) -> RgbImage {
+    pillow::resize(picture, side, side, filter)
 }
 
 /// The whole picture in `width` x `height`, bilinear, fast.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::file::{Wanted, from_bytes, from_file, gather};
+use super::kept::BuiltIn;
 use super::remote::{Metadata, Remote};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
@@ -35,6 +36,8 @@ pub(crate) struct Published {
     pub(crate) sha256: &'static str,
     /// What can be done without them, said where they are not to be had.
     pub(crate) instead: Option<&'static str>,
+    /// Those that come with the program, which need no repository.
+    pub(crate) built_in: Option<&'static BuiltIn>,
 }
 
 /// Exactly one file of one commit.

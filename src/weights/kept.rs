@@ -27,7 +27,16 @@ pub(crate) struct Weights {
     place: Place,
 }
 
+/// A safetensors file inside the program.
+pub(crate) struct BuiltIn {
+    pub(crate) file: &'static [u8],
+    /// Its blake3, in hexadecimal: what enters keys, so that a run that has nothing to embed does not read it.
+    pub(crate) digest: &'static str,
+}
+
 enum Place {
+    /// Inside the program.
+    BuiltIn(&'static BuiltIn),
     /// A canonical file in `models/`.
     Kept(Hub, PathBuf),
     /// A canonical file in memory.
@@ -35,8 +44,8 @@ enum Place {
 }
 
 impl Weights {
-    /// Looks in `embed.weights`, in `models/`, in the hub's local cache, and at the hub. `output` is
-    /// the name of what the `wanted` tensors give.
+    /// Looks in `embed.weights`, in the program (unless the settings name a repository), in `models/`, in the
+    /// hub's local cache, and at the hub. `output` is the name of what the `wanted` tensors give.
     pub(crate) fn find(
         published: &'static Published,
         output: &str,
@@ -49,6 +58,10 @@ impl Weights {
             let bytes = from_file(path, wanted).with_context(|| format!("the weights file {}", path.display()))?;
             return Ok(Self { digest: Digest::of(&bytes), origin: None, place: Place::Held(bytes) });
         }
+        if let Some(built_in) = published.built_in.filter(|_| settings.repo == "auto") {
+            let digest = Digest::from_hex(built_in.digest).context("the digest of what is built in")?;
+            return Ok(Self { digest, origin: None, place: Place::BuiltIn(built_in) });
+        }
         let pin = Pin::of(published, settings)?;
         let key = weights_key(&pin, output, settings.fetch);
         let (path, digest) = keep(hub, &pin, &key, || hub.obtain(&pin, settings.fetch, wanted))?;
@@ -59,6 +72,7 @@ impl Weights {
     /// The tensors by the first of their names, checked against their digest once more.
     pub(crate) fn load(&self) -> Result<HashMap<String, Tensor>> {
         let bytes = match &self.place {
+            Place::BuiltIn(built_in) => Cow::from(built_in.file),
             Place::Held(bytes) => Cow::from(bytes),
             Place::Kept(hub, path) => hub.models.read(path)?.into(),
         };

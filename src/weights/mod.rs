@@ -13,4 +13,4 @@ pub use hub::Hub;
 
 pub(crate) use file::Wanted;
 pub(crate) use hub::{Pin, Published};
-pub(crate) use kept::{Weights, vocabulary};
+pub(crate) use kept::{BuiltIn, Weights, vocabulary};

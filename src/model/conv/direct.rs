@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
+use super::super::kernels::product::{Factors, multiply, strips};
+use super::super::kernels::scratch::Scratch;
+use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
 use super::maps::{Maps, Order, blocks};
-use super::product::{Factors, multiply, strips};
-use super::scratch::Scratch;
-use super::simd::{BLOCK, Block, Level, Simd, Task};
 
 /// A 3×3 convolution with padding 1 and ReLU, of planes.
 #[derive(Debug)]

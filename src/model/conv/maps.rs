@@ -1,6 +1,6 @@
 //! Where the activations of some pictures lie.
 
-use super::simd::BLOCK;
+use super::super::kernels::simd::BLOCK;
 
 /// The order of blocks in a buffer, from the outermost: a layer writes in the order in which its
 /// threads divide the work, so that each has a slice of its own.

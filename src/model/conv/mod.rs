@@ -1,29 +1,25 @@
 //! The convolutions of a VGG network on the CPU: a trunk of 3×3 convolutions with padding 1, each with
 //! bias and ReLU, some with 2×2 maximum pooling.
 //!
-//! In reading order: `simd` (vectors of this processor), `product` (the matrix product),
-//! `transform`, `tiles` and `winograd` (a layer), `direct` (the first layer), and here the layers in a
-//! row. Every number is computed by one thread in one order: the bytes are the same for any number of
+//! In reading order, after the [`kernels`](super::kernels) that all networks share: `transform`, `tiles`
+//! and `winograd` (a layer), `direct` (the first layer), and here the layers in a row. Every number is computed by one thread in one order: the bytes are the same for any number of
 //! threads and any batch, on one kind of processor.
 
 mod direct;
 mod maps;
-mod product;
-mod scratch;
-mod simd;
 mod tiles;
 mod transform;
 mod winograd;
 
 use std::sync::{Mutex, PoisonError};
 
+use super::kernels::scratch::Scratch;
+use super::kernels::simd::{BLOCK, Block};
 use direct::Direct;
 use maps::Maps;
-use scratch::Scratch;
-use simd::{BLOCK, Block};
 use winograd::Winograd;
 
-pub use simd::{Level, NoLevel};
+pub use super::kernels::simd::{Level, NoLevel};
 
 /// A convolution as it is stored.
 #[derive(Clone, Copy, Debug)]

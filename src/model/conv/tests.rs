@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::super::kernels::product::{Factors, multiply, strips};
+use super::super::kernels::scratch::Scratch;
+use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
 use super::maps::{Maps, Order, blocks};
-use super::product::{Factors, multiply, strips};
-use super::scratch::Scratch;
-use super::simd::{BLOCK, Block, Level, Simd, Task};
 use super::transform::POINTS;
 use super::winograd::{Parts, Winograd};
 use super::{Convolution, Trunk, unblocked};

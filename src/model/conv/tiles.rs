@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::super::kernels::product::{Factors, multiply, strips};
+use super::super::kernels::simd::{BLOCK, Block, Simd, Task};
 use super::maps::Maps;
-use super::product::{Factors, multiply, strips};
-use super::simd::{BLOCK, Block, Simd, Task};
 use super::transform::{self, IN, OUT, POINTS};
 use super::winograd::Winograd;
 

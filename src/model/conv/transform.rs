@@ -4,7 +4,7 @@
 //! Source: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015
 //! (arXiv:1509.09308), with their points 0, ±1, ±2 and infinity.
 
-use super::simd::Simd;
+use super::super::kernels::simd::Simd;
 
 /// Outputs along a side of a tile.
 pub(super) const OUT: usize = 4;

@@ -17,9 +17,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::kernels::scratch::Scratch;
+use super::super::kernels::simd::{BLOCK, Block, Level};
 use super::maps::{Maps, Order, blocks};
-use super::scratch::Scratch;
-use super::simd::{BLOCK, Block, Level};
 use super::tiles::{Finish, Group, Multiply, POINTS_APART, Tiles, Transform, apart};
 use super::transform::{self, OUT, POINTS};
 

@@ -18,15 +18,15 @@ use super::simd::{BLOCK, Block, Simd};
 
 /// A strip of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Strip {
-    pub(super) first: usize,
-    pub(super) height: usize,
+pub(in super::super) struct Strip {
+    pub(in super::super) first: usize,
+    pub(in super::super) height: usize,
 }
 
 /// `rows` rows in strips of nearly the same height, at most `most`: five rows keep the multipliers as
 /// busy as six, one row does not.
 #[inline(always)]
-pub(super) fn strips(rows: usize, most: usize) -> impl Iterator<Item = Strip> {
+pub(in super::super) fn strips(rows: usize, most: usize) -> impl Iterator<Item = Strip> {
     let mut first = 0;
     (1..=rows.div_ceil(most)).rev().map(move |left| {
         let strip = Strip { first, height: (rows - first).div_ceil(left) };
@@ -38,27 +38,27 @@ pub(super) fn strips(rows: usize, most: usize) -> impl Iterator<Item = Strip> {
 impl Strip {
     /// The place of a block of a row of it among the inputs, which are `from` blocks a row.
     #[inline(always)]
-    pub(super) fn input(self, from: usize, row: usize, block: usize) -> usize {
+    pub(in super::super) fn input(self, from: usize, row: usize, block: usize) -> usize {
         self.first * from + block * self.height + row
     }
 
     /// The place of a block of a row of it among the sums, which are `to` blocks a row, in panels of
     /// `panel` blocks.
     #[inline(always)]
-    pub(super) fn sum(self, to: usize, panel: usize, row: usize, block: usize) -> usize {
+    pub(in super::super) fn sum(self, to: usize, panel: usize, row: usize, block: usize) -> usize {
         self.first * to + (block / panel * self.height + row) * panel + block % panel
     }
 }
 
 /// The two factors of a product.
 #[derive(Clone, Copy)]
-pub(super) struct Factors<'a> {
+pub(in super::super) struct Factors<'a> {
     /// Rows of `from` blocks, at [`Strip::input`].
-    pub(super) inputs: &'a [Block],
-    pub(super) from: usize,
+    pub(in super::super) inputs: &'a [Block],
+    pub(in super::super) from: usize,
     /// Panels, `apart` blocks from each other; of each, `16 · from` steps of [`Simd::PANEL`] blocks.
-    pub(super) weights: &'a [Block],
-    pub(super) apart: usize,
+    pub(in super::super) weights: &'a [Block],
+    pub(in super::super) apart: usize,
 }
 
 impl<'a> Factors<'a> {
@@ -72,7 +72,7 @@ impl<'a> Factors<'a> {
 /// `sums`, `rows` rows of the blocks of `panels` panels at [`Strip::sum`], are the product of `factors`.
 /// Meanwhile those of the `next` product, of the same shape, are brought near.
 #[inline(always)]
-pub(super) fn multiply<S: Simd>(
+pub(in super::super) fn multiply<S: Simd>(
     simd: S,
     rows: usize,
     panels: usize,

@@ -11,7 +11,7 @@ use super::{Block, Simd, Task};
 macro_rules! level {
     ($name:ident, name: $called:literal, features: [$($feature:tt),*], vector: $vector:ty, lanes: $lanes:literal,
      rows: $rows:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, add: $add:ident,
-     sub: $sub:ident, mul_add: $mul_add:ident, max: $max:ident) => {
+     sub: $sub:ident, mul_add: $mul_add:ident, max: $max:ident, min: $min:ident) => {
         /// A sign that the processor has these instructions.
         #[derive(Clone, Copy, Debug)]
         pub(super) struct $name(());
@@ -83,6 +83,12 @@ macro_rules! level {
             }
 
             #[inline(always)]
+            fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+                // SAFETY: as above.
+                unsafe { $min(a, b) }
+            }
+
+            #[inline(always)]
             fn prefetch(self, block: &Block) {
                 // SAFETY: every x86-64 has the instruction; it reads nothing that the program sees.
                 unsafe { _mm_prefetch::<_MM_HINT_T1>(block.0.as_ptr().cast()) }
@@ -104,7 +110,8 @@ level! {
     add: _mm256_add_ps,
     sub: _mm256_sub_ps,
     mul_add: _mm256_fmadd_ps,
-    max: _mm256_max_ps
+    max: _mm256_max_ps,
+    min: _mm256_min_ps
 }
 
 level! {
@@ -120,5 +127,6 @@ level! {
     add: _mm512_add_ps,
     sub: _mm512_sub_ps,
     mul_add: _mm512_fmadd_ps,
-    max: _mm512_max_ps
+    max: _mm512_max_ps,
+    min: _mm512_min_ps
 }

@@ -10,16 +10,16 @@ mod x86;
 use x86::{Avx2, Avx512};
 
 /// Numbers in a [`Block`].
-pub(super) const BLOCK: usize = 16;
+pub(in super::super) const BLOCK: usize = 16;
 
 /// Sixteen channels of one place: the unit in which activations, weights and products are stored.
 /// It fills a cache line, and it is one vector of AVX-512, two of AVX2 and four of SSE2 or NEON.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C, align(64))]
-pub(super) struct Block(pub(super) [f32; BLOCK]);
+pub(in super::super) struct Block(pub(in super::super) [f32; BLOCK]);
 
 /// Vectors of f32.
-pub(super) trait Simd: Copy + Send + Sync {
+pub(in super::super) trait Simd: Copy + Send + Sync {
     /// [`Self::LANES`] numbers.
     type Vector: Copy;
     /// What the level is called.
@@ -50,6 +50,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The larger one.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The smaller one.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
     /// Asks for a block to be brought near, where the processor knows how.
     #[inline(always)]
@@ -58,7 +60,7 @@ pub(super) trait Simd: Copy + Send + Sync {
 
 /// Something to compute with vectors. `run` and everything below it that takes a [`Simd`] has to be
 /// `#[inline(always)]`, so that it is compiled for the instructions of that level.
-pub(super) trait Task {
+pub(in super::super) trait Task {
     /// Computes it.
     fn run<S: Simd>(self, simd: S);
 }
@@ -130,17 +132,17 @@ impl Level {
     }
 
     /// Computes `task` at this level.
-    pub(super) fn run(self, task: impl Task) {
+    pub(in super::super) fn run(self, task: impl Task) {
         with_simd!(self, simd => simd.vectorize(task));
     }
 
     /// [`Simd::PANEL`] of it.
-    pub(super) fn panel(self) -> usize {
+    pub(in super::super) fn panel(self) -> usize {
         with_simd!(self, simd => panel_of(simd))
     }
 
     /// [`Simd::ROWS`] of it.
-    pub(super) fn rows(self) -> usize {
+    pub(in super::super) fn rows(self) -> usize {
         with_simd!(self, simd => rows_of(simd))
     }
 }
@@ -159,7 +161,7 @@ fn rows_of<S: Simd>(_: S) -> usize {
 
 /// Plain arrays.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Portable;
+pub(in super::super) struct Portable;
 
 impl Simd for Portable {
     type Vector = [f32; 8];
@@ -209,5 +211,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
     }
 }

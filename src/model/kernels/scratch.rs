@@ -6,11 +6,15 @@ use super::simd::Block;
 
 /// Buffers that are free.
 #[derive(Debug, Default)]
-pub(super) struct Scratch(Mutex<Vec<Vec<Block>>>);
+pub(in super::super) struct Scratch(Mutex<Vec<Vec<Block>>>);
 
 impl Scratch {
     /// Runs `work` with buffers of these lengths; what is in them is left from other work.
-    pub(super) fn with<const N: usize, R>(&self, lengths: [usize; N], work: impl FnOnce([&mut [Block]; N]) -> R) -> R {
+    pub(in super::super) fn with<const N: usize, R>(
+        &self,
+        lengths: [usize; N],
+        work: impl FnOnce([&mut [Block]; N]) -> R,
+    ) -> R {
         let mut buffers = lengths.map(|length| self.take(length));
         let mut lengths = lengths.into_iter();
         let result = work(buffers.each_mut().map(|buffer| &mut buffer[..lengths.next().unwrap_or(0)]));

@@ -1,0 +1,152 @@
+//! A depthwise convolution: each channel with a kernel of its own, its bias, and ReLU6.
+//!
+//! It reads a map with a border, so that no output asks whether it lies at the edge. A register tile is
+//! some outputs of a row; every input of it is loaded once and goes to all outputs that it touches.
+
+use super::super::kernels::product::strips;
+use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
+use super::{LARGEST, Size};
+
+/// Outputs of a register tile.
+const TILE: usize = 8;
+
+/// The kernels of all channels, by sixteen.
+#[derive(Debug)]
+pub(super) struct Depthwise {
+    level: Level,
+    /// Block of channels, tap.
+    weights: Vec<Block>,
+    bias: Vec<Block>,
+    /// Taps a side, 3 or 5, and places from an output to the next, 1 or 2.
+    pub(super) side: usize,
+    pub(super) stride: usize,
+}
+
+impl Depthwise {
+    /// `weight` is (channels, 1, side, side), `bias` is (channels).
+    pub(super) fn new(level: Level, weight: &[f32], bias: &[f32], stride: usize) -> Self {
+        let taps = weight.len() / bias.len();
+        let side = taps.isqrt();
+        assert!(matches!((side, stride), (3 | 5, 1 | 2)), "the kernels that EfficientNet-Lite has");
+        let blocks = bias.len().div_ceil(BLOCK);
+        let (mut weights, mut biases) = (vec![Block::default(); blocks * taps], vec![Block::default(); blocks]);
+        for (channel, kernel) in weight.chunks_exact(taps).enumerate() {
+            let (block, lane) = (channel / BLOCK, channel % BLOCK);
+            biases[block].0[lane] = bias[channel];
+            for (tap, &number) in kernel.iter().enumerate() {
+                weights[block * taps + tap].0[lane] = number;
+            }
+        }
+        Self { level, weights, bias: biases, side, stride }
+    }
+
+    /// Blocks of channels.
+    pub(super) fn blocks(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// What comes out for a map of this size.
+    pub(super) fn output(&self, input: Size) -> Size {
+        Size { height: input.height.div_ceil(self.stride), width: input.width.div_ceil(self.stride) }
+    }
+
+    /// Places that TensorFlow's "same" puts before a line of `input` places; what is left over goes behind it.
+    pub(super) fn before(&self, input: usize) -> usize {
+        self.reach(input.div_ceil(self.stride)).saturating_sub(input) / 2
+    }
+
+    /// Places that so many outputs in a line read.
+    pub(super) fn reach(&self, outputs: usize) -> usize {
+        (outputs - 1) * self.stride + self.side
+    }
+
+    /// `rows` rows of outputs, `width` wide, of `input`, whose blocks have [`Self::reach`] of both; block after block.
+    pub(super) fn forward(&self, input: &[Block], rows: usize, width: usize, output: &mut [Block]) {
+        self.level.run(Rows { layer: self, input, rows, width, output });
+    }
+}
+
+struct Rows<'a> {
+    layer: &'a Depthwise,
+    input: &'a [Block],
+    rows: usize,
+    width: usize,
+    output: &'a mut [Block],
+}
+
+impl Task for Rows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match (self.layer.side, self.layer.stride) {
+            (3, 1) => self.each::<S, 3, 1>(simd),
+            (3, _) => self.each::<S, 3, 2>(simd),
+            (_, 1) => self.each::<S, 5, 1>(simd),
+            _ => self.each::<S, 5, 2>(simd),
+        }
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn each<S: Simd, const SIDE: usize, const STRIDE: usize>(self, simd: S) {
+        let Self { layer, input, rows, width, output } = self;
+        let across = layer.reach(width);
+        let plane = layer.reach(rows) * across;
+        let planes = input.chunks_exact(plane).zip(output.chunks_exact_mut(rows * width));
+        let kernels = layer.weights.chunks_exact(SIDE * SIDE).zip(&layer.bias);
+        for ((input, output), (weights, bias)) in planes.zip(kernels) {
+            for (y, output) in output.chunks_exact_mut(width).enumerate() {
+                let input = &input[y * STRIDE * across..][..SIDE * across];
+                for strip in strips(width, TILE) {
+                    let output = &mut output[strip.first..][..strip.height];
+                    let tile = Tile { input: &input[strip.first * STRIDE..], across, weights, bias };
+                    match strip.height {
+                        1 => tile.run::<S, SIDE, STRIDE, 1>(simd, output),
+                        2 => tile.run::<S, SIDE, STRIDE, 2>(simd, output),
+                        3 => tile.run::<S, SIDE, STRIDE, 3>(simd, output),
+                        4 => tile.run::<S, SIDE, STRIDE, 4>(simd, output),
+                        5 => tile.run::<S, SIDE, STRIDE, 5>(simd, output),
+                        6 => tile.run::<S, SIDE, STRIDE, 6>(simd, output),
+                        7 => tile.run::<S, SIDE, STRIDE, 7>(simd, output),
+                        _ => tile.run::<S, SIDE, STRIDE, 8>(simd, output),
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Tile<'a> {
+    input: &'a [Block],
+    across: usize,
+    weights: &'a [Block],
+    bias: &'a Block,
+}
+
+impl Tile<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const SIDE: usize, const STRIDE: usize, const WIDTH: usize>(&self, simd: S, output: &mut [Block]) {
+        for part in 0..S::PARTS {
+            let mut sums = [simd.load(self.bias, part); WIDTH];
+            for (weights, input) in self.weights.chunks_exact(SIDE).zip(self.input.chunks(self.across)) {
+                let mut kernel = [simd.splat(0.0); SIDE];
+                for (tap, weight) in kernel.iter_mut().zip(weights) {
+                    *tap = simd.load(weight, part);
+                }
+                let reach = (WIDTH - 1) * STRIDE + SIDE;
+                for (x, block) in input[..reach].iter().enumerate() {
+                    let number = simd.load(block, part);
+                    for (at, sum) in sums.iter_mut().enumerate() {
+                        // The compiler unrolls all of this: no question is left.
+                        if (at * STRIDE..at * STRIDE + SIDE).contains(&x) {
+                            *sum = simd.mul_add(number, kernel[x - at * STRIDE], *sum);
+                        }
+                    }
+                }
+            }
+            for (output, sum) in output.iter_mut().zip(sums) {
+                simd.store(simd.min(simd.max(simd.splat(0.0), sum), simd.splat(LARGEST)), output, part);
+            }
+        }
+    }
+}

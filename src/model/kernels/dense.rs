@@ -1,0 +1,165 @@
+//! The product of a layer: rows of inputs times a matrix of weights, plus a bias, and then whatever the
+//! layer does with each sum while it is still in a register.
+//!
+//! Rows are places of a picture or tokens. They are stored as maps are: sixteen channels of all rows,
+//! then the next sixteen. So a 1×1 convolution reads its input as it lies there. The register tile is
+//! that of [`product`](super::product): a few rows by two vectors of outputs, each sum taken by one
+//! accumulator in the order of the inputs.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::product::strips;
+use super::simd::{BLOCK, Block, Level, Simd};
+
+/// Inputs are taken so many at a time; a matrix whose inputs are not a multiple gets zeros.
+const UNROLLED: usize = 4;
+
+/// A matrix and a bias in the layout of the product.
+#[derive(Debug)]
+pub(in super::super) struct Dense {
+    level: Level,
+    /// Panel, input, the panel's outputs.
+    weights: Vec<Block>,
+    /// Panel, the panel's outputs.
+    bias: Vec<Block>,
+    /// Inputs, a multiple of [`UNROLLED`].
+    from: usize,
+    /// Blocks of outputs.
+    to: usize,
+}
+
+/// Rows of a matrix: block `b` of row `r` is at `b * apart + r`. Channels that are missing in the last
+/// block are zero.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Rows<'a> {
+    pub(in super::super) blocks: &'a [Block],
+    pub(in super::super) apart: usize,
+}
+
+/// What a layer does with its sums. Its function has to be `#[inline(always)]`.
+pub(in super::super) trait Finish {
+    /// Takes the `part`-th vector of a block of outputs of a row.
+    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector);
+}
+
+impl Dense {
+    /// `weight` is (to, from), `bias` is (to).
+    pub(in super::super) fn new(level: Level, weight: &[f32], bias: &[f32]) -> Self {
+        let to = bias.len();
+        let from = weight.len() / to;
+        let (padded, panel) = (from.next_multiple_of(UNROLLED), level.panel());
+        let width = panel * BLOCK;
+        let panels = to.div_ceil(width);
+        let mut weights = vec![Block::default(); panels * padded * panel];
+        weights.par_chunks_mut(padded * panel).enumerate().for_each(|(at, weights)| {
+            for (output, row) in weight.chunks_exact(from).enumerate().skip(at * width).take(width) {
+                let place = output % width;
+                for (step, &number) in weights.chunks_exact_mut(panel).zip(row) {
+                    step[place / BLOCK].0[place % BLOCK] = number;
+                }
+            }
+        });
+        let mut biases = vec![Block::default(); panels * panel];
+        for (block, numbers) in biases.iter_mut().zip(bias.chunks(BLOCK)) {
+            block.0[..numbers.len()].copy_from_slice(numbers);
+        }
+        Self { level, weights, bias: biases, from: padded, to: to.div_ceil(BLOCK) }
+    }
+
+    /// Blocks of outputs.
+    pub(in super::super) fn to(&self) -> usize {
+        self.to
+    }
+
+    /// Blocks of inputs.
+    pub(in super::super) fn from(&self) -> usize {
+        self.from.div_ceil(BLOCK)
+    }
+
+    /// Panels of outputs: the least that a thread can take.
+    pub(in super::super) fn panels(&self) -> usize {
+        self.bias.len() / self.level.panel()
+    }
+
+    /// Hands the sums of the first `rows` rows of `input` with some panels to `finish`. A panel is read once
+    /// for every strip of rows while it stays in the cache.
+    #[inline(always)]
+    pub(in super::super) fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        input: Rows<'_>,
+        rows: usize,
+        panels: Range<usize>,
+        finish: &mut impl Finish,
+    ) {
+        for panel in panels {
+            // Of the last panel, perhaps only the first vector has outputs.
+            let wide = (self.to - panel * S::PANEL) * S::PARTS >= 2;
+            for strip in strips(rows, S::ROWS) {
+                let tile = Tile { dense: self, input, panel, first: strip.first };
+                macro_rules! by_height {
+                    ($($height:literal)*) => {
+                        match (strip.height, wide) {
+                            $(($height, true) => tile.run::<S, $height, 2>(simd, finish),
+                              ($height, false) => tile.run::<S, $height, 1>(simd, finish),)*
+                            _ => unreachable!("no level has higher strips"),
+                        }
+                    };
+                }
+                by_height!(1 2 3 4 5 6 7 8 9 10 11 12);
+            }
+        }
+    }
+}
+
+/// One register tile: a strip of rows by one or two vectors of a panel.
+struct Tile<'a> {
+    dense: &'a Dense,
+    input: Rows<'a>,
+    panel: usize,
+    first: usize,
+}
+
+impl Tile<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const HEIGHT: usize, const WIDTH: usize>(&self, simd: S, finish: &mut impl Finish) {
+        if HEIGHT > S::ROWS || (WIDTH < 2 && S::PARTS > 1) {
+            unreachable!("strips are at most as high as the register tile, and a block is two vectors of these");
+        }
+        let Self { dense, input, panel, first } = *self;
+        let bias = &dense.bias[panel * S::PANEL..][..S::PANEL];
+        let mut start = [simd.splat(0.0); WIDTH];
+        for (half, start) in start.iter_mut().enumerate() {
+            *start = simd.load(&bias[half / S::PARTS], half % S::PARTS);
+        }
+        let mut sums = [start; HEIGHT];
+        let weights = &dense.weights[panel * dense.from * S::PANEL..][..dense.from * S::PANEL];
+        for (block, weights) in weights.chunks(BLOCK * S::PANEL).enumerate() {
+            let rows = input.blocks[block * input.apart + first..].first_chunk::<HEIGHT>().expect("the rows are there");
+            for (four, weights) in weights.chunks_exact(UNROLLED * S::PANEL).enumerate().take(BLOCK / UNROLLED) {
+                for (step, weights) in weights.chunks_exact(S::PANEL).enumerate() {
+                    let mut columns = [simd.splat(0.0); WIDTH];
+                    for (half, column) in columns.iter_mut().enumerate() {
+                        *column = simd.load(&weights[half / S::PARTS], half % S::PARTS);
+                    }
+                    for (row, sums) in rows.iter().zip(&mut sums) {
+                        let number = simd.splat(row.0[four * UNROLLED + step]);
+                        for (sum, column) in sums.iter_mut().zip(columns) {
+                            *sum = simd.mul_add(number, column, *sum);
+                        }
+                    }
+                }
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (half, sum) in sums.into_iter().enumerate() {
+                let block = panel * S::PANEL + half / S::PARTS;
+                if block < dense.to {
+                    finish.take(simd, first + row, block, half % S::PARTS, sum);
+                }
+            }
+        }
+    }
+}
