@@ -32,6 +32,8 @@ pub(super) const CLASSIFIER: [&str; 2] = ["classifier.weight", "classifier.bias"
 /// What its authors subtract from a byte, and what they divide by.
 pub(super) const NORMALISATION: Normalisation = Normalisation { mean: [127.0 / 255.0; 3], std: [128.0 / 255.0; 3] };
 const PIXEL: [f32; 2] = [127.0, 1.0 / 128.0];
+/// Pictures that go through together: they share the reading of the weights.
+const GROUP: usize = 4;
 /// Of batch normalisation.
 const EPSILON: f64 = 1e-3;
 /// Channels after the first convolution.
@@ -155,10 +157,12 @@ impl Model for Lite0 {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         match self {
             Self::Fused(network) => {
-                let forward = |picture: &RgbImage| {
-                    network.forward(picture.as_raw(), picture.height() as usize, picture.width() as usize)
+                let forward = |pictures: &[RgbImage]| {
+                    let (width, height) = pictures[0].dimensions();
+                    let pixels: Vec<&[u8]> = pictures.iter().map(|picture| picture.as_raw().as_slice()).collect();
+                    network.forward(&pixels, [height as usize, width as usize])
                 };
-                Ok(pictures.par_iter().map(forward).collect::<Vec<_>>().concat())
+                Ok(pictures.par_chunks(GROUP).map(forward).collect::<Vec<_>>().concat())
             }
             Self::Layers(layers, device) => {
                 let input = NORMALISATION.tensor(pictures, pictures.len())?.to_device(device)?;

@@ -60,16 +60,26 @@ impl Depthwise {
         (outputs - 1) * self.stride + self.side
     }
 
-    /// `rows` rows of outputs, `width` wide, of `input`, whose blocks have [`Self::reach`] of both; block after block.
-    pub(super) fn forward(&self, input: &[Block], rows: usize, width: usize, output: &mut [Block]) {
-        self.level.run(Rows { layer: self, input, rows, width, output });
+    /// Outputs in a line of so many inputs.
+    pub(super) fn outputs(&self, inputs: usize) -> usize {
+        inputs.saturating_sub(self.side - self.stride) / self.stride
+    }
+
+    /// Places that two neighbouring outputs in a line both read.
+    pub(super) fn shared(&self) -> usize {
+        self.side - self.stride
+    }
+
+    /// Rows of outputs, each `width` wide, of one block of channels; `input` has [`Self::reach`] of both.
+    pub(super) fn forward(&self, block: usize, input: &[Block], width: usize, output: &mut [Block]) {
+        self.level.run(Rows { layer: self, block, input, width, output });
     }
 }
 
 struct Rows<'a> {
     layer: &'a Depthwise,
+    block: usize,
     input: &'a [Block],
-    rows: usize,
     width: usize,
     output: &'a mut [Block],
 }
@@ -89,27 +99,24 @@ impl Task for Rows<'_> {
 impl Rows<'_> {
     #[inline(always)]
     fn each<S: Simd, const SIDE: usize, const STRIDE: usize>(self, simd: S) {
-        let Self { layer, input, rows, width, output } = self;
+        let Self { layer, block, input, width, output } = self;
         let across = layer.reach(width);
-        let plane = layer.reach(rows) * across;
-        let planes = input.chunks_exact(plane).zip(output.chunks_exact_mut(rows * width));
-        let kernels = layer.weights.chunks_exact(SIDE * SIDE).zip(&layer.bias);
-        for ((input, output), (weights, bias)) in planes.zip(kernels) {
-            for (y, output) in output.chunks_exact_mut(width).enumerate() {
-                let input = &input[y * STRIDE * across..][..SIDE * across];
-                for strip in strips(width, TILE) {
-                    let output = &mut output[strip.first..][..strip.height];
-                    let tile = Tile { input: &input[strip.first * STRIDE..], across, weights, bias };
-                    match strip.height {
-                        1 => tile.run::<S, SIDE, STRIDE, 1>(simd, output),
-                        2 => tile.run::<S, SIDE, STRIDE, 2>(simd, output),
-                        3 => tile.run::<S, SIDE, STRIDE, 3>(simd, output),
-                        4 => tile.run::<S, SIDE, STRIDE, 4>(simd, output),
-                        5 => tile.run::<S, SIDE, STRIDE, 5>(simd, output),
-                        6 => tile.run::<S, SIDE, STRIDE, 6>(simd, output),
-                        7 => tile.run::<S, SIDE, STRIDE, 7>(simd, output),
-                        _ => tile.run::<S, SIDE, STRIDE, 8>(simd, output),
-                    }
+        let weights = &layer.weights[block * SIDE * SIDE..][..SIDE * SIDE];
+        let bias = &layer.bias[block];
+        for (y, output) in output.chunks_exact_mut(width).enumerate() {
+            let input = &input[y * STRIDE * across..][..SIDE * across];
+            for strip in strips(width, TILE) {
+                let output = &mut output[strip.first..][..strip.height];
+                let tile = Tile { input: &input[strip.first * STRIDE..], across, weights, bias };
+                match strip.height {
+                    1 => tile.run::<S, SIDE, STRIDE, 1>(simd, output),
+                    2 => tile.run::<S, SIDE, STRIDE, 2>(simd, output),
+                    3 => tile.run::<S, SIDE, STRIDE, 3>(simd, output),
+                    4 => tile.run::<S, SIDE, STRIDE, 4>(simd, output),
+                    5 => tile.run::<S, SIDE, STRIDE, 5>(simd, output),
+                    6 => tile.run::<S, SIDE, STRIDE, 6>(simd, output),
+                    7 => tile.run::<S, SIDE, STRIDE, 7>(simd, output),
+                    _ => tile.run::<S, SIDE, STRIDE, 8>(simd, output),
                 }
             }
         }

@@ -1,17 +1,20 @@
 //! An inverted residual block (Sandler et al. 2018, arXiv:1801.04381): a 1×1 convolution to more
 //! channels, a depthwise one, and a 1×1 convolution back to few.
 //!
-//! What is wide never leaves the cache: the block goes down the picture in bands of a few rows. The rows
-//! that a band shares with the next one are kept, so none is computed twice.
+//! What is wide never leaves the cache: the block goes down the picture in bands of a few rows, and in a
+//! band from two vectors of wide channels to the next. Rows that a band shares with the next one are kept,
+//! so none is computed twice.
+
+use std::ops::Range;
 
 use super::super::kernels::dense::{Dense, Finish, Rows};
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::{Block, Level, Simd, Task};
 use super::depthwise::Depthwise;
-use super::{LARGEST, Layer, Size};
+use super::{LARGEST, Layer, Maps, Size};
 
-/// Bytes of a band between the two 1×1 convolutions: a part of a core's own cache.
-const BAND_BYTES: usize = 256 << 10;
+/// Bytes of a band's wide channels that are worked on at a time: most of a core's first cache.
+const BAND_BYTES: usize = 32 << 10;
 
 /// The layers of a block as they are stored.
 pub(in super::super) struct Weights<'a> {
@@ -50,98 +53,116 @@ impl Inverted {
         (self.depthwise.output(input), self.project.to())
     }
 
-    /// Computes the block: `input` is a map of `size`, `output` as [`Self::output`] of it.
-    pub(super) fn forward(&self, input: &[Block], size: Size, output: &mut [Block], scratch: &Scratch) {
-        let layer = &self.depthwise;
-        let (out, blocks) = (layer.output(size), layer.blocks());
+    /// Computes the block: `input` holds the maps of some pictures of `size`, `output` as [`Self::output`] of it.
+    pub(super) fn forward(&self, input: &Maps<'_>, output: &mut [Block], scratch: &Scratch) {
+        let (layer, Maps { images, size, .. }) = (&self.depthwise, *input);
+        let (out, blocks, panel) = (layer.output(size), layer.blocks(), self.level.panel());
         let across = layer.reach(out.width);
-        let row = blocks * (across * layer.stride + out.width) * size_of::<Block>();
-        let most = (BAND_BYTES / row).clamp(1, out.height);
-        let lengths = [blocks * layer.reach(most) * across, blocks * most * out.width];
-        scratch.with(lengths, |[border, middle]| {
-            // The border around the picture is never written to.
-            border.fill(Block::default());
-            let before = [layer.before(size.height), layer.before(size.width)];
-            let (high, next) = (layer.reach(most), 0);
-            let places = (0..high * size.width).map(|place| place / size.width * across + place % size.width);
-            let places = places.collect();
-            let mut band = Band { block: self, input, size, before, border, across, places, high, next };
+        // Pictures that go together are small: each is one band.
+        let high = BAND_BYTES / (panel * across * size_of::<Block>());
+        let most = if images > 1 { out.height } else { layer.outputs(high).clamp(1, out.height) };
+        let (plane, kept) = (layer.reach(most) * across, layer.shared() * across);
+        let band = images * most * out.width;
+        scratch.with([panel * plane, blocks * kept, blocks * band], |[planes, keeps, middle]| {
+            // The border left and right is never written to.
+            planes.fill(Block::default());
+            let places = (0..layer.reach(most) * size.width).map(|i| i / size.width * across + i % size.width);
+            let places: Vec<usize> = places.collect();
             for first in (0..out.height).step_by(most) {
                 let rows = most.min(out.height - first);
-                band.move_to(first, layer.reach(rows));
-                let middle = &mut middle[..blocks * rows * out.width];
-                layer.forward(&band.border[..blocks * band.high * across], rows, out.width, middle);
-                let residual = self.residual.then_some(input);
-                let start = first * out.width;
-                let input = Rows { blocks: middle, apart: rows * out.width };
-                let to = Project { start, apart: out.places(), residual, output: &mut *output };
-                self.level.run(Product { dense: &self.project, input, rows: input.apart, finish: to });
+                let band = images * rows * out.width;
+                let plane = layer.reach(rows) * across;
+                for (at, middle) in middle[..blocks * band].chunks_mut(panel * band).enumerate() {
+                    let planes = &mut planes[..middle.len() / band * plane];
+                    let keeps = &mut keeps[at * panel * kept..][..middle.len() / band * kept];
+                    for image in 0..images {
+                        let mut wide =
+                            Wide { block: self, input, image, first, across, places: &places, planes, keeps };
+                        wide.fill(at, plane);
+                        for (i, plane) in planes.chunks_exact(plane).enumerate() {
+                            let output = &mut middle[i * band + image * rows * out.width..][..rows * out.width];
+                            layer.forward(at * panel + i, plane, out.width, output);
+                        }
+                    }
+                }
+                let finish = Project {
+                    start: first * out.width,
+                    apart: images * out.places(),
+                    residual: self.residual.then_some(input.blocks),
+                    output: &mut *output,
+                };
+                let input = Rows { blocks: middle, apart: band };
+                self.level.run(Product {
+                    dense: &self.project,
+                    input,
+                    rows: band,
+                    panels: 0..self.project.panels(),
+                    finish,
+                });
             }
         });
     }
 }
 
-/// Rows of the widened map, with a border.
-struct Band<'a> {
+/// A band of some wide channels of a picture, with its border.
+struct Wide<'a> {
     block: &'a Inverted,
-    input: &'a [Block],
-    size: Size,
-    /// Rows above the picture, columns left of it.
-    before: [usize; 2],
-    border: &'a mut [Block],
+    input: &'a Maps<'a>,
+    image: usize,
+    /// The first row of outputs.
+    first: usize,
+    /// Places in a row with its border.
     across: usize,
-    /// Where the places of the picture's rows are, from the first of them on.
-    places: Vec<usize>,
-    /// Rows that it has now.
-    high: usize,
-    /// The first row that has not been widened yet, counted from the top of the border.
-    next: usize,
+    /// Where the places of rows of the picture are, from the first of them on. A table, because a division for every
+    /// vector would take longer than the product.
+    places: &'a [usize],
+    planes: &'a mut [Block],
+    /// The rows that the last band shares with this one, and this one with the next.
+    keeps: &'a mut [Block],
 }
 
-impl Band<'_> {
-    /// Makes it the `high` rows that outputs from row `first` on read.
-    fn move_to(&mut self, first: usize, high: usize) {
-        let (size, across) = (self.size, self.across);
-        let top = first * self.block.depthwise.stride;
-        // What the last band had and this one has too.
-        let kept = self.next.saturating_sub(top);
-        let blocks = self.block.depthwise.blocks();
-        for block in 0..blocks {
-            let end = (block + 1) * self.high * across;
-            let (from, to) = ((end - kept * across), block * high * across);
-            self.border.copy_within(from..end, to);
-        }
-        self.high = high;
-        // Rows of the picture among the new ones; above and below them is border.
-        let inside = |row: usize| row.saturating_sub(self.before[0]).min(size.height);
-        let (from, to) = (inside(top + kept), inside(top + high));
-        let start = |row: usize| (row + self.before[0] - top) * across;
-        for block in 0..blocks {
-            let plane = &mut self.border[block * high * across..][..high * across];
-            plane[kept * across..start(from).max(kept * across)].fill(Block::default());
+impl Wide<'_> {
+    /// Computes the channels of a panel; those of one block are `plane` blocks.
+    fn fill(&mut self, panel: usize, plane: usize) {
+        let layer = &self.block.depthwise;
+        let (across, high) = (self.across, plane / self.across);
+        let kept = layer.shared() * across;
+        let shared = if self.first > 0 { layer.shared() } else { 0 };
+        let top = self.first * layer.stride;
+        // Rows of the picture among those that the last band did not have; above and below them is border.
+        let (above, height) = (layer.before(self.input.size.height), self.input.size.height);
+        let inside = |row: usize| row.saturating_sub(above).min(height);
+        let (from, to) = (inside(top + shared), inside(top + high));
+        let start = |row: usize| (row + above).saturating_sub(top).clamp(shared, high) * across;
+        for (plane, keep) in self.planes.chunks_exact_mut(plane).zip(self.keeps.chunks_exact(kept)) {
+            plane[..shared * across].copy_from_slice(&keep[..shared * across]);
+            plane[shared * across..start(from)].fill(Block::default());
             plane[start(to)..].fill(Block::default());
         }
-        if from < to {
-            self.widen(from, to, start(from) + self.before[1], high * across);
+        self.widen(panel, from..to, start(from), plane);
+        for (plane, keep) in self.planes.chunks_exact(plane).zip(self.keeps.chunks_exact_mut(kept)) {
+            keep.copy_from_slice(&plane[plane.len() - kept..]);
         }
-        self.next = top + high;
     }
 
-    /// Rows `from..to` of the picture go to `start` of each block.
-    fn widen(&mut self, from: usize, to: usize, start: usize, apart: usize) {
-        let (width, places) = (self.size.width, self.size.places());
-        match &self.block.expand {
+    /// Some rows of the picture go to `start` of each plane.
+    fn widen(&mut self, panel: usize, rows: Range<usize>, start: usize, plane: usize) {
+        let Self { block, input: Maps { blocks, images, size }, .. } = self;
+        let start = start + block.depthwise.before(size.width);
+        let (apart, first) = (images * size.places(), panel * block.level.panel());
+        let from = self.image * size.places() + rows.start * size.width;
+        let rows = rows.len() * size.width;
+        match &block.expand {
             Some(dense) => {
-                let input = Rows { blocks: &self.input[from * width..], apart: places };
-                let finish = Expand { start, apart, places: &self.places, output: self.border };
-                self.block.level.run(Product { dense, input, rows: (to - from) * width, finish });
+                let input = Rows { blocks: &blocks[from..], apart };
+                let finish = Expand { first, start, apart: plane, places: self.places, output: self.planes };
+                block.level.run(Product { dense, input, rows, panels: panel..panel + 1, finish });
             }
             None => {
-                let planes = self.input.chunks_exact(places).zip(self.border.chunks_mut(apart));
-                for (input, border) in planes {
-                    let rows = input[from * width..to * width].chunks_exact(width);
-                    for (input, border) in rows.zip(border[start..].chunks_mut(self.across)) {
-                        border[..width].copy_from_slice(input);
+                for (i, plane) in self.planes.chunks_exact_mut(plane).enumerate() {
+                    let input = &blocks[(first + i) * apart + from..][..rows];
+                    for (input, plane) in input.chunks_exact(size.width).zip(plane[start..].chunks_mut(self.across)) {
+                        plane[..size.width].copy_from_slice(input);
                     }
                 }
             }
@@ -149,26 +170,28 @@ impl Band<'_> {
     }
 }
 
-/// A product with all panels.
+/// A product with some panels.
 pub(super) struct Product<'a, F> {
     pub(super) dense: &'a Dense,
     pub(super) input: Rows<'a>,
     pub(super) rows: usize,
+    pub(super) panels: Range<usize>,
     pub(super) finish: F,
 }
 
 impl<F: Finish> Task for Product<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        self.dense.multiply(simd, self.input, self.rows, 0..self.dense.panels(), &mut self.finish);
+        self.dense.multiply(simd, self.input, self.rows, self.panels, &mut self.finish);
     }
 }
 
-/// ReLU6, into a map with a border.
+/// ReLU6, into planes with a border.
 struct Expand<'a> {
+    /// The first of the blocks whose planes these are.
+    first: usize,
     start: usize,
     apart: usize,
-    /// A table, because a division for every vector would take longer than the product.
     places: &'a [usize],
     output: &'a mut [Block],
 }
@@ -176,7 +199,7 @@ struct Expand<'a> {
 impl Finish for Expand<'_> {
     #[inline(always)]
     fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        let at = block * self.apart + self.start + self.places[row];
+        let at = (block - self.first) * self.apart + self.start + self.places[row];
         let sum = simd.min(simd.max(simd.splat(0.0), sum), simd.splat(LARGEST));
         simd.store(sum, &mut self.output[at], part);
     }

@@ -75,7 +75,8 @@ impl Stem {
                 }
                 let input = Rows { blocks: patches, apart: out.width };
                 let finish = Write { start: y * out.width, apart: out.places(), output: &mut *output };
-                self.level.run(Product { dense: &self.dense, input, rows: out.width, finish });
+                let panels = 0..self.dense.panels();
+                self.level.run(Product { dense: &self.dense, input, rows: out.width, panels, finish });
             }
         });
     }
