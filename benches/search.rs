@@ -27,10 +27,10 @@ const DIM: usize = 512;
 
 /// A cache with that many pictures, as after a run.
 fn fill(store: &Store, params: &serde_json::Value) {
-    let mut library = Library::open(store, params, DIM, |damage| panic!("{damage}"));
+    let mut library = Library::open(store, params, (DIM, false), |damage| panic!("{damage}"));
     let names: Vec<ImageId> = (0..PICTURES).map(|i| ImageId::of(&i.to_le_bytes())).collect();
     let values = names.iter().flat_map(|name| name.bytes().cycle().take(DIM)).map(|byte| f32::from(byte) - 70.0);
-    library.commit(Vectors { names: names.clone(), dim: DIM, values: values.collect() }).unwrap();
+    library.commit(Vectors { names: names.clone(), values: values.collect(), ..Vectors::empty(DIM) }).unwrap();
     library.seal().unwrap();
     let rows: Vec<ImageRow> = names.iter().enumerate().map(|(i, image)| row(i, image)).collect();
     let key = Key { stage: ImageRow::STAGE.into(), version: 1, params: json!({}), inputs: BTreeMap::new() };

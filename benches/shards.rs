@@ -29,7 +29,7 @@ fn make(ctx: &Context, rows: usize, dim: usize) {
     let mut next = || (random.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0;
     let directions: Vec<f32> = (0..RANK * dim).map(|_| next()).collect();
     let params = serde_json::json!({ "model": "made up" });
-    let mut library = shards::Library::open(&ctx.store, &params, dim, |damage| panic!("{damage}"));
+    let mut library = shards::Library::open(&ctx.store, &params, (dim, false), |damage| panic!("{damage}"));
     for first in (0..rows).step_by(500) {
         let names: Vec<ImageId> =
             (first..rows.min(first + 500)).map(|i| ImageId::from(&*format!("{i:064x}"))).collect();
@@ -42,10 +42,10 @@ fn make(ctx: &Context, rows: usize, dim: usize) {
             }
             values.extend(vector.into_iter().map(|x| x.max(0.0)));
         }
-        library.commit(Vectors { names, dim, values }).expect("a part is written");
+        library.commit(Vectors { names, values, ..Vectors::empty(dim) }).expect("a part is written");
     }
     library.seal().expect("shards are written");
-    let library = shards::Library::open(&ctx.store, &params, dim, |damage| panic!("{damage}"));
+    let library = shards::Library::open(&ctx.store, &params, (dim, false), |damage| panic!("{damage}"));
     let (rows, _) = library.index(&library.names()).expect("an index");
     let key = Key { stage: EmbedRow::STAGE.into(), version: EmbedRow::FORMAT, params, inputs: BTreeMap::new() };
     let facts = BTreeMap::from([("dim".to_owned(), dim.to_string())]);

@@ -8,11 +8,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::artifact::findings;
+use crate::artifact::rows::{Row, WordRow};
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
 };
-use crate::config::{EmbedSettings, LimitSettings, Settings};
+use crate::config::{EmbedSettings, LimitSettings, ModelName, Settings};
 use crate::error::Halt;
 use crate::model::{Hub, text};
 use crate::photo::Budget;
@@ -324,13 +325,13 @@ impl App {
         Ok(self.answer(harmless(&search::table(&hits)), json!({"text": args.text, "pictures": hits})))
     }
 
-    /// The sample, laid out with the model that needs no download; everything in one folder.
+    /// The sample, laid out with the model that is built in; everything in one folder.
     fn demo(&self, args: &DemoArgs) -> Result<Answer> {
         let export = args.dir.join("export");
         let options = sample::Options { images: args.images, seed: 0, layout: sample::Layout::G4, zips: None };
         sample::write(&export, &options)?;
         let mut settings = Settings::default();
-        settings.embed.model = crate::config::ModelName::Scattering;
+        settings.embed.model = ModelName::Lite0;
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
         let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false };
@@ -353,10 +354,13 @@ fn made_json(made: &Made) -> Value {
 
 fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
     let mut object = json!({});
-    if let Some(Embedded { tables, index, counts, .. }) = &outcome.embedded {
+    if let Some(Embedded { tables, index, words, counts, .. }) = &outcome.embedded {
         object = json!({"counts": counts, "embed": made_json(index)});
         for (name, made) in ["images", "skipped", "fields"].into_iter().zip(tables.iter().flatten()) {
             object[name] = made_json(made);
+        }
+        if let Some(made) = words {
+            object[WordRow::STAGE] = made_json(made);
         }
     }
     for (stage, made) in Stage::ALL.into_iter().skip(1).zip([&outcome.project, &outcome.assign, &outcome.render]) {

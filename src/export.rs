@@ -79,7 +79,7 @@ fn vectors_of(store: &Store, images: &[ImageRow]) -> Result<Vectors> {
         let at = index.get(&row.image).context("the last embedding is not of the last images; run again")?;
         values.extend_from_slice(known.row(*at));
     }
-    Ok(Vectors { names: Vec::new(), dim: known.dim, values })
+    Ok(Vectors { values, ..Vectors::empty(known.dim) })
 }
 
 /// The columns that tables of someone's own add: several values of one are put into one text.
@@ -129,6 +129,7 @@ fn table(
         ("image", Arc::new(StringArray::from_iter_values(images.iter().map(|row| &*row.image))) as ArrayRef),
         ("kind", of_images("kind")?),
         ("taken_at", of_images("taken_at")?),
+        ("taken_from", of_images("taken_from")?),
         ("taken_precision", of_images("taken_precision")?),
         ("caption", of_images("caption")?),
         ("x", numbers(|cell| cell.x)),

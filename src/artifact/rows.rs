@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::{Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use serde_json::Value;
@@ -126,6 +126,22 @@ row! {
         field: String,
         /// What stands there; of several values there is a row each.
         value: String,
+    }
+}
+
+row! {
+    /// A word for what a picture shows, by the model's classes; in the order of `image` and `rank`.
+    WordRow, "words", 1 {
+        /// The picture.
+        image: ImageId,
+        /// The class, or a broader word that covers several.
+        word: String,
+        /// Probability, 0 to 1; of a broader word the sum of its classes'.
+        score: f64,
+        /// From 1: the most likely classes, then the broader words, the most likely first.
+        rank: u32,
+        /// Whether it is such a broader word.
+        broader: bool,
     }
 }
 
@@ -365,6 +381,15 @@ macro_rules! numbers {
 }
 
 numbers! { u32: UInt32Type, u64: UInt64Type, i64: Int64Type, f64: Float64Type, }
+
+impl Cell for bool {
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        Arc::new(BooleanArray::from_iter(values.map(Some)))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        Some(column.as_boolean_opt()?.value(row))
+    }
+}
 
 impl Cell for Option<Time> {
     const NULLABLE: bool = true;

@@ -59,6 +59,8 @@ pub struct Library {
     folder: String,
     params: Value,
     dim: usize,
+    /// Whether its vectors were brought to length one, and what they had before is kept.
+    lengths: bool,
     /// Where each picture's vector is: file name and row.
     places: HashMap<ImageId, (String, u32)>,
     /// Unsealed parts.
@@ -67,13 +69,15 @@ pub struct Library {
 
 impl Library {
     /// Reads and checks every shard; damaged ones are put aside and reported to `damaged`, and
-    /// their pictures count as never embedded.
-    pub fn open(store: &Store, params: &Value, dim: usize, mut damaged: impl FnMut(String)) -> Self {
+    /// their pictures count as never embedded. Vectors have `dim` numbers and, if `lengths`, what they had for a length
+    /// before it was made one.
+    pub fn open(store: &Store, params: &Value, (dim, lengths): (usize, bool), mut damaged: impl FnMut(String)) -> Self {
         let folder = folder(params);
         let mut library = Self {
             store: store.clone(),
             params: params.clone(),
             dim,
+            lengths,
             places: HashMap::new(),
             parts: BTreeSet::new(),
             folder,
@@ -171,12 +175,13 @@ impl Library {
     fn rows_of_part(&self, rows: &[PartRow]) -> Result<Vectors> {
         let file = &rows[0].file;
         let part = read_shard(self.store.read(&self.path(file))?)?;
-        let mut picked = Vectors { names: Vec::new(), dim: self.dim, values: Vec::new() };
+        let mut picked = Vectors::empty(self.dim);
         for PartRow { row, image, .. } in rows {
             let at = *row as usize;
             anyhow::ensure!(part.names.get(at) == Some(image), "the part {file} is not what it was when it was opened");
             picked.names.push(image.clone());
             picked.values.extend_from_slice(part.row(at));
+            picked.lengths.extend(part.lengths.get(at));
         }
         Ok(picked)
     }
@@ -196,12 +201,14 @@ impl Library {
         // A part that is lost is no fault of the disk that is written to.
         let mut lost = None;
         let written = self.store.publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
-            write_shard(out, &header, self.dim, blocks).map_err(|error| match error.downcast::<ReadError>() {
-                Ok(error) => {
-                    lost = Some(error);
-                    io::Error::other("a part is lost")
+            write_shard(out, &header, (self.dim, self.lengths), blocks).map_err(|error| {
+                match error.downcast::<ReadError>() {
+                    Ok(error) => {
+                        lost = Some(error);
+                        io::Error::other("a part is lost")
+                    }
+                    Err(error) => as_io(error),
                 }
-                Err(error) => as_io(error),
             })
         });
         if let Some(error) = lost {
@@ -225,9 +232,9 @@ impl Library {
             })
             .collect::<Result<_>>()?;
         let mut digests = vec![None; rows.len()];
-        visit(&self.store, &self.folder, &rows, |i, vector| {
+        visit(&self.store, &self.folder, &rows, |i, vector, length| {
             let mut hasher = blake3::Hasher::new();
-            for x in vector {
+            for x in vector.iter().chain(&length) {
                 hasher.update(&x.to_le_bytes());
             }
             digests[i] = Some(hasher.finalize());
@@ -268,10 +275,22 @@ pub fn names_and_length(index: &Artifact) -> Result<(Vec<ImageId>, usize)> {
 /// # Errors
 /// What `each` returns, or when a shard is missing or damaged.
 pub fn visit_index(store: &Store, index: &Artifact, mut each: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+    visit_index_with_lengths(store, index, |i, vector, _| each(i, vector))
+}
+
+/// The same, with the length that the vector had before it was brought to length one, where it was.
+///
+/// # Errors
+/// What `each` returns, or when a shard is missing or damaged.
+pub fn visit_index_with_lengths(
+    store: &Store,
+    index: &Artifact,
+    mut each: impl FnMut(usize, &[f32], Option<f32>) -> Result<()>,
+) -> Result<()> {
     let (rows, (_, dim)) = (EmbedRow::from_batch(&index.batch)?, names_and_length(index)?);
-    visit(store, &folder(&index.header.key.params), &rows, |i, vector| {
+    visit(store, &folder(&index.header.key.params), &rows, |i, vector, length| {
         anyhow::ensure!(vector.len() == dim, "a vector has {} numbers where {dim} were expected", vector.len());
-        each(i, vector)
+        each(i, vector, length)
     })
 }
 
@@ -286,7 +305,7 @@ pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
         values[i * dim..][..dim].copy_from_slice(vector);
         Ok(())
     })?;
-    Ok(Vectors { names, dim, values })
+    Ok(Vectors { names, dim, values, lengths: Vec::new() })
 }
 
 /// Calls `each` with every picture that a model has embedded, and its vector. A damaged shard is put
@@ -342,13 +361,13 @@ pub fn intact(store: &Store, index: &Artifact, mut damaged: impl FnMut(String)) 
     Ok(shards.into_iter().map(read).filter(Result::is_err).count() == 0)
 }
 
-/// Calls `each` with the position in `rows` and the vector of every row, shard after shard; a file's
+/// Calls `each` with the position in `rows`, the vector and the kept length of every row, shard after shard; a file's
 /// bytes and a few rows are in memory.
 fn visit(
     store: &Store,
     folder: &str,
     rows: &[EmbedRow],
-    mut each: impl FnMut(usize, &[f32]) -> Result<()>,
+    mut each: impl FnMut(usize, &[f32], Option<f32>) -> Result<()>,
 ) -> Result<()> {
     let mut by_shard: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, row) in rows.iter().enumerate() {
@@ -365,7 +384,7 @@ fn visit(
             while let Some(i) = wanted.next_if(|&i| (rows[i].row as usize) < first + block.names.len()) {
                 let row = rows[i].row as usize - first;
                 anyhow::ensure!(block.names[row] == rows[i].image, "the index does not fit the shard {shard}");
-                each(i, block.row(row))?;
+                each(i, block.row(row), block.lengths.get(row).copied())?;
             }
             first += block.names.len();
         }
@@ -380,106 +399,5 @@ fn part_number(file: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn vectors(from: usize, to: usize) -> Vectors {
-        let names = (from..to).map(|i| ImageId::from(&*format!("{i:05}"))).collect();
-        Vectors { names, dim: 2, values: (2 * from..2 * to).map(|x| x as f32).collect() }
-    }
-
-    fn open(store: &Store) -> Library {
-        Library::open(store, &json!({"model": "m"}), 2, |warning| panic!("{warning}"))
-    }
-
-    fn index_of(library: &Library, count: usize) -> (Vec<EmbedRow>, Digest) {
-        library.index(&(0..count).map(|i| ImageId::from(&*format!("{i:05}"))).collect()).unwrap()
-    }
-
-    #[test]
-    fn a_killed_run_and_an_uninterrupted_one_leave_the_same_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let (once, killed) = (Store::new(dir.path().join("a")), Store::new(dir.path().join("b")));
-        let mut library = open(&once);
-        library.commit(vectors(0, 3000)).unwrap();
-        library.seal().unwrap();
-        let expected = index_of(&library, 3000);
-        for (from, to) in [(0, 10), (10, 2500), (2500, 3000)] {
-            open(&killed).commit(vectors(from, to)).unwrap();
-        }
-        let mut library = open(&killed);
-        assert!(library.contains("02999") && !library.contains("03000"));
-        library.seal().unwrap();
-        assert_eq!(index_of(&library, 3000), expected);
-        let folder = folder(&json!({"model": "m"}));
-        assert_eq!(once.names(&folder), killed.names(&folder));
-        assert_eq!(once.names(&folder).len(), 2, "2,048 rows and the rest");
-        assert_eq!(index_of(&open(&killed), 3000), expected, "also when opened again");
-    }
-
-    #[test]
-    fn an_interrupted_sealing_is_finished_by_the_next() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        open(&store).commit(vectors(0, 5)).unwrap();
-        let folder = folder(&json!({"model": "m"}));
-        let part = store.root().join(&folder).join(&store.names(&folder)[0]);
-        let bytes = std::fs::read(&part).unwrap();
-        open(&store).seal().unwrap();
-        crate::store::replace_file(&part, |f| f.write_all(&bytes)).unwrap(); // as if it had not been removed
-        let mut library = open(&store);
-        let before = index_of(&library, 5);
-        library.seal().unwrap();
-        assert_eq!(index_of(&library, 5), before);
-        assert_eq!(store.names(&folder).len(), 1);
-    }
-
-    #[test]
-    fn a_part_that_another_run_has_sealed_is_told_from_a_full_disk() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        open(&store).commit(vectors(0, 5)).unwrap();
-        let mut late = open(&store);
-        let folder = folder(&json!({"model": "m"}));
-        store::remove(&store.root().join(&folder).join(&store.names(&folder)[0])).unwrap();
-        let error = late.seal().unwrap_err();
-        assert!(error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)), "{error:?}");
-        assert!(!format!("{error:#}").contains("cannot write"), "{error:#}");
-    }
-
-    #[test]
-    fn two_writers_that_do_not_see_each_other_mix_nothing_up() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        let (mut one, mut two) = (open(&store), open(&store));
-        one.commit(vectors(0, 1000)).unwrap();
-        two.commit(vectors(500, 2500)).unwrap();
-        let mut library = open(&store);
-        library.seal().unwrap();
-        let (rows, _) = index_of(&library, 2500);
-        visit(&store, &library.folder, &rows, |i, vector| {
-            assert_eq!(vector, [2.0 * i as f32, 2.0 * i as f32 + 1.0]);
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(store.names(&library.folder).len(), 2);
-    }
-
-    #[test]
-    fn a_damaged_shard_loses_its_pictures_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        let mut library = open(&store);
-        for (from, to) in [(0, 5), (5, 9)] {
-            library.commit(vectors(from, to)).unwrap();
-        }
-        let folder = folder(&json!({"model": "m"}));
-        let file = library.places["00002"].0.clone();
-        crate::store::replace_file(&store.root().join(&folder).join(file), |f| f.write_all(b"x")).unwrap();
-        let mut warnings = Vec::new();
-        let library = Library::open(&store, &json!({"model": "m"}), 2, |warning| warnings.push(warning));
-        assert_eq!(warnings.len(), 1);
-        assert!(!library.contains("00002") && library.contains("00007"));
-    }
-}
+#[path = "shards_tests.rs"]
+mod tests;

@@ -34,9 +34,23 @@ pub struct Vectors {
     pub dim: usize,
     /// `names.len()` x `dim` numbers, row after row.
     pub values: Vec<f32>,
+    /// How long each vector was before it was brought to length one; empty where none was.
+    pub lengths: Vec<f32>,
 }
 
 impl Vectors {
+    /// None yet, of this length.
+    pub fn empty(dim: usize) -> Self {
+        Self { names: Vec::new(), dim, values: Vec::new(), lengths: Vec::new() }
+    }
+
+    /// Adds those of `more`, which have the same length.
+    pub fn extend(&mut self, more: Self) {
+        self.names.extend(more.names);
+        self.values.extend(more.values);
+        self.lengths.extend(more.lengths);
+    }
+
     /// Row `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.dim..][..self.dim]
@@ -51,7 +65,8 @@ impl Vectors {
         order.sort_unstable_by(|&a, &b| self.names[a].cmp(&self.names[b]));
         let names = order.iter().map(|&i| self.names[i].clone()).collect();
         let values = order.iter().flat_map(|&i| self.row(i)).copied().collect();
-        Self { names, dim: self.dim, values }
+        let lengths = order.iter().filter_map(|&i| self.lengths.get(i).copied()).collect();
+        Self { names, dim: self.dim, values, lengths }
     }
 
     /// blake3 of names and numbers.
@@ -67,19 +82,25 @@ impl Vectors {
 
     /// Cuts off and returns everything from row `at` on.
     pub fn split_off(&mut self, at: usize) -> Self {
-        Self { names: self.names.split_off(at), dim: self.dim, values: self.values.split_off(at * self.dim) }
+        let lengths = if self.lengths.is_empty() { Vec::new() } else { self.lengths.split_off(at) };
+        let (names, values) = (self.names.split_off(at), self.values.split_off(at * self.dim));
+        Self { names, dim: self.dim, values, lengths }
     }
 }
 
-fn schema(dim: usize) -> SchemaRef {
+fn schema(dim: usize, with_lengths: bool) -> SchemaRef {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
-    Arc::new(Schema::new(vec![
+    let mut fields = vec![
         Field::new("image", DataType::Utf8, false),
         Field::new("embedding", DataType::FixedSizeList(item, dim as i32), false),
-    ]))
+    ];
+    if with_lengths {
+        fields.push(Field::new("length", DataType::Float32, false));
+    }
+    Arc::new(Schema::new(fields))
 }
 
-/// Writes a shard (`image`, `embedding`): no dictionary and no statistics, which would only cost.
+/// Writes a shard (`image`, `embedding`, and `length` if `with_lengths`): no dictionary and no statistics, which would only cost.
 /// The bytes depend on the rows alone, not on how `blocks` cuts them.
 ///
 /// # Errors
@@ -87,25 +108,26 @@ fn schema(dim: usize) -> SchemaRef {
 pub fn write_shard(
     out: &mut (dyn Write + Send),
     header: &Header,
-    dim: usize,
+    (dim, with_lengths): (usize, bool),
     blocks: impl Iterator<Item = Result<Vectors>>,
 ) -> Result<()> {
     let properties =
         super::properties(header).set_dictionary_enabled(false).set_statistics_enabled(EnabledStatistics::None).build();
-    let schema = schema(dim);
+    let schema = schema(dim, with_lengths);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties))?;
-    let mut pending = Vectors { names: Vec::new(), dim, values: Vec::new() };
+    let mut pending = Vectors::empty(dim);
     let mut write = |rows: Vectors| -> Result<()> {
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(rows.names.iter().map(|name| &**name))),
             list_column(dim, rows.values)?,
         ];
+        if with_lengths {
+            columns.push(Arc::new(Float32Array::from(rows.lengths)));
+        }
         Ok(writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?)
     };
     for block in blocks {
-        let block = block?;
-        pending.names.extend(block.names);
-        pending.values.extend(block.values);
+        pending.extend(block?);
         while pending.names.len() >= WRITE_ROWS {
             let rest = pending.split_off(WRITE_ROWS);
             write(std::mem::replace(&mut pending, rest))?;
@@ -154,10 +176,15 @@ pub fn shard_blocks(bytes: Vec<u8>) -> Result<impl Iterator<Item = Result<Vector
         let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
         let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
         let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
+        let lengths = match batch.columns().get(2).map(|column| column.as_primitive_opt::<Float32Type>()) {
+            Some(column) => column.context("not a shard of embeddings")?.values().to_vec(),
+            None => Vec::new(),
+        };
         Ok(Vectors {
             names: names.iter().flatten().map(ImageId::from).collect(),
             dim: lists.value_length() as usize,
             values: values.values().to_vec(),
+            lengths,
         })
     }))
 }
@@ -167,12 +194,11 @@ pub fn shard_blocks(bytes: Vec<u8>) -> Result<impl Iterator<Item = Result<Vector
 /// # Errors
 /// When the bytes are not a shard.
 pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
-    let mut whole = Vectors { names: Vec::new(), dim: 0, values: Vec::new() };
+    let mut whole = Vectors::empty(0);
     for block in shard_blocks(bytes)? {
-        let Vectors { names, dim, values } = block?;
-        whole.dim = dim;
-        whole.names.extend(names);
-        whole.values.extend(values);
+        let block = block?;
+        whole.dim = block.dim;
+        whole.extend(block);
     }
     Ok(whole)
 }
@@ -210,7 +236,7 @@ pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
         };
         bail!("row {} (`{}`) holds {written:e}, which {why}", i / dim, names[i / dim]);
     }
-    Ok(Vectors { names, dim, values })
+    Ok(Vectors { names, dim, values, lengths: Vec::new() })
 }
 
 /// A column of vectors as lists of numbers of this type.
@@ -289,15 +315,16 @@ mod tests {
     use crate::artifact::rows::{EmbedRow, Row};
     use arrow::array::{Float64Builder, ListBuilder};
 
-    fn shard(rows: usize, dim: usize) -> (Vectors, Vec<u8>) {
+    fn shard(rows: usize, dim: usize, with_lengths: bool) -> (Vectors, Vec<u8>) {
         let names: Vec<ImageId> = (0..rows).map(|i| format!("image-{i}").as_str().into()).collect();
         let values: Vec<f32> = (0..rows * dim).map(|i| i as f32 * 0.5).collect();
-        let vectors = Vectors { names, dim, values };
+        let lengths = (0..if with_lengths { rows } else { 0 }).map(|i| i as f32).collect();
+        let vectors = Vectors { names, dim, values, lengths };
         let key = EmbedRow::key(serde_json::json!({}), []);
         let header = Header { key, content: Digest::of(b""), facts: Default::default() };
         let write = |blocks: Vec<Vectors>| {
             let mut bytes = Vec::new();
-            write_shard(&mut bytes, &header, dim, blocks.into_iter().map(Ok)).unwrap();
+            write_shard(&mut bytes, &header, (dim, with_lengths), blocks.into_iter().map(Ok)).unwrap();
             bytes
         };
         let bytes = write(vec![vectors.clone()]);
@@ -309,8 +336,8 @@ mod tests {
 
     #[test]
     fn a_shard_survives_its_file() {
-        for (rows, dim) in [(1, 1), (64, 3), (200, 5)] {
-            let (vectors, bytes) = shard(rows, dim);
+        for (rows, dim, with_lengths) in [(1, 1, false), (64, 3, true), (200, 5, false), (200, 5, true)] {
+            let (vectors, bytes) = shard(rows, dim, with_lengths);
             assert_eq!(shard_names(bytes.clone()).unwrap(), vectors.names);
             assert_eq!(read_shard(bytes).unwrap(), vectors);
         }
@@ -322,6 +349,7 @@ mod tests {
             names: names.map(ImageId::from).to_vec(),
             dim: 2,
             values: values.to_vec(),
+            lengths: Vec::new(),
         };
         let sorted = vectors(["a", "b", "c"], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let other = vectors(["b", "c", "a"], [3.0, 4.0, 5.0, 6.0, 1.0, 2.0]);
@@ -360,7 +388,7 @@ mod tests {
         let beyond = error(table(&[&[1.0], &[1e39]]));
         assert!(beyond.contains("row 1 (`w1`) holds 1e39, which is beyond what 32-bit floats hold"), "{beyond}");
         assert!(error(table(&[&[], &[]])).contains("the vectors are empty"));
-        let (vectors, _) = shard(2, 1);
+        let (vectors, _) = shard(2, 1, false);
         let twice = StringArray::from(vec!["a", "a"]);
         let batch = RecordBatch::try_from_iter([("id", Arc::new(twice) as ArrayRef)]).unwrap();
         assert!(names(&batch).unwrap_err().to_string().contains("`a` appears twice"));

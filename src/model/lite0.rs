@@ -16,6 +16,7 @@ use super::efficientnet::{Layer, Network, Weights};
 use super::input::Model;
 use super::kernels::simd::Level;
 use super::network::Normalisation;
+use super::words::{self, Classifier};
 use crate::weights::{BuiltIn, Wanted};
 
 /// The numbers that come with the program, and their blake3. Where they are from stands beside them.
@@ -26,9 +27,9 @@ pub(super) static BUILT_IN: BuiltIn = BuiltIn {
 /// Length of its vectors.
 pub(super) const DIM: usize = 1280;
 /// Classes it was trained for.
-pub(super) const CLASSES: usize = 1000;
+const CLASSES: usize = words::CLASSES;
 /// Its last layer, from a vector to what the classes weigh.
-pub(super) const CLASSIFIER: [&str; 2] = ["classifier.weight", "classifier.bias"];
+const CLASSIFIER: [&str; 2] = ["classifier.weight", "classifier.bias"];
 /// What its authors subtract from a byte, and what they divide by.
 pub(super) const NORMALISATION: Normalisation = Normalisation { mean: [127.0 / 255.0; 3], std: [128.0 / 255.0; 3] };
 const PIXEL: [f32; 2] = [127.0, 1.0 / 128.0];
@@ -119,6 +120,18 @@ pub(super) fn wanted() -> Vec<Wanted> {
     wanted
 }
 
+/// Its last layer.
+pub(super) fn classifier(tensors: &HashMap<String, Tensor>, level: Level) -> Result<Classifier> {
+    let [weight, bias] = CLASSIFIER.map(|name| numbers(tensors, name));
+    Ok(Classifier::new(level, &weight?, &bias?))
+}
+
+/// A tensor's numbers, one after another.
+fn numbers(tensors: &HashMap<String, Tensor>, name: &str) -> Result<Vec<f32>> {
+    let tensor = tensors.get(name).with_context(|| format!("the weights lack {name}"))?;
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
 /// The network, without its classifier.
 pub(super) enum Lite0 {
     /// The operations of our own.
@@ -175,12 +188,8 @@ impl Model for Lite0 {
 impl Convolution {
     /// Weight and bias with the normalisation in them.
     fn folded(&self, tensors: &HashMap<String, Tensor>) -> Result<(Vec<f32>, Vec<f32>)> {
-        let numbers = |name: String| -> Result<Vec<f32>> {
-            let tensor = tensors.get(&name).with_context(|| format!("the weights lack {name}"))?;
-            Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-        };
-        let mut weight = numbers(format!("{}.weight", self.name))?;
-        let part = |part: &str| numbers(format!("{}.{part}", self.norm));
+        let mut weight = numbers(tensors, &format!("{}.weight", self.name))?;
+        let part = |part: &str| numbers(tensors, &format!("{}.{part}", self.norm));
         let (scale, shift) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let channels = scale.len();

@@ -18,6 +18,7 @@ pub mod scattering;
 mod table;
 pub mod text;
 pub mod vgg16;
+pub mod words;
 
 use anyhow::Result;
 use candle_core::Device;
@@ -33,6 +34,7 @@ use network::{Pictures, device, level, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
+use words::Classifier;
 
 pub use crate::weights::Hub;
 pub use input::{Input, Model};
@@ -43,6 +45,8 @@ pub struct Chosen {
     pub params: Value,
     /// Length of its vectors.
     pub dim: usize,
+    /// Whether its vectors are brought to length one, and the lengths kept.
+    pub unit: bool,
     /// How a picture becomes its input.
     pub input: Input,
     /// Pictures to embed at a time.
@@ -66,6 +70,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
         return Ok(Chosen {
             params: json!({"model": "scattering", "version": scattering::VERSION, "reading": READING}),
             dim: Scattering::DIM,
+            unit: false,
             input: Input::Stretch(Scattering::SIDE as u32),
             batch: 64,
             kind: Kind::Scattering,
@@ -101,7 +106,8 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
     };
     params["weights"] = json!(weights.digest.to_string());
     let kind = Kind::Pretrained(row, Box::new(weights), Box::new(settings.clone()));
-    Ok(Chosen { params, dim, input, batch: row.batch, kind })
+    let unit = matches!(row.network, Network::Lite0);
+    Ok(Chosen { params, dim, unit, input, batch: row.batch, kind })
 }
 
 impl Model for Scattering {
@@ -127,6 +133,24 @@ impl Chosen {
                 }
             }),
         }
+    }
+
+    /// What tells the classes of its vectors, if it knows any.
+    ///
+    /// # Errors
+    /// When its weights are damaged.
+    pub fn classifier(&self) -> Result<Option<Classifier>> {
+        match &self.kind {
+            Kind::Pretrained(row, weights, _) if matches!(row.network, Network::Lite0) => {
+                Ok(Some(lite0::classifier(&weights.load()?, level()?)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether it has a [classifier](Self::classifier).
+    pub fn has_classes(&self) -> bool {
+        matches!(&self.kind, Kind::Pretrained(row, ..) if matches!(row.network, Network::Lite0))
     }
 
     /// The repository and the commit of its weights, if they came from the hub.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::artifact::rows::{ArrivalRow, FieldRow, ImageRow, NeighbourRow, Row, SeamRow, SkippedRow};
+use crate::artifact::rows::{ArrivalRow, FieldRow, ImageRow, NeighbourRow, Row, SeamRow, SkippedRow, WordRow};
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::render::tiles;
@@ -19,9 +19,9 @@ use crate::store::{Lock, Store};
 /// # Errors
 /// When nothing has been run with this cache, or the last index is damaged.
 pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
-    let beside =
-        [ImageRow::STAGE, SkippedRow::STAGE, FieldRow::STAGE, ArrivalRow::STAGE, NeighbourRow::STAGE, SeamRow::STAGE];
-    let tables = beside.into_iter().chain(Stage::ALL.map(Stage::name));
+    let inputs = [ImageRow::STAGE, SkippedRow::STAGE, FieldRow::STAGE];
+    let beside = inputs.into_iter().chain([WordRow::STAGE, ArrivalRow::STAGE, NeighbourRow::STAGE, SeamRow::STAGE]);
+    let tables = beside.chain(Stage::ALL.map(Stage::name));
     let latest: Vec<PathBuf> = tables.filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
     if latest.is_empty() {
         bail!(

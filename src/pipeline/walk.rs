@@ -10,7 +10,7 @@ use super::preflight::{self, Preflight};
 use super::request::{self, Request};
 use super::standing::{Standing, changed_images, changed_paths, previous_images, reasons};
 use super::summary;
-use crate::artifact::rows::{FieldRow, ImageRow};
+use crate::artifact::rows::{FieldRow, ImageRow, Row, WordRow};
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::lap;
@@ -21,7 +21,7 @@ use crate::stage::arrivals::Arrivals;
 use crate::stage::components::Features;
 use crate::stage::embed::{Counts, Inputs};
 use crate::stage::neighbours::Likeness;
-use crate::stage::{Context, Job, Made, Stage, State, assign, embed, project, render};
+use crate::stage::{Context, Job, Made, Stage, State, assign, embed, project, render, words};
 use crate::store::{folder_of, remove_abandoned};
 
 /// What the first stage comes to.
@@ -34,6 +34,8 @@ pub struct Embedded {
     pub tables: Option<[Made; 3]>,
     /// The index.
     pub index: Made,
+    /// The words of the pictures, where the model knows any; none where nothing is made.
+    pub words: Option<Made>,
     /// How the inputs add up.
     pub counts: Counts,
 }
@@ -168,7 +170,10 @@ impl<'a> Walk<'a> {
         let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
         let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
         if !self.makes {
-            return Ok(Some(Embedded { rows, fields, tables: None, index, counts }));
+            if let Some(State::Stale(job)) = words::state(ctx, &chosen, &index.artifact) {
+                self.standings.push(Standing::stale(WordRow::STAGE, reasons(ctx, &job.key)));
+            }
+            return Ok(Some(Embedded { rows, fields, tables: None, index, words: None, counts }));
         }
         let gone = previous_images(ctx).difference(&inputs.pictures()).count();
         let counts = Counts { embedded: new, gone, ..counts };
@@ -176,6 +181,7 @@ impl<'a> Walk<'a> {
         let [images, left_out, further] = tables.map(|table| table.made(ctx));
         let tables = [images?, left_out?, further?];
         ctx.latest(&index)?;
+        let words = words::state(ctx, &chosen, &index.artifact).map(|words| words.made(ctx)).transpose()?;
         inputs.remember(ctx);
         preflight::remember_rate(ctx, &chosen, new, began.elapsed());
         request::remember(ctx, sources);
@@ -185,7 +191,7 @@ impl<'a> Walk<'a> {
         if self.last >= Stage::Assign && grid.cells() < points as u64 {
             bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
         }
-        Ok(Some(Embedded { rows, fields, tables: Some(tables), index, counts }))
+        Ok(Some(Embedded { rows, fields, tables: Some(tables), index, words, counts }))
     }
 
     /// The index of the vectors, and how many of them are new; none where the walk stops at it.

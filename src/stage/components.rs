@@ -76,7 +76,7 @@ pub fn of_vectors(
     seed: u64,
     metric: Metric,
 ) -> Result<(Vec<ImageId>, linalg::Matrix)> {
-    let Vectors { names, dim, mut values } = vectors;
+    let Vectors { names, dim, mut values, .. } = vectors;
     values.chunks_exact_mut(dim.max(1)).for_each(|vector| prepare(vector, metric));
     let points = linalg::Matrix::new(names.len(), dim, values)?;
     let rows = linalg::DrawnIn::new(&points)?;
@@ -185,6 +185,7 @@ mod tests {
             names: (from..to).map(|i| ImageId::from(&*format!("{:04}", i * 271 % 1000))).collect(),
             dim,
             values: (from * dim..to * dim).map(value).collect(),
+            lengths: Vec::new(),
         };
         let params = json!({"model": "m"});
         let results: Vec<_> = [(vec![rows], usize::MAX), (vec![rows], 0), (vec![100, 333, rows], 0)]
@@ -194,12 +195,13 @@ mod tests {
                 let store = Store::new(dir.path().join(case.to_string()));
                 let mut from = 0;
                 for to in ends {
-                    let mut library = shards::Library::open(&store, &params, dim, |warning| panic!("{warning}"));
+                    let mut library =
+                        shards::Library::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
                     library.commit(vectors(from, to)).unwrap();
                     library.seal().unwrap();
                     from = to;
                 }
-                let library = shards::Library::open(&store, &params, dim, |warning| panic!("{warning}"));
+                let library = shards::Library::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
                 let (rows, _) = library.index(&library.names()).unwrap();
                 let found = EmbedFindings { dim, repo: None, revision: None };
                 let index = Artifact::new(EmbedRow::key(params.clone(), []), EmbedRow::to_batch(&rows), found.facts());

@@ -14,6 +14,7 @@ pub mod lineage;
 pub mod neighbours;
 pub mod project;
 pub mod render;
+pub mod words;
 
 pub use context::{Context, Made, copy_if_changed};
 

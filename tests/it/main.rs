@@ -26,6 +26,7 @@ mod inputs;
 mod instaloader;
 mod lacking;
 mod limits;
+mod lite0;
 mod locks;
 mod models;
 mod old_caches;

@@ -78,7 +78,7 @@ pub fn state<'a>(
     {
         return Ok(State::Fresh(made));
     }
-    let library = Library::open(&ctx.store, &chosen.params, chosen.dim, |warning| ctx.warn(warning));
+    let library = Library::open(&ctx.store, &chosen.params, (chosen.dim, chosen.unit), |warning| ctx.warn(warning));
     let reused = images.iter().filter(|image| library.contains(image)).count();
     let unread = inputs.findings.iter().filter(|finding| finding.is_none()).count();
     let ahead = Ahead { new: images.len() - reused, reused, unread };

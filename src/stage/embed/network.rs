@@ -33,7 +33,7 @@ pub(super) struct Network<'a> {
 
 impl<'a> Network<'a> {
     pub(super) fn new(ctx: &'a Context, chosen: &'a Chosen, library: &'a mut Library, bar: &'a dyn Progress) -> Self {
-        let done = Vectors { names: Vec::new(), dim: chosen.dim, values: Vec::new() };
+        let done = Vectors::empty(chosen.dim);
         Self { ctx, chosen, library, bar, model: None, waiting: Vec::new(), done, committed: Instant::now() }
     }
 
@@ -57,13 +57,16 @@ impl<'a> Network<'a> {
             none => none.insert(self.chosen.load()?),
         };
         let (names, inputs): (Vec<ImageId>, Vec<RgbImage>) = self.waiting.drain(..).unzip();
-        let values = model.embed(&inputs)?;
+        let mut values = model.embed(&inputs)?;
         if let Some(at) = values.iter().position(|x| !x.is_finite()) {
             bail!(
                 "the model gave {} for the picture {}; its weights are not usable",
                 values[at],
                 names[at / self.chosen.dim]
             );
+        }
+        if self.chosen.unit {
+            self.done.lengths.extend(values.chunks_exact_mut(self.chosen.dim).map(to_length_one));
         }
         self.bar.advance(names.len() as u64);
         self.done.names.extend(names);
@@ -85,4 +88,13 @@ impl<'a> Network<'a> {
         self.embed()?;
         self.commit()
     }
+}
+
+/// Brings a vector to length one, and gives the length that it had; one of zeros stays as it is.
+fn to_length_one(vector: &mut [f32]) -> f32 {
+    let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+    length as f32
 }
