@@ -5,7 +5,7 @@
 
 use super::input::Input;
 use super::network::{Build, Normalisation};
-use super::{clip, dinov2, lite0, resnet, vgg16};
+use super::{clip, dinov2, lite0, resnet, siglip, text, vgg16};
 use crate::config::ModelName;
 use crate::photo::Filter;
 use crate::weights::Published;
@@ -43,6 +43,8 @@ const IMAGENET: Normalisation = Normalisation { mean: [0.485, 0.456, 0.406], std
 /// That of CLIP's training set.
 const CLIP: Normalisation =
     Normalisation { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_55, 0.261_302_6, 0.275_777_1] };
+/// 0..1 to -1..1.
+const SYMMETRIC: Normalisation = Normalisation { mean: [0.5; 3], std: [0.5; 3] };
 
 /// What does without a download.
 const BUILT_IN: Option<&str> = Some("use --model efficientnet-lite0, which is built in");
@@ -53,6 +55,7 @@ pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
         ModelName::Scattering => None,
         ModelName::Vgg16 => Some(&VGG16),
         ModelName::Clip => Some(&CLIP_VIT_B32),
+        ModelName::Siglip2 => Some(&SIGLIP2_B32),
         ModelName::Dinov2 => Some(&DINOV2_SMALL),
         ModelName::Resnet50 => Some(&RESNET50),
         ModelName::Lite0 => Some(&LITE0),
@@ -97,7 +100,7 @@ static LITE0: Pretrained = Pretrained {
 };
 
 /// Radford et al. 2021, arXiv:2103.00020; prepared as by the code of its authors.
-pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
+static CLIP_VIT_B32: Pretrained = Pretrained {
     weights: Published {
         name: "clip-vit-base-patch32",
         repo: "openai/clip-vit-base-patch32",
@@ -121,7 +124,34 @@ pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
     dim: 512,
     batch: 16,
     version: 1,
-    network: Network::Fixed { output: clip::IMAGES, build: clip::image_tower },
+    network: Network::Fixed { output: text::IMAGES, build: clip::image_tower },
+};
+
+/// Tschannen et al. 2025, arXiv:2502.14786; prepared as its repository's `preprocessor_config.json` says.
+static SIGLIP2_B32: Pretrained = Pretrained {
+    weights: Published {
+        name: "siglip2-base-patch32-256",
+        repo: "google/siglip2-base-patch32-256",
+        // Public lists name two commits with the same bytes: this one, and less often 9e7ee6850617.
+        revision: "94dffa8cb1179de3e03f091dbc3917e5d5a9ae84",
+        sha256: "7d241bb3becad218f211f480487f491df4f8c0a472ecf7afdec5615815a301f1",
+        traits: &[
+            ("/vision_config/hidden_act", "gelu_pytorch_tanh"),
+            ("/vision_config/num_attention_heads", "12"),
+            ("/vision_config/layer_norm_eps", "1e-6"),
+            ("/text_config/hidden_act", "gelu_pytorch_tanh"),
+            ("/text_config/num_attention_heads", "12"),
+            ("/text_config/layer_norm_eps", "1e-6"),
+        ],
+        instead: None,
+        built_in: None,
+    },
+    input: Input::Square { side: 256, filter: Filter::Bilinear },
+    normalisation: SYMMETRIC,
+    dim: 768,
+    batch: 16,
+    version: 1,
+    network: Network::Fixed { output: text::IMAGES, build: siglip::image_tower },
 };
 
 /// Oquab et al. 2023, arXiv:2304.07193; prepared as for its authors' evaluations.
@@ -174,6 +204,7 @@ mod tests {
     fn networks_ask_for_what_they_need_and_no_more() {
         let cases = [
             (ModelName::Clip, 200, 87_849_216),
+            (ModelName::Siglip2, 208, 94_552_320),
             (ModelName::Dinov2, 222, 22_056_192),
             (ModelName::Resnet50, 265, 23_508_032 + 53_120),
         ];
