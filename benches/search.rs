@@ -14,9 +14,9 @@ use tsne_grid::artifact::rows::{ImageRow, Row};
 use tsne_grid::artifact::shards::Library;
 use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::artifact::{Artifact, ImageId};
-use tsne_grid::config::{EmbedSettings, Kind};
+use tsne_grid::config::{EmbedSettings, Kind, ModelName};
 use tsne_grid::model::Hub;
-use tsne_grid::model::text::{self, Texts};
+use tsne_grid::model::text::{Speaking, Texts};
 use tsne_grid::photo::Format;
 use tsne_grid::report::Silent;
 use tsne_grid::search;
@@ -70,12 +70,12 @@ fn main() {
     };
     let dir = std::env::temp_dir().join(format!("tsne-grid-search-{}", std::process::id()));
     let store = Store::new(&dir);
-    let params = json!({"model": text::MODEL, "bench": PICTURES});
+    let params = json!({"model": ModelName::Clip, "bench": PICTURES});
     fill(&store, &params);
     let hub = Hub { models: Store::new(dir.join("models")), offline: true, reporter: Arc::new(Silent) };
-    let settings = EmbedSettings { model: text::MODEL, weights: weights.into(), ..EmbedSettings::default() };
+    let settings = EmbedSettings { model: ModelName::Clip, weights: weights.into(), ..EmbedSettings::default() };
     let started = Instant::now();
-    let texts = Texts::load(&settings, &hub).unwrap();
+    let texts = Texts::load(Speaking::of(ModelName::Clip).expect("CLIP reads"), &settings, &hub).unwrap();
     println!("load     {:?}", started.elapsed());
     let mut times: Vec<(Duration, Duration)> = (0..7)
         .map(|_| {

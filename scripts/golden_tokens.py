@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""CLIP's tokens by transformers, for the tests of src/model/text.rs.
+"""CLIP's and SigLIP 2's tokens by transformers, for the tests of src/model/text.rs.
 
   golden_tokens.py                 makes src/model/golden/tokenizer.json and tokens.json: a small vocabulary of our own
-                                   (made from scripts/captions.txt) in the form of CLIP's, and the captions' numbers by it
+                                   (made from scripts/captions.txt) in the form of CLIP's, and the captions' numbers by it;
+                                   and gemma.json and gemma_tokens.json in the form of SigLIP 2's, which is Gemma's
   golden_tokens.py --real DIR      puts CLIP's own tokenizer.json into DIR, built from the list of merges in open_clip's
                                    wheel and checked against the sha256 of the hub's file, with tokens.json of 200
                                    captions; then, with TSNE_GRID_TOKENS=DIR:
@@ -11,7 +12,8 @@
 Needs transformers; with --real also pip and a package index.
 """
 import gzip, hashlib, json, pathlib, re, subprocess, sys, tempfile, zipfile
-from transformers import CLIPTokenizer
+from tokenizers import processors
+from transformers import CLIPTokenizer, Siglip2Tokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHA256 = "b556ac8c99757ffb677208af34bc8c6721572114111a6e0aaf5fa69ff0b8d842"
@@ -77,6 +79,57 @@ def numbers(captions, merges, vocab):
     return [[caption, tokenizer(caption, truncation=True, max_length=77).input_ids] for caption in captions]
 
 
+def gemma(captions, count):
+    """A vocabulary in the form of Gemma's: spaces are signs, what is no sign becomes bytes; pairs are learned as above."""
+    words = [list(word) for c in captions for word in re.findall(r"[^▁]*▁|[^▁]+", c.lower().replace(" ", "▁"))]
+    # Rare signs stay out, so that there are bytes.
+    signs = sorted({sign for word in words for sign in word if sum(w.count(sign) for w in words) > 2})
+    tokens, merges = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"] + [f"<0x{b:02X}>" for b in range(256)] + signs, []
+    for _ in range(count):
+        pairs = {}
+        for w in words:
+            for pair in zip(w, w[1:]):
+                if pair[0] in tokens and pair[1] in tokens:
+                    pairs[pair] = pairs.get(pair, 0) + 1
+        best = max(sorted(pairs), key=pairs.get)
+        merges.append(best)
+        tokens.append("".join(best))
+        for w in words:
+            i = 0
+            while i + 1 < len(w):
+                if (w[i], w[i + 1]) == best:
+                    w[i:i + 2] = [w[i] + w[i + 1]]
+                i += 1
+    return {token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges
+
+
+def gemma_file(vocab, merges):
+    """tokenizer.json of it. As the hub's, it does not say that texts are lower-cased, cut or filled up."""
+    token = lambda content: {"id": vocab[content], "content": content, "single_word": False, "lstrip": False, "rstrip": False,
+                             "normalized": False, "special": True}
+    sequence = lambda *ids: [*ids, {"Sequence": {"id": "A", "type_id": 0}}]
+    bos = {"SpecialToken": {"id": "<bos>", "type_id": 0}}
+    return json.dumps({
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [token(t) for t in ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")],
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
+        "post_processor": {"type": "TemplateProcessing", "single": sequence(bos),
+                           "pair": sequence(bos) + [bos, {"Sequence": {"id": "B", "type_id": 1}}],
+                           "special_tokens": {"<bos>": {"id": "<bos>", "ids": [vocab["<bos>"]], "tokens": ["<bos>"]}}},
+        "decoder": None,
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                  "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "vocab": vocab, "merges": [" ".join(m) for m in merges]},
+    }, ensure_ascii=False, indent=1)
+
+
+def gemma_numbers(captions, vocab, merges):
+    """The captions' token numbers by transformers, with the end, cut at 64 and filled up on the right."""
+    tokenizer = Siglip2Tokenizer(vocab=vocab, merges=merges, padding_side="right", add_bos_token=False, add_eos_token=True)
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", vocab["<eos>"])])
+    return [[c, tokenizer(c, padding="max_length", truncation=True, max_length=64).input_ids] for c in captions]
+
+
 captions = (ROOT / "scripts/captions.txt").read_text().splitlines()
 if sys.argv[1:2] == ["--real"]:
     out = pathlib.Path(sys.argv[2])
@@ -97,4 +150,9 @@ if sys.argv[1:2] == ["--real"]:
 out.mkdir(parents=True, exist_ok=True)
 (out / "tokenizer.json").write_text(text)
 (out / "tokens.json").write_text(json.dumps(numbers(captions, merges, vocab), ensure_ascii=False))
+if sys.argv[1:2] != ["--real"]:
+    vocab, merges = gemma(captions, 300)
+    (out / "gemma.json").write_text(gemma_file(vocab, merges))
+    captions += [c.upper() + " ὈΔΥΣΣΕΎΣ İ" for c in captions[::4]] + [" ".join(captions[i:i + 9]) for i in (0, 20)]
+    (out / "gemma_tokens.json").write_text(json.dumps(gemma_numbers(captions, vocab, merges), ensure_ascii=False))
 print(f"{out}: {len(captions)} captions")

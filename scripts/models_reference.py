@@ -13,14 +13,15 @@ import numpy as np, pandas as pd, torch, torchvision
 from PIL import Image
 from safetensors.numpy import save_file
 from torchvision import transforms as T
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, Dinov2Config, Dinov2Model
+from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, SiglipConfig, SiglipModel
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-# As their authors prepare a picture: the short side, and what is subtracted and divided by.
-PREPARED = {"clip-vit-base-patch32": (224, *CLIP), "dinov2-small": (256, *IMAGENET), "resnet50": (235, *IMAGENET)}
+# As their authors prepare a picture: the short side (SigLIP 2 squeezes), and what is subtracted and divided by.
+PREPARED = {"clip-vit-base-patch32": (224, *CLIP), "dinov2-small": (256, *IMAGENET), "resnet50": (235, *IMAGENET),
+            "siglip2-base-patch32-256": (None, (0.5,) * 3, (0.5,) * 3)}
 
 
 def noise(count, salt):
@@ -38,7 +39,11 @@ class Formula(dict):
 
     def add(self, name, shape, base, scale):
         count = int(np.prod(shape))
-        self[name] = ((base + scale * noise(count, len(self) + 1)) if scale else np.zeros(count)).astype(np.float32).reshape(shape)
+        filled = 1024 * shape[1] if shape[0] == 256_000 else count
+        numbers = np.zeros(count, np.float32)
+        if base or scale:
+            numbers[:filled] = base + scale * noise(filled, len(self) + 1)
+        self[name] = numbers.reshape(shape)
 
     def norm(self, name, width, on=True):
         self.add(f"{name}.weight", [width], on * 1.0, on * 0.4)
@@ -75,6 +80,27 @@ def clip(blocks):
     f.clip_tower("text_model", 512, blocks)
     f.norm("text_model.final_layer_norm", 512)
     f.dense("text_projection", 512, 512, bias=False)
+    return f
+
+
+def siglip2(blocks):
+    f = Formula()
+    f.dense("vision_model.embeddings.patch_embedding", 768, [3, 32, 32])
+    f.add("vision_model.embeddings.position_embedding.weight", [64, 768], 0.0, 1.0)
+    f.clip_tower("vision_model", 768, blocks)
+    f.norm("vision_model.post_layernorm", 768)
+    f.add("vision_model.head.probe", [1, 1, 768], 0.0, 1.0)
+    f.add("vision_model.head.attention.in_proj_weight", [3 * 768, 768], 0.0, (12.0 / 768) ** 0.5)
+    f.add("vision_model.head.attention.in_proj_bias", [3 * 768], 0.0, 0.2)
+    f.dense("vision_model.head.attention.out_proj", 768, 768)
+    f.norm("vision_model.head.layernorm", 768)
+    f.dense("vision_model.head.mlp.fc1", 4 * 768, 768)
+    f.dense("vision_model.head.mlp.fc2", 768, 4 * 768)
+    f.add("text_model.embeddings.token_embedding.weight", [256_000, 768], 0.0, 1.0)
+    f.add("text_model.embeddings.position_embedding.weight", [64, 768], 0.0, 1.0)
+    f.clip_tower("text_model", 768, blocks)
+    f.norm("text_model.final_layer_norm", 768)
+    f.dense("text_model.head", 768, 768)
     return f
 
 
@@ -123,7 +149,7 @@ def resnet50():
 def loaded(model, tensors, rename=lambda name: name):
     """The model with these tensors; what it has besides must be of no consequence."""
     result = model.load_state_dict({rename(name): torch.from_numpy(t) for name, t in tensors.items()}, strict=False)
-    spare = ("logit_scale", "embeddings.mask_token", "num_batches_tracked", "fc.weight", "fc.bias")
+    spare = ("logit_scale", "logit_bias", "embeddings.mask_token", "num_batches_tracked", "fc.weight", "fc.bias")
     assert not result.unexpected_keys and all(name.endswith(spare) for name in result.missing_keys), result
     return model.eval()
 
@@ -137,7 +163,7 @@ def dino_name(name):
 
 
 def network(name, tensors):
-    """From a batch of prepared pictures to their vectors; for CLIP also from token numbers to a text's."""
+    """From a batch of prepared pictures to their vectors; for CLIP and SigLIP 2 also from token numbers to a text's."""
     if name == "resnet50":
         model = loaded(torchvision.models.resnet50(weights=None), tensors)
         model.fc = torch.nn.Identity()
@@ -146,8 +172,13 @@ def network(name, tensors):
         config = Dinov2Config(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=14)
         model = loaded(Dinov2Model(config), tensors, dino_name)
         return lambda x: model(x).pooler_output, None
-    model = loaded(CLIPModel(CLIPConfig()), tensors)
     unit = torch.nn.functional.normalize
+    if name.startswith("siglip2"):
+        sizes = {"vision_config": {"image_size": 256, "patch_size": 32}, "text_config": {"vocab_size": 256_000}}
+        model = loaded(SiglipModel(SiglipConfig(**sizes)), tensors)
+        texts = lambda numbers: unit(model.text_model(torch.tensor([numbers])).pooler_output)
+        return lambda x: unit(model.vision_model(pixel_values=x).pooler_output), texts
+    model = loaded(CLIPModel(CLIPConfig()), tensors)
 
     def texts(numbers):
         # The end is the token with the highest number, in every vocabulary.
@@ -159,7 +190,8 @@ def network(name, tensors):
 
 def prepare(name, image):
     short, mean, std = PREPARED[name]
-    steps = [T.Resize(short, T.InterpolationMode.BICUBIC), T.CenterCrop(224), T.ToTensor(), T.Normalize(mean, std)]
+    size = [T.Resize(short, T.InterpolationMode.BICUBIC), T.CenterCrop(224)] if short else [T.Resize((256, 256))]
+    steps = [*size, T.ToTensor(), T.Normalize(mean, std)]
     return T.Compose(steps)(image.convert("RGB"))
 
 
@@ -171,17 +203,25 @@ def drawing(width, height, k):
     return Image.fromarray(np.dstack([wave(x * 3 + y * k, 120), wave(y * 2 + x * y // 40, 90), blue]).astype(np.uint8))
 
 
+# The small vocabularies and their tokens (golden_tokens.py), of those that can read.
+VOCABULARIES = {"clip-vit-base-patch32": ("tokenizer.json", "tokens.json"), "siglip2-base-patch32-256": ("gemma.json", "gemma_tokens.json")}
+
+
+def small(name, of):
+    return (ROOT / "src/model/golden" / VOCABULARIES[name][of]).read_text()
+
+
 def golden():
-    vocabulary = json.loads((ROOT / "src/model/golden/tokenizer.json").read_text())["model"]
-    tokenizer = CLIPTokenizer(vocab=vocabulary["vocab"], merges=[tuple(m.split()) for m in vocabulary["merges"]])
     out = {}
-    for name, tensors in (("clip-vit-base-patch32", clip(2)), ("dinov2-small", dinov2()), ("resnet50", resnet50())):
+    for name, tensors in (("clip-vit-base-patch32", clip(2)), ("dinov2-small", dinov2()), ("resnet50", resnet50()),
+                          ("siglip2-base-patch32-256", siglip2(2))):
         pictures, texts = network(name, tensors)
         vectors = [pictures(prepare(name, d)[None])[0] for d in (drawing(224, 224, 5), drawing(400, 260, 2))]
         for where, vector in zip(("exact", "wide"), vectors):
             out[f"{name} {where}"] = vector[:: len(vector) // 128]
         if texts:
-            out["a dog on a beach"] = torch.stack(vectors) @ texts(tokenizer("a dog on a beach").input_ids)[0]
+            numbers = dict(json.loads(small(name, 1)))["a dog on a beach"]
+            out[f"{name} a dog on a beach"] = torch.stack(vectors) @ texts(numbers)[0]
     print(json.dumps({name: [float(f"{v:.6g}") for v in values] for name, values in out.items()}, indent=1))
 
 
@@ -210,14 +250,16 @@ def chosen(photos, count, work):
     return folder
 
 
-FORMULAS = {"clip-vit-base-patch32": lambda: clip(12), "dinov2-small": dinov2, "resnet50": resnet50}
+FORMULAS = {"clip-vit-base-patch32": lambda: clip(12), "dinov2-small": dinov2, "resnet50": resnet50,
+            "siglip2-base-patch32-256": lambda: siglip2(12)}
 
 
 def weights(name, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(FORMULAS[name](), folder / "model.safetensors")
-    (folder / "tokenizer.json").write_text((ROOT / "src/model/golden/tokenizer.json").read_text())
+    if name in VOCABULARIES:
+        (folder / "tokenizer.json").write_text(small(name, 0))
 
 
 @contextlib.contextmanager
@@ -242,14 +284,14 @@ def parity(program, photos, count=50):
             print(f"{name}: {len(a)} photos of {a.shape[1]}: least cosine {plain.min():.9f}, median {np.median(plain):.9f}, "
                   f"least of the centred vectors {centred.min():.9f}", flush=True)
             if texts:
-                text_parity(program, work, texts, b, sorted(found))
+                text_parity(program, name, work, texts, b, sorted(found))
 
 
-def text_parity(program, work, texts, pictures, paths):
+def text_parity(program, name, work, texts, pictures, paths):
     """The scores of `search` with the small vocabulary of the tests."""
-    (work / "tokenizer.json").write_text((ROOT / "src/model/golden/tokenizer.json").read_text())
+    (work / "tokenizer.json").write_text(small(name, 0))
     worst = 0.0
-    for caption, numbers in json.loads((ROOT / "src/model/golden/tokens.json").read_text())[::20]:
+    for caption, numbers in json.loads(small(name, 1))[::20]:
         command = [program, "search", caption, "--limit", "999", "--json", "--weights", work / "model.safetensors", "--cache", work / "cache"]
         answer = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=work).stdout)
         scores = {picture["path"]: picture["score"] for picture in answer["pictures"]}

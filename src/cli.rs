@@ -47,7 +47,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     /// Make no network request
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "HF_HUB_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     pub offline: bool,
 }
 
@@ -74,7 +74,7 @@ pub enum Command {
     Gc(GcArgs),
     /// Write one flat table: path, caption, time, x, y, row, col
     Export(ExportArgs),
-    /// Rank the pictures by a text (they need the vectors of clip-vit-base-patch32)
+    /// Rank the pictures by a text (they need the vectors of siglip2-base-patch32-256 or of clip-vit-base-patch32)
     Search(SearchArgs),
     /// Write a synthetic Instagram export, of any generation
     Sample(SampleArgs),

@@ -15,7 +15,8 @@ use crate::cli::{
 };
 use crate::config::{EmbedSettings, LimitSettings, ModelName, Settings};
 use crate::error::Halt;
-use crate::model::{Hub, text};
+use crate::model::Hub;
+use crate::model::text::Speaking;
 use crate::photo::Budget;
 use crate::pipeline::{self, Embedded, Outcome, Preflight, Request, Standing};
 use crate::report::{Event, Reporter, counted, thousands};
@@ -315,8 +316,9 @@ impl App {
     /// With the weights of `[embed]` if they are those of the model that knows texts.
     fn search(&self, args: SearchArgs) -> Result<Answer> {
         let mut embed = self.settings()?.embed;
-        if embed.model != text::MODEL {
-            embed = EmbedSettings { model: text::MODEL, fetch: embed.fetch, ..EmbedSettings::default() };
+        if Speaking::of(embed.model).is_none() {
+            // Where the weights of a model are that cannot read says nothing of those that can.
+            embed = EmbedSettings { fetch: embed.fetch, ..EmbedSettings::default() };
         }
         if let Some(weights) = args.weights {
             embed.weights = weights;

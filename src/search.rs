@@ -1,8 +1,8 @@
 //! Pictures ranked by a text, from the vectors that are already there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::artifact::rows::{EmbedRow, ImageRow, Row};
 use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::EmbedSettings;
 use crate::model::Hub;
-use crate::model::text::{self, Space, Texts};
+use crate::model::text::{SPEAKING, Space, Speaking, Texts};
 use crate::store::Store;
 
 /// A picture that was found.
@@ -33,12 +33,11 @@ pub struct Hit {
 /// under several paths the first.
 ///
 /// # Errors
-/// When nothing was run, no picture has a vector of the model that knows texts, or its text tower is
-/// not to be had.
+/// When nothing was run, no picture has a vector of a model that can read, or its text tower is not to be had.
 pub fn search(store: &Store, hub: &Hub, settings: &EmbedSettings, text: &str, limit: usize) -> Result<Vec<Hit>> {
     let pictures = pictures(store)?;
-    let params = params(store, hub, settings)?.with_context(|| none_there(store))?;
-    let texts = Texts::load(settings, hub)?;
+    let (model, params) = spoken(store, hub, settings)?;
+    let texts = Texts::load(model, settings, hub)?;
     let mut hits = rank(store, pictures, &params, &texts.embed(text)?, |text| hub.warn(&text))?;
     hits.truncate(limit);
     Ok(hits)
@@ -76,9 +75,9 @@ pub fn rank(
     let all = pictures.len();
     let mut found: Vec<(ImageRow, f32)> =
         pictures.into_iter().filter_map(|row| scores.get(&row.image).map(|&score| (row, score))).collect();
-    ensure!(!found.is_empty(), none_there(store));
+    let model = params["model"].as_str().unwrap_or_default();
+    ensure!(!found.is_empty(), none_there(store, model));
     if found.len() < all {
-        let model = text::MODEL;
         let missing = all - found.len();
         warn(format!("{missing} of {all} pictures have no vector of {model} yet: tsne-grid embed --model {model}"));
     }
@@ -93,17 +92,21 @@ pub fn rank(
     Ok(found.into_iter().map(hit).collect())
 }
 
-fn none_there(store: &Store) -> String {
-    let (cache, model) = (store.root().display(), text::MODEL);
+fn none_there(store: &Store, model: impl std::fmt::Display) -> String {
+    let cache = store.root().display();
     format!(
         "no picture of the cache at {cache} has a vector of {model} with the weights asked for; make them first: \
          tsne-grid embed --model {model} (or, if they were made with a file of weights, name it with --weights)"
     )
 }
 
-/// The parameters of the newest index whose vectors the text tower speaks to.
-fn params(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<Option<Value>> {
-    let space = Space::of(settings, hub)?;
+/// The newest index whose vectors a text tower speaks to: that of the model which the settings name, if it can read, or
+/// else any. Gives the model and the parameters of its vectors.
+fn spoken(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<(&'static Speaking, Value)> {
+    let asked = Speaking::of(settings.model);
+    // A file of weights is read once, and only if there are vectors of its model.
+    let mut spaces = BTreeMap::new();
+    let (mut refused, mut seen) = (None, None);
     for path in store.latest("embed.parquet").into_iter().chain(store.newest_first(EmbedRow::STAGE)) {
         let index = match store.read(&path) {
             Ok(bytes) => Artifact::decode(bytes),
@@ -115,11 +118,21 @@ fn params(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<Option<V
         // What another version made is none of this command's business.
         let Ok(Artifact { header, .. }) = index else { continue };
         let Ok(found) = EmbedFindings::of(&header) else { continue };
-        if space.holds(&header.key.params, found.repo.as_deref().zip(found.revision.as_deref())) {
-            return Ok(Some(header.key.params));
+        let Some(model) = Speaking::that_made(&header.key.params) else { continue };
+        if asked.is_some_and(|asked| asked.name != model.name) {
+            continue;
+        }
+        seen = seen.or(Some(model));
+        let space = spaces.entry(model.name).or_insert_with(|| {
+            let space = Space::of(model, settings, hub);
+            space.map_err(|error| refused = Some(error)).ok()
+        });
+        let origin = found.repo.as_deref().zip(found.revision.as_deref());
+        if space.as_ref().is_some_and(|space| space.holds(&header.key.params, origin)) {
+            return Ok((model, header.key.params));
         }
     }
-    Ok(None)
+    Err(refused.unwrap_or_else(|| anyhow!(none_there(store, asked.or(seen).unwrap_or(&SPEAKING[0]).name))))
 }
 
 /// One line a picture: score, path, caption.

@@ -90,6 +90,10 @@ choice! {
         #[serde(rename = "clip-vit-base-patch32")]
         #[value(name = "clip-vit-base-patch32")]
         Clip,
+        /// Tschannen et al. 2025, trained on pictures and their captions in many languages; knows `search`
+        #[serde(rename = "siglip2-base-patch32-256", alias = "siglip2")]
+        #[value(name = "siglip2-base-patch32-256", alias = "siglip2")]
+        Siglip2,
         /// Oquab et al. 2023, trained on pictures alone
         #[serde(rename = "dinov2-small")]
         #[value(name = "dinov2-small")]

@@ -11,11 +11,7 @@ use candle_transformers::models::clip::vision_model::{ClipVisionConfig, ClipVisi
 /// The text tower reads this many tokens, begin and end included.
 pub(super) const MAX_TOKENS: usize = 77;
 
-/// What the towers give, by the names that transformers has for them.
-pub(super) const IMAGES: &str = "image_embeds";
-pub(super) const TEXTS: &str = "text_embeds";
-
-/// (n, 3, 224, 224) to (n, 512), each of length one: [`IMAGES`].
+/// (n, 3, 224, 224) to (n, 512), each of length one.
 pub(super) fn image_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
     let config = ClipVisionConfig::vit_base_patch32();
     let tower = ClipVisionTransformer::new(tensors.pp("vision_model"), &config)?;
@@ -23,7 +19,7 @@ pub(super) fn image_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>>
     Ok(Func::new(move |x| div_l2_norm(&projection.forward(&tower.forward(x)?)?)))
 }
 
-/// Token numbers (1, up to 77) to (1, 512) of length one: [`TEXTS`].
+/// Token numbers (1, up to 77) to (1, 512) of length one.
 pub(super) fn text_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
     let config = ClipTextConfig::vit_base_patch32();
     let tower = ClipTextTransformer::new(tensors.pp("text_model"), &config)?;

@@ -2,8 +2,8 @@
 //!
 //! A model is chosen by its settings ([`choose`]), which gives everything that a key needs without
 //! loading weights; it is loaded only when there is something to embed. The pretrained ones are rows
-//! of `table`; CLIP's other half, from texts to vectors, is [`text`]. Where weights come from is
-//! [`weights`](crate::weights), which knows none of this.
+//! of `table`; the other halves of CLIP and SigLIP 2, from texts to vectors, are [`text`]. Where weights
+//! come from is [`weights`](crate::weights), which knows none of this.
 
 mod clip;
 pub mod conv;
@@ -15,6 +15,7 @@ mod lite0;
 mod network;
 mod resnet;
 pub mod scattering;
+mod siglip;
 mod table;
 pub mod text;
 pub mod vgg16;

@@ -5,7 +5,7 @@
 
 use super::input::Input;
 use super::network::{Build, Normalisation};
-use super::{clip, dinov2, lite0, resnet, vgg16};
+use super::{clip, dinov2, lite0, resnet, siglip, text, vgg16};
 use crate::config::ModelName;
 use crate::photo::Filter;
 use crate::weights::Published;
@@ -43,6 +43,8 @@ const IMAGENET: Normalisation = Normalisation { mean: [0.485, 0.456, 0.406], std
 /// That of CLIP's training set.
 const CLIP: Normalisation =
     Normalisation { mean: [0.481_454_66, 0.457_827_5, 0.408_210_73], std: [0.268_629_55, 0.261_302_6, 0.275_777_1] };
+/// 0..1 to -1..1.
+const SYMMETRIC: Normalisation = Normalisation { mean: [0.5; 3], std: [0.5; 3] };
 
 /// What does without a download.
 const BUILT_IN: Option<&str> = Some("use --model efficientnet-lite0, which is built in");
@@ -53,6 +55,7 @@ pub(super) fn pretrained(name: ModelName) -> Option<&'static Pretrained> {
         ModelName::Scattering => None,
         ModelName::Vgg16 => Some(&VGG16),
         ModelName::Clip => Some(&CLIP_VIT_B32),
+        ModelName::Siglip2 => Some(&SIGLIP2_B32),
         ModelName::Dinov2 => Some(&DINOV2_SMALL),
         ModelName::Resnet50 => Some(&RESNET50),
         ModelName::Lite0 => Some(&LITE0),
@@ -65,6 +68,7 @@ static VGG16: Pretrained = Pretrained {
         repo: "timm/vgg16.tv_in1k",
         revision: "3394518cba29aee1ea82a49d971be90d2dd1dab7",
         sha256: "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
+        traits: &[("/architecture", "vgg16")],
         instead: BUILT_IN,
         built_in: None,
     },
@@ -83,6 +87,7 @@ static LITE0: Pretrained = Pretrained {
         repo: "timm/tf_efficientnet_lite0.in1k",
         revision: "main",
         sha256: "",
+        traits: &[("/architecture", "tf_efficientnet_lite0")],
         instead: BUILT_IN,
         built_in: Some(&lite0::BUILT_IN),
     },
@@ -95,13 +100,21 @@ static LITE0: Pretrained = Pretrained {
 };
 
 /// Radford et al. 2021, arXiv:2103.00020; prepared as by the code of its authors.
-pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
+static CLIP_VIT_B32: Pretrained = Pretrained {
     weights: Published {
         name: "clip-vit-base-patch32",
         repo: "openai/clip-vit-base-patch32",
         // The conversion to safetensors, which was never merged into the main branch.
         revision: "b33cedfd0df4e43b8238760678fcc89e1a0d38b3",
         sha256: "99d28a652e6ec46629ab7047a0ac82c69b1fe11e0ce672c43af65d3a9a3fc05d",
+        traits: &[
+            ("/vision_config/hidden_act", "quick_gelu"),
+            ("/vision_config/num_attention_heads", "12"),
+            ("/vision_config/layer_norm_eps", "1e-5"),
+            ("/text_config/hidden_act", "quick_gelu"),
+            ("/text_config/num_attention_heads", "8"),
+            ("/text_config/layer_norm_eps", "1e-5"),
+        ],
         // Whoever asks for the model that knows texts is not helped by one that knows none.
         instead: None,
         built_in: None,
@@ -111,7 +124,34 @@ pub(super) static CLIP_VIT_B32: Pretrained = Pretrained {
     dim: 512,
     batch: 16,
     version: 1,
-    network: Network::Fixed { output: clip::IMAGES, build: clip::image_tower },
+    network: Network::Fixed { output: text::IMAGES, build: clip::image_tower },
+};
+
+/// Tschannen et al. 2025, arXiv:2502.14786; prepared as its repository's `preprocessor_config.json` says.
+static SIGLIP2_B32: Pretrained = Pretrained {
+    weights: Published {
+        name: "siglip2-base-patch32-256",
+        repo: "google/siglip2-base-patch32-256",
+        // Public lists name two commits with the same bytes: this one, and less often 9e7ee6850617.
+        revision: "94dffa8cb1179de3e03f091dbc3917e5d5a9ae84",
+        sha256: "7d241bb3becad218f211f480487f491df4f8c0a472ecf7afdec5615815a301f1",
+        traits: &[
+            ("/vision_config/hidden_act", "gelu_pytorch_tanh"),
+            ("/vision_config/num_attention_heads", "12"),
+            ("/vision_config/layer_norm_eps", "1e-6"),
+            ("/text_config/hidden_act", "gelu_pytorch_tanh"),
+            ("/text_config/num_attention_heads", "12"),
+            ("/text_config/layer_norm_eps", "1e-6"),
+        ],
+        instead: None,
+        built_in: None,
+    },
+    input: Input::Square { side: 256, filter: Filter::Bilinear },
+    normalisation: SYMMETRIC,
+    dim: 768,
+    batch: 16,
+    version: 1,
+    network: Network::Fixed { output: text::IMAGES, build: siglip::image_tower },
 };
 
 /// Oquab et al. 2023, arXiv:2304.07193; prepared as for its authors' evaluations.
@@ -121,6 +161,7 @@ static DINOV2_SMALL: Pretrained = Pretrained {
         repo: "facebook/dinov2-small",
         revision: "ed25f3a31f01632728cabb09d1542f84ab7b0056",
         sha256: "ae1e99fcefd534ed978cdeb8326f08030c96e28b7a81ffcbc98a857c84d14be1",
+        traits: &[("/hidden_act", "gelu"), ("/num_attention_heads", "6"), ("/layer_norm_eps", "1e-6")],
         instead: BUILT_IN,
         built_in: None,
     },
@@ -140,6 +181,7 @@ static RESNET50: Pretrained = Pretrained {
         repo: "timm/resnet50.a1_in1k",
         revision: "767268603ca0cb0bfe326fa87277f19c419566ef",
         sha256: "773525d5821de224f8f30c33377b7a795d7863e08522698200d3217d3f2a41bb",
+        traits: &[("/architecture", "resnet50")],
         instead: BUILT_IN,
         built_in: None,
     },
@@ -162,6 +204,7 @@ mod tests {
     fn networks_ask_for_what_they_need_and_no_more() {
         let cases = [
             (ModelName::Clip, 200, 87_849_216),
+            (ModelName::Siglip2, 208, 94_552_320),
             (ModelName::Dinov2, 222, 22_056_192),
             (ModelName::Resnet50, 265, 23_508_032 + 53_120),
         ];

@@ -13,6 +13,10 @@ use crate::lfs;
 
 /// A safetensors header larger than this is no header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
+/// What makes a safetensors file of PyTorch's.
+const CONVERT: &str = "Make a safetensors file of it (FILE) with Python: import torch, safetensors.torch as s; \
+    s.save_file({k: v.float().contiguous().clone() for k, v in \
+    torch.load(\"FILE\", \"cpu\", weights_only=True).items()}, \"model.safetensors\")";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
@@ -40,6 +44,10 @@ impl Layout {
     /// Reads the header: its length, then itself. `read(from, length)` gives a range of the file.
     fn read(mut read: impl FnMut(u64, u64) -> Result<Vec<u8>>) -> Result<Self> {
         let first = read(0, 8)?;
+        // A zip, as PyTorch writes it today, or the pickle alone, as it once did.
+        if first.starts_with(b"PK\x03\x04") || matches!(first[..], [0x80, 2..=5, ..]) {
+            bail!("this is PyTorch's format, a pickle, which can run code and is never opened here. {CONVERT}");
+        }
         let length = u64::from_le_bytes(first.as_slice().try_into().context("the file is shorter than 8 bytes")?);
         if length > MAX_HEADER_BYTES {
             let text = String::from_utf8_lossy(&first);

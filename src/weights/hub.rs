@@ -3,7 +3,7 @@
 //! tensors needed are fetched and a stalled connection costs one range.
 //!
 //! What may be used is pinned by commit and sha256 ([`Pin`]). `HF_ENDPOINT`, `HF_HOME` and
-//! `HF_TOKEN` are honoured.
+//! `HF_TOKEN` are honoured, and `HF_HUB_OFFLINE` as `--offline` is.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use hf_hub::{Cache, Repo, RepoType};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::alike::{CONFIG, check};
 use super::file::{Wanted, from_bytes, from_file, gather};
 use super::kept::BuiltIn;
 use super::remote::{Metadata, Remote};
@@ -34,6 +35,8 @@ pub(crate) struct Published {
     pub(crate) repo: &'static str,
     pub(crate) revision: &'static str,
     pub(crate) sha256: &'static str,
+    /// What the shapes of its tensors do not tell: places in its `config.json`, and what stands there.
+    pub(crate) traits: &'static [(&'static str, &'static str)],
     /// What can be done without them, said where they are not to be had.
     pub(crate) instead: Option<&'static str>,
     /// Those that come with the program, which need no repository.
@@ -41,7 +44,7 @@ pub(crate) struct Published {
 }
 
 /// Exactly one file of one commit.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Pin {
     /// What it is a file of.
     #[serde(skip)]
@@ -84,7 +87,7 @@ impl Pin {
         Self { file, sha256, ..self }
     }
 
-    fn is_the_default(&self) -> bool {
+    pub(super) fn is_the_default(&self) -> bool {
         self.repo == self.published.repo && self.revision == self.published.revision
     }
 
@@ -137,6 +140,25 @@ impl Hub {
         }
     }
 
+    /// Refuses weights of another repository or commit if its `config.json` says that they are another network's.
+    pub(super) fn check_alike(&self, pin: &Pin) -> Result<()> {
+        let Published { name, traits, .. } = pin.published;
+        if pin.is_the_default() || traits.is_empty() {
+            return Ok(());
+        }
+        match self.file(&pin.clone().beside(CONFIG, "")) {
+            Ok(config) => check(name, traits, &config).with_context(|| format!("{} at {}", pin.repo, pin.revision)),
+            Err(error) if error.is::<Halt>() => Err(error),
+            Err(_) => {
+                let what = format!("{CONFIG} of {} is not to be had", pin.repo);
+                self.warn(&format!(
+                    "{what}: whether its network is that of {name} in all but the numbers is unchecked"
+                ));
+                Ok(())
+            }
+        }
+    }
+
     /// A whole file, from the same places.
     pub(super) fn file(&self, pin: &Pin) -> Result<Vec<u8>> {
         match self.open(pin)? {
@@ -146,7 +168,7 @@ impl Hub {
     }
 
     fn open(&self, pin: &Pin) -> Result<Found<'_>> {
-        if pin.sha256.is_empty() {
+        if pin.sha256.is_empty() && pin.file != CONFIG {
             self.warn(&format!("{} of {} is unpinned: whatever the hub sends is used", pin.file, pin.repo));
         }
         let local = Cache::from_env().repo(pin.repo());
@@ -161,7 +183,7 @@ impl Hub {
             self.warn(&format!("{} does not have the sha256 {}; it is not used", path.display(), pin.sha256));
         }
         if self.offline {
-            bail!("{}", self.not_to_be_had(pin, "--offline was given"));
+            bail!("{}", self.not_to_be_had(pin, "--offline or HF_HUB_OFFLINE asks for no request"));
         }
         // What is fetched could not be kept, and would be fetched by every run.
         let writable = self.models.check_writable(pin.published.name);

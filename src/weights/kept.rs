@@ -13,6 +13,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use serde_json::{Value, json};
 
+use super::alike::{CONFIG, check};
 use super::file::{Wanted, from_file};
 use super::hub::{Hub, Pin, Published};
 use crate::config::{EmbedSettings, Fetch};
@@ -55,7 +56,11 @@ impl Weights {
     ) -> Result<Self> {
         if !settings.weights.as_os_str().is_empty() {
             let path = &settings.weights;
-            let bytes = from_file(path, wanted).with_context(|| format!("the weights file {}", path.display()))?;
+            let what = || format!("the weights file {}", path.display());
+            let bytes = from_file(path, wanted).with_context(what)?;
+            if let Ok(config) = fs_err::read(path.with_file_name(CONFIG)) {
+                check(published.name, published.traits, &config).with_context(what)?;
+            }
             return Ok(Self { digest: Digest::of(&bytes), origin: None, place: Place::Held(bytes) });
         }
         if let Some(built_in) = published.built_in.filter(|_| settings.repo == "auto") {
@@ -64,7 +69,10 @@ impl Weights {
         }
         let pin = Pin::of(published, settings)?;
         let key = weights_key(&pin, output, settings.fetch);
-        let (path, digest) = keep(hub, &pin, &key, || hub.obtain(&pin, settings.fetch, wanted))?;
+        let (path, digest) = keep(hub, &pin, &key, || {
+            hub.check_alike(&pin)?;
+            hub.obtain(&pin, settings.fetch, wanted)
+        })?;
         let origin = Some((pin.repo.clone(), pin.revision.clone()));
         Ok(Self { digest, origin, place: Place::Kept(hub.clone(), path) })
     }
@@ -100,7 +108,12 @@ pub(crate) fn vocabulary(pin: &Pin, hub: &Hub) -> Result<Vec<u8>> {
 }
 
 fn weights_key(pin: &Pin, output: &str, fetch: Fetch) -> Digest {
-    key("weights", json!({"pin": pin, "layer": output, "fetch": fetch}))
+    let mut params = json!({"pin": pin, "layer": output, "fetch": fetch});
+    if !pin.is_the_default() {
+        // What was kept before its network was looked at does not count.
+        params["network"] = json!("checked");
+    }
+    key("weights", params)
 }
 
 /// The key of what is kept under `models/`.

@@ -9,8 +9,11 @@ use serde_json::json;
 
 use crate::vgg16::noise;
 
-/// A tensor: name, shape, and its numbers as `base + scale * noise`.
+/// Tensors: name, shape, and the numbers as `base + scale * noise`.
 struct Formula(Vec<(String, Vec<usize>, f64, f64)>);
+
+/// Of a larger vocabulary only so many tokens have numbers, so that the file takes no gigabyte of the disk.
+const TOKENS: usize = 1024;
 
 impl Formula {
     fn add(&mut self, name: &str, shape: &[usize], base: f64, scale: f64) {
@@ -64,13 +67,15 @@ impl Formula {
         file.write_all(&header).unwrap();
         for (i, (_, shape, base, scale)) in self.0.iter().enumerate() {
             let count: usize = shape.iter().product();
-            if *base == 0.0 && *scale == 0.0 {
-                file.seek(SeekFrom::Current(4 * count as i64)).unwrap();
-                continue;
-            }
+            let filled = match shape[..] {
+                _ if *base == 0.0 && *scale == 0.0 => 0,
+                [256_000, width] => TOKENS * width,
+                _ => count,
+            };
             let number = |j| (base + scale * noise(j, i + 1)) as f32;
-            let bytes: Vec<u8> = (0..count).flat_map(|j| number(j).to_le_bytes()).collect();
+            let bytes: Vec<u8> = (0..filled).flat_map(|j| number(j).to_le_bytes()).collect();
             file.write_all(&bytes).unwrap();
+            file.seek(SeekFrom::Current(4 * (count - filled) as i64)).unwrap();
         }
         file.set_len(8 + header.len() as u64 + at as u64).unwrap();
     }
@@ -78,11 +83,12 @@ impl Formula {
 
 /// The weights file of a model, made once for all tests, in a folder of its own.
 pub(crate) fn weights(model: &str) -> PathBuf {
-    static FILES: [OnceLock<tempfile::TempDir>; 3] = [const { OnceLock::new() }; 3];
-    let at = ["clip-vit-base-patch32", "dinov2-small", "resnet50"].iter().position(|name| *name == model).unwrap();
+    static FILES: [OnceLock<tempfile::TempDir>; 4] = [const { OnceLock::new() }; 4];
+    let names = ["clip-vit-base-patch32", "dinov2-small", "resnet50", "siglip2-base-patch32-256"];
+    let at = names.iter().position(|name| *name == model).unwrap();
     let dir = FILES[at].get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        [clip, dinov2, resnet50][at]().write(&dir.path().join("model.safetensors"));
+        [clip, dinov2, resnet50, siglip2][at]().write(&dir.path().join("model.safetensors"));
         dir
     });
     dir.path().join("model.safetensors")
@@ -102,6 +108,27 @@ fn clip() -> Formula {
     f.clip_tower("text_model", 512);
     f.norm("text_model.final_layer_norm", 512, 1.0);
     f.weight("text_projection", &[512, 512], 1.0);
+    f
+}
+
+fn siglip2() -> Formula {
+    let mut f = Formula(Vec::new());
+    f.dense("vision_model.embeddings.patch_embedding", &[768, 3, 32, 32], 1.0);
+    f.add("vision_model.embeddings.position_embedding.weight", &[64, 768], 0.0, 1.0);
+    f.clip_tower("vision_model", 768);
+    f.norm("vision_model.post_layernorm", 768, 1.0);
+    f.add("vision_model.head.probe", &[1, 1, 768], 0.0, 1.0);
+    f.add("vision_model.head.attention.in_proj_weight", &[3 * 768, 768], 0.0, (12.0_f64 / 768.0).sqrt());
+    f.add("vision_model.head.attention.in_proj_bias", &[3 * 768], 0.0, 0.2);
+    f.dense("vision_model.head.attention.out_proj", &[768, 768], 1.0);
+    f.norm("vision_model.head.layernorm", 768, 1.0);
+    f.dense("vision_model.head.mlp.fc1", &[4 * 768, 768], 1.0);
+    f.dense("vision_model.head.mlp.fc2", &[768, 4 * 768], 1.0);
+    f.add("text_model.embeddings.token_embedding.weight", &[256_000, 768], 0.0, 1.0);
+    f.add("text_model.embeddings.position_embedding.weight", &[64, 768], 0.0, 1.0);
+    f.clip_tower("text_model", 768);
+    f.norm("text_model.final_layer_norm", 768, 1.0);
+    f.dense("text_model.head", &[768, 768], 1.0);
     f
 }
 

@@ -273,6 +273,57 @@ fn without_weights_and_network_one_breath_says_all() {
     assert!(story.ok("status in").contains("embed    stale: the weights of vgg16 are not here"));
 }
 
+/// A network of the same names and shapes may have another activation: LAION's CLIP has.
+#[test]
+fn another_network_of_the_same_shapes_is_refused() {
+    let file = std::fs::read(formula::weights("dinov2-small")).unwrap();
+    let hub = |config: Option<&[u8]>| {
+        let mut files = vec![("model.safetensors", file.clone(), sha256(&file))];
+        files.extend(config.map(|config| ("config.json", config.to_vec(), "e".repeat(40))));
+        Hub::of(Site { repo: "me/dino", revision: "0123456789012345678901234567890123456789", files }, Mood::Good)
+    };
+    let flags = "--model dinov2-small --repo me/dino --revision 0123456789012345678901234567890123456789";
+    let flags = format!("{flags} --sha256 {}", sha256(&file));
+    let gelu: &[u8] = br#"{"hidden_act": "gelu", "num_attention_heads": 6}"#;
+    let other: &[u8] = br#"{"hidden_act": "quick_gelu", "num_attention_heads": 6}"#;
+    let story = two_drawings();
+    let ran = hub(Some(other)).embed(&story, &flags);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    for expected in ["me/dino at 0123456789", "another network than dinov2-small", "\"quick_gelu\" at hidden_act"] {
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    assert!(!story.path("models/dinov2-small").exists(), "nothing wrong is kept");
+    // Where nothing says what it is, it is used, and that is said.
+    let ran = hub(None).embed(&story, &flags);
+    assert!(ran.code == 0 && ran.stderr.contains("config.json of me/dino is not to be had"), "{}", ran.stderr);
+    let ran = hub(Some(gelu)).embed(&two_drawings(), &flags);
+    assert!(ran.code == 0 && !ran.stderr.contains("config.json"), "{}", ran.stderr);
+    // Beside a local file too.
+    std::os::unix::fs::symlink(formula::weights("dinov2-small"), story.path("local.safetensors")).unwrap();
+    let local = "embed in --model dinov2-small --weights local.safetensors";
+    story.put("config.json", gelu);
+    story.ok(local);
+    story.put("config.json", other);
+    let ran = story.run(local);
+    assert!(ran.code == 1 && ran.stderr.contains("local.safetensors: this is another network"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_hubs_own_variable_keeps_it_offline() {
+    let (hub, story) = (Hub::start(Mood::Good), two_drawings());
+    let run = |value: &str| {
+        let mut command = story.command(&format!("embed in {}", pinned()));
+        command.env("HF_HUB_OFFLINE", value);
+        hub.run(command)
+    };
+    for value in ["1", "ON", "true"] {
+        let ran = run(value);
+        assert!(ran.code == 1 && ran.stderr.contains("HF_HUB_OFFLINE asks for no request"), "{value}: {}", ran.stderr);
+    }
+    assert_eq!(hub.requests.load(Ordering::SeqCst), 0);
+    assert_eq!(run("0").code, 0);
+}
+
 /// What could not be kept is not fetched, let alone by every run.
 #[test]
 fn weights_that_cannot_be_kept_are_not_fetched() {
@@ -292,7 +343,12 @@ fn search_fetches_the_other_half_and_the_vocabulary() {
     let (size, etag) = (file.len() as u64, sha256(&file));
     // As the hub has small files: named by git's digest, which is no sha256.
     let vocabulary = include_bytes!("../../src/model/golden/tokenizer.json").to_vec();
-    let files = vec![("model.safetensors", file, etag.clone()), ("tokenizer.json", vocabulary, "f".repeat(40))];
+    let config = br#"{"vision_config": {"hidden_act": "quick_gelu"}, "text_config": {}}"#.to_vec();
+    let files = vec![
+        ("model.safetensors", file, etag.clone()),
+        ("tokenizer.json", vocabulary, "f".repeat(40)),
+        ("config.json", config, "e".repeat(40)),
+    ];
     let hub = Hub::of(Site { repo: "me/clip", revision: REVISION, files }, Mood::Good);
     let story = two_drawings();
     let table = format!("[embed]\nmodel = \"clip-vit-base-patch32\"\nrepo = \"me/clip\"\nsha256 = \"{etag}\"\n");

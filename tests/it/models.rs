@@ -56,6 +56,11 @@ fn clip_equals_pytorchs() {
 }
 
 #[test]
+fn siglip2_equals_pytorchs() {
+    equals_pytorch("siglip2-base-patch32-256", 768);
+}
+
+#[test]
 fn each_model_keeps_its_vectors() {
     let story = two_drawings();
     let mut first = BTreeMap::new();
@@ -88,6 +93,38 @@ fn weights_of_another_model_are_told_apart() {
     }
 }
 
+/// Whichever model that can read has made the vectors; the newest, where there are several.
+#[test]
+fn siglip2_finds_pictures_by_text_too() {
+    const MODEL: &str = "siglip2-base-patch32-256";
+    let story = two_drawings();
+    let dir = tempfile::tempdir().unwrap();
+    let beside = dir.path().join("model.safetensors");
+    std::os::unix::fs::symlink(weights(MODEL), &beside).unwrap();
+    put(&dir.path().join("tokenizer.json"), include_bytes!("../../src/model/golden/gemma.json"));
+    let search = |text: &str, weights: &str| {
+        let mut command = story.command(&format!("search --offline --json --weights {weights}"));
+        crate::driver::ran(command.arg(text))
+    };
+    let beside = beside.display().to_string();
+    assert_eq!(embedded(&story, MODEL, ""), 2);
+    let short = story.json(&format!("embed in --offline --model siglip2 --weights {beside}"));
+    assert_eq!(short["counts"]["embedded"], 0, "its short name is the same model");
+    assert_eq!(embedded(&story, "clip-vit-base-patch32", ""), 2);
+    let ran = search("A DOG on a beach", &beside);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let expected = &golden()[&format!("{MODEL} a dog on a beach")];
+    for picture in answer["pictures"].as_array().unwrap() {
+        let expected = expected[usize::from(picture["path"] == "wide.png")];
+        let score = picture["score"].as_f64().unwrap();
+        assert!((score - f64::from(expected)).abs() < 1e-4, "{score} for {expected}");
+    }
+    // A file of weights that is neither's is told apart.
+    let ran = search("a dog", &weights("resnet50").display().to_string());
+    assert!(ran.code == 1 && ran.stderr.contains("there is no tensor"), "{}", ran.stderr);
+}
+
 #[test]
 fn pictures_are_found_by_text() {
     const MODEL: &str = "clip-vit-base-patch32";
@@ -100,7 +137,7 @@ fn pictures_are_found_by_text() {
     assert!(ran.code == 1 && ran.stderr.contains("has no pictures; run first"), "{}", ran.stderr);
     story.ok("embed in --model scattering");
     let ran = search("");
-    assert!(ran.code == 1 && ran.stderr.contains("make them first: tsne-grid embed --model clip"), "{}", ran.stderr);
+    assert!(ran.code == 1 && ran.stderr.contains("make them first: tsne-grid embed --model siglip2"), "{}", ran.stderr);
 
     assert_eq!(embedded(&story, MODEL, ""), 2);
     let dir = tempfile::tempdir().unwrap();
@@ -126,7 +163,7 @@ fn pictures_are_found_by_text() {
         .iter()
         .map(|picture| (picture["path"].as_str().unwrap(), picture["score"].as_f64().unwrap()))
         .collect();
-    let expected = &golden()["a dog on a beach"];
+    let expected = &golden()[&format!("{MODEL} a dog on a beach")];
     for (name, expected) in [("exact.png", expected[0]), ("wide.png", expected[1])] {
         assert!((found[name] - f64::from(expected)).abs() < 1e-4, "{name}: {} for {expected}", found[name]);
     }

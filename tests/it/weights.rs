@@ -344,11 +344,13 @@ fn files_that_are_no_weights_are_named_for_what_they_are() {
     let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
     let huge = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
     let lying = [&(90_u64 << 20).to_le_bytes()[..], b"{}"].concat();
-    let cases: [(&str, Vec<u8>, &str); 18] = [
+    let cases: [(&str, Vec<u8>, &str); 20] = [
         ("nothing", Vec::new(), "it ends after 0 bytes"),
         ("a page", b"<!doctype html><html><head><title>Not found</title>".to_vec(), "not a safetensors file"),
         ("a pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 553\n".to_vec(), "Git LFS"),
-        ("a pickle", b"PK\x03\x04\0\0\0\0\0\0archive/data.pkl".to_vec(), "not safetensors"),
+        ("a zip of a pickle", b"PK\x03\x04\0\0\0\0\0\0archive/data.pkl".to_vec(), "PyTorch's format, a pickle"),
+        ("a pickle", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), "torch.load(\"FILE\""),
+        ("a larger header", [&(101_u64 << 20).to_le_bytes()[..], b"{}"].concat(), "not a safetensors file"),
         ("a header without end", huge, "not a safetensors file"),
         ("a header larger than the file", lying, "it ends after 10 bytes"),
         ("no JSON", with_header("{\"features", 8), "malformed"),
