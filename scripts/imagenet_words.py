@@ -15,7 +15,8 @@ from collections import Counter
 
 # WordNet's number: the word that is shown.
 BROADER = {
-    "00015388": "animal", "01861778": "mammal", "02084071": "dog", "02087551": "hound", "02092468": "terrier", "02101108": "spaniel",
+    "00015388": "animal", "00021939": "object", "03094503": "container", "03183080": "device", "03294048": "equipment", "03563967": "tool",
+    "01861778": "mammal", "02084071": "dog", "02087551": "hound", "02092468": "terrier", "02101108": "spaniel",
     "02099029": "retriever", "02100399": "setter", "02104523": "sheepdog", "02113335": "poodle", "02109811": "sled dog", "02085374": "toy dog",
     "02112826": "corgi", "02111626": "spitz", "02096756": "schnauzer", "02106966": "pinscher", "02090827": "greyhound", "02115335": "wild dog",
     "01503061": "bird", "01844917": "water bird", "01525720": "songbird", "01529672": "finch", "01816887": "parrot", "01604330": "bird of prey",

@@ -252,8 +252,11 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 pub struct SearchArgs {
     /// What to look for, as a caption would say it: "a dog on a beach"
-    #[arg(value_parser = words)]
-    pub text: String,
+    #[arg(value_parser = words, required_unless_present = "like")]
+    pub text: Option<String>,
+    /// Look for what is like this picture of the last run: its path, the end of its path, or its identifier
+    #[arg(long, value_name = "PICTURE", conflicts_with = "text")]
+    pub like: Option<String>,
     /// Pictures to show, the best first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,

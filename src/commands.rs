@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::artifact::findings;
-use crate::artifact::rows::{Row, WordRow};
+use crate::artifact::rows::{GroupRow, Row, WordRow};
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
@@ -323,8 +323,17 @@ impl App {
         if let Some(weights) = args.weights {
             embed.weights = weights;
         }
-        let hits = search::search(&self.store(), &self.hub(), &embed, &args.text, args.limit as usize)?;
-        Ok(self.answer(harmless(&search::table(&hits)), json!({"text": args.text, "pictures": hits})))
+        let (store, hub, limit) = (self.store(), self.hub(), args.limit as usize);
+        let (hits, asked) = match (args.like, args.text) {
+            (Some(like), _) => (search::like(&store, &like, limit, |text| hub.warn(&text))?, json!({"like": like})),
+            (None, text) => {
+                let text = text.unwrap_or_default();
+                (search::search(&store, &hub, &embed, &text, limit)?, json!({"text": text}))
+            }
+        };
+        let mut object = asked;
+        object["pictures"] = json!(hits);
+        Ok(self.answer(harmless(&search::table(&hits)), object))
     }
 
     /// The sample, laid out with the model that is built in; everything in one folder.
@@ -364,6 +373,9 @@ fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
         if let Some(made) = words {
             object[WordRow::STAGE] = made_json(made);
         }
+    }
+    if let Some(made) = &outcome.groups {
+        object[GroupRow::STAGE] = made_json(made);
     }
     for (stage, made) in Stage::ALL.into_iter().skip(1).zip([&outcome.project, &outcome.assign, &outcome.render]) {
         if let Some(made) = made {

@@ -41,6 +41,7 @@ pub mod source;
 pub mod lap;
 pub mod linalg;
 pub mod model;
+pub mod regions;
 pub mod render;
 pub mod stage;
 pub mod tsne;

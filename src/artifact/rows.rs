@@ -146,6 +146,36 @@ row! {
 }
 
 row! {
+    /// A picture's group at one level; in the order of `level`, `group` and `image`.
+    GroupRow, "groups", 1 {
+        /// The picture.
+        image: ImageId,
+        /// 0 has the fewest and largest groups; those of a higher level lie within them.
+        level: u32,
+        /// Number of the group at its level. It keeps its number from run to run as long as most of its pictures stay.
+        group: u32,
+        /// What the pictures show, if there is a word that is true of most of them and tells them from the others.
+        name: Option<String>,
+        /// A further word for some of them.
+        second: Option<String>,
+        /// A further word for some of them.
+        third: Option<String>,
+        /// Pictures in the group.
+        size: u32,
+        /// The picture that stands for the group: the one in its middle.
+        portrait: ImageId,
+        /// First row of the grid with a picture of the group.
+        top: u32,
+        /// First column.
+        left: u32,
+        /// Last row.
+        bottom: u32,
+        /// Last column.
+        right: u32,
+    }
+}
+
+row! {
     /// One input that is not in the grid.
     SkippedRow, "skipped", 1 {
         /// Path inside its source.

@@ -17,7 +17,7 @@ const GIVEN: usize = 5;
 const LEAST: f64 = 0.1;
 
 /// Number, word, and broader words of each class, the narrowest first.
-const TABLE: &str = include_str!("imagenet.tsv");
+pub const TABLE: &str = include_str!("imagenet.tsv");
 
 /// A word for a picture.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::artifact::rows::{ArrivalRow, FieldRow, ImageRow, NeighbourRow, Row, SeamRow, SkippedRow, WordRow};
+use crate::artifact::rows::{
+    ArrivalRow, FieldRow, GroupRow, ImageRow, NeighbourRow, Row, SeamRow, SkippedRow, WordRow,
+};
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::render::tiles;
@@ -20,7 +22,13 @@ use crate::store::{Lock, Store};
 /// When nothing has been run with this cache, or the last index is damaged.
 pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
     let inputs = [ImageRow::STAGE, SkippedRow::STAGE, FieldRow::STAGE];
-    let beside = inputs.into_iter().chain([WordRow::STAGE, ArrivalRow::STAGE, NeighbourRow::STAGE, SeamRow::STAGE]);
+    let beside = inputs.into_iter().chain([
+        WordRow::STAGE,
+        GroupRow::STAGE,
+        ArrivalRow::STAGE,
+        NeighbourRow::STAGE,
+        SeamRow::STAGE,
+    ]);
     let tables = beside.chain(Stage::ALL.map(Stage::name));
     let latest: Vec<PathBuf> = tables.filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
     if latest.is_empty() {

@@ -21,7 +21,7 @@ use crate::stage::arrivals::Arrivals;
 use crate::stage::components::Features;
 use crate::stage::embed::{Counts, Inputs};
 use crate::stage::neighbours::Likeness;
-use crate::stage::{Context, Job, Made, Stage, State, assign, embed, project, render, words};
+use crate::stage::{Context, Job, Made, Stage, State, assign, embed, groups, project, render, words};
 use crate::store::{folder_of, remove_abandoned};
 
 /// What the first stage comes to.
@@ -34,7 +34,7 @@ pub struct Embedded {
     pub tables: Option<[Made; 3]>,
     /// The index.
     pub index: Made,
-    /// The words of the pictures, where the model knows any; none where nothing is made.
+    /// The words of the pictures, where the model knows any and they are there.
     pub words: Option<Made>,
     /// How the inputs add up.
     pub counts: Counts,
@@ -48,6 +48,8 @@ pub struct Outcome {
     pub project: Option<Made>,
     /// The assignment.
     pub assign: Option<Made>,
+    /// The groups of its pictures.
+    pub groups: Option<Made>,
     /// The picture's record.
     pub render: Option<Made>,
     /// How each stage stood.
@@ -102,14 +104,18 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         };
-        let render = match (&embedded, &project, &assign) {
-            (Some(embedded), Some(project), Some(assign)) if self.last >= Stage::Render => {
-                self.render(&inputs, embedded, [project, assign])?
+        let groups = match (&embedded, &assign) {
+            (Some(embedded), Some(assign)) if self.last >= Stage::Render => self.groups(embedded, assign)?,
+            _ => None,
+        };
+        let render = match (&embedded, &project, &assign, &groups) {
+            (Some(embedded), Some(project), Some(assign), Some(groups)) => {
+                self.render(&inputs, embedded, [project, assign, groups])?
             }
             _ => None,
         };
         let Self { standings, preflight, .. } = self;
-        Ok(Outcome { embedded, project, assign, render, standings, preflight })
+        Ok(Outcome { embedded, project, assign, groups, render, standings, preflight })
     }
 
     /// The artifact of a stage; none where the walk stops at it.
@@ -170,10 +176,15 @@ impl<'a> Walk<'a> {
         let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
         let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
         if !self.makes {
-            if let Some(State::Stale(job)) = words::state(ctx, &chosen, &index.artifact) {
-                self.standings.push(Standing::stale(WordRow::STAGE, reasons(ctx, &job.key)));
-            }
-            return Ok(Some(Embedded { rows, fields, tables: None, index, words: None, counts }));
+            let words = match words::state(ctx, &chosen, &index.artifact) {
+                Some(State::Stale(job)) => {
+                    self.standings.push(Standing::stale(WordRow::STAGE, reasons(ctx, &job.key)));
+                    None
+                }
+                Some(State::Fresh(made)) => Some(made),
+                None => None,
+            };
+            return Ok(Some(Embedded { rows, fields, tables: None, index, words, counts }));
         }
         let gone = previous_images(ctx).difference(&inputs.pictures()).count();
         let counts = Counts { embedded: new, gone, ..counts };
@@ -233,7 +244,27 @@ impl<'a> Walk<'a> {
         Features { index: &embedded.index.artifact, metric: self.request.settings.project.metric }
     }
 
-    fn render(&mut self, inputs: &Inputs, embedded: &Embedded, [project, assign]: [&Made; 2]) -> Result<Option<Made>> {
+    /// The groups of the wall; none where the walk stops at them.
+    fn groups(&mut self, embedded: &Embedded, assign: &Made) -> Result<Option<Made>> {
+        let ctx = self.ctx;
+        let words = embedded.words.as_ref().map(|words| &words.artifact).filter(|words| words.batch.num_rows() > 0);
+        let (images, fields) = (&embedded.rows, &embedded.fields);
+        match groups::state(ctx, groups::Input { assigned: &assign.artifact, words, images, fields }) {
+            State::Stale(job) if !self.makes => {
+                self.stop(Stage::Render, reasons(ctx, &job.key));
+                Ok(None)
+            }
+            State::Fresh(made) if !self.makes => Ok(Some(made)),
+            state => state.made(ctx).map(Some),
+        }
+    }
+
+    fn render(
+        &mut self,
+        inputs: &Inputs,
+        embedded: &Embedded,
+        [project, assign, groups]: [&Made; 3],
+    ) -> Result<Option<Made>> {
         let (ctx, settings) = (self.ctx, &self.request.settings.render);
         let pictures = inputs.pictures();
         let arrivals = Arrivals::of(ctx, &pictures);
@@ -245,6 +276,8 @@ impl<'a> Walk<'a> {
             sources: inputs.places(&embedded.rows),
             images: &embedded.rows,
             fields: &embedded.fields,
+            groups: Some(&groups.artifact),
+            words: embedded.words.as_ref().map(|words| &words.artifact),
             likeness: Some(Likeness { features: self.features(embedded), assigned: &assign.artifact }),
             new: arrivals.newest(&pictures),
             earlier: earlier.to_vec(),

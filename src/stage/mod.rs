@@ -9,6 +9,7 @@ pub mod assign;
 pub mod components;
 mod context;
 pub mod embed;
+pub mod groups;
 mod growth;
 pub mod lineage;
 pub mod neighbours;

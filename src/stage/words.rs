@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::artifact::rows::{Row, WordRow};
 use crate::artifact::{Artifact, Facts, ImageId, shards};
 use crate::model::Chosen;
-use crate::model::words::{CLASSES, Classifier, Word};
+use crate::model::words::{CLASSES, Classifier, TABLE, Word};
 use crate::stage::{Context, Job, State};
+use crate::store::Digest;
 
 /// Vectors that are taken together.
 const TOGETHER: usize = 1024;
@@ -23,7 +24,8 @@ pub fn state<'a>(ctx: &'a Context, chosen: &'a Chosen, index: &'a Artifact) -> O
         let last = ctx.store.latest(&format!("{}.parquet", WordRow::STAGE));
         return last.map(|_| State::of_rows::<WordRow>(ctx, &[]));
     }
-    let params = json!({"version": VERSION, "weights": chosen.params["weights"]});
+    let table = Digest::of(TABLE.as_bytes()).to_string();
+    let params = json!({"version": VERSION, "table": table, "weights": chosen.params["weights"]});
     let key = WordRow::key(params, [("embed", index.header.content)]);
     Some(State::of(ctx, key, move || Ok((rows(ctx, chosen, index)?, Facts::new()))))
 }

@@ -16,6 +16,7 @@ mod faults;
 mod folders;
 mod foreign;
 mod formula;
+mod groups;
 mod growth;
 #[cfg(feature = "heic")]
 mod heic;

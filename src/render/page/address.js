@@ -32,6 +32,7 @@ function remember() {
     if (looking.from !== null) state.set("from", looking.from);
     if (looking.to !== null) state.set("to", looking.to);
     for (const what of ["seams", "new"]) if (shows[what]) state.set(what, "1");
+    if (!shows.groups) state.set("groups", "0");
     if (picked.chosen >= 0) state.set("picture", block("facts").name[picked.chosen]);
     const hash = String(state) && `#${state}`;
     if (hash !== location.hash) history.replaceState(null, "", location.href.split("#")[0] + hash);
@@ -49,6 +50,7 @@ function recall() {
     Object.assign(to, { scale: limited(number("zoom")), x: number("x") ?? to.x, y: number("y") ?? to.y });
   jumpTo(to);
   for (const what of ["seams", "new"]) show(what, state.get(what) === "1");
+  show("groups", state.get("groups") !== "0");
   const name = state.get("picture");
   mark(name ? block("facts").name.indexOf(name) : -1);
   const kinds = state.get("kinds")?.split(",") ?? null;

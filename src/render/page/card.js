@@ -1,6 +1,6 @@
 // A picture looked at: the card beside the pointer, and the box with the larger picture.
 
-const { block, wall, count, element, factsOf, fieldsOf, nameOf, isSettled } = page.data;
+const { block, wall, count, element, factsOf, fieldsOf, wordsOf, nameOf, isSettled } = page.data;
 const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
 const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
 const { picked, mark, choose } = page.picked;
@@ -63,6 +63,7 @@ function fillBox(i) {
   element("box-caption").textContent = caption[i];
   element("box-facts").textContent = factsOf(i);
   element("box-fields").textContent = fieldsOf(i);
+  element("box-words").textContent = wordsOf(i);
   element("box-path").textContent = path[i];
   box.setAttribute("aria-label", nameOf(i));
   stopWaiting();

@@ -4,12 +4,45 @@ const { block, wall, count, element, dayFormat } = page.data;
 const { canvas, redraw, windowWidth, reveal, switchTo } = page.view;
 const { picked, light, choose, show } = page.picked;
 const { hideCard } = page.card;
+const { makeGroups } = page.groups;
+
+/** Percent from which on a picture is taken to show what the model says. */
+const LIKELY = 30;
 
 const looking = { text: "", kinds: null, from: null, to: null };
 
 /** Without accents and case: who looks for "cafe" means "Café" too, and with "strasse" "Straße". */
 const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase();
 let haystack = null;
+/** How well each picture fits what is searched for; null while nothing is. */
+let ranks = null;
+
+/** 1 where captions and path have all words; less where it is the model that says so; 0 where nothing does. */
+function ranked(words) {
+  const shown = wordRanks(words);
+  const written = (i, word) => haystack[i].includes(word);
+  return Float32Array.from({ length: count }, (_, i) =>
+    words.reduce((least, word, n) => Math.min(least, written(i, word) ? 1 : shown[n].get(i) ?? 0), 1),
+  );
+}
+
+/** For each of the words that are looked for: how likely pictures show something of which a name has it. */
+function wordRanks(words) {
+  const { names, of } = block("words");
+  const parts = names.map((name) => plain(name).split(" "));
+  return words.map((word) => {
+    // Who looks for dogs means a dog; what is begun may be meant too.
+    const one = word.length > 3 ? word.replace(/S$/, "") : word;
+    const meant = parts.map((part) => part.some((text) => text === word || text === one || (one.length > 3 && text.startsWith(one))));
+    const found = new Map();
+    of.forEach((known, i) => {
+      for (const [name, percent] of known) {
+        if (meant[name] && percent >= LIKELY) found.set(i, Math.max(found.get(i) ?? 0, percent / 101));
+      }
+    });
+    return found;
+  });
+}
 
 function look() {
   const { time, kinds, kind } = block("facts");
@@ -19,8 +52,9 @@ function look() {
     const { caption, path } = block("texts");
     haystack = caption.map((text, i) => plain(`${text}\n${path[i]}`));
   }
+  ranks = words.length > 0 ? ranked(words) : null;
   const fits = (i) =>
-    words.every((word) => haystack[i].includes(word)) &&
+    (!ranks || ranks[i] > 0) &&
     (!looking.kinds || looking.kinds.has(kinds[kind[i]])) &&
     (looking.from === null || (time[i] !== null && time[i] >= looking.from)) &&
     (looking.to === null || (time[i] !== null && time[i] < looking.to));
@@ -53,12 +87,21 @@ element("search").addEventListener("input", (event) => {
 });
 element("search").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !picked.lit) return;
-  const first = picked.lit.indexOf(1);
+  const first = best();
   if (first < 0) return;
   choose(first);
   reveal(first);
   canvas.focus();
 });
+
+/** The lit picture that fits best, the first of equal ones; -1 if none is lit. */
+function best() {
+  let found = -1;
+  for (let i = 0; i < count; i += 1) {
+    if (picked.lit[i] && (found < 0 || (ranks && ranks[i] > ranks[found]))) found = i;
+  }
+  return found;
+}
 
 element("more").addEventListener("click", () => {
   const panel = element("panel");
@@ -75,11 +118,16 @@ function makePanel() {
   element("seams-label").hidden = !wall.hasCells || !block("likeness").seams;
   element("new-label").hidden = facts.new.length === 0;
   element("new-text").textContent = `The ${facts.new.length.toLocaleString("en")} that are new`;
-  element("shows").hidden = element("seams-label").hidden && element("new-label").hidden;
-  for (const what of ["seams", "new"]) {
-    element(what).addEventListener("change", (event) => show(what, event.target.checked));
+  makeGroups();
+  element("shows").hidden = ["seams-label", "new-label", "groups-label"].every((id) => element(id).hidden);
+  for (const [what, id] of [
+    ["seams", "seams"],
+    ["new", "new"],
+    ["groups", "groups-shown"],
+  ]) {
+    element(id).addEventListener("change", (event) => show(what, event.target.checked));
   }
-  element("more").hidden = ["kinds", "times", "shows", "legend"].every((id) => element(id).hidden);
+  element("more").hidden = ["kinds", "times", "shows", "groups", "legend"].every((id) => element(id).hidden);
 }
 
 function makeKinds({ kinds }) {

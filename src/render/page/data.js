@@ -57,6 +57,13 @@ function fieldsOf(i) {
   return fields ? fields[i].map(([name, value]) => `${name}: ${value}`).join("\n") : "";
 }
 
+/** What the model says a picture shows, the likeliest first. */
+function wordsOf(i) {
+  const { names, of } = block("words");
+  const known = [...(of[i] ?? [])].sort((a, b) => b[1] - a[1]);
+  return known.map(([name, percent]) => `${names[name]} ${percent} %`).join(" · ");
+}
+
 let settled = false;
 /** Whether all data are there and the view is the one of the address. */
 const isSettled = () => settled;
@@ -66,6 +73,6 @@ const settle = () => {
 
 // biome-ignore format: a name a line is too long a list
 page.data = {
-  block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, fieldsOf, nameOf,
+  block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, fieldsOf, wordsOf, nameOf,
   isSettled, settle,
 };

@@ -77,6 +77,24 @@ impl Picture<'_> {
     }
 }
 
+/// The groups of a level.
+pub struct Groups {
+    /// Name and further words of each group that has a name.
+    pub names: Vec<(String, Vec<String>)>,
+    /// Which of these each picture is in.
+    pub of: Vec<Option<u32>>,
+}
+
+impl Groups {
+    fn json(&self) -> Value {
+        let name = |(name, further): &(String, Vec<String>)| {
+            json!([visible(name), further.iter().map(|word| visible(word)).collect::<Vec<_>>()])
+        };
+        let of: Vec<i64> = self.of.iter().map(|group| group.map_or(-1, i64::from)).collect();
+        json!({"names": self.names.iter().map(name).collect::<Vec<_>>(), "of": of})
+    }
+}
+
 /// Everything that the page is made of.
 pub struct Wall<'a> {
     /// Columns and rows.
@@ -99,6 +117,10 @@ pub struct Wall<'a> {
     pub legend: Option<Legend>,
     /// The nearest pictures of each, by number.
     pub nearest: Vec<Vec<u32>>,
+    /// The groups, from the largest ones to the smallest.
+    pub groups: Vec<Groups>,
+    /// The words that the model has for each picture, with their probabilities in percent; empty where it has none.
+    pub words: Vec<Vec<(String, u8)>>,
     /// Shades of the borders to the right of each picture and below it, if they are known.
     pub seams: Option<Vec<[Option<u8>; 2]>>,
     /// The pictures, in the order of their cells.
@@ -124,7 +146,7 @@ impl<'a> Wall<'a> {
     }
 
     /// The blocks of data: what the wall is drawn from, and what is asked for later.
-    pub(super) fn blocks(&self) -> [(&'static str, Value); 4] {
+    pub(super) fn blocks(&self) -> [(&'static str, Value); 6] {
         let [x, y] = self.scaled();
         let wall = json!({
             "title": self.title(), "columns": self.grid.0, "rows": self.grid.1, "fit": self.fit,
@@ -159,7 +181,23 @@ impl<'a> Wall<'a> {
             "fields": some(self.column(Picture::facts), Vec::is_empty),
         });
         let likeness = json!({"nearest": self.nearest, "seams": self.seams, "ramp": colours::RAMP});
-        [("wall", wall), ("facts", facts), ("texts", texts), ("likeness", likeness)]
+        let groups: Vec<Value> = self.groups.iter().map(Groups::json).collect();
+        let all: Vec<String> = self.words.iter().flatten().map(|(word, _)| visible(word)).collect();
+        let (names, numbers) = numbered(all);
+        let mut numbers = numbers.into_iter();
+        let of_picture = |words: &Vec<(String, u8)>| -> Vec<Value> {
+            words.iter().zip(numbers.by_ref()).map(|((_, percent), number)| json!([number, percent])).collect()
+        };
+        let words = json!({"names": names, "of": self.words.iter().map(of_picture).collect::<Vec<_>>()});
+        let groups = json!({"levels": groups});
+        [
+            ("wall", wall),
+            ("facts", facts),
+            ("texts", texts),
+            ("groups", groups),
+            ("words", words),
+            ("likeness", likeness),
+        ]
     }
 }
 
@@ -211,6 +249,8 @@ pub(super) mod tests {
             large: None,
             legend: None,
             nearest: Vec::new(),
+            groups: Vec::new(),
+            words: Vec::new(),
             seams: None,
             pictures: Vec::new(),
         }
@@ -228,7 +268,7 @@ pub(super) mod tests {
         for (cell, place) in [[0.0, -1.0], [4.0, 0.0], [2.0, 1.0]].into_iter().enumerate() {
             wall.pictures.push(picture(cell as u32, place));
         }
-        let [(_, first), (_, facts), (_, texts), _] = wall.blocks();
+        let [(_, first), (_, facts), (_, texts), ..] = wall.blocks();
         assert_eq!((&first["x"], &first["y"]), (&json!([0, 65535, 32768]), &json!([0, 16384, 32768])));
         assert_eq!(facts["new"], json!([1]));
         assert_eq!(facts["post"], json!([null, null, null]));

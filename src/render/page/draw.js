@@ -8,6 +8,7 @@ const { picked, shows } = page.picked;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { drawBlocks } = page.blocks;
 const { drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
+const { drawGroups } = page.groups;
 const { drawOverview } = page.overview;
 
 /** Larger pictures are used for at most so many tiles at a time. */
@@ -29,6 +30,7 @@ function draw() {
   if (isSettled() && view.scale * ratio > 150) drawSharp();
   if (shows.seams && inGrid) drawSeams();
   if (shows.new) drawNew();
+  if (isSettled()) drawGroups();
   drawLabels();
   if (picked.chosen >= 0) drawChosen();
   drawOverview();

@@ -7,21 +7,21 @@
 
 mod data;
 
-pub use data::{Level, Picture, Wall};
+pub use data::{Groups, Level, Picture, Wall};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// Raised when the same data give another page.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
 /// One script, in the order in which it is read. Each file has a scope of its own; what it gives to others it puts at
 /// its end under its name into `page`, and what it takes from others stands at its beginning. Values that change are
 /// given to be read: only functions of the file that they belong to change them.
-const SCRIPTS: [&str; 15] = [
+const SCRIPTS: [&str; 16] = [
     include_str!("data.js"),
     include_str!("layouts.js"),
     include_str!("view.js"),
@@ -30,6 +30,7 @@ const SCRIPTS: [&str; 15] = [
     include_str!("paint.js"),
     include_str!("blocks.js"),
     include_str!("marks.js"),
+    include_str!("groups.js"),
     include_str!("overview.js"),
     include_str!("draw.js"),
     include_str!("card.js"),

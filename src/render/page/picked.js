@@ -5,7 +5,7 @@ const { redraw } = page.view;
 
 /** `lit` is 1 or 0 for each picture while something is looked for; null lights all. No chosen one is -1. */
 const picked = { lit: null, chosen: -1 };
-const shows = { seams: false, new: false };
+const shows = { seams: false, new: false, groups: true };
 
 function light(lit) {
   picked.lit = lit;
@@ -25,10 +25,10 @@ function choose(i) {
   for (const id of ["said", "box-said"]) element(id).textContent = facts;
 }
 
-/** Shows seams or new pictures, or no longer. */
+/** Shows seams, new pictures or the names of groups, or no longer. */
 function show(what, on) {
   shows[what] = on;
-  element(what).checked = on;
+  element(what === "groups" ? "groups-shown" : what).checked = on;
   redraw();
 }
 

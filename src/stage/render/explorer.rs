@@ -13,7 +13,7 @@ use super::links::links;
 use super::output::{Output, cannot_write};
 use super::sheets::{self, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
-use crate::artifact::rows::{FieldRow, ImageRow, NeighbourRow, Row};
+use crate::artifact::rows::{FieldRow, GroupRow, ImageRow, NeighbourRow, Row, WordRow};
 use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
 use crate::render::page::{self, Level};
@@ -27,6 +27,9 @@ fn own(settings: &RenderSettings) -> OwnFolder {
     let name = if stem == "grid" { "explorer".to_owned() } else { format!("explorer-{stem}") };
     OwnFolder::new(settings.output.with_file_name(name))
 }
+
+/// Words that are less likely are not on the page.
+const LEAST_PERCENT: u8 = 5;
 
 pub(super) struct Explorer;
 
@@ -64,6 +67,9 @@ impl Output for Explorer {
         }
         if !known.fields.is_empty() {
             inputs.insert("fields".to_owned(), content_digest(&FieldRow::to_batch(known.fields)));
+        }
+        for (name, table) in [("groups", known.groups), ("words", known.words)] {
+            inputs.extend(table.map(|table| (name.to_owned(), table.header.content)));
         }
         if settings.links {
             let links = links(own(settings).root(), known);
@@ -131,9 +137,57 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
         large,
         legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
         nearest: nearest(wall, &order)?,
+        groups: groups(wall, &order)?,
+        words: words(wall, &order)?,
         seams: order.iter().map(shades).collect(),
         pictures,
     })
+}
+
+/// The numbers of pictures in `order`.
+fn numbers<'a>(wall: &'a Wall<'_>, order: &[usize]) -> HashMap<&'a ImageId, usize> {
+    order.iter().enumerate().map(|(number, &i)| (&wall.input.rows[i].image, number)).collect()
+}
+
+/// The groups that have a name, level by level.
+fn groups(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<page::Groups>> {
+    let Some(table) = wall.known.groups else { return Ok(Vec::new()) };
+    let number = numbers(wall, order);
+    let mut levels: Vec<page::Groups> = Vec::new();
+    let mut last = None;
+    for row in GroupRow::from_batch(&table.batch)? {
+        let (level, Some(name)) = (row.level as usize, row.name) else { continue };
+        levels.resize_with(levels.len().max(level + 1), || page::Groups {
+            names: Vec::new(),
+            of: vec![None; order.len()],
+        });
+        let groups = &mut levels[level];
+        // The rows of a group follow each other.
+        if last.replace((row.level, row.group)) != Some((row.level, row.group)) {
+            groups.names.push((name, row.second.into_iter().chain(row.third).collect()));
+        }
+        if let Some(&number) = number.get(&row.image) {
+            groups.of[number] = Some(groups.names.len() as u32 - 1);
+        }
+    }
+    Ok(levels)
+}
+
+/// What the model says that each picture shows.
+fn words(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<Vec<(String, u8)>>> {
+    let rows = wall.known.words.map(|table| WordRow::from_batch(&table.batch)).transpose()?.unwrap_or_default();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let number = numbers(wall, order);
+    let mut words = vec![Vec::new(); order.len()];
+    for row in rows {
+        let percent = (100.0 * row.score).round() as u8;
+        if let (Some(&number), LEAST_PERCENT..) = (number.get(&row.image), percent) {
+            words[number].push((row.word, percent));
+        }
+    }
+    Ok(words)
 }
 
 /// The nearest pictures of each, by their numbers in `order`; nothing where there are no vectors.

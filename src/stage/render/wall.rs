@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::Result;
 
 use super::Input;
-use crate::artifact::ImageId;
 use crate::artifact::rows::{FieldRow, ImageRow, Row, SeamRow};
+use crate::artifact::{Artifact, ImageId};
 use crate::config::{RenderSettings, Style};
 use crate::render::seams::Seams;
 use crate::render::tiles::{Kept, Tiles};
@@ -24,6 +24,10 @@ pub struct Known<'a> {
     pub images: &'a [ImageRow],
     /// What else tables say, picture by picture.
     pub fields: &'a [FieldRow],
+    /// The groups of the wall.
+    pub groups: Option<&'a Artifact>,
+    /// What the model says that pictures show.
+    pub words: Option<&'a Artifact>,
     /// How alike they are.
     pub likeness: Option<Likeness<'a>>,
     /// Those that came with the last run that brought any.

@@ -1,4 +1,6 @@
-//! Pictures ranked by a text, from the vectors that are already there.
+//! Pictures ranked by a text or by another picture, from the vectors and words that are already there.
+
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +19,7 @@ use crate::store::Store;
 /// A picture that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hit {
-    /// Cosine of the angle between the picture's vector and the text's.
+    /// Cosine of the angle between the picture's vector and that of the text or picture; of words their probability.
     pub score: f32,
     /// Where it lies in its source.
     pub path: String,
@@ -30,15 +32,53 @@ pub struct Hit {
 }
 
 /// The last run's pictures in the order in which they fit `text`, at most `limit`; of one picture
-/// under several paths the first.
+/// under several paths the first. Where the last run's model knows words, by these, unless weights are named.
 ///
 /// # Errors
-/// When nothing was run, no picture has a vector of a model that can read, or its text tower is not to be had.
+/// When nothing was run, no picture has a vector of a model that can read, its text tower is not to be had, or no picture
+/// has such words.
 pub fn search(store: &Store, hub: &Hub, settings: &EmbedSettings, text: &str, limit: usize) -> Result<Vec<Hit>> {
     let pictures = pictures(store)?;
+    if let (true, Some(words)) = (settings.weights.as_os_str().is_empty(), words::known(store)?) {
+        let mut hits = words::rank(&words, pictures, text)?;
+        hits.truncate(limit);
+        return Ok(hits);
+    }
     let (model, params) = spoken(store, hub, settings)?;
     let texts = Texts::load(model, settings, hub)?;
     let mut hits = rank(store, pictures, &params, &texts.embed(text)?, |text| hub.warn(&text))?;
+    hits.truncate(limit);
+    Ok(hits)
+}
+
+/// The last run's pictures in the order in which they are like one of them, itself first, at most `limit`. `like` is its
+/// path as `images` has it, the end of that path from a `/` on, or its identifier or the beginning of it.
+///
+/// # Errors
+/// When nothing was run, or there is no such picture or more than one.
+pub fn like(store: &Store, like: &str, limit: usize, warn: impl Fn(String)) -> Result<Vec<Hit>> {
+    let pictures = pictures(store)?;
+    let path = store.latest("embed.parquet").context("the cache has no vectors; run first")?;
+    let params = Artifact::decode(store.read(&path)?)?.header.key.params;
+    let is_it = |row: &&ImageRow| {
+        row.path == like || row.path.ends_with(&format!("/{like}")) || (like.len() >= 8 && row.image.starts_with(like))
+    };
+    let mut fitting = pictures.iter().filter(is_it);
+    let one = fitting.next().with_context(|| format!("none of the last run's pictures is {like}"))?;
+    if let Some(other) = fitting.next() {
+        anyhow::bail!("{like} may be {} or {}; give more of the path", one.path, other.path);
+    }
+    let image = one.image.clone();
+    let mut query = Vec::new();
+    let length = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+    let take = |name: &ImageId, vector: &[f32]| {
+        if *name == image {
+            query = vector.iter().map(|x| x / length(vector)).collect();
+        }
+    };
+    shards::visit_model(store, &params, take, &warn)?;
+    ensure!(!query.is_empty(), "{like} has no vector; run again");
+    let mut hits = rank(store, pictures, &params, &query, warn)?;
     hits.truncate(limit);
     Ok(hits)
 }
@@ -56,7 +96,7 @@ pub fn pictures(store: &Store) -> Result<Vec<ImageRow>> {
 }
 
 /// The pictures by the angle between their vectors, which the model with these parameters gave, and
-/// `query`; all have length one. Pictures without a vector, and damaged shards, are told to `warn`.
+/// `query`, which has length one. Pictures without a vector, and damaged shards, are told to `warn`.
 ///
 /// # Errors
 /// When a shard cannot be read, or none of the pictures has a vector.
@@ -69,7 +109,8 @@ pub fn rank(
 ) -> Result<Vec<Hit>> {
     let mut scores: HashMap<ImageId, f32> = HashMap::new();
     let score = |image: &ImageId, vector: &[f32]| {
-        scores.insert(image.clone(), vector.iter().zip(query).map(|(a, b)| a * b).sum());
+        let (product, squares) = vector.iter().zip(query).fold((0.0, 0.0), |(p, s), (a, b)| (p + a * b, s + a * a));
+        scores.insert(image.clone(), product / squares.sqrt().max(f32::MIN_POSITIVE));
     };
     shards::visit_model(store, params, score, &warn)?;
     let all = pictures.len();
@@ -82,14 +123,11 @@ pub fn rank(
         warn(format!("{missing} of {all} pictures have no vector of {model} yet: tsne-grid embed --model {model}"));
     }
     found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
-    let hit = |(ImageRow { path, source, caption, image, .. }, score)| Hit {
-        score,
-        path,
-        source,
-        caption,
-        image: image.to_string(),
-    };
-    Ok(found.into_iter().map(hit).collect())
+    Ok(found.into_iter().map(|(row, score)| hit(row, score)).collect())
+}
+
+fn hit(ImageRow { path, source, caption, image, .. }: ImageRow, score: f32) -> Hit {
+    Hit { score, path, source, caption, image: image.to_string() }
 }
 
 fn none_there(store: &Store, model: impl std::fmt::Display) -> String {

@@ -1,0 +1,69 @@
+//! Pictures found by the words that the model has for them: no text tower is needed.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+
+use super::{Hit, hit};
+use crate::artifact::rows::{ImageRow, Row, WordRow};
+use crate::artifact::{Artifact, ImageId};
+use crate::store::Store;
+
+/// The words of the last run's pictures; none if its model knows none.
+///
+/// # Errors
+/// When the table is damaged.
+pub(super) fn known(store: &Store) -> Result<Option<Vec<WordRow>>> {
+    let Some(path) = store.latest(&format!("{}.parquet", WordRow::STAGE)) else { return Ok(None) };
+    let rows = WordRow::from_batch(&Artifact::decode(store.read(&path)?)?.batch)?;
+    Ok(Some(rows).filter(|rows| !rows.is_empty()))
+}
+
+/// The pictures that show what `text` says, the likeliest first; of several words all have to be shown.
+///
+/// # Errors
+/// When none does.
+pub(super) fn rank(words: &[WordRow], pictures: Vec<ImageRow>, text: &str) -> Result<Vec<Hit>> {
+    let asked: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    let mut scores: HashMap<&ImageId, Vec<f64>> = HashMap::new();
+    for row in words {
+        let name = row.word.to_lowercase();
+        for (i, one) in asked.iter().enumerate() {
+            if name.split(' ').any(|part| means(part, one)) {
+                let scores = scores.entry(&row.image).or_insert_with(|| vec![0.0; asked.len()]);
+                scores[i] = scores[i].max(row.score);
+            }
+        }
+    }
+    let score = |image: &ImageId| scores.get(image)?.iter().copied().reduce(f64::min).filter(|&score| score > 0.0);
+    let mut found: Vec<(ImageRow, f64)> =
+        pictures.into_iter().filter_map(|row| score(&row.image).map(|score| (row, score))).collect();
+    ensure!(
+        !found.is_empty(),
+        "none of the pictures shows \"{text}\", as far as the words of efficientnet-lite0 say (the table words has them); \
+         any text can be searched for among pictures that were embedded with --model siglip2-base-patch32-256"
+    );
+    found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
+    Ok(found.into_iter().map(|(row, score)| hit(row, score as f32)).collect())
+}
+
+/// Whether a word of a name is what was asked for: itself, or its plural, or one that begins with it.
+fn means(part: &str, asked: &str) -> bool {
+    let one = asked.strip_suffix('s').filter(|one| one.chars().count() > 2).unwrap_or(asked);
+    part == asked || part == one || (one.chars().count() > 3 && part.starts_with(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_and_beginnings_are_meant_and_parts_of_words_are_not() {
+        for (part, asked) in [("dog", "dog"), ("dog", "dogs"), ("retriever", "retriev"), ("glass", "glass")] {
+            assert!(means(part, asked), "{part} {asked}");
+        }
+        for (part, asked) in [("hotdog", "dog"), ("dogsled", "dog"), ("cart", "car"), ("bus", "b")] {
+            assert!(!means(part, asked), "{part} {asked}");
+        }
+    }
+}
