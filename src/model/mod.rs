@@ -18,7 +18,9 @@ pub mod scattering;
 mod siglip;
 mod table;
 pub mod text;
+mod towers;
 pub mod vgg16;
+mod vit;
 pub mod words;
 
 use anyhow::Result;
@@ -31,7 +33,7 @@ use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
 use lite0::Lite0;
-use network::{Pictures, device, level, wanted};
+use network::{Patched, Pictures, device, level, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
@@ -100,7 +102,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
             }
             Weights::find(&row.weights, "pooled", &lite0::wanted(), settings, hub)?
         }
-        Network::Fixed { output, build } => {
+        Network::Fixed { output, build, .. } => {
             params["output"] = json!(output);
             Weights::find(&row.weights, output, &wanted(build)?, settings, hub)?
         }
@@ -129,6 +131,10 @@ impl Chosen {
             Kind::Pretrained(row, weights, settings) => Ok(match row.network {
                 Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &device()?)?),
                 Network::Lite0 => Box::new(Lite0::new(&weights.load()?, level()?, &device()?)?),
+                Network::Fixed { kernels: Some(kernels), .. } => Box::new(Patched {
+                    tower: kernels(&weights.builder()?, level()?)?,
+                    normalisation: row.normalisation,
+                }),
                 Network::Fixed { build, .. } => {
                     Box::new(Pictures { network: build(weights.builder()?)?, normalisation: row.normalisation })
                 }

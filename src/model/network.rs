@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::input::Model;
 use super::kernels::simd::Level;
+use super::vit::Tower;
 use crate::weights::Wanted;
 
 /// Where networks run: on the CPU, unless the program was built with the feature `cuda` or `metal`.
@@ -67,10 +68,20 @@ pub(super) struct Normalisation {
 }
 
 impl Normalisation {
+    /// (pictures, 3, height, width).
+    pub(super) fn planes(&self, pictures: &[RgbImage]) -> Vec<f32> {
+        self.filled(pictures, pictures.len())
+    }
+
     /// (count, 3, height, width) of at most `count` pictures of one size; what has no picture is zero.
     pub(super) fn tensor(&self, pictures: &[RgbImage], count: usize) -> Result<Tensor> {
         let (width, height) = pictures[0].dimensions();
-        let plane = (width * height) as usize;
+        let values = self.filled(pictures, count);
+        Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
+    }
+
+    fn filled(&self, pictures: &[RgbImage], count: usize) -> Vec<f32> {
+        let plane = pictures[0].as_raw().len() / 3;
         let mut values = vec![0_f32; count * 3 * plane];
         pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
             for (c, out) in out.chunks_exact_mut(plane).enumerate() {
@@ -79,7 +90,7 @@ impl Normalisation {
                 }
             }
         });
-        Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
+        values
     }
 }
 
@@ -102,5 +113,17 @@ impl Model for Pictures {
         };
         let groups: Vec<Vec<f32>> = pictures.par_chunks(GROUP).map(group).collect::<Result<_>>()?;
         Ok(groups.concat())
+    }
+}
+
+/// A vision transformer of our kernels, and how it takes its pixels.
+pub(super) struct Patched {
+    pub(super) tower: Tower,
+    pub(super) normalisation: Normalisation,
+}
+
+impl Model for Patched {
+    fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
+        Ok(self.tower.forward(&self.normalisation.planes(pictures)))
     }
 }

@@ -64,7 +64,7 @@ impl Speaking {
     /// The image tower's tensors in the file that the settings name.
     fn images(&self, settings: &EmbedSettings, hub: &Hub) -> Result<Weights> {
         let row = self.row();
-        let Network::Fixed { output, build } = row.network else { bail!("{} has no text tower", self.name) };
+        let Network::Fixed { output, build, .. } = row.network else { bail!("{} has no text tower", self.name) };
         Weights::find(&row.weights, output, &wanted(build)?, settings, hub)
     }
 }
