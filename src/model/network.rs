@@ -21,6 +21,15 @@ pub(super) fn device() -> Result<Device> {
     gpu.context("this program was built for a GPU")
 }
 
+/// What computes beside the processor, in a program that was built for it.
+pub(super) const GPU: Option<&str> = if cfg!(feature = "cuda") {
+    Some("cuda")
+} else if cfg!(feature = "metal") {
+    Some("metal")
+} else {
+    None
+};
+
 /// The processor's vectors that the kernels use: the widest, or those that the variable names.
 pub(super) fn level() -> Result<Level> {
     let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
@@ -94,24 +103,36 @@ impl Normalisation {
     }
 }
 
-/// Pictures that go through together. Products of another shape may add in another order, so the
-/// last group is filled up: a picture's vector then depends neither on its batch nor on the threads.
-/// candle's elementwise operations use one thread, so it is the groups that share the cores.
+/// Pictures that go through together on the processor, where candle's elementwise operations use one thread, so that
+/// it is the groups that share the cores.
 const GROUP: usize = 2;
 
-/// A network, and how it takes its pixels.
+/// A network by candle, and how it takes its pixels.
 pub(super) struct Pictures {
-    pub(super) network: Func<'static>,
-    pub(super) normalisation: Normalisation,
+    network: Func<'static>,
+    normalisation: Normalisation,
+    device: Device,
+    /// Pictures that go through together. Products of another shape may add in another order, so the last group is
+    /// filled up: a picture's vector then depends neither on its batch nor on the threads.
+    group: usize,
+}
+
+impl Pictures {
+    /// On a GPU a whole batch goes through at once.
+    pub(super) fn new(network: Func<'static>, normalisation: Normalisation, device: Device, batch: usize) -> Self {
+        let group = if device.is_cpu() { GROUP } else { batch };
+        Self { network, normalisation, device, group }
+    }
 }
 
 impl Model for Pictures {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let group = |pictures: &[RgbImage]| -> Result<Vec<f32>> {
-            let vectors = self.network.forward(&self.normalisation.tensor(pictures, GROUP)?)?;
+            let input = self.normalisation.tensor(pictures, self.group)?.to_device(&self.device)?;
+            let vectors = self.network.forward(&input)?;
             Ok(vectors.narrow(0, 0, pictures.len())?.flatten_all()?.to_vec1()?)
         };
-        let groups: Vec<Vec<f32>> = pictures.par_chunks(GROUP).map(group).collect::<Result<_>>()?;
+        let groups: Vec<Vec<f32>> = pictures.par_chunks(self.group).map(group).collect::<Result<_>>()?;
         Ok(groups.concat())
     }
 }

@@ -124,7 +124,7 @@ static CLIP_VIT_B32: Pretrained = Pretrained {
     normalisation: CLIP,
     dim: 512,
     batch: 16,
-    version: 1,
+    version: 2,
     network: Network::Fixed { output: text::IMAGES, build: clip::image_tower, kernels: Some(clip::image_kernels) },
 };
 
@@ -170,7 +170,7 @@ static DINOV2_SMALL: Pretrained = Pretrained {
     normalisation: IMAGENET,
     dim: 384,
     batch: 16,
-    version: 1,
+    version: 2,
     network: Network::Fixed { output: "cls", build: dinov2::small, kernels: Some(dinov2::small_kernels) },
 };
 

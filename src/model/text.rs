@@ -129,7 +129,7 @@ impl Texts {
     pub fn load(model: &'static Speaking, settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
         let weights = Weights::find(&model.row().weights, TEXTS, &wanted(model.tower)?, settings, hub)?;
         let tokenizer = tokenizer(&vocabulary(model, settings, hub)?)?;
-        Ok(Self { model, tokenizer, tower: (model.tower)(weights.builder()?)? })
+        Ok(Self { model, tokenizer, tower: (model.tower)(weights.builder(&Device::Cpu)?)? })
     }
 
     /// The vector of a text, of length one. What is longer than the tower reads is cut.
