@@ -27,6 +27,9 @@ cat > "$crate/lib.rs" <<RS
 mod kernels;
 #[path = "$root/src/model/conv/mod.rs"]
 pub mod conv;
+#[allow(dead_code)]
+#[path = "$root/src/model/vit/mod.rs"]
+mod vit;
 RS
 cd "$crate"
 target=$(rustc -vV | sed -n 's/host: //p')

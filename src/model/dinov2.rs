@@ -8,19 +8,23 @@
 use candle_core::{D, IndexOp, Result, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Func, LayerNorm, Linear, Module, VarBuilder, conv2d, layer_norm, linear, ops};
 
+use super::kernels::simd::Level;
+use super::towers::{Names, Sizes, numbers};
+use super::vit::{self, Free, Head, Patches, Tower};
+
 /// What makes it small.
-struct Config {
-    width: usize,
-    heads: usize,
-    blocks: usize,
+pub(super) struct Config {
+    pub(super) width: usize,
+    pub(super) heads: usize,
+    pub(super) blocks: usize,
     /// Patches a side that the places were learned for, and that the input has.
-    learned: usize,
-    side: usize,
+    pub(super) learned: usize,
+    pub(super) side: usize,
 }
 
 const SMALL: Config = Config { width: 384, heads: 6, blocks: 12, learned: 37, side: 16 };
 /// Pixels a side of a patch.
-const PATCH: usize = 14;
+pub(super) const PATCH: usize = 14;
 const EPSILON: f64 = 1e-6;
 
 /// (n, 3, 224, 224) to (n, 384).
@@ -28,7 +32,50 @@ pub(super) fn small(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
     network(&tensors, &SMALL)
 }
 
-fn network(tensors: &VarBuilder<'static>, config: &Config) -> Result<Func<'static>> {
+/// The same by our kernels.
+pub(super) fn small_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Tower> {
+    kernels(tensors, level, &SMALL)
+}
+
+pub(super) fn kernels(tensors: &VarBuilder<'static>, level: Level, config: &Config) -> Result<Tower> {
+    let Config { width, heads, blocks, learned, side } = *config;
+    let sizes = Sizes { level, width, heads, epsilon: EPSILON as f32 };
+    let embeddings = tensors.pp("embeddings");
+    let projection = embeddings.pp("patch_embeddings.projection");
+    let pixels = numbers(&projection, &[width, 3, PATCH, PATCH], "weight")?;
+    let bias = numbers(&projection, &[width], "bias")?;
+    let mut class = numbers(&embeddings, &[1, 1, width], "cls_token")?;
+    let places = embeddings.get((1, 1 + learned * learned, width), "position_embeddings")?;
+    let place: Vec<f32> = places.i((0, 0))?.to_vec1()?;
+    class.iter_mut().zip(place).for_each(|(class, place)| *class += place);
+    let places = interpolated(&places.narrow(1, 1, learned * learned)?, learned, side)?.flatten_all()?.to_vec1()?;
+    let names = Names {
+        norms: ["norm1", "norm2"],
+        attention: ["attention.attention.query", "attention.attention.key", "attention.attention.value"],
+        outward: "attention.output.dense",
+        scales: Some(["layer_scale1.lambda1", "layer_scale2.lambda1"]),
+    };
+    Ok(Tower {
+        level,
+        patches: Patches {
+            side: PATCH,
+            across: side,
+            linear: vit::Linear::new(level, &pixels, Some(&bias), width),
+            class: Some(class),
+            places,
+        },
+        before: None,
+        layers: sizes.layers(&tensors.pp("encoder.layer"), blocks, &names)?,
+        heads,
+        activation: vit::Activation::Gelu,
+        after: sizes.norm(tensors.pp("layernorm"))?,
+        head: Head::Class(None),
+        unit: false,
+        free: Free::default(),
+    })
+}
+
+pub(super) fn network(tensors: &VarBuilder<'static>, config: &Config) -> Result<Func<'static>> {
     let Config { width, blocks, learned, side, .. } = *config;
     let embeddings = tensors.pp("embeddings");
     let stride = Conv2dConfig { stride: PATCH, ..Default::default() };

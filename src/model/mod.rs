@@ -18,7 +18,9 @@ pub mod scattering;
 mod siglip;
 mod table;
 pub mod text;
+mod towers;
 pub mod vgg16;
+mod vit;
 pub mod words;
 
 use anyhow::Result;
@@ -31,7 +33,7 @@ use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
 use lite0::Lite0;
-use network::{Pictures, device, level, wanted};
+use network::{GPU, Patched, Pictures, device, level, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
@@ -100,12 +102,16 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
             }
             Weights::find(&row.weights, "pooled", &lite0::wanted(), settings, hub)?
         }
-        Network::Fixed { output, build } => {
+        Network::Fixed { output, build, .. } => {
             params["output"] = json!(output);
             Weights::find(&row.weights, output, &wanted(build)?, settings, hub)?
         }
     };
     params["weights"] = json!(weights.digest.to_string());
+    if let Some(gpu) = GPU {
+        // It adds in another order.
+        params["device"] = json!(gpu);
+    }
     let kind = Kind::Pretrained(row, Box::new(weights), Box::new(settings.clone()));
     let unit = matches!(row.network, Network::Lite0);
     Ok(Chosen { params, dim, unit, input, batch: row.batch, kind })
@@ -129,8 +135,13 @@ impl Chosen {
             Kind::Pretrained(row, weights, settings) => Ok(match row.network {
                 Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &device()?)?),
                 Network::Lite0 => Box::new(Lite0::new(&weights.load()?, level()?, &device()?)?),
-                Network::Fixed { build, .. } => {
-                    Box::new(Pictures { network: build(weights.builder()?)?, normalisation: row.normalisation })
+                Network::Fixed { build, kernels, .. } => {
+                    let (device, normalisation) = (device()?, row.normalisation);
+                    let tensors = weights.builder(&device)?;
+                    match kernels.filter(|_| device.is_cpu()) {
+                        Some(kernels) => Box::new(Patched { tower: kernels(&tensors, level()?)?, normalisation }),
+                        None => Box::new(Pictures::new(build(tensors)?, normalisation, device, row.batch)),
+                    }
                 }
             }),
         }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::input::Model;
 use super::kernels::simd::Level;
+use super::vit::Tower;
 use crate::weights::Wanted;
 
 /// Where networks run: on the CPU, unless the program was built with the feature `cuda` or `metal`.
@@ -19,6 +20,15 @@ pub(super) fn device() -> Result<Device> {
     let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
     gpu.context("this program was built for a GPU")
 }
+
+/// What computes beside the processor, in a program that was built for it.
+pub(super) const GPU: Option<&str> = if cfg!(feature = "cuda") {
+    Some("cuda")
+} else if cfg!(feature = "metal") {
+    Some("metal")
+} else {
+    None
+};
 
 /// The processor's vectors that the kernels use: the widest, or those that the variable names.
 pub(super) fn level() -> Result<Level> {
@@ -67,10 +77,20 @@ pub(super) struct Normalisation {
 }
 
 impl Normalisation {
+    /// (pictures, 3, height, width).
+    pub(super) fn planes(&self, pictures: &[RgbImage]) -> Vec<f32> {
+        self.filled(pictures, pictures.len())
+    }
+
     /// (count, 3, height, width) of at most `count` pictures of one size; what has no picture is zero.
     pub(super) fn tensor(&self, pictures: &[RgbImage], count: usize) -> Result<Tensor> {
         let (width, height) = pictures[0].dimensions();
-        let plane = (width * height) as usize;
+        let values = self.filled(pictures, count);
+        Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
+    }
+
+    fn filled(&self, pictures: &[RgbImage], count: usize) -> Vec<f32> {
+        let plane = pictures[0].as_raw().len() / 3;
         let mut values = vec![0_f32; count * 3 * plane];
         pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
             for (c, out) in out.chunks_exact_mut(plane).enumerate() {
@@ -79,28 +99,52 @@ impl Normalisation {
                 }
             }
         });
-        Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
+        values
     }
 }
 
-/// Pictures that go through together. Products of another shape may add in another order, so the
-/// last group is filled up: a picture's vector then depends neither on its batch nor on the threads.
-/// candle's elementwise operations use one thread, so it is the groups that share the cores.
+/// Pictures that go through together on the processor, where candle's elementwise operations use one thread, so that
+/// it is the groups that share the cores.
 const GROUP: usize = 2;
 
-/// A network, and how it takes its pixels.
+/// A network by candle, and how it takes its pixels.
 pub(super) struct Pictures {
-    pub(super) network: Func<'static>,
-    pub(super) normalisation: Normalisation,
+    network: Func<'static>,
+    normalisation: Normalisation,
+    device: Device,
+    /// Pictures that go through together. Products of another shape may add in another order, so the last group is
+    /// filled up: a picture's vector then depends neither on its batch nor on the threads.
+    group: usize,
+}
+
+impl Pictures {
+    /// On a GPU a whole batch goes through at once.
+    pub(super) fn new(network: Func<'static>, normalisation: Normalisation, device: Device, batch: usize) -> Self {
+        let group = if device.is_cpu() { GROUP } else { batch };
+        Self { network, normalisation, device, group }
+    }
 }
 
 impl Model for Pictures {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let group = |pictures: &[RgbImage]| -> Result<Vec<f32>> {
-            let vectors = self.network.forward(&self.normalisation.tensor(pictures, GROUP)?)?;
+            let input = self.normalisation.tensor(pictures, self.group)?.to_device(&self.device)?;
+            let vectors = self.network.forward(&input)?;
             Ok(vectors.narrow(0, 0, pictures.len())?.flatten_all()?.to_vec1()?)
         };
-        let groups: Vec<Vec<f32>> = pictures.par_chunks(GROUP).map(group).collect::<Result<_>>()?;
+        let groups: Vec<Vec<f32>> = pictures.par_chunks(self.group).map(group).collect::<Result<_>>()?;
         Ok(groups.concat())
+    }
+}
+
+/// A vision transformer of our kernels, and how it takes its pixels.
+pub(super) struct Patched {
+    pub(super) tower: Tower,
+    pub(super) normalisation: Normalisation,
+}
+
+impl Model for Patched {
+    fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
+        Ok(self.tower.forward(&self.normalisation.planes(pictures)))
     }
 }

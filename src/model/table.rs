@@ -5,6 +5,7 @@
 
 use super::input::Input;
 use super::network::{Build, Normalisation};
+use super::towers::Kernels;
 use super::{clip, dinov2, lite0, resnet, siglip, text, vgg16};
 use crate::config::ModelName;
 use crate::photo::Filter;
@@ -34,8 +35,8 @@ pub(super) enum Network {
     Vgg16,
     /// With a choice of fit, and classes.
     Lite0,
-    /// With one output, called by the name that stands in keys.
-    Fixed { output: &'static str, build: Build },
+    /// With one output, called by the name that stands in keys: by candle, and by our kernels where there are such.
+    Fixed { output: &'static str, build: Build, kernels: Option<Kernels> },
 }
 
 /// That of ImageNet's training set, as torchvision has it.
@@ -123,8 +124,8 @@ static CLIP_VIT_B32: Pretrained = Pretrained {
     normalisation: CLIP,
     dim: 512,
     batch: 16,
-    version: 1,
-    network: Network::Fixed { output: text::IMAGES, build: clip::image_tower },
+    version: 2,
+    network: Network::Fixed { output: text::IMAGES, build: clip::image_tower, kernels: Some(clip::image_kernels) },
 };
 
 /// Tschannen et al. 2025, arXiv:2502.14786; prepared as its repository's `preprocessor_config.json` says.
@@ -151,7 +152,7 @@ static SIGLIP2_B32: Pretrained = Pretrained {
     dim: 768,
     batch: 16,
     version: 1,
-    network: Network::Fixed { output: text::IMAGES, build: siglip::image_tower },
+    network: Network::Fixed { output: text::IMAGES, build: siglip::image_tower, kernels: Some(siglip::image_kernels) },
 };
 
 /// Oquab et al. 2023, arXiv:2304.07193; prepared as for its authors' evaluations.
@@ -169,8 +170,8 @@ static DINOV2_SMALL: Pretrained = Pretrained {
     normalisation: IMAGENET,
     dim: 384,
     batch: 16,
-    version: 1,
-    network: Network::Fixed { output: "cls", build: dinov2::small },
+    version: 2,
+    network: Network::Fixed { output: "cls", build: dinov2::small, kernels: Some(dinov2::small_kernels) },
 };
 
 /// He et al. 2015, arXiv:1512.03385, trained as in arXiv:2110.00476 (A1); timm scales to
@@ -190,7 +191,7 @@ static RESNET50: Pretrained = Pretrained {
     dim: 2048,
     batch: 8,
     version: 1,
-    network: Network::Fixed { output: "pooled", build: resnet::resnet50 },
+    network: Network::Fixed { output: "pooled", build: resnet::resnet50, kernels: None },
 };
 
 #[cfg(test)]

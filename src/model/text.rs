@@ -64,7 +64,7 @@ impl Speaking {
     /// The image tower's tensors in the file that the settings name.
     fn images(&self, settings: &EmbedSettings, hub: &Hub) -> Result<Weights> {
         let row = self.row();
-        let Network::Fixed { output, build } = row.network else { bail!("{} has no text tower", self.name) };
+        let Network::Fixed { output, build, .. } = row.network else { bail!("{} has no text tower", self.name) };
         Weights::find(&row.weights, output, &wanted(build)?, settings, hub)
     }
 }
@@ -129,7 +129,7 @@ impl Texts {
     pub fn load(model: &'static Speaking, settings: &EmbedSettings, hub: &Hub) -> Result<Self> {
         let weights = Weights::find(&model.row().weights, TEXTS, &wanted(model.tower)?, settings, hub)?;
         let tokenizer = tokenizer(&vocabulary(model, settings, hub)?)?;
-        Ok(Self { model, tokenizer, tower: (model.tower)(weights.builder()?)? })
+        Ok(Self { model, tokenizer, tower: (model.tower)(weights.builder(&Device::Cpu)?)? })
     }
 
     /// The vector of a text, of length one. What is longer than the tower reads is cut.

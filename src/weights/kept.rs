@@ -88,9 +88,9 @@ impl Weights {
         Ok(candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?)
     }
 
-    /// The same, to build a network of.
-    pub(crate) fn builder(&self) -> Result<VarBuilder<'static>> {
-        Ok(VarBuilder::from_tensors(self.load()?, DType::F32, &Device::Cpu))
+    /// The same, to build a network of on this device.
+    pub(crate) fn builder(&self, device: &Device) -> Result<VarBuilder<'static>> {
+        Ok(VarBuilder::from_tensors(self.load()?, DType::F32, device))
     }
 
     /// The digest of those of this pin, if they were fetched before.

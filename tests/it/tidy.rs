@@ -43,6 +43,7 @@ fn the_kernels_know_nothing_of_us_or_the_world() {
         "src/photo",
         "src/model/scattering",
         "src/model/kernels",
+        "src/model/vit",
         "src/model/conv",
     ] {
         assert_none(

@@ -1,9 +1,9 @@
 //! The convolutions of a VGG network on the CPU: a trunk of 3×3 convolutions with padding 1, each with
 //! bias and ReLU, some with 2×2 maximum pooling.
 //!
-//! In reading order, after the [`kernels`](super::kernels) that all networks share: `transform`, `tiles`
-//! and `winograd` (a layer), `direct` (the first layer), and here the layers in a row. Every number is computed by one thread in one order: the bytes are the same for any number of
-//! threads and any batch, on one kind of processor.
+//! In reading order, after the kernels that all networks share: `transform`, `tiles` and `winograd` (a
+//! layer), `direct` (the first layer), and here the layers in a row. Every number is computed by one thread
+//! in one order: the bytes are the same for any number of threads and any batch, on one kind of processor.
 
 mod direct;
 mod maps;

@@ -10,11 +10,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::product::strips;
+use super::product::{Strip, strips};
 use super::simd::{BLOCK, Block, Level, Simd};
 
 /// Inputs are taken so many at a time; a matrix whose inputs are not a multiple gets zeros.
-const UNROLLED: usize = 4;
+pub(in super::super) const UNROLLED: usize = 4;
+
+/// So many blocks of inputs ahead, those of the same rows are brought near.
+const INPUTS_AHEAD: usize = 2;
 
 /// A matrix and a bias in the layout of the product.
 #[derive(Debug)]
@@ -28,6 +31,19 @@ pub(in super::super) struct Dense {
     from: usize,
     /// Blocks of outputs.
     to: usize,
+}
+
+/// The same, of any weights in that layout.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Matrix<'a> {
+    /// Panel, input, the panel's outputs.
+    pub(in super::super) weights: &'a [Block],
+    /// Panel, the panel's outputs; zero where there is none.
+    pub(in super::super) bias: &'a [Block],
+    /// Inputs, a multiple of [`UNROLLED`].
+    pub(in super::super) from: usize,
+    /// Blocks of outputs.
+    pub(in super::super) to: usize,
 }
 
 /// Rows of a matrix: block `b` of row `r` is at `b * apart + r`. Channels that are missing in the last
@@ -83,8 +99,12 @@ impl Dense {
         self.bias.len() / self.level.panel()
     }
 
-    /// Hands the sums of the first `rows` rows of `input` with some panels to `finish`. A panel is read once
-    /// for every strip of rows while it stays in the cache.
+    /// Itself, without what owns it.
+    pub(in super::super) fn matrix(&self) -> Matrix<'_> {
+        Matrix { weights: &self.weights, bias: &self.bias, from: self.from, to: self.to }
+    }
+
+    /// [`Matrix::multiply`].
     #[inline(always)]
     pub(in super::super) fn multiply<S: Simd>(
         &self,
@@ -94,11 +114,37 @@ impl Dense {
         panels: Range<usize>,
         finish: &mut impl Finish,
     ) {
+        self.matrix().multiply(simd, input, rows, panels, finish);
+    }
+}
+
+impl Matrix<'_> {
+    /// Panels of outputs.
+    #[inline(always)]
+    pub(in super::super) fn panels<S: Simd>(&self) -> usize {
+        self.to.div_ceil(S::PANEL)
+    }
+
+    /// Hands the sums of the first `rows` rows of `input` with some panels to `finish`. A panel is read once
+    /// for every strip of rows while it stays in the cache.
+    #[inline(always)]
+    pub(in super::super) fn multiply<S: Simd>(
+        self,
+        simd: S,
+        input: Rows<'_>,
+        rows: usize,
+        panels: Range<usize>,
+        finish: &mut impl Finish,
+    ) {
         for panel in panels {
             // Of the last panel, perhaps only the first vector has outputs.
             let wide = (self.to - panel * S::PANEL) * S::PARTS >= 2;
+            // Meanwhile the next panel is fetched from further away, evenly.
+            let length = self.from * S::PANEL;
+            let next = self.weights.get((panel + 1) * length..(panel + 2) * length).unwrap_or_default();
             for strip in strips(rows, S::ROWS) {
-                let tile = Tile { dense: self, input, panel, first: strip.first };
+                let ahead = share(next, strip, rows);
+                let tile = Tile { matrix: self, input, panel, first: strip.first, ahead };
                 macro_rules! by_height {
                     ($($height:literal)*) => {
                         match (strip.height, wide) {
@@ -116,10 +162,18 @@ impl Dense {
 
 /// One register tile: a strip of rows by one or two vectors of a panel.
 struct Tile<'a> {
-    dense: &'a Dense,
+    matrix: Matrix<'a>,
     input: Rows<'a>,
     panel: usize,
     first: usize,
+    /// Weights to bring near meanwhile.
+    ahead: &'a [Block],
+}
+
+/// The part of `blocks` that a strip is of all rows.
+#[inline(always)]
+fn share(blocks: &[Block], strip: Strip, rows: usize) -> &[Block] {
+    &blocks[blocks.len() * strip.first / rows..blocks.len() * (strip.first + strip.height) / rows]
 }
 
 impl Tile<'_> {
@@ -128,15 +182,27 @@ impl Tile<'_> {
         if HEIGHT > S::ROWS || (WIDTH < 2 && S::PARTS > 1) {
             unreachable!("strips are at most as high as the register tile, and a block is two vectors of these");
         }
-        let Self { dense, input, panel, first } = *self;
-        let bias = &dense.bias[panel * S::PANEL..][..S::PANEL];
+        let Self { matrix, input, panel, first, ahead } = *self;
+        let mut ahead = ahead.chunks(ahead.len().div_ceil(matrix.from.div_ceil(BLOCK)).max(1));
         let mut start = [simd.splat(0.0); WIDTH];
-        for (half, start) in start.iter_mut().enumerate() {
-            *start = simd.load(&bias[half / S::PARTS], half % S::PARTS);
+        if let Some(bias) = matrix.bias.get(panel * S::PANEL..(panel + 1) * S::PANEL) {
+            for (half, start) in start.iter_mut().enumerate() {
+                *start = simd.load(&bias[half / S::PARTS], half % S::PARTS);
+            }
         }
         let mut sums = [start; HEIGHT];
-        let weights = &dense.weights[panel * dense.from * S::PANEL..][..dense.from * S::PANEL];
+        let weights = &matrix.weights[panel * matrix.from * S::PANEL..][..matrix.from * S::PANEL];
         for (block, weights) in weights.chunks(BLOCK * S::PANEL).enumerate() {
+            if let Some(ahead) =
+                input.blocks.get((block + INPUTS_AHEAD) * input.apart + first..).and_then(|rows| rows.get(..HEIGHT))
+            {
+                for ahead in ahead {
+                    simd.prefetch_near(ahead);
+                }
+            }
+            for ahead in ahead.next().unwrap_or_default() {
+                simd.prefetch(ahead);
+            }
             let rows = input.blocks[block * input.apart + first..].first_chunk::<HEIGHT>().expect("the rows are there");
             for (four, weights) in weights.chunks_exact(UNROLLED * S::PANEL).enumerate().take(BLOCK / UNROLLED) {
                 for (step, weights) in weights.chunks_exact(S::PANEL).enumerate() {
@@ -156,7 +222,7 @@ impl Tile<'_> {
         for (row, sums) in sums.into_iter().enumerate() {
             for (half, sum) in sums.into_iter().enumerate() {
                 let block = panel * S::PANEL + half / S::PARTS;
-                if block < dense.to {
+                if block < matrix.to {
                     finish.take(simd, first + row, block, half % S::PARTS, sum);
                 }
             }

@@ -48,6 +48,12 @@ pub(in super::super) trait Simd: Copy + Send + Sync {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a · b + c, rounded once where the processor can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// a · b.
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a / b.
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The last eight bits as the exponent of a power of two: of 2^23 + n + 127 or 1.5 times that, 2^n.
+    fn exponent(self, a: Self::Vector) -> Self::Vector;
     /// The larger one.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The smaller one.
@@ -56,6 +62,10 @@ pub(in super::super) trait Simd: Copy + Send + Sync {
     /// Asks for a block to be brought near, where the processor knows how.
     #[inline(always)]
     fn prefetch(self, _block: &Block) {}
+
+    /// The same, to where it is read from next.
+    #[inline(always)]
+    fn prefetch_near(self, _block: &Block) {}
 }
 
 /// Something to compute with vectors. `run` and everything below it that takes a [`Simd`] has to be
@@ -206,6 +216,21 @@ impl Simd for Portable {
         } else {
             std::array::from_fn(|i| a[i] * b[i] + c[i])
         }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn exponent(self, a: Self::Vector) -> Self::Vector {
+        a.map(|a| f32::from_bits(a.to_bits() << 23))
     }
 
     #[inline(always)]

@@ -11,7 +11,8 @@ use super::{Block, Simd, Task};
 macro_rules! level {
     ($name:ident, name: $called:literal, features: [$($feature:tt),*], vector: $vector:ty, lanes: $lanes:literal,
      rows: $rows:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, add: $add:ident,
-     sub: $sub:ident, mul_add: $mul_add:ident, max: $max:ident, min: $min:ident) => {
+     sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
+     to_integers: $to:ident, shift: $shift:ident, from_integers: $from:ident, max: $max:ident, min: $min:ident) => {
         /// A sign that the processor has these instructions.
         #[derive(Clone, Copy, Debug)]
         pub(super) struct $name(());
@@ -77,6 +78,24 @@ macro_rules! level {
             }
 
             #[inline(always)]
+            fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+                // SAFETY: as above.
+                unsafe { $mul(a, b) }
+            }
+
+            #[inline(always)]
+            fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+                // SAFETY: as above.
+                unsafe { $div(a, b) }
+            }
+
+            #[inline(always)]
+            fn exponent(self, a: Self::Vector) -> Self::Vector {
+                // SAFETY: as above.
+                unsafe { $from($shift::<23>($to(a))) }
+            }
+
+            #[inline(always)]
             fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
                 // SAFETY: as above.
                 unsafe { $max(a, b) }
@@ -92,6 +111,12 @@ macro_rules! level {
             fn prefetch(self, block: &Block) {
                 // SAFETY: every x86-64 has the instruction; it reads nothing that the program sees.
                 unsafe { _mm_prefetch::<_MM_HINT_T1>(block.0.as_ptr().cast()) }
+            }
+
+            #[inline(always)]
+            fn prefetch_near(self, block: &Block) {
+                // SAFETY: as above.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(block.0.as_ptr().cast()) }
             }
         }
     };
@@ -109,7 +134,12 @@ level! {
     store: _mm256_storeu_ps,
     add: _mm256_add_ps,
     sub: _mm256_sub_ps,
+    mul: _mm256_mul_ps,
+    div: _mm256_div_ps,
     mul_add: _mm256_fmadd_ps,
+    to_integers: _mm256_castps_si256,
+    shift: _mm256_slli_epi32,
+    from_integers: _mm256_castsi256_ps,
     max: _mm256_max_ps,
     min: _mm256_min_ps
 }
@@ -126,7 +156,12 @@ level! {
     store: _mm512_storeu_ps,
     add: _mm512_add_ps,
     sub: _mm512_sub_ps,
+    mul: _mm512_mul_ps,
+    div: _mm512_div_ps,
     mul_add: _mm512_fmadd_ps,
+    to_integers: _mm512_castps_si512,
+    shift: _mm512_slli_epi32,
+    from_integers: _mm512_castsi512_ps,
     max: _mm512_max_ps,
     min: _mm512_min_ps
 }
