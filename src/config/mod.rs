@@ -100,6 +100,8 @@ table! {
         pooling: Pooling = Pooling::Flatten, arg(help_heading = "Embed");
         /// How a picture becomes vgg16's square input
         fit: InputFit = InputFit::Stretch, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed");
+        /// Whether large JPEGs are decoded at a half to an eighth of their size
+        decode: Decode = Decode::Scaled, arg(help_heading = "Embed");
         /// A local safetensors file instead of the hub's
         weights: PathBuf = PathBuf::new(), arg(help_heading = "Embed");
         /// The hub's repository ("auto": the pinned one)

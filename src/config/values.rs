@@ -138,6 +138,16 @@ choice! {
 }
 
 choice! {
+    /// In which size JPEGs are decoded.
+    Decode {
+        /// Large ones at a half, a quarter or an eighth, three times as fast
+        Scaled,
+        /// All of them whole, as other programs do
+        Full,
+    }
+}
+
+choice! {
     /// How much of a weights file is fetched.
     Fetch {
         /// Only the tensors that the layer needs

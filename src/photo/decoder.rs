@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use super::blocks::Blocks;
 use super::heic::Heic;
 use super::orientation::orientation;
+use super::resize::SHRUNK;
 use super::tiff::Tiff;
 use super::{Format, Reason, Unreadable, colour, jpeg, unreadable, webp};
 
@@ -90,6 +91,25 @@ impl<'a> Decoder<'a> {
             Self::Heic(heic) => heic.profile.take(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
         }
+    }
+
+    /// How many times smaller it may come, with a shorter side of [`SHRUNK`] pixels or more; 1 where it cannot.
+    pub(super) fn shrink(&self) -> u32 {
+        let (width, height) = self.size();
+        match self {
+            Self::Usual(Format::Jpeg, _) => [8, 4, 2].into_iter().find(|by| width.min(height) / by >= SHRUNK),
+            _ => None,
+        }
+        .unwrap_or(1)
+    }
+
+    /// As [`Decoder::read`], `shrink` times smaller; none if it has to be read whole.
+    pub(super) fn read_small(&mut self, bytes: &[u8], shrink: u32) -> Option<RgbImage> {
+        let mut pixels = jpeg::small(bytes, self.size(), shrink)?;
+        if let Some(profile) = self.profile() {
+            colour::to_srgb(&mut pixels, &profile);
+        }
+        Some(pixels)
     }
 
     /// Reads the pixels, as they are stored, over white, in the colours of sRGB.
