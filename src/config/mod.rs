@@ -62,6 +62,8 @@ table! {
         dates: Dates = Dates::Recorded, arg(help_heading = "Source");
         /// What becomes of raw pictures, which often lie beside a JPEG of the same name
         raw: Raw = Raw::Pair, arg(help_heading = "Source");
+        /// Which films enter as a still, their first second
+        films: Films = Films::Posted, arg(help_heading = "Source");
         /// Only paths that match one of these globs, or files and folders of one of these names
         include: Vec<String> = Vec::new(), arg(help_heading = "Source");
         /// No path that matches one of these globs, and no file or folder of one of these names

@@ -7,6 +7,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::blocks::Blocks;
+use super::film::Film;
 use super::heic::Heic;
 use super::orientation::orientation;
 use super::resize::SHRUNK;
@@ -22,6 +23,7 @@ const SPARE_BYTES: u64 = 16 << 20;
 pub(super) enum Decoder<'a> {
     Tiff(Box<Tiff<'a>>),
     Heic(Heic),
+    Film(Box<Film>),
     /// A JPEG that the usual decoder shows wrongly; its header is read by that one.
     Scans(Box<dyn ImageDecoder + 'a>),
     Usual(Format, Box<dyn ImageDecoder + 'a>),
@@ -32,6 +34,7 @@ impl<'a> Decoder<'a> {
         let usual = match format {
             Format::Tiff => return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?))),
             Format::Heic => return Ok(Self::Heic(Heic::open(bytes)?)),
+            Format::Film => return Ok(Self::Film(Box::new(Film::open(bytes)?))),
             // Of a raw picture it is given the JPEG inside.
             Format::Jpeg | Format::Raw => {
                 jpeg::check_kind(bytes)?;
@@ -60,6 +63,7 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.size,
             Self::Heic(heic) => heic.size,
+            Self::Film(film) => film.size,
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.dimensions(),
         }
     }
@@ -69,6 +73,7 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.raw(),
             Self::Heic(heic) => heic.raw(),
+            Self::Film(film) => film.raw(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.total_bytes(),
         }
     }
@@ -80,6 +85,7 @@ impl<'a> Decoder<'a> {
             Self::Tiff(tiff) => tiff.orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
             // Its decoder turns it.
             Self::Heic(_) => Orientation::NoTransforms,
+            Self::Film(film) => film.orientation,
             _ => orientation(&Blocks::of(format, bytes)),
         }
     }
@@ -89,6 +95,7 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.profile(),
             Self::Heic(heic) => heic.profile.take(),
+            Self::Film(film) => film.profile(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
         }
     }
@@ -127,6 +134,7 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.read(raw + SPARE_BYTES),
             Self::Heic(heic) => heic.read(bytes),
+            Self::Film(film) => film.read(),
             Self::Scans(_) => jpeg::scans::read(bytes, raw),
             Self::Usual(format, mut decoder) => {
                 // Limits are set here because a decoder that is opened by hand has none.

@@ -7,6 +7,11 @@ mod budget;
 mod clock;
 mod colour;
 mod decoder;
+#[cfg(feature = "films")]
+mod film;
+#[cfg(not(feature = "films"))]
+#[path = "film_absent.rs"]
+mod film;
 mod format;
 #[cfg(feature = "heic")]
 mod heic;
@@ -26,6 +31,7 @@ mod webp;
 
 pub use budget::{Budget, Pool, Share};
 pub use clock::{Clock, Reader};
+pub use film::{MOST_TABLE, Still};
 pub use format::{Format, SNIFF_BYTES, sniff};
 pub use named::named_like;
 pub use pillow::Filter;

@@ -265,8 +265,9 @@ impl<'a> Tiles<'a> {
     fn make(&self, image: &ImageId, kept: Kept) -> Result<Photo<'_>> {
         let entry = self.sources.get(image).with_context(|| format!("no source has the picture {image}"))?;
         let bytes = entry.read(self.budget).map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
-        anyhow::ensure!(ImageId::of(&bytes) == *image, "{} changed during the run", entry.path);
-        let photo = photo::decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
+        anyhow::ensure!(bytes.image() == *image, "{} changed during the run", entry.path);
+        let decode = if kept.is_small() { photo::decode_small } else { photo::decode };
+        let photo = decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
         drop(bytes);
         self.thumbs.keep(image, &photo)?;
         Ok(photo)

@@ -13,6 +13,8 @@ mod driver;
 mod exports;
 mod exports_2026;
 mod faults;
+#[cfg(feature = "films")]
+mod films;
 mod folders;
 mod foreign;
 mod formula;

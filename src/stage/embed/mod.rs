@@ -189,13 +189,14 @@ impl Reader<'_> {
             Ok(bytes) => bytes,
             Err(no) => return (no.into(), None),
         };
-        let image = ImageId::of(&bytes);
+        let image = bytes.image();
         let is_bad = |picture: &Picture| matches!(picture.fate, Fate::Bad(..));
         if seen.picture(&image).is_some_and(is_bad) || present.contains(&image) {
             return (inputs::known(ctx, &bytes, seen), None);
         }
-        let (size, taken) = (bytes.len() as u64, Taken::inside(&bytes, &ctx.budget));
-        let decoded = photo::decode(&bytes, &ctx.budget);
+        let (size, taken) = (bytes.size(), Taken::inside(&bytes, &ctx.budget));
+        let decode = if chosen.decode == Decode::Full { photo::decode } else { photo::decode_small };
+        let decoded = decode(&bytes, &ctx.budget);
         drop(bytes);
         match decoded {
             Ok(photo) => {
