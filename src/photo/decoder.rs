@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Cursor};
 
+use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
@@ -45,7 +46,12 @@ impl<'a> Decoder<'a> {
             Format::Gif => ImageFormat::Gif,
             Format::Bmp => ImageFormat::Bmp,
         };
-        let bytes = if format == Format::WebP { webp::honest(bytes) } else { bytes.into() };
+        let bytes = match format {
+            Format::WebP => webp::honest(bytes),
+            // This decoder copies what it is given, and is seldom asked for more than the header.
+            Format::Jpeg => jpeg::head(bytes).into(),
+            _ => bytes.into(),
+        };
         let is_rare = format == Format::Jpeg && jpeg::scans::is_rare(&bytes);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), usual);
         if format == Format::Png {
@@ -136,7 +142,11 @@ impl<'a> Decoder<'a> {
             Self::Heic(heic) => heic.read(bytes),
             Self::Film(film) => film.read(),
             Self::Scans(_) => jpeg::scans::read(bytes, raw),
-            Self::Usual(format, mut decoder) => {
+            Self::Usual(format, decoder) => {
+                let mut decoder = match format {
+                    Format::Jpeg => Box::new(JpegDecoder::new(Cursor::new(bytes)).map_err(describe)?),
+                    _ => decoder,
+                };
                 // Limits are set here because a decoder that is opened by hand has none.
                 let mut limits = Limits::no_limits();
                 let working = format.working(u64::from(width) * u64::from(height), raw);

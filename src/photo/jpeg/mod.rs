@@ -46,6 +46,12 @@ pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Unreadable> {
     Err(unreadable(Reason::Unsupported, detail))
 }
 
+/// All that comes before the data of the first scan.
+pub(super) fn head(bytes: &[u8]) -> &[u8] {
+    let scan = segments(bytes).find(|segment| segment.marker == 0xDA);
+    scan.map_or(bytes, |scan| &bytes[..bytes.len() - scan.data.len()])
+}
+
 /// Width and height of a JPEG that is read; none of what is none, or of another kind.
 pub(super) fn size(bytes: &[u8]) -> Option<(u16, u16)> {
     if !bytes.starts_with(b"\xFF\xD8\xFF") || check_kind(bytes).is_err() {
