@@ -10,6 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use super::blocks::Blocks;
 use super::film::Film;
 use super::heic::Heic;
+use super::jxl::Jxl;
 use super::orientation::orientation;
 use super::resize::SHRUNK;
 use super::tiff::Tiff;
@@ -25,6 +26,7 @@ pub(super) enum Decoder<'a> {
     Tiff(Box<Tiff<'a>>),
     Heic(Heic),
     Film(Box<Film>),
+    Jxl(Box<Jxl>),
     /// A JPEG that the usual decoder shows wrongly; its header is read by that one.
     Scans(Box<dyn ImageDecoder + 'a>),
     Usual(Format, Box<dyn ImageDecoder + 'a>),
@@ -35,6 +37,7 @@ impl<'a> Decoder<'a> {
         let usual = match format {
             Format::Tiff => return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?))),
             Format::Heic => return Ok(Self::Heic(Heic::open(bytes)?)),
+            Format::Jxl => return Ok(Self::Jxl(Box::new(Jxl::open(bytes)?))),
             Format::Film => return Ok(Self::Film(Box::new(Film::open(bytes)?))),
             // Of a raw picture it is given the JPEG inside.
             Format::Jpeg | Format::Raw => {
@@ -70,6 +73,7 @@ impl<'a> Decoder<'a> {
             Self::Tiff(tiff) => tiff.size,
             Self::Heic(heic) => heic.size,
             Self::Film(film) => film.size,
+            Self::Jxl(jxl) => jxl.size,
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.dimensions(),
         }
     }
@@ -80,6 +84,7 @@ impl<'a> Decoder<'a> {
             Self::Tiff(tiff) => tiff.raw(),
             Self::Heic(heic) => heic.raw(),
             Self::Film(film) => film.raw(),
+            Self::Jxl(jxl) => jxl.raw(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.total_bytes(),
         }
     }
@@ -89,8 +94,8 @@ impl<'a> Decoder<'a> {
         match self {
             // Also of BigTIFF, whose directories are larger than those of EXIF.
             Self::Tiff(tiff) => tiff.orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
-            // Its decoder turns it.
-            Self::Heic(_) => Orientation::NoTransforms,
+            // Their decoders turn them.
+            Self::Heic(_) | Self::Jxl(_) => Orientation::NoTransforms,
             Self::Film(film) => film.orientation,
             _ => orientation(&Blocks::of(format, bytes)),
         }
@@ -102,6 +107,7 @@ impl<'a> Decoder<'a> {
             Self::Tiff(tiff) => tiff.profile(),
             Self::Heic(heic) => heic.profile.take(),
             Self::Film(film) => film.profile(),
+            Self::Jxl(jxl) => jxl.profile.take(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
         }
     }
@@ -141,6 +147,7 @@ impl<'a> Decoder<'a> {
             Self::Tiff(tiff) => tiff.read(raw + SPARE_BYTES),
             Self::Heic(heic) => heic.read(bytes),
             Self::Film(film) => film.read(),
+            Self::Jxl(jxl) => jxl.read(bytes),
             Self::Scans(_) => jpeg::scans::read(bytes, raw),
             Self::Usual(format, decoder) => {
                 let mut decoder = match format {

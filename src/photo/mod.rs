@@ -20,6 +20,11 @@ mod heic;
 mod heic;
 mod ifd;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
+#[cfg(not(feature = "jxl"))]
+#[path = "jxl_absent.rs"]
+mod jxl;
 mod named;
 mod orientation;
 mod pillow;

@@ -26,6 +26,8 @@ mod hub;
 mod incremental;
 mod inputs;
 mod instaloader;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod lacking;
 mod limits;
 mod locks;
