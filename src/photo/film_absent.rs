@@ -7,19 +7,26 @@ use image::metadata::Orientation;
 
 use super::{Reason, Unreadable, unreadable};
 
+/// No table is read.
 pub const MOST_TABLE: u64 = 0;
 
 /// No film has one.
 #[derive(Debug)]
 pub struct Still {
+    /// Where its frame would lie.
     pub place: Range<u64>,
 }
 
 impl Still {
+    /// Finds none.
+    ///
+    /// # Errors
+    /// Always: that it is a film.
     pub fn find(_: &[u8]) -> Result<Self, Unreadable> {
         Err(none())
     }
 
+    /// Packs nothing.
     pub fn packed(self, _: &[u8]) -> Vec<u8> {
         Vec::new()
     }
