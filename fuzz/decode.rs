@@ -30,8 +30,24 @@ fuzz_target!(init: {
             let (width, height) = photo::tile(&decoded.pixels, 16, photo::TileFit::Contain).dimensions();
             assert!(width.max(height) == 16 && width.min(height) > 0);
             photo::crop_middle(&decoded.pixels, 20, 16, photo::Filter::Bicubic);
+            // It holds a part of the budget.
+            drop(decoded);
+            let small = photo::decode_small(bytes, &budget).expect("what decodes whole comes small");
+            assert_eq!((small.facts, small.damage), (facts, damage));
         }
         Err(no) => assert!(no.detail.len() <= 800 && !no.detail.contains('\n'), "{no}"),
+    }
+    // As a film, by its table.
+    let table = bytes.windows(4).position(|kind| kind == b"moov").map(|at| &bytes[at + 4..]);
+    if let Some(Ok(still)) = table.map(photo::Still::find) {
+        let place = still.place.start as usize..still.place.end as usize;
+        if let Some(frame) = bytes.get(place) {
+            let packed = still.packed(frame);
+            let probed = photo::probe(&packed, &budget);
+            if let Ok(decoded) = photo::decode(&packed, &budget) {
+                assert_eq!(probed.expect("what decodes can be probed").0, decoded.facts);
+            }
+        }
     }
     assert!(!photo::in_decoder());
 });

@@ -84,6 +84,8 @@ for orientation, picture in turned.items():
     save(f"turned-{orientation}", np.ascontiguousarray(picture), exif=exif(orientation))
 save("grid", large, tile_size=64)
 save("grid-turned", np.ascontiguousarray(np.rot90(large)), tile_size=64, exif=exif(6))
+# Tiles that take long enough for threads to meet in them.
+save("grid-large", quarters(1536, 1024), tile_size=512)
 save("alpha", quarters(96, 64, alpha=True), xmp=XMP)  # the second quarter is transparent
 save("ten-bit", small, depth=10, chroma="444")
 save("twelve-bit", small, depth=12, chroma="422")

@@ -15,3 +15,10 @@ make progressive.jpg -sample 2x2 -progressive
 make scans.jpg -sample 2x2 -scans "$work/scans"
 make scans-1x2.jpg -sample 1x2 -scans "$work/scans"
 make finer-colour.jpg -sample 1x1,2x1,2x1
+# The usual kinds, which are also read in smaller sizes.
+make sampled-1x1.jpg -sample 1x1
+make sampled-2x1.jpg -sample 2x1
+make sampled-1x2.jpg -sample 1x2
+make sampled-4x1.jpg -sample 4x1
+make gray.jpg -grayscale
+make rgb.jpg -rgb

@@ -20,6 +20,11 @@ impl ImageId {
         Self(Digest::of(bytes).to_string().into())
     }
 
+    /// The name of the picture with this blake3.
+    pub fn of_digest(digest: Digest) -> Self {
+        Self(digest.to_string().into())
+    }
+
     /// The blake3, unless it is a name of someone's own.
     pub fn digest(&self) -> Option<Digest> {
         Digest::from_hex(self)

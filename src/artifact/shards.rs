@@ -27,20 +27,32 @@ pub fn folder(params: &Value) -> String {
     format!("embed/{}", key.digest().short(20))
 }
 
-/// The folders of the vectors of such a model, first as this version reads pictures, then as earlier ones did.
+/// The folders of the vectors of such a model, first as this version reads pictures with these settings, then as it does
+/// with others, and as earlier versions did.
 pub fn folders(params: &Value) -> Vec<String> {
     const READING: &str = "reading";
+    const DECODE: &str = "decode";
     let now = params[READING].as_u64().unwrap_or(1);
-    let earlier = (1..now).rev().map(|reading| {
+    let of = |reading: u64, decode: Option<&Value>| {
         let mut params = params.clone();
         match params.as_object_mut() {
             // The first one has no number.
             Some(params) if reading == 1 => _ = params.remove(READING),
             _ => params[READING] = reading.into(),
         }
+        match (params.as_object_mut(), decode) {
+            (Some(params), None) => _ = params.remove(DECODE),
+            (_, Some(decode)) => params[DECODE] = decode.clone(),
+            _ => {}
+        }
         folder(&params)
-    });
-    std::iter::once(folder(params)).chain(earlier).collect()
+    };
+    let scaled = Value::from("scaled");
+    let (first, second) = match params.get(DECODE) {
+        None => (None, Some(&scaled)),
+        first => (first, None),
+    };
+    (1..=now).rev().flat_map(|reading| [of(reading, first), of(reading, second)]).collect()
 }
 
 /// A row of a part, in the order in which rows were committed. Two runs that did not see each

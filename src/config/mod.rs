@@ -62,6 +62,8 @@ table! {
         dates: Dates = Dates::Recorded, arg(help_heading = "Source");
         /// What becomes of raw pictures, which often lie beside a JPEG of the same name
         raw: Raw = Raw::Pair, arg(help_heading = "Source");
+        /// Which films enter as a still, their first second
+        films: Films = Films::Posted, arg(help_heading = "Source");
         /// Only paths that match one of these globs, or files and folders of one of these names
         include: Vec<String> = Vec::new(), arg(help_heading = "Source");
         /// No path that matches one of these globs, and no file or folder of one of these names
@@ -100,6 +102,8 @@ table! {
         pooling: Pooling = Pooling::Flatten, arg(help_heading = "Embed");
         /// How a picture becomes the square input of vgg16 or efficientnet-lite0
         fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed");
+        /// Whether large JPEGs are decoded at a half to an eighth of their size
+        decode: Decode = Decode::Scaled, arg(help_heading = "Embed");
         /// A local safetensors file instead of the hub's, or of what is built in
         weights: PathBuf = PathBuf::new(), arg(help_heading = "Embed");
         /// The hub's repository ("auto": the pinned one)

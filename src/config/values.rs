@@ -82,6 +82,20 @@ choice! {
 }
 
 choice! {
+    /// Which films are read, each as one of its frames.
+    #[derive(Default)]
+    Films {
+        /// None
+        Skip,
+        /// Those that an export or a downloader keeps: posts, reels, stories
+        #[default]
+        Posted,
+        /// All that do not belong to a picture
+        Still,
+    }
+}
+
+choice! {
     /// The models there are.
     ModelName {
         /// Simonyan & Zisserman 2014, trained on ImageNet
@@ -146,6 +160,16 @@ choice! {
         Stretch,
         /// Short side to 256, middle 224x224
         Crop,
+    }
+}
+
+choice! {
+    /// In which size JPEGs are decoded.
+    Decode {
+        /// Large ones at a half, a quarter or an eighth, three times as fast
+        Scaled,
+        /// All of them whole, as other programs do
+        Full,
     }
 }
 

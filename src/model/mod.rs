@@ -28,7 +28,7 @@ use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use crate::config::{EmbedSettings, InputFit, Layer, Pooling};
+use crate::config::{Decode, EmbedSettings, InputFit, Layer, Pooling};
 use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
@@ -52,6 +52,8 @@ pub struct Chosen {
     pub unit: bool,
     /// How a picture becomes its input.
     pub input: Input,
+    /// In which size pictures are decoded for it.
+    pub decode: Decode,
     /// Pictures to embed at a time.
     pub batch: usize,
     kind: Kind,
@@ -70,11 +72,14 @@ enum Kind {
 /// they belong and what else can be done.
 pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
     let Some(row) = pretrained(settings.model) else {
+        let mut params = json!({"model": "scattering", "version": scattering::VERSION, "reading": READING});
+        later(&mut params, "decode", settings.decode, Decode::Full);
         return Ok(Chosen {
-            params: json!({"model": "scattering", "version": scattering::VERSION, "reading": READING}),
+            params,
             dim: Scattering::DIM,
             unit: false,
             input: Input::Stretch(Scattering::SIDE as u32),
+            decode: settings.decode,
             batch: 64,
             kind: Kind::Scattering,
         });
@@ -107,6 +112,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
             Weights::find(&row.weights, output, &wanted(build)?, settings, hub)?
         }
     };
+    later(&mut params, "decode", settings.decode, Decode::Full);
     params["weights"] = json!(weights.digest.to_string());
     if let Some(gpu) = GPU {
         // It adds in another order.
@@ -114,7 +120,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
     }
     let kind = Kind::Pretrained(row, Box::new(weights), Box::new(settings.clone()));
     let unit = matches!(row.network, Network::Lite0);
-    Ok(Chosen { params, dim, unit, input, batch: row.batch, kind })
+    Ok(Chosen { params, dim, unit, input, decode: settings.decode, batch: row.batch, kind })
 }
 
 impl Model for Scattering {

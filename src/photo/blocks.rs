@@ -35,7 +35,7 @@ impl<'a> Blocks<'a> {
             Format::Tiff => blocks.add_tiff(bytes),
             Format::Raw => super::raw::blocks(bytes, &mut blocks),
             Format::Heic => super::heic::blocks(bytes, &mut blocks),
-            Format::Gif | Format::Bmp => {}
+            Format::Gif | Format::Bmp | Format::Jxl | Format::Film => {}
         }
         blocks
     }

@@ -3,12 +3,16 @@
 use std::fmt::Display;
 use std::io::{self, Cursor};
 
+use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::blocks::Blocks;
+use super::film::Film;
 use super::heic::Heic;
+use super::jxl::Jxl;
 use super::orientation::orientation;
+use super::resize::SHRUNK;
 use super::tiff::Tiff;
 use super::{Format, Reason, Unreadable, colour, jpeg, unreadable, webp};
 
@@ -21,6 +25,8 @@ const SPARE_BYTES: u64 = 16 << 20;
 pub(super) enum Decoder<'a> {
     Tiff(Box<Tiff<'a>>),
     Heic(Heic),
+    Film(Box<Film>),
+    Jxl(Box<Jxl>),
     /// A JPEG that the usual decoder shows wrongly; its header is read by that one.
     Scans(Box<dyn ImageDecoder + 'a>),
     Usual(Format, Box<dyn ImageDecoder + 'a>),
@@ -31,6 +37,8 @@ impl<'a> Decoder<'a> {
         let usual = match format {
             Format::Tiff => return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?))),
             Format::Heic => return Ok(Self::Heic(Heic::open(bytes)?)),
+            Format::Jxl => return Ok(Self::Jxl(Box::new(Jxl::open(bytes)?))),
+            Format::Film => return Ok(Self::Film(Box::new(Film::open(bytes)?))),
             // Of a raw picture it is given the JPEG inside.
             Format::Jpeg | Format::Raw => {
                 jpeg::check_kind(bytes)?;
@@ -41,7 +49,12 @@ impl<'a> Decoder<'a> {
             Format::Gif => ImageFormat::Gif,
             Format::Bmp => ImageFormat::Bmp,
         };
-        let bytes = if format == Format::WebP { webp::honest(bytes) } else { bytes.into() };
+        let bytes = match format {
+            Format::WebP => webp::honest(bytes),
+            // This decoder copies what it is given, and is seldom asked for more than the header.
+            Format::Jpeg => jpeg::head(bytes).into(),
+            _ => bytes.into(),
+        };
         let is_rare = format == Format::Jpeg && jpeg::scans::is_rare(&bytes);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), usual);
         if format == Format::Png {
@@ -59,6 +72,8 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.size,
             Self::Heic(heic) => heic.size,
+            Self::Film(film) => film.size,
+            Self::Jxl(jxl) => jxl.size,
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.dimensions(),
         }
     }
@@ -68,6 +83,8 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.raw(),
             Self::Heic(heic) => heic.raw(),
+            Self::Film(film) => film.raw(),
+            Self::Jxl(jxl) => jxl.raw(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.total_bytes(),
         }
     }
@@ -77,8 +94,9 @@ impl<'a> Decoder<'a> {
         match self {
             // Also of BigTIFF, whose directories are larger than those of EXIF.
             Self::Tiff(tiff) => tiff.orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
-            // Its decoder turns it.
-            Self::Heic(_) => Orientation::NoTransforms,
+            // Their decoders turn them.
+            Self::Heic(_) | Self::Jxl(_) => Orientation::NoTransforms,
+            Self::Film(film) => film.orientation,
             _ => orientation(&Blocks::of(format, bytes)),
         }
     }
@@ -88,8 +106,29 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.profile(),
             Self::Heic(heic) => heic.profile.take(),
+            Self::Film(film) => film.profile(),
+            Self::Jxl(jxl) => jxl.profile.take(),
             Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
         }
+    }
+
+    /// How many times smaller it may come, with a shorter side of [`SHRUNK`] pixels or more; 1 where it cannot.
+    pub(super) fn shrink(&self) -> u32 {
+        let (width, height) = self.size();
+        match self {
+            Self::Usual(Format::Jpeg, _) => [8, 4, 2].into_iter().find(|by| width.min(height) / by >= SHRUNK),
+            _ => None,
+        }
+        .unwrap_or(1)
+    }
+
+    /// As [`Decoder::read`], `shrink` times smaller; none if it has to be read whole.
+    pub(super) fn read_small(&mut self, bytes: &[u8], shrink: u32) -> Option<RgbImage> {
+        let mut pixels = jpeg::small(bytes, self.size(), shrink)?;
+        if let Some(profile) = self.profile() {
+            colour::to_srgb(&mut pixels, &profile);
+        }
+        Some(pixels)
     }
 
     /// Reads the pixels, as they are stored, over white, in the colours of sRGB.
@@ -107,8 +146,14 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Tiff(tiff) => tiff.read(raw + SPARE_BYTES),
             Self::Heic(heic) => heic.read(bytes),
+            Self::Film(film) => film.read(),
+            Self::Jxl(jxl) => jxl.read(bytes),
             Self::Scans(_) => jpeg::scans::read(bytes, raw),
-            Self::Usual(format, mut decoder) => {
+            Self::Usual(format, decoder) => {
+                let mut decoder = match format {
+                    Format::Jpeg => Box::new(JpegDecoder::new(Cursor::new(bytes)).map_err(describe)?),
+                    _ => decoder,
+                };
                 // Limits are set here because a decoder that is opened by hand has none.
                 let mut limits = Limits::no_limits();
                 let working = format.working(u64::from(width) * u64::from(height), raw);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use image::ImageFormat;
 
-use super::{Reason, Unreadable, named, raw, unreadable};
+use super::{Reason, Unreadable, film, named, raw, unreadable};
 
 /// Bytes at the beginning of a file that [`sniff`] wants to see.
 pub const SNIFF_BYTES: usize = 512;
@@ -29,6 +29,10 @@ pub enum Format {
     Raw,
     /// HEIC, or another HEIF with pictures that are coded as HEVC's.
     Heic,
+    /// JPEG XL.
+    Jxl,
+    /// A film, of which one frame is read.
+    Film,
 }
 
 struct Row {
@@ -53,7 +57,7 @@ const HEIF: &[&[u8; 4]] =
 pub(super) const NO_HEIC: &str = "a HEIC picture; convert it to JPEG first";
 
 /// In the order of [`Format`].
-const TABLE: [Row; 8] = [
+const TABLE: [Row; 10] = [
     Row { format: Format::Jpeg, name: "jpeg", suffixes: &["jpg", "jpeg"], image: Some(ImageFormat::Jpeg) },
     Row { format: Format::Png, name: "png", suffixes: &["png"], image: Some(ImageFormat::Png) },
     Row { format: Format::WebP, name: "webp", suffixes: &["webp"], image: Some(ImageFormat::WebP) },
@@ -62,6 +66,9 @@ const TABLE: [Row; 8] = [
     Row { format: Format::Tiff, name: "tiff", suffixes: &["tif", "tiff"], image: Some(ImageFormat::Tiff) },
     Row { format: Format::Raw, name: "raw", suffixes: raw::SUFFIXES, image: None },
     Row { format: Format::Heic, name: "heic", suffixes: &["heic", "heif", "hif"], image: None },
+    Row { format: Format::Jxl, name: "jxl", suffixes: &["jxl"], image: None },
+    // What is called so need not be one that is read.
+    Row { format: Format::Film, name: "film", suffixes: &[], image: None },
 ];
 
 impl Format {
@@ -79,11 +86,11 @@ impl Format {
     }
 
     /// Bytes that decoding takes beside the `raw` ones that come out of it: about as many, but of a progressive JPEG
-    /// all coefficients are held, and of HEIC `raw` is all there is.
+    /// all coefficients are held, and of HEIC, JPEG XL and films `raw` is all there is.
     pub(super) fn working(self, pixels: u64, raw: u64) -> u64 {
         match self {
             Self::Jpeg => 6 * pixels,
-            Self::Heic => 0,
+            Self::Heic | Self::Jxl | Self::Film => 0,
             _ => raw,
         }
     }
@@ -129,6 +136,9 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
     if raw::begins(head) {
         return Ok(Format::Raw);
     }
+    if cfg!(feature = "jxl") && named::JPEG_XL.iter().any(|magic| head.starts_with(magic)) {
+        return Ok(Format::Jxl);
+    }
     if let Some(known) = named::named(head) {
         return Err(known);
     }
@@ -155,6 +165,9 @@ pub fn sniff(head: &[u8]) -> Result<Format, Unreadable> {
 /// # Errors
 /// As [`sniff`].
 pub(super) fn told(bytes: &[u8]) -> Result<Format, Unreadable> {
+    if film::is_packed(bytes) {
+        return Ok(Format::Film);
+    }
     let format = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)])?;
     Ok(if format == Format::Tiff && raw::is_raw(bytes) { Format::Raw } else { format })
 }

@@ -7,6 +7,11 @@ mod budget;
 mod clock;
 mod colour;
 mod decoder;
+#[cfg(feature = "films")]
+mod film;
+#[cfg(not(feature = "films"))]
+#[path = "film_absent.rs"]
+mod film;
 mod format;
 #[cfg(feature = "heic")]
 mod heic;
@@ -15,6 +20,11 @@ mod heic;
 mod heic;
 mod ifd;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
+#[cfg(not(feature = "jxl"))]
+#[path = "jxl_absent.rs"]
+mod jxl;
 mod named;
 mod orientation;
 mod pillow;
@@ -26,10 +36,11 @@ mod webp;
 
 pub use budget::{Budget, Pool, Share};
 pub use clock::{Clock, Reader};
+pub use film::{MOST_TABLE, Still};
 pub use format::{Format, SNIFF_BYTES, sniff};
 pub use named::named_like;
 pub use pillow::Filter;
-pub use resize::{TileFit, crop_middle, shrunk, square, stretch, tile};
+pub use resize::{SHRUNK, TileFit, crop_middle, shrunk, square, stretch, tile};
 pub use taken::{Block, taken, taken_beside};
 
 use std::cell::Cell;
@@ -66,7 +77,18 @@ pub struct Photo<'a> {
     pub pixels: RgbImage,
     /// What is wrong with a picture that could be read all the same.
     pub damage: Option<&'static str>,
+    /// Which of its sizes the pixels are.
+    pub sizes: Sizes,
     _share: Option<Share<'a>>,
+}
+
+/// Of which sizes of a picture some pixels are; of most pictures there is but one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// What [`decode`] gives.
+    pub whole: bool,
+    /// What [`decode_small`] gives.
+    pub small: bool,
 }
 
 /// Why an input is not a picture for us.
@@ -139,14 +161,24 @@ fn damage(format: Format, bytes: &[u8], size: (u32, u32)) -> Option<&'static str
 /// A panic inside a decoder is an error like any other.
 pub fn decode<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreadable> {
     guarded(|| {
-        let Opened { decoder, coded, facts, orientation, need } = open(bytes, budget)?;
-        let share = budget.decoding.take(need);
-        let damage = damage(facts.format, coded, decoder.size());
-        let mut picture = DynamicImage::ImageRgb8(decoder.read(coded)?);
-        picture.apply_orientation(orientation);
-        let pixels = picture.into_rgb8();
-        let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
-        Ok(Photo { facts, pixels, damage, _share })
+        let opened = open(bytes, budget)?;
+        let small = opened.decoder.shrink() == 1;
+        opened.whole(budget, Sizes { whole: true, small })
+    })
+}
+
+/// As [`decode`], but a large JPEG comes at a half, a quarter or an eighth of its size, of which the shorter side still
+/// has [`SHRUNK`] pixels. That takes a fraction of the time. Those of rare kinds, and damaged ones, come whole.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_small<'a>(bytes: &[u8], budget: &'a Budget) -> Result<Photo<'a>, Unreadable> {
+    guarded(|| {
+        let mut opened = open(bytes, budget)?;
+        match opened.small(budget) {
+            Some(photo) => Ok(photo),
+            None => opened.whole(budget, Sizes { whole: true, small: true }),
+        }
     })
 }
 
@@ -158,6 +190,37 @@ struct Opened<'a> {
     orientation: Orientation,
     /// All that decoding takes beside the file.
     need: u64,
+}
+
+impl Opened<'_> {
+    fn whole<'a>(self, budget: &'a Budget, sizes: Sizes) -> Result<Photo<'a>, Unreadable> {
+        let Self { decoder, coded, facts, orientation, need } = self;
+        let share = budget.decoding.take(need);
+        let damage = damage(facts.format, coded, decoder.size());
+        let pixels = turned(decoder.read(coded)?, orientation);
+        let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
+        Ok(Photo { facts, pixels, damage, sizes, _share })
+    }
+
+    /// The picture several times smaller, if it can be had and is without damage.
+    fn small<'a>(&mut self, budget: &'a Budget) -> Option<Photo<'a>> {
+        let shrink = self.decoder.shrink();
+        (shrink > 1).then_some(())?;
+        let (width, height) = self.decoder.size();
+        // Twice, before and after it is turned upright; as much again for what is in the making; and the data.
+        let pixels = u64::from(width / shrink + 64) * u64::from(height / shrink + 64);
+        let share = budget.decoding.take((9 * pixels + self.coded.len() as u64).min(budget.decoding.total()));
+        let pixels = turned(self.decoder.read_small(self.coded, shrink)?, self.orientation);
+        let _share = share.map(|share| share.keep(pixels.as_raw().len() as u64));
+        let sizes = Sizes { whole: false, small: true };
+        Some(Photo { facts: self.facts, pixels, damage: None, sizes, _share })
+    }
+}
+
+fn turned(pixels: RgbImage, orientation: Orientation) -> RgbImage {
+    let mut picture = DynamicImage::ImageRgb8(pixels);
+    picture.apply_orientation(orientation);
+    picture.into_rgb8()
 }
 
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Opened<'a>, Unreadable> {
@@ -277,6 +340,24 @@ mod tests {
         assert_eq!(decode(&bytes, budget()).unwrap().damage, None);
         let cut = &bytes[..bytes.len() * 2 / 3];
         assert!(decode(cut, budget()).unwrap().damage.is_some());
+    }
+
+    #[test]
+    fn a_large_jpeg_comes_small_and_keeps_its_facts() {
+        let mut bytes = Cursor::new(Vec::new());
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 60);
+        let picture = RgbImage::from_fn(2003, 1501, |x, y| image::Rgb([(x / 8) as u8, (y / 6) as u8, 128]));
+        picture.write_with_encoder(encoder).unwrap();
+        let mut bytes = bytes.into_inner();
+        let (whole, small) = (decode(&bytes, budget()).unwrap(), decode_small(&bytes, budget()).unwrap());
+        assert_eq!((small.facts, small.damage), (whole.facts, None));
+        assert_eq!((whole.pixels.dimensions(), small.pixels.dimensions()), ((2003, 1501), (1001, 750)));
+        assert_eq!((whole.sizes.small, small.sizes.whole), (false, false));
+        bytes.truncate(bytes.len() / 2);
+        let cut = decode_small(&bytes, budget()).unwrap();
+        assert_eq!((cut.pixels.dimensions(), cut.damage), ((2003, 1501), decode(&bytes, budget()).unwrap().damage));
+        let few = decode_small(&encoded(&gradient(64, 64), ImageFormat::Jpeg), budget()).unwrap();
+        assert_eq!(few.sizes, Sizes { whole: true, small: true });
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn crop_middle(picture: &RgbImage, short: u32, side: u32, filter: Filter) ->
 }
 
 /// The shorter side of a picture that was shrunk has at least so many pixels.
-const SHRUNK: u32 = 720;
+pub const SHRUNK: u32 = 720;
 
 /// The picture shrunk by a whole factor, each pixel the mean of a square, so that its shorter side has 720 pixels
 /// or somewhat more; none where that is no smaller. Thumbnails of half that size made of it look the same as those

@@ -237,7 +237,7 @@ impl<'a> Walk<'a> {
         let kept = if self.last == Stage::Render { render::thumbnails(&settings.render) } else { Vec::new() };
         let thumbs = Thumbs::new(&ctx.store, kept);
         // Whatever fails here is tried again, and told, when the thumbnail is wanted.
-        job.make(inputs, &|image, pixels| drop(thumbs.keep(image, pixels))).map(Some)
+        job.make(inputs, &|image, photo| drop(thumbs.keep(image, photo))).map(Some)
     }
 
     fn features<'e>(&self, embedded: &'e Embedded) -> Features<'e> {

@@ -15,7 +15,7 @@ use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
 
 /// Raised when the same picture and size give another thumbnail.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Pixels of a tile of the page.
 pub const PAGE_TILE: u32 = 128;
@@ -64,8 +64,18 @@ impl Kept {
         }
     }
 
+    /// Whether it is made of the small size of a picture, never of the whole.
+    fn is_small(self) -> bool {
+        self.side() <= SMALL
+    }
+
+    /// Whether it can be made of these pixels.
+    fn is_of(self, photo: &Photo<'_>) -> bool {
+        if self.is_small() { photo.sizes.small } else { photo.sizes.whole }
+    }
+
     fn of(self, picture: &Decoded<'_>) -> RgbImage {
-        let pixels = picture.shrunk.as_ref().filter(|_| self.side() <= SMALL).unwrap_or(picture.whole);
+        let pixels = picture.shrunk.as_ref().filter(|_| self.is_small()).unwrap_or(picture.whole);
         match self {
             Self::Tile { cell, fit } => photo::tile(pixels, cell, fit),
             Self::Page(fit) => photo::tile(pixels, PAGE_TILE, fit),
@@ -121,17 +131,18 @@ impl<'a> Thumbs<'a> {
         Self { store, kept }
     }
 
-    /// Keeps everything that is wanted of a decoded picture and not there yet.
+    /// Keeps everything that is wanted of a picture, can be made of these pixels and is not there yet.
     ///
     /// # Errors
     /// When a thumbnail cannot be encoded; a cache that cannot be written costs time, not the picture.
-    pub fn keep(&self, image: &ImageId, pixels: &RgbImage) -> Result<()> {
-        let places = self.kept.iter().filter_map(|&kept| Some((kept, place(image, kept)?)));
+    pub fn keep(&self, image: &ImageId, photo: &Photo<'_>) -> Result<()> {
+        let kept = self.kept.iter().filter(|kept| kept.is_of(photo));
+        let places = kept.filter_map(|&kept| Some((kept, place(image, kept)?)));
         let missing: Vec<_> = places.filter(|(_, (folder, key))| self.store.find(folder, key).is_none()).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let picture = Decoded::new(pixels);
+        let picture = Decoded::new(&photo.pixels);
         for (kept, (folder, key)) in missing {
             let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
             let encoded = kept.encode(&kept.of(&picture))?;
@@ -202,7 +213,7 @@ impl<'a> Tiles<'a> {
             }
             let damage = found.into_iter().filter_map(|found| Some(format!("{:#}; drawing it again", found.err()?)));
             // Whatever fails here is tried again when the tile is drawn, without the cache.
-            let failure = self.make(image).err().map(|error| format!("{error:#}"));
+            let failure = self.make_missing(image).err().map(|error| format!("{error:#}"));
             damage.chain(failure).collect()
         };
         images.par_iter().flat_map_iter(make).collect()
@@ -213,14 +224,14 @@ impl<'a> Tiles<'a> {
         if let Ok(Some(bytes)) = self.cached(image, kept) {
             return Some(image::load_from_memory_with_format(&bytes, kept.format()).ok()?.into_rgb8());
         }
-        Some(kept.of(&Decoded::new(&self.make(image).ok()?.pixels)))
+        Some(kept.of(&Decoded::new(&self.make(image, kept).ok()?.pixels)))
     }
 
     /// The thumbnail as a file, or `None` if the picture cannot be had any more.
     pub fn file(&self, image: &ImageId, kept: Kept) -> Option<Encoded> {
         let photo = match self.cached(image, kept) {
             Ok(Some(_)) => None,
-            _ => Some(self.make(image).ok()?),
+            _ => Some(self.make(image, kept).ok()?),
         };
         match (self.find(image, kept), photo) {
             (Some(path), _) => Some(Encoded::File(path)),
@@ -241,14 +252,24 @@ impl<'a> Tiles<'a> {
         Ok(Some(self.thumbs.store.read(&path)?))
     }
 
-    /// Decodes a picture once and keeps everything that is wanted of it.
-    fn make(&self, image: &ImageId) -> Result<Photo<'_>> {
+    fn make_missing(&self, image: &ImageId) -> Result<()> {
+        for &kept in &self.thumbs.kept {
+            if self.find(image, kept).is_none() {
+                self.make(image, kept)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes a picture for this, and keeps everything that is wanted of it.
+    fn make(&self, image: &ImageId, kept: Kept) -> Result<Photo<'_>> {
         let entry = self.sources.get(image).with_context(|| format!("no source has the picture {image}"))?;
         let bytes = entry.read(self.budget).map_err(|no| anyhow::anyhow!("{}: {}", entry.path, no.detail))?;
-        anyhow::ensure!(ImageId::of(&bytes) == *image, "{} changed during the run", entry.path);
-        let photo = photo::decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
+        anyhow::ensure!(bytes.image() == *image, "{} changed during the run", entry.path);
+        let decode = if kept.is_small() { photo::decode_small } else { photo::decode };
+        let photo = decode(&bytes, self.budget).map_err(|no| anyhow::anyhow!("{}: {no}", entry.path))?;
         drop(bytes);
-        self.thumbs.keep(image, &photo.pixels)?;
+        self.thumbs.keep(image, &photo)?;
         Ok(photo)
     }
 }

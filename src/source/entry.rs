@@ -1,18 +1,20 @@
 //! One input: where it is, what is known of it, and how its bytes are had.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::films;
 use super::known::Known;
+use super::seen::{Fate, Picture};
 use super::zipped::Archive;
 use crate::artifact::rows::SkippedRow;
-use crate::artifact::{Reason, Taken, Time, Witness};
+use crate::artifact::{ImageId, Reason, Taken, Time, Witness};
 use crate::config::Kind;
 use crate::lfs;
-use crate::photo::{Budget, SNIFF_BYTES, Share, Unreadable, named_like, sniff};
-use crate::store::open_regular;
+use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, named_like, sniff};
+use crate::store::{Digest, open_regular};
 
 /// One input, not yet read.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Entry {
     pub known: Known,
     /// Of a film: the picture that stands for it.
     pub(super) still: Option<String>,
+    /// Whether it is read, should it be a film.
+    pub(super) is_film: bool,
     pub(super) place: Place,
     /// How the file looked when it was listed.
     pub(super) stamp: Option<Stamp>,
@@ -66,10 +70,24 @@ impl Stamp {
     }
 }
 
-/// The bytes of an input, with their share of the budget.
+/// The bytes of an input, with their share of the budget; of a film those that its still takes.
 pub struct Content<'a> {
-    bytes: Vec<u8>,
-    _share: Share<'a>,
+    pub(super) bytes: Vec<u8>,
+    /// Of a film, the digest and the number of all its bytes.
+    pub(super) film: Option<(Digest, u64)>,
+    pub(super) _share: Share<'a>,
+}
+
+impl Content<'_> {
+    /// Its name: the digest of all bytes.
+    pub fn image(&self) -> ImageId {
+        self.film.map_or_else(|| ImageId::of(&self.bytes), |(digest, _)| ImageId::of_digest(digest))
+    }
+
+    /// How many bytes it has in all.
+    pub fn size(&self) -> u64 {
+        self.film.map_or(self.bytes.len() as u64, |(_, size)| size)
+    }
 }
 
 impl Deref for Content<'_> {
@@ -89,18 +107,18 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(reason: Reason, detail: impl ToString) -> Self {
+    pub(super) fn new(reason: Reason, detail: impl ToString) -> Self {
         Self { reason, detail: detail.to_string() }
     }
 
-    fn unreadable(error: impl ToString) -> Self {
+    pub(super) fn unreadable(error: impl ToString) -> Self {
         Self::new(Reason::Unreadable, error)
     }
 }
 
 impl Entry {
     pub(super) fn plain(path: String, source: Arc<str>, place: Place, stamp: Option<Stamp>) -> Self {
-        Self { path, source, known: Known::default(), still: None, place, stamp }
+        Self { path, source, known: Known::default(), still: None, is_film: false, place, stamp }
     }
 
     /// What it was to the site it comes from.
@@ -155,10 +173,28 @@ impl Entry {
         }
     }
 
-    /// Why its first bytes already say that it is not for us, if they do.
+    /// Gives its bytes from a place on to `read`.
+    pub(super) fn open_at<T>(&self, at: u64, read: impl FnOnce(&mut dyn Read) -> T) -> io::Result<T> {
+        match &self.place {
+            Place::File(path) => {
+                let mut file = open_regular(path)?;
+                file.seek(SeekFrom::Start(at))?;
+                Ok(read(&mut file))
+            }
+            Place::Zip { archive, index } => archive.open(*index, |mut stream, _| {
+                io::copy(&mut (&mut stream).take(at), &mut io::sink())?;
+                Ok(read(stream))
+            })?,
+        }
+    }
+
+    /// Why its first bytes already say that it is not for us, if they do; of a film that is read, its table.
     pub fn refusal(&self) -> Option<Refusal> {
         match self.open(|stream, _| read_head(stream)).and_then(|head| head) {
-            Ok(head) => sniff(&head).err().map(|no| self.refuse(&head, no)),
+            Ok(head) => match self.refuse(&head, sniff(&head).err()?) {
+                no if self.is_film && no.reason == Reason::Video => films::refusal(self),
+                no => Some(no),
+            },
             Err(error) => Some(Refusal::unreadable(error)),
         }
     }
@@ -170,7 +206,18 @@ impl Entry {
     /// The reason and the detail for the list of skipped inputs.
     pub fn read<'a>(&self, budget: &'a Budget) -> Result<Content<'a>, Refusal> {
         let read = self.open(|stream, size| self.read_picture(stream, size, budget));
-        read.map_err(Refusal::unreadable).and_then(|read| read)
+        match read.map_err(Refusal::unreadable)? {
+            Err(no) if self.is_film && no.reason == Reason::Video => films::read(self, budget),
+            read => read,
+        }
+    }
+
+    /// Whether what is remembered of it holds: a film may have been read that is not to be read any more.
+    pub fn takes(&self, picture: &Picture) -> bool {
+        match &picture.fate {
+            Fate::Good(facts, _) => facts.format != Format::Film || self.is_film,
+            Fate::Bad(..) => true,
+        }
     }
 
     /// Reads a stream of `size` bytes whole once its head looks like a picture.
@@ -190,7 +237,7 @@ impl Entry {
         stream.take(more).read_to_end(&mut bytes).map_err(Refusal::unreadable)?;
         match bytes.len() as u64 > size {
             true => Err(Refusal::unreadable("it grew while it was read; run again once it is complete")),
-            false => Ok(Content { bytes, _share: share }),
+            false => Ok(Content { bytes, film: None, _share: share }),
         }
     }
 

@@ -22,6 +22,7 @@
 mod archive;
 mod dated;
 mod entry;
+mod films;
 mod folder;
 pub mod instagram;
 pub mod instaloader;
@@ -42,7 +43,7 @@ pub mod table;
 mod zipped;
 
 pub use dated::taken_by_name;
-pub use entry::{Entry, Refusal, Stamp};
+pub use entry::{Content, Entry, Refusal, Stamp};
 pub use known::{Field, Known, Membership};
 pub use lists::At;
 pub use odd::Odd;
@@ -190,6 +191,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
     raw::apply(settings, &mut listing);
+    films::apply(settings, &mut listing);
     let is = |more| if more == 1 { "is" } else { "are" };
     let more = listing.unlisted().map(|(reason, more)| format!("{more} more {} {reason}", is(more)));
     let more: Vec<String> = more.collect();

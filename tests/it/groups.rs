@@ -74,7 +74,8 @@ fn pictures_are_found_by_what_they_show_and_by_another_picture() {
     assert!(ran.code == 1 && ran.stderr.contains("has no pictures; run first"), "{}", ran.stderr);
     story.ok("embed in --model efficientnet-lite0");
     let found = story.json("search coils");
-    let paths: Vec<&str> = found["pictures"].as_array().unwrap().iter().map(|hit| hit["path"].as_str().unwrap()).collect();
+    let paths: Vec<&str> =
+        found["pictures"].as_array().unwrap().iter().map(|hit| hit["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["wide.png", "exact.png"], "the likelier one first: {found}");
     assert!(found["pictures"][0]["score"].as_f64().unwrap() > 0.9);
     let ran = story.run("search xyzzy");

@@ -13,6 +13,8 @@ mod driver;
 mod exports;
 mod exports_2026;
 mod faults;
+#[cfg(feature = "films")]
+mod films;
 mod folders;
 mod foreign;
 mod formula;
@@ -25,6 +27,8 @@ mod hub;
 mod incremental;
 mod inputs;
 mod instaloader;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod lacking;
 mod limits;
 mod lite0;

@@ -1,4 +1,4 @@
-//! Huffman codes, read for their lengths alone.
+//! Huffman codes, read for their lengths alone or with the coefficients that follow them.
 
 /// Codes of up to this many bits are looked up at once.
 const QUICK: u32 = 10;
@@ -32,6 +32,8 @@ pub(super) struct Codes {
     quick: Vec<u16>,
     /// By the same bits: what [`Symbol::leap`] gives, the second above the first.
     leaps: Vec<u16>,
+    /// By the same bits: where a coefficient ends within them, its value above what is in `leaps`.
+    coefficients: Vec<i32>,
     /// By length: the first code that is beyond those of this length, to 16 bits.
     beyond: [u32; 17],
     /// By length: what has to be added to a code to find its value.
@@ -42,8 +44,14 @@ pub(super) struct Codes {
 impl Codes {
     /// The table of `counts` codes of 1 to 16 bits that stand for `values`; none if there are more than there can be.
     pub(super) fn new(counts: &[u8; 16], values: &[u8]) -> Option<Self> {
-        let (quick, leaps) = (vec![0; 1 << QUICK], vec![0; 1 << QUICK]);
-        let mut codes = Self { quick, leaps, beyond: [0; 17], offset: [0; 17], values: values.to_owned() };
+        let mut codes = Self {
+            quick: vec![0; 1 << QUICK],
+            leaps: vec![0; 1 << QUICK],
+            coefficients: vec![0; 1 << QUICK],
+            beyond: [0; 17],
+            offset: [0; 17],
+            values: values.to_owned(),
+        };
         let (mut code, mut at) = (0_u32, 0_usize);
         for (length, &count) in (1_u32..).zip(counts) {
             codes.offset[length as usize] = at as i32 - code as i32;
@@ -61,7 +69,17 @@ impl Codes {
             codes.beyond[length as usize] = code << (16 - length);
             code <<= 1;
         }
+        codes.know_coefficients();
         Some(codes)
+    }
+
+    fn know_coefficients(&mut self) {
+        for (next, (&code, &leap)) in self.quick.iter().zip(&self.leaps).enumerate() {
+            let (length, size) = (u32::from(code & 0xFF), u32::from(code >> 8 & 15));
+            if code != 0 && length + size <= QUICK {
+                self.coefficients[next] = signed((next as u64) << (64 - QUICK + length), size) << 16 | i32::from(leap);
+            }
+        }
     }
 
     /// Takes the next code; gives its value, or none if there is no such code.
@@ -85,6 +103,22 @@ impl Codes {
         Some(coefficients)
     }
 
+    /// As [`Codes::leap`], with the value of the coefficient that comes last of them.
+    #[inline]
+    pub(super) fn coefficient(&self, bits: &mut Bits<'_>) -> Option<(u32, i32)> {
+        let quick = self.coefficients[(bits.peek() >> (16 - QUICK)) as usize];
+        let (length, coefficients, value) = match quick {
+            0 => {
+                let symbol = self.peek(bits)?;
+                let (length, coefficients) = symbol.leap();
+                (length, coefficients, signed(bits.word << symbol.length, u32::from(symbol.value & 15)))
+            }
+            _ => (quick as u32 & 0xFF, quick as u32 >> 8 & 0xFF, quick >> 16),
+        };
+        bits.skip_seen(length);
+        Some((coefficients, value))
+    }
+
     #[inline]
     fn peek(&self, bits: &mut Bits<'_>) -> Option<Symbol> {
         let next = bits.peek();
@@ -96,6 +130,14 @@ impl Codes {
         let at = (next >> (16 - length)) as i32 + self.offset[length as usize];
         Some(Symbol { length, value: *self.values.get(at as usize)? })
     }
+}
+
+/// The number in the first `size` bits, at most 16: of the values of a size the lower half are those below zero (T.81,
+/// table F.1).
+#[inline]
+fn signed(bits: u64, size: u32) -> i32 {
+    let is_below = bits >> 63 == 0;
+    (bits >> 1 >> (63 - size)) as i32 - if is_below { (1 << size) - 1 } else { 0 }
 }
 
 /// The bits between two markers.
@@ -110,22 +152,33 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    /// The bits of `data`, out of which `buffer` takes the zeros that are stuffed behind every 0xFF.
-    pub(super) fn new(data: &[u8], buffer: &'a mut Vec<u8>) -> Self {
+    /// The bits of `data` up to the next marker, and where that is; `buffer` takes them, without the zeros that are stuffed
+    /// behind every 0xFF.
+    pub(super) fn up_to_marker(data: &[u8], buffer: &'a mut Vec<u8>) -> (Self, usize) {
         buffer.clear();
-        let mut rest = data;
-        while let Some(at) = memchr::memchr(0xFF, rest) {
-            buffer.extend_from_slice(&rest[..=at]);
-            rest = rest.get(at + 2..).unwrap_or_default();
-        }
-        buffer.extend_from_slice(rest);
-        Self { bytes: buffer, read: 0, word: 0, left: 0 }
+        let (mut from, mut looked) = (0, 0);
+        let end = loop {
+            let Some(at) = data.get(looked..).and_then(|rest| memchr::memchr(0xFF, rest)) else { break data.len() };
+            let at = looked + at;
+            match data.get(at + 1) {
+                Some(0) => {
+                    buffer.extend_from_slice(&data[from..=at]);
+                    (from, looked) = (at + 2, at + 2);
+                }
+                // Any number of them may stand before a marker.
+                Some(0xFF) => looked = at + 1,
+                Some(_) => break at,
+                None => break data.len(),
+            }
+        };
+        buffer.extend_from_slice(data.get(from..end).unwrap_or_default());
+        (Self { bytes: buffer, read: 0, word: 0, left: 0 }, end)
     }
 
-    /// The next 16 bits; zeros beyond the end.
+    /// The next 16 bits; zeros beyond the end. Behind them there are as many again.
     #[inline]
     fn peek(&mut self) -> u32 {
-        if self.left < 16 {
+        if self.left < 32 {
             self.fill();
         }
         (self.word >> 48) as u32
@@ -161,6 +214,13 @@ impl<'a> Bits<'a> {
         self.left -= count;
     }
 
+    /// Passes over `count` bits, at most the 32 that are there after [`Bits::peek`].
+    #[inline]
+    fn skip_seen(&mut self, count: u32) {
+        self.word <<= count;
+        self.left -= count;
+    }
+
     /// How many bits were taken.
     fn taken(&self) -> usize {
         8 * self.read - self.left as usize
@@ -190,20 +250,22 @@ mod tests {
         (counts[1], counts[2], counts[11]) = (3, 1, 1);
         let codes = Codes::new(&counts, &[5, 6, 7, 8, 9]).unwrap();
         let mut buffer = Vec::new();
-        let mut bits = Bits::new(&[0b0001_1011, 0b0111_0000, 0b0000_0000], &mut buffer);
+        let mut bits = Bits::up_to_marker(&[0b0001_1011, 0b0111_0000, 0b0000_0000], &mut buffer).0;
         for (taken, value) in [(2, 5), (4, 6), (6, 7), (9, 8), (21, 9)] {
             assert_eq!((codes.take(&mut bits), bits.taken()), (Some(value), taken));
         }
         assert!(!bits.overdrawn() && bits.is_spent());
         bits.skip(4);
         assert!(bits.overdrawn());
-        assert_eq!(codes.take(&mut Bits::new(&[0b1111_1111, 0, 0xFF, 0], &mut Vec::new())), None);
+        let none = &[0b1111_1111, 0, 0xFF, 0];
+        assert_eq!(codes.take(&mut Bits::up_to_marker(none, &mut Vec::new()).0), None);
     }
 
     #[test]
     fn stuffed_zeros_are_taken_out() {
         let mut buffer = Vec::new();
-        let mut bits = Bits::new(&[0xFF, 0, 0x12, 0xFF, 0], &mut buffer);
+        let (mut bits, end) = Bits::up_to_marker(&[0xFF, 0, 0x12, 0xFF, 0, 0xFF, 0xD9, 1], &mut buffer);
+        assert_eq!(end, 5);
         assert_eq!([bits.take(8), bits.take(16)], [0xFF, 0x12FF]);
         assert!(!bits.overdrawn());
     }

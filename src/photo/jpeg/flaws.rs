@@ -2,9 +2,13 @@
 //!
 //! Decoders show something of any data and say nothing. So the codes are followed once more, without making pixels of
 //! them: in every interval between two markers there have to be just as many blocks as belong there (ITU-T T.81,
-//! annexes F and G).
+//! annexes F and G). Where a small picture is wanted, it is made on the way.
 
-use super::codes::{Bits, Codes, END_OF_BLOCK};
+use image::RgbImage;
+
+use super::blockwise::{ac_coefficients, coefficients, dc_coefficient, first_bits, one_more_bit};
+use super::codes::{Bits, Codes};
+use super::small::{Described, Small};
 use super::{is_frame, segments::Segment, segments::segments};
 
 /// The DC coefficient of a white block; that of a black one is as far below zero.
@@ -22,36 +26,16 @@ pub(super) enum Flaw {
 /// Follows the data of a JPEG of this size, as its decoder tells. What cannot be followed because it is of another kind
 /// is without a flaw.
 pub(super) fn flaw(bytes: &[u8], size: (u32, u32)) -> Option<Flaw> {
-    let mut walk = Walk::default();
-    let mut ended = false;
-    for Segment { marker, body, data } in segments(bytes) {
-        match marker {
-            0xC4 if walk.codes(body).is_none() => return Some(Flaw::Broken),
-            0xDB if walk.steps(body).is_none() => return Some(Flaw::Broken),
-            0xDD => walk.interval = usize::from(number(body)?),
-            0xDA => {
-                let scan = walk.scan(body)?;
-                let at_end = data.as_ptr_range().end == bytes.as_ptr_range().end;
-                match walk.follow(&scan, data) {
-                    Err(Flaw::Cut) if !at_end => return Some(Flaw::Broken),
-                    Err(flaw) => return Some(flaw),
-                    Ok(()) => {}
-                }
-            }
-            0xD9 => {
-                ended = true;
-                break;
-            }
-            // Another picture, of which the beginning was taken for a part of this one.
-            _ if is_frame(marker) && !walk.components.is_empty() => return Some(Flaw::Broken),
-            // Nothing is allocated for a size that was not checked.
-            _ if is_frame(marker) && frame_size(body) != Some(size) => return Some(Flaw::Broken),
-            _ if is_frame(marker) => walk.frame(marker, body)?,
-            _ => {}
-        }
+    Walk::default().through(bytes, size)
+}
+
+/// The picture, `shrink` times smaller (2, 4 or 8): of one that is sequential, of a usual kind and without a flaw.
+pub(super) fn small(bytes: &[u8], size: (u32, u32), shrink: usize) -> Option<RgbImage> {
+    let mut walk = Walk { shrink, ..Walk::default() };
+    match walk.through(bytes, size) {
+        None => walk.small?.picture(),
+        Some(_) => None,
     }
-    // Some writers leave out the end marker of a picture that is whole.
-    (!walk.is_whole(ended)).then_some(Flaw::Cut)
 }
 
 /// Width and height, as a frame says.
@@ -71,12 +55,26 @@ struct Walk {
     components: Vec<Component>,
     dc: [Option<Codes>; 4],
     ac: [Option<Codes>; 4],
-    /// Of each table of quantisation the step of DC coefficients.
-    steps: [u16; 4],
+    /// The tables of quantisation, in the order of the file; 0 where there is none.
+    steps: [Steps; 4],
     /// MCUs between two restart markers; 0: there are none.
     interval: usize,
     /// The data of an interval without stuffing; a buffer that is used again.
     unstuffed: Vec<u8>,
+    /// How many times smaller a picture is wanted; 0: none is.
+    shrink: usize,
+    small: Option<Small>,
+    /// What Adobe's segment says of the colours.
+    transform: Option<u8>,
+}
+
+#[derive(Clone)]
+struct Steps([u16; 64]);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self([0; 64])
+    }
 }
 
 #[derive(Default)]
@@ -111,6 +109,38 @@ struct Scan {
 }
 
 impl Walk {
+    /// Goes through all segments.
+    fn through(&mut self, bytes: &[u8], size: (u32, u32)) -> Option<Flaw> {
+        let mut ended = false;
+        for Segment { marker, body, data } in segments(bytes) {
+            match marker {
+                0xC4 if self.codes(body).is_none() => return Some(Flaw::Broken),
+                0xDB if self.steps(body).is_none() => return Some(Flaw::Broken),
+                // The other decoder takes the last one, whatever it says.
+                0xEE if body.starts_with(b"Adobe") => self.transform = body.get(11).copied(),
+                0xDD => self.interval = usize::from(number(body)?),
+                0xDA => {
+                    let scan = self.scan(body)?;
+                    if let Err(flaw) = self.follow(&scan, data) {
+                        return Some(flaw);
+                    }
+                }
+                0xD9 => {
+                    ended = true;
+                    break;
+                }
+                // Another picture, of which the beginning was taken for a part of this one.
+                _ if is_frame(marker) && !self.components.is_empty() => return Some(Flaw::Broken),
+                // Nothing is allocated for a size that was not checked.
+                _ if is_frame(marker) && frame_size(body) != Some(size) => return Some(Flaw::Broken),
+                _ if is_frame(marker) => self.frame(marker, body)?,
+                _ => {}
+            }
+        }
+        // Some writers leave out the end marker of a picture that is whole.
+        (!self.is_whole(ended)).then_some(Flaw::Cut)
+    }
+
     fn frame(&mut self, marker: u8, body: &[u8]) -> Option<()> {
         let (width, height) = frame_size(body)?;
         self.size = [width as usize, height as usize];
@@ -155,9 +185,10 @@ impl Walk {
     fn steps(&mut self, mut body: &[u8]) -> Option<()> {
         while let [table, rest @ ..] = body {
             let wide = usize::from(table >> 4);
-            let first = if wide == 0 { u16::from(*rest.first()?) } else { number(rest)? };
-            *self.steps.get_mut(usize::from(table & 15))? = first;
-            body = rest.get(64 * (1 + wide)..)?;
+            let (steps, after) = rest.split_at_checked(64 * (1 + wide))?;
+            let step = |i: usize| if wide == 0 { u16::from(steps[i]) } else { number(&steps[2 * i..]).unwrap_or(0) };
+            *self.steps.get_mut(usize::from(table & 15))? = Steps(std::array::from_fn(step));
+            body = after;
         }
         Some(())
     }
@@ -191,15 +222,19 @@ impl Walk {
             _ => [part.stride / part.sampling[0], part.blocks[1].div_ceil(part.sampling[1])],
         };
         let (mcus, mut done) = (columns * rows, 0);
+        self.begin_small(scan, columns);
         let mut unstuffed = std::mem::take(&mut self.unstuffed);
         for restart in 0.. {
-            let end = interval_end(data);
             let count = if self.interval == 0 { mcus - done } else { self.interval.min(mcus - done) };
-            let mut bits = Bits::new(&data[..end], &mut unstuffed);
+            let (mut bits, end) = Bits::up_to_marker(data, &mut unstuffed);
             let mut run = 0;
             self.components.iter_mut().for_each(|part| part.dc = 0);
             for mcu in done..done + count {
-                self.mcu(scan, [mcu % columns, mcu / columns], &mut bits, &mut run).ok_or(Flaw::Broken)?;
+                let at = [mcu % columns, mcu / columns];
+                self.mcu(scan, at, &mut bits, &mut run).ok_or(Flaw::Broken)?;
+                if let Some(small) = self.small.as_mut().filter(|_| at[0] + 1 == columns) {
+                    small.row();
+                }
                 if bits.overdrawn() {
                     return Err(if end == data.len() { Flaw::Cut } else { Flaw::Broken });
                 }
@@ -214,7 +249,9 @@ impl Walk {
                 [0xFF, marker, rest @ ..] if done < mcus && *marker == 0xD0 + (restart % 8) as u8 => data = rest,
                 [] => return Err(Flaw::Cut),
                 // A marker that comes after all and means nothing any more.
-                [0xFF, 0xD0..=0xD7] if done == mcus => break,
+                [0xFF, 0xD0..=0xD7, rest @ ..] if done == mcus && is_end(rest) => break,
+                [0xFF, 0xD0..=0xD7, ..] => return Err(Flaw::Broken),
+                _ if done == mcus => break,
                 _ => return Err(Flaw::Broken),
             }
         }
@@ -227,19 +264,49 @@ impl Walk {
         Ok(())
     }
 
+    /// Begins a small picture, if one is wanted and this scan has all there is of it.
+    fn begin_small(&mut self, scan: &Scan, columns: usize) {
+        self.small = None;
+        let in_order = scan.parts.iter().map(|part| part[0]).eq(0..self.components.len());
+        if self.shrink == 0 || self.progressive || !in_order {
+            return;
+        }
+        // Colours other than these are left to the usual decoder.
+        let is_rgb = self.components.iter().map(|part| part.id).eq(*b"RGB");
+        if self.components.len() == 3 && !is_rgb && self.transform.is_some_and(|transform| transform != 1) {
+            return;
+        }
+        // Blocks of one component stand in rows, whatever is said of their number in an MCU.
+        let sampling = |part: &Component| if scan.parts.len() == 1 { [1, 1] } else { part.sampling };
+        let steps = |part: &Component| &self.steps[usize::from(part.table)].0;
+        let described = |part| Described { sampling: sampling(part), steps: steps(part) };
+        let parts: Vec<_> = self.components.iter().map(described).collect();
+        self.small = Small::new(self.size, self.shrink, columns, &parts, is_rgb);
+    }
+
     /// Follows the codes of one MCU; `run` is how many blocks are to come without any.
     fn mcu(&mut self, scan: &Scan, [column, row]: [usize; 2], bits: &mut Bits<'_>, run: &mut u32) -> Option<()> {
         for &[component, dc, ac] in &scan.parts {
             let part = &mut self.components[component];
             let (dc, ac) = (self.dc.get(dc)?.as_ref(), self.ac.get(ac)?.as_ref());
-            let step = i64::from(self.steps[usize::from(part.table)]);
+            let step = i64::from(self.steps[usize::from(part.table)].0[0]);
             // No mean of 64 samples is beyond those of black and white, but for the rounding.
             let in_range = |dc: i32, low: u8| ((i64::from(dc) << low) * step).abs().le(&(MOST_DC + step)).then_some(());
             let [across, down] = if scan.parts.len() == 1 { [1, 1] } else { part.sampling };
             if !self.progressive {
-                for _ in 0..across * down {
+                for (y, x) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
                     part.dc += dc_coefficient(dc?, bits)?;
-                    ac_coefficients(ac?, bits)?;
+                    let Some(small) = &mut self.small else {
+                        ac_coefficients(ac?, bits)?;
+                        continue;
+                    };
+                    let at = [column * across + x, y];
+                    if small.is_flat(component) {
+                        small.block(component, at, part.dc, || Some(None))?;
+                        ac_coefficients(ac?, bits)?;
+                    } else {
+                        small.block(component, at, part.dc, coefficients(ac?, bits))?;
+                    }
                 }
                 in_range(part.dc, 0)?;
                 continue;
@@ -262,109 +329,13 @@ impl Walk {
     }
 }
 
-/// How long the data are up to the next marker.
-fn interval_end(data: &[u8]) -> usize {
-    let mut from = 0;
-    while let Some(at) = memchr::memchr(0xFF, &data[from..]) {
-        match data.get(from + at + 1) {
-            Some(0) => from += at + 2,
-            Some(0xFF) => from += at + 1,
-            Some(_) => return from + at,
-            None => break,
-        }
-        if from >= data.len() {
-            break;
-        }
+/// Whether the data of a scan end here.
+fn is_end(data: &[u8]) -> bool {
+    match data {
+        [] => true,
+        [0xFF, marker, ..] => !matches!(marker, 0 | 0xFF | 0xD0..=0xD7),
+        _ => false,
     }
-    data.len()
-}
-
-/// How far a DC coefficient is from the one before it (T.81, table F.1).
-#[inline]
-fn dc_coefficient(dc: &Codes, bits: &mut Bits<'_>) -> Option<i32> {
-    let size = u32::from(dc.take(bits)?);
-    if size == 0 {
-        return Some(0);
-    }
-    let value = (size <= 16).then(|| bits.take(size))? as i32;
-    // Of the values of a size the lower half are those below zero.
-    Some(if value >> (size - 1) == 0 { value - (1 << size) + 1 } else { value })
-}
-
-/// The AC coefficients of a block of a sequential picture.
-#[inline]
-fn ac_coefficients(ac: &Codes, bits: &mut Bits<'_>) -> Option<()> {
-    let mut k = 1;
-    while k < 64 {
-        k += ac.leap(bits)?;
-    }
-    (k == 64 || k > END_OF_BLOCK).then_some(())
-}
-
-/// A block of a scan that brings the first bits of a band.
-fn first_bits([from, to]: [u32; 2], ac: &Codes, bits: &mut Bits<'_>, known: &mut u64, run: &mut u32) -> Option<()> {
-    if *run > 0 {
-        *run -= 1;
-        return Some(());
-    }
-    let mut k = from;
-    while k <= to {
-        let value = ac.take(bits)?;
-        match (u32::from(value >> 4), u32::from(value & 15)) {
-            (15, 0) => k += 16,
-            (log, 0) => {
-                *run = (1 << log) + if log == 0 { 0 } else { bits.take(log) } - 1;
-                return Some(());
-            }
-            (zeros, size) => {
-                bits.skip(size);
-                k += zeros;
-                *known |= 1_u64.checked_shl(k)?;
-                k += 1;
-            }
-        }
-    }
-    (k == to + 1).then_some(())
-}
-
-/// A block of a scan that brings one more bit of a band.
-fn one_more_bit([from, to]: [u32; 2], ac: &Codes, bits: &mut Bits<'_>, known: &mut u64, run: &mut u32) -> Option<()> {
-    let mut k = from;
-    if *run == 0 {
-        while k <= to {
-            let value = ac.take(bits)?;
-            let (mut zeros, size) = (u32::from(value >> 4), u32::from(value & 15));
-            if size == 0 && zeros < 15 {
-                *run = (1 << zeros) + if zeros == 0 { 0 } else { bits.take(zeros) };
-                break;
-            }
-            // The sign of a coefficient that was zero until now.
-            bits.skip(u32::from(size > 0));
-            while k <= to {
-                if *known >> k & 1 == 1 {
-                    bits.skip(1);
-                } else if zeros == 0 {
-                    break;
-                } else {
-                    zeros -= 1;
-                }
-                k += 1;
-            }
-            if size > 0 {
-                (k <= to).then(|| *known |= 1 << k)?;
-            }
-            k += 1;
-        }
-    }
-    if *run > 0 {
-        *run -= 1;
-        // One bit of each that is known.
-        let rest = (*known >> k.min(63)) & (u64::MAX >> (63 - to.saturating_sub(k).min(63)));
-        if k <= to {
-            bits.skip(rest.count_ones());
-        }
-    }
-    Some(())
 }
 
 #[cfg(test)]
@@ -380,10 +351,9 @@ mod tests {
 
     /// Where the data of the first scan begin, and those of the last one end.
     fn data(bytes: &[u8]) -> (usize, usize) {
-        let start = |part: &[u8]| part.as_ptr() as usize - bytes.as_ptr() as usize;
-        let scans: Vec<_> = segments(bytes).filter(|segment| segment.marker == 0xDA).collect();
-        let last = scans.last().unwrap();
-        (start(scans[0].data), start(last.data) + last.data.len())
+        let first = segments(bytes).find(|segment| segment.marker == 0xDA).unwrap();
+        assert_eq!(bytes.last_chunk(), Some(&[0xFF, 0xD9]));
+        (bytes.len() - first.data.len(), bytes.len() - 2)
     }
 
     #[test]

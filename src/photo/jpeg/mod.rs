@@ -1,9 +1,13 @@
 //! What a JPEG's markers and data say that its decoder does not.
 
+mod blockwise;
 mod codes;
 mod flaws;
 pub(super) mod scans;
 mod segments;
+mod small;
+
+use image::RgbImage;
 
 use super::blocks::Blocks;
 use super::{Reason, Unreadable, unreadable};
@@ -17,6 +21,11 @@ pub(super) fn damage(bytes: &[u8], size: (u32, u32)) -> Option<&'static str> {
         Flaw::Cut => "the file ends before the picture does; the rest is grey",
         Flaw::Broken => "its data are broken; a part of what it shows is wrong",
     })
+}
+
+/// The picture of this size, `shrink` times smaller (2, 4 or 8); none of one that has to be read in full size.
+pub(super) fn small(bytes: &[u8], size: (u32, u32), shrink: u32) -> Option<RgbImage> {
+    flaws::small(bytes, size, shrink as usize)
 }
 
 fn is_progressive(bytes: &[u8]) -> bool {
@@ -35,6 +44,12 @@ pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Unreadable> {
         _ => return Ok(()),
     };
     Err(unreadable(Reason::Unsupported, detail))
+}
+
+/// All that comes before the data of the first scan.
+pub(super) fn head(bytes: &[u8]) -> &[u8] {
+    let scan = segments(bytes).find(|segment| segment.marker == 0xDA);
+    scan.map_or(bytes, |scan| &bytes[..bytes.len() - scan.data.len()])
 }
 
 /// Width and height of a JPEG that is read; none of what is none, or of another kind.
@@ -82,6 +97,20 @@ mod testing {
     pub(super) const RESTARTS: &[u8] = golden!("restarts");
     pub(super) const PROGRESSIVE: &[u8] = golden!("progressive");
     pub(super) const SCANS: &[u8] = golden!("scans");
+
+    /// The usual kinds, with their names.
+    pub(super) fn usual() -> [(&'static str, &'static [u8]); 8] {
+        [
+            ("baseline", BASELINE),
+            ("restarts", RESTARTS),
+            ("sampled-1x1", golden!("sampled-1x1")),
+            ("sampled-2x1", golden!("sampled-2x1")),
+            ("sampled-1x2", golden!("sampled-1x2")),
+            ("sampled-4x1", golden!("sampled-4x1")),
+            ("gray", golden!("gray")),
+            ("rgb", golden!("rgb")),
+        ]
+    }
 
     pub(super) fn whole() -> [&'static [u8]; 6] {
         [BASELINE, RESTARTS, PROGRESSIVE, SCANS, golden!("scans-1x2"), golden!("finer-colour")]

@@ -6,14 +6,18 @@ pub(super) struct Segment<'a> {
     pub(super) marker: u8,
     /// What it says, without its length.
     pub(super) body: &'a [u8],
-    /// Of a scan (DA): what follows up to the next marker but restart markers.
+    /// Of a scan (DA): all that follows, with what comes behind its data.
     pub(super) data: &'a [u8],
 }
 
 /// The segments up to the end marker, or as far as they can be told.
 pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     let mut rest = bytes.get(2..).unwrap_or_default();
+    let mut in_scan = false;
     std::iter::from_fn(move || {
+        if std::mem::take(&mut in_scan) {
+            rest = &rest[scan_end(rest)..];
+        }
         while let [0xFF, 0xFF, ..] = rest {
             rest = &rest[1..]; // fill bytes
         }
@@ -29,10 +33,9 @@ pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
         let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?)).max(2);
         let body = rest.get(2..length)?;
         rest = &rest[length..];
-        let end = if *marker == 0xDA { scan_end(rest) } else { 0 };
-        let (data, after) = rest.split_at(end);
-        rest = after;
-        Some(Segment { marker: *marker, body, data })
+        // Where it ends is only looked for when somebody asks for what comes next.
+        in_scan = *marker == 0xDA;
+        Some(Segment { marker: *marker, body, data: if in_scan { rest } else { &[] } })
     })
 }
 

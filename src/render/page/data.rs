@@ -10,7 +10,7 @@ use crate::artifact::rows::{FieldRow, ImageRow};
 use crate::artifact::{Precision, Time};
 use crate::config::Colour;
 use crate::linalg::bounds;
-use crate::photo::TileFit;
+use crate::photo::{Format, TileFit};
 use crate::render::colours::{self, Legend};
 use crate::report::counted;
 
@@ -64,7 +64,10 @@ impl Picture<'_> {
             let values: Vec<&str> = rows.iter().map(|row| row.value.as_str()).collect();
             [&rows[0].field, &values.join(", ")].map(|text| shortened(&visible(text)))
         };
-        named.map(fact).collect()
+        let is_film = self.known.is_some_and(|row| row.format == Format::Film);
+        // Its link, as that of any picture, leads to the file itself.
+        let film = is_film.then(|| ["film".to_owned(), "a still of it".to_owned()]);
+        film.into_iter().chain(named.map(fact)).collect()
     }
 
     /// How much of its time may be shown, if that is less than a day: 1 the month, 2 the year.

@@ -11,7 +11,7 @@ use crate::artifact::{ImageId, Reason, Taken};
 use crate::config::Kind;
 use crate::photo;
 use crate::report::counted;
-use crate::source::{Entry, Fate, Field, Known, Listing, Picture, Refusal, Rule, Seen};
+use crate::source::{Content, Entry, Fate, Field, Known, Listing, Picture, Refusal, Rule, Seen};
 use crate::stage::{Context, State};
 use crate::store::read_only;
 
@@ -57,7 +57,9 @@ impl Inputs {
     /// bytes of what is no picture; `read` also reads and hashes the pictures that are new, as does a rule that has to
     /// know their dates.
     pub fn survey(ctx: &Context, listing: Listing, seen: Seen, rule: Rule, read: bool) -> Self {
-        let remembered = |entry: &Entry| seen.image(entry).and_then(|image| seen.picture(image));
+        let remembered = |entry: &Entry| {
+            seen.image(entry).and_then(|image| seen.picture(image)).filter(|picture| entry.takes(picture))
+        };
         let is_unread = |entry: &&Entry| remembered(entry).is_none();
         let unread = if read || rule.asks_for_days() { listing.entries.iter().filter(is_unread).count() } else { 0 };
         let bar = (unread > 0).then(|| ctx.reporter.bar("reading", unread as u64, false));
@@ -285,12 +287,12 @@ pub struct Counts {
 }
 
 /// What bytes are, without decoding them.
-pub(super) fn known(ctx: &Context, bytes: &[u8], seen: &Seen) -> Finding {
-    let image = ImageId::of(bytes);
+pub(super) fn known(ctx: &Context, bytes: &Content<'_>, seen: &Seen) -> Finding {
+    let image = bytes.image();
     if let Some(picture) = seen.picture(&image) {
         return Finding::Picture(picture.clone());
     }
-    let (size, taken) = (bytes.len() as u64, Taken::inside(bytes, &ctx.budget));
+    let (size, taken) = (bytes.size(), Taken::inside(bytes, &ctx.budget));
     match photo::probe(bytes, &ctx.budget) {
         Ok((facts, damage)) => {
             let fate = Fate::Good(facts, damage.map(str::to_owned));

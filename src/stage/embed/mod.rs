@@ -18,8 +18,9 @@ use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, Row};
 use crate::artifact::shards::{self, Library};
 use crate::artifact::{Artifact, ImageId, Taken};
+use crate::config::Decode;
 use crate::model::Chosen;
-use crate::photo;
+use crate::photo::{self, Photo};
 use crate::source::{Entry, Fate, Picture, Seen};
 use crate::store::{self, Digest, Key};
 use network::Network;
@@ -58,7 +59,7 @@ pub struct Job<'a> {
 }
 
 /// What else is made of a picture while it is decoded: its blake3, and its pixels.
-pub type Also<'a> = &'a (dyn Fn(&ImageId, &RgbImage) + Sync);
+pub type Also<'a> = &'a (dyn Fn(&ImageId, &Photo<'_>) + Sync);
 
 /// How the index of these inputs stands. `whole` tells whether the shards of an index are; a damaged one is told to
 /// the user.
@@ -188,17 +189,18 @@ impl Reader<'_> {
             Ok(bytes) => bytes,
             Err(no) => return (no.into(), None),
         };
-        let image = ImageId::of(&bytes);
+        let image = bytes.image();
         let is_bad = |picture: &Picture| matches!(picture.fate, Fate::Bad(..));
         if seen.picture(&image).is_some_and(is_bad) || present.contains(&image) {
             return (inputs::known(ctx, &bytes, seen), None);
         }
-        let (size, taken) = (bytes.len() as u64, Taken::inside(&bytes, &ctx.budget));
-        let decoded = photo::decode(&bytes, &ctx.budget);
+        let (size, taken) = (bytes.size(), Taken::inside(&bytes, &ctx.budget));
+        let decode = if chosen.decode == Decode::Full { photo::decode } else { photo::decode_small };
+        let decoded = decode(&bytes, &ctx.budget);
         drop(bytes);
         match decoded {
             Ok(photo) => {
-                also(&image, &photo.pixels);
+                also(&image, &photo);
                 let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
                 (Finding::Picture(Picture { image, bytes: size, taken, fate }), Some(chosen.input.of(&photo.pixels)))
             }
