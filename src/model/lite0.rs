@@ -203,8 +203,11 @@ impl Convolution {
     }
 }
 
-/// The network as candle's layers.
-pub(super) struct Layers(Vec<(Vec<(Conv2d, [usize; 2], bool)>, bool)>);
+/// The network as candle's layers: block after block, and whether a block's input is added to its output.
+pub(super) struct Layers(Vec<(Vec<CandleLayer>, bool)>);
+
+/// A convolution, the side and the stride of its kernel, and whether ReLU6 follows.
+type CandleLayer = (Conv2d, [usize; 2], bool);
 
 impl Layers {
     fn new(blocks: &[Block], tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {

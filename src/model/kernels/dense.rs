@@ -179,7 +179,7 @@ fn share(blocks: &[Block], strip: Strip, rows: usize) -> &[Block] {
 impl Tile<'_> {
     #[inline(always)]
     fn run<S: Simd, const HEIGHT: usize, const WIDTH: usize>(&self, simd: S, finish: &mut impl Finish) {
-        if HEIGHT > S::ROWS || (WIDTH < 2 && S::PARTS > 1) {
+        if const { HEIGHT > S::ROWS || (WIDTH < 2 && S::PARTS > 1) } {
             unreachable!("strips are at most as high as the register tile, and a block is two vectors of these");
         }
         let Self { matrix, input, panel, first, ahead } = *self;

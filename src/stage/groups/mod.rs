@@ -36,7 +36,7 @@ pub struct Input<'a> {
     pub assigned: &'a Artifact,
     /// The words of its pictures, if the model knows any.
     pub words: Option<&'a Artifact>,
-    /// Captions, for names where there are no words.
+    /// Captions, for names where no word of the model will do.
     pub images: &'a [ImageRow],
     /// What tables of someone's own say, for the same.
     pub fields: &'a [FieldRow],
@@ -44,16 +44,11 @@ pub struct Input<'a> {
 
 /// How the groups of a wall stand. They keep numbers and names of those of the last run.
 pub fn state<'a>(ctx: &'a Context, input: Input<'a>) -> State<Job<'a>> {
-    let mut inputs = vec![("assign", input.assigned.header.content)];
-    match input.words {
-        Some(words) => inputs.push(("words", words.header.content)),
-        None => {
-            inputs.push(("images", content_digest(&ImageRow::to_batch(input.images))));
-            inputs.push(("fields", content_digest(&FieldRow::to_batch(input.fields))));
-        }
-    }
-    let mut key = GroupRow::key(json!({"version": VERSION}), []);
-    key.inputs = inputs.into_iter().map(|(name, digest)| (name.to_owned(), digest)).collect();
+    let assign = ("assign", input.assigned.header.content);
+    let images = ("images", content_digest(&ImageRow::to_batch(input.images)));
+    let fields = ("fields", content_digest(&FieldRow::to_batch(input.fields)));
+    let mut key = GroupRow::key(json!({"version": VERSION}), [assign, images, fields]);
+    key.inputs.extend(input.words.map(|words| ("words".to_owned(), words.header.content)));
     if let Some(made) = ctx.current(&key) {
         return State::Fresh(made);
     }
@@ -79,14 +74,14 @@ fn levels(pictures: usize) -> Vec<usize> {
 fn rows(input: &Input<'_>, last: Option<&Artifact>) -> Result<RecordBatch> {
     let wall = AssignRow::from_batch(&input.assigned.batch)?;
     let words = input.words.map(|words| WordRow::from_batch(&words.batch)).transpose()?.unwrap_or_default();
-    let texts = Texts::of(&wall, &words, input.images, input.fields);
+    let texts = [Texts::shown(&wall, &words), Texts::written(&wall, input.images, input.fields)];
     let (features, dim) = features(&wall, &words);
     let merges = regions::merge(Features { values: &features, dim }, &neighbours(&wall));
     let mut before = last.map(Before::of).transpose()?;
     let mut rows = Vec::new();
     for (level, &count) in levels(wall.len()).iter().enumerate() {
         let groups = members(&regions::cut(wall.len(), &merges, count));
-        let names = Names::of(&texts, &groups);
+        let names = texts.each_ref().map(|texts| Names::of(texts, &groups));
         let level = level as u32;
         let known = before.as_mut().map(|before| before.claim(level, &groups, &wall)).unwrap_or_default();
         let mut next = before.as_ref().map_or(0, |before| before.next(level));
@@ -98,7 +93,9 @@ fn rows(input: &Input<'_>, last: Option<&Artifact>) -> Result<RecordBatch> {
                     (next - 1, None)
                 }
             };
-            let [name, second, third] = names.of_group(i, old);
+            // What the model sees comes first, then what people wrote.
+            let named = names.iter().map(|names| names.of_group(i, old)).find(|[name, ..]| name.is_some());
+            let [name, second, third] = named.unwrap_or_default();
             let span = |of: fn(&AssignRow) -> u32| {
                 let places = || group.iter().map(|&i| of(&wall[i]));
                 (places().min().unwrap_or(0), places().max().unwrap_or(0))

@@ -28,32 +28,35 @@ pub(super) struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    /// The model's words; without any, those of captions and tables.
-    pub(super) fn of(wall: &[AssignRow], words: &'a [WordRow], images: &'a [ImageRow], fields: &'a [FieldRow]) -> Self {
+    /// What the model sees in them.
+    pub(super) fn shown(wall: &[AssignRow], words: &'a [WordRow]) -> Self {
+        Self::of(wall, words.iter().map(|row| (&row.image, row.word.as_str(), row.score)))
+    }
+
+    /// What stands in captions and tables.
+    pub(super) fn written(wall: &[AssignRow], images: &'a [ImageRow], fields: &'a [FieldRow]) -> Self {
+        let captions = images.iter().filter_map(|row| Some((&row.image, row.caption.as_deref()?)));
+        let values = fields.iter().map(|row| (&row.image, row.value.as_str()));
+        let words = captions.chain(values).flat_map(|(image, text)| {
+            let words = text.split(|c: char| !c.is_alphanumeric());
+            let telling = |word: &&str| word.chars().count() >= SHORTEST && word.chars().any(char::is_alphabetic);
+            words.filter(telling).map(move |word| (image, word, 1.0))
+        });
+        Self::of(wall, words)
+    }
+
+    fn of(wall: &[AssignRow], words: impl Iterator<Item = (&'a ImageId, &'a str, f64)>) -> Self {
         let at: HashMap<&ImageId, usize> = wall.iter().enumerate().map(|(i, row)| (&row.image, i)).collect();
         let mut texts = Self { words: Vec::new(), of: vec![Vec::new(); wall.len()] };
         let mut numbers: HashMap<&'a str, u32> = HashMap::new();
-        let mut add = |image: &ImageId, word: &'a str, score: f64| {
-            let Some(&i) = at.get(image) else { return };
+        for (image, word, score) in words {
+            let Some(&i) = at.get(image) else { continue };
             let number = *numbers.entry(word).or_insert_with(|| {
                 texts.words.push(word);
                 texts.words.len() as u32 - 1
             });
             if !texts.of[i].iter().any(|&(known, _)| known == number) {
                 texts.of[i].push((number, score));
-            }
-        };
-        for row in words {
-            add(&row.image, &row.word, row.score);
-        }
-        if words.is_empty() {
-            for (image, text) in images
-                .iter()
-                .filter_map(|row| Some((&row.image, row.caption.as_deref()?)))
-                .chain(fields.iter().map(|row| (&row.image, row.value.as_str())))
-            {
-                let said = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= SHORTEST);
-                said.filter(|word| word.chars().any(char::is_alphabetic)).for_each(|word| add(image, word, 1.0));
             }
         }
         texts

@@ -105,6 +105,29 @@ fn numbers_and_names_stay_while_most_pictures_do() {
 }
 
 #[test]
+fn captions_name_what_the_model_has_no_word_for() {
+    let (wall, mut words) = halves(8, 6);
+    words.retain(|row| ["terrier", "dog", "animal"].contains(&row.word.as_str()));
+    let written = |cell: &AssignRow| match (cell.row < 3, cell.col < 4) {
+        (true, false) => "A robin in #Snow, 2024",
+        (false, false) => "the robin at sea",
+        _ => "the dog",
+    };
+    let field =
+        |cell: &AssignRow| FieldRow { image: cell.image.clone(), field: "t".into(), value: written(cell).into() };
+    let fields: Vec<FieldRow> = wall.iter().map(field).collect();
+    let table = |key, batch| Artifact::new(key, batch, Facts::new());
+    let assigned = table(AssignRow::key(json!({}), []), AssignRow::to_batch(&wall));
+    let words = table(WordRow::key(json!({}), []), WordRow::to_batch(&words));
+    let input = Input { assigned: &assigned, words: Some(&words), images: &[], fields: &fields };
+    let rows = GroupRow::from_batch(&rows(&input, None).unwrap()).unwrap();
+    let name = |i: usize| rows.iter().find(|row| row.image == self::name(i)).unwrap().name.clone();
+    assert_eq!(name(0).as_deref(), Some("terrier"), "the model's word before the caption's");
+    assert_eq!(name(7).as_deref(), Some("Snow"));
+    assert!(["sea", "robin"].contains(&&*name(47).unwrap()), "{:?}", name(47));
+}
+
+#[test]
 fn a_wall_without_words_is_grouped_by_its_map() {
     let mut wall: Vec<AssignRow> = (0..48).map(|i| cell(i, 8)).collect();
     wall.iter_mut().filter(|cell| cell.col >= 4).for_each(|cell| cell.x += 100.0);
