@@ -9,6 +9,7 @@ use candle_transformers::models::clip::text_model::{ClipTextConfig, ClipTextTran
 use candle_transformers::models::clip::vision_model::{ClipVisionConfig, ClipVisionTransformer};
 
 use super::kernels::simd::Level;
+use super::network::Planar;
 use super::towers::{self, Sizes, numbers};
 use super::vit::{Activation, Free, Head, Linear, Patches, Tower};
 
@@ -21,8 +22,8 @@ pub(super) fn image_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>>
 }
 
 /// The same by our kernels.
-pub(super) fn image_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Tower> {
-    images_by_kernels(tensors, level, &ClipVisionConfig::vit_base_patch32())
+pub(super) fn image_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Box<dyn Planar>> {
+    Ok(Box::new(images_by_kernels(tensors, level, &ClipVisionConfig::vit_base_patch32())?))
 }
 
 pub(super) fn images_by_candle(tensors: &VarBuilder<'static>, config: &ClipVisionConfig) -> Result<Func<'static>> {

@@ -9,6 +9,7 @@ use candle_core::{D, IndexOp, Result, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Func, LayerNorm, Linear, Module, VarBuilder, conv2d, layer_norm, linear, ops};
 
 use super::kernels::simd::Level;
+use super::network::Planar;
 use super::towers::{Names, Sizes, numbers};
 use super::vit::{self, Free, Head, Patches, Tower};
 
@@ -33,8 +34,8 @@ pub(super) fn small(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
 }
 
 /// The same by our kernels.
-pub(super) fn small_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Tower> {
-    kernels(tensors, level, &SMALL)
+pub(super) fn small_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Box<dyn Planar>> {
+    Ok(Box::new(kernels(tensors, level, &SMALL)?))
 }
 
 pub(super) fn kernels(tensors: &VarBuilder<'static>, level: Level, config: &Config) -> Result<Tower> {

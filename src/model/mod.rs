@@ -14,6 +14,7 @@ mod kernels;
 mod lite0;
 mod network;
 mod resnet;
+mod resnet50;
 pub mod scattering;
 mod siglip;
 mod table;
@@ -33,7 +34,7 @@ use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
 use lite0::Lite0;
-use network::{GPU, Patched, Pictures, device, level, wanted};
+use network::{GPU, Kerneled, Pictures, device, level, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
@@ -145,7 +146,7 @@ impl Chosen {
                     let (device, normalisation) = (device()?, row.normalisation);
                     let tensors = weights.builder(&device)?;
                     match kernels.filter(|_| device.is_cpu()) {
-                        Some(kernels) => Box::new(Patched { tower: kernels(&tensors, level()?)?, normalisation }),
+                        Some(kernels) => Box::new(Kerneled { network: kernels(&tensors, level()?)?, normalisation }),
                         None => Box::new(Pictures::new(build(tensors)?, normalisation, device, row.batch)),
                     }
                 }

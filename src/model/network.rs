@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::input::Model;
 use super::kernels::simd::Level;
+use super::resnet;
 use super::vit::Tower;
 use crate::weights::Wanted;
 
@@ -39,6 +40,9 @@ pub(super) fn level() -> Result<Level> {
 /// Makes a network of the tensors that it asks for, by the names in the weights file. The network
 /// takes (n, 3, side, side) and gives (n, dim).
 pub(super) type Build = fn(VarBuilder<'static>) -> candle_core::Result<Func<'static>>;
+
+/// Makes a network of our kernels for the CPU, of the tensors that the candle network of the same row asks for.
+pub(super) type Kernels = fn(&VarBuilder<'static>, Level) -> candle_core::Result<Box<dyn Planar>>;
 
 /// What a network asks for while it is built, in its order: there is no second list to keep.
 pub(super) fn wanted(build: Build) -> Result<Vec<Wanted>> {
@@ -137,14 +141,35 @@ impl Model for Pictures {
     }
 }
 
-/// A vision transformer of our kernels, and how it takes its pixels.
-pub(super) struct Patched {
-    pub(super) tower: Tower,
+/// A network of our kernels.
+pub(super) trait Planar: Send + Sync {
+    /// The vectors of planes (images, 3, height, width).
+    fn forward(&self, planes: &[f32], size: [usize; 3]) -> Vec<f32>;
+}
+
+impl Planar for Tower {
+    fn forward(&self, planes: &[f32], _: [usize; 3]) -> Vec<f32> {
+        // It knows its size.
+        self.forward(planes)
+    }
+}
+
+impl Planar for resnet::Network {
+    fn forward(&self, planes: &[f32], size: [usize; 3]) -> Vec<f32> {
+        self.forward(planes, size)
+    }
+}
+
+/// A network of our kernels, and how it takes its pixels.
+pub(super) struct Kerneled {
+    pub(super) network: Box<dyn Planar>,
     pub(super) normalisation: Normalisation,
 }
 
-impl Model for Patched {
+impl Model for Kerneled {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
-        Ok(self.tower.forward(&self.normalisation.planes(pictures)))
+        let (width, height) = pictures[0].dimensions();
+        let size = [pictures.len(), height as usize, width as usize];
+        Ok(self.network.forward(&self.normalisation.planes(pictures), size))
     }
 }

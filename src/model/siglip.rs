@@ -9,6 +9,7 @@ use candle_transformers::models::clip::div_l2_norm;
 use candle_transformers::models::siglip::{TextConfig, TextModel, VisionConfig, VisionModel};
 
 use super::kernels::simd::Level;
+use super::network::Planar;
 use super::towers::{self, Sizes, numbers};
 use super::vit::{self, Free, Head, Linear, Patches, Pooled, Tower};
 
@@ -39,8 +40,8 @@ pub(super) fn image_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>>
 }
 
 /// The same by our kernels.
-pub(super) fn image_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Tower> {
-    images_by_kernels(tensors, level, &images())
+pub(super) fn image_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Box<dyn Planar>> {
+    Ok(Box::new(images_by_kernels(tensors, level, &images())?))
 }
 
 pub(super) fn images_by_candle(tensors: &VarBuilder<'static>, config: &VisionConfig) -> Result<Func<'static>> {

@@ -4,9 +4,8 @@
 //! Another network is a row here, a value of [`ModelName`], and a file with its function, which `mod.rs` names.
 
 use super::input::Input;
-use super::network::{Build, Normalisation};
-use super::towers::Kernels;
-use super::{clip, dinov2, lite0, resnet, siglip, text, vgg16};
+use super::network::{Build, Kernels, Normalisation};
+use super::{clip, dinov2, lite0, resnet50, siglip, text, vgg16};
 use crate::config::ModelName;
 use crate::photo::Filter;
 use crate::weights::Published;
@@ -190,8 +189,8 @@ static RESNET50: Pretrained = Pretrained {
     normalisation: IMAGENET,
     dim: 2048,
     batch: 8,
-    version: 1,
-    network: Network::Fixed { output: "pooled", build: resnet::resnet50, kernels: None },
+    version: 2,
+    network: Network::Fixed { output: "pooled", build: resnet50::by_candle, kernels: Some(resnet50::by_kernels) },
 };
 
 #[cfg(test)]

@@ -6,9 +6,6 @@ use candle_nn::VarBuilder;
 use super::kernels::simd::Level;
 use super::vit::{Layer, Linear, Norm, Rest};
 
-/// Makes a network of the kernels, from the tensors that the candle network of the same row asks for.
-pub(super) type Kernels = fn(&VarBuilder<'static>, Level) -> Result<super::vit::Tower>;
-
 /// Names of the parts of a layer.
 pub(super) struct Names {
     pub(super) norms: [&'static str; 2],

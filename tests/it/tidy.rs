@@ -44,6 +44,7 @@ fn the_kernels_know_nothing_of_us_or_the_world() {
         "src/model/scattering",
         "src/model/kernels",
         "src/model/vit",
+        "src/model/resnet",
         "src/model/conv",
     ] {
         assert_none(

@@ -5,7 +5,7 @@ use super::super::kernels::simd::BLOCK;
 /// The order of blocks in a buffer, from the outermost: a layer writes in the order in which its
 /// threads divide the work, so that each has a slice of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(in super::super) enum Order {
     /// Picture, row, sixteen channels, column.
     Rows,
     /// Sixteen channels, picture, row, column.
@@ -14,23 +14,23 @@ pub(super) enum Order {
 
 /// The maps of some pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Maps {
-    pub(super) images: usize,
+pub(in super::super) struct Maps {
+    pub(in super::super) images: usize,
     /// Channels by sixteen; those that are missing in the last one are zero.
-    pub(super) blocks: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) order: Order,
+    pub(in super::super) blocks: usize,
+    pub(in super::super) height: usize,
+    pub(in super::super) width: usize,
+    pub(in super::super) order: Order,
 }
 
 impl Maps {
     /// Blocks that a buffer holds.
-    pub(super) fn len(&self) -> usize {
+    pub(in super::super) fn len(&self) -> usize {
         self.images * self.blocks * self.height * self.width
     }
 
     /// From a row to the one below it.
-    pub(super) fn row(&self) -> usize {
+    pub(in super::super) fn row(&self) -> usize {
         match self.order {
             Order::Rows => self.blocks * self.width,
             Order::Planes => self.width,
@@ -39,7 +39,7 @@ impl Maps {
 
     /// The place of a pixel's block.
     #[inline(always)]
-    pub(super) fn at(&self, image: usize, y: usize, block: usize, x: usize) -> usize {
+    pub(in super::super) fn at(&self, image: usize, y: usize, block: usize, x: usize) -> usize {
         match self.order {
             Order::Rows => ((image * self.height + y) * self.blocks + block) * self.width + x,
             Order::Planes => ((block * self.images + image) * self.height + y) * self.width + x,
@@ -48,6 +48,6 @@ impl Maps {
 }
 
 /// Blocks that hold `channels`.
-pub(super) fn blocks(channels: usize) -> usize {
+pub(in super::super) fn blocks(channels: usize) -> usize {
     channels.div_ceil(BLOCK)
 }

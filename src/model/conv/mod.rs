@@ -1,5 +1,5 @@
 //! The convolutions of a VGG network on the CPU: a trunk of 3×3 convolutions with padding 1, each with
-//! bias and ReLU, some with 2×2 maximum pooling.
+//! bias and ReLU, some with 2×2 maximum pooling. ResNet takes single layers of it.
 //!
 //! In reading order, after the kernels that all networks share: `transform`, `tiles` and `winograd` (a
 //! layer), `direct` (the first layer), and here the layers in a row. Every number is computed by one thread
@@ -16,8 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use super::kernels::scratch::Scratch;
 use super::kernels::simd::{BLOCK, Block};
 use direct::Direct;
-use maps::Maps;
-use winograd::Winograd;
+
+pub(super) use maps::{Maps, Order};
+pub(super) use winograd::Winograd;
 
 pub use super::kernels::simd::{Level, NoLevel};
 

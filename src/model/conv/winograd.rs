@@ -48,7 +48,7 @@ impl Default for Parts {
 
 /// A layer with its weights in the layout that the products read.
 #[derive(Debug)]
-pub(super) struct Winograd {
+pub(in super::super) struct Winograd {
     level: Level,
     /// Panel, point, input channel, the panel's output channels.
     pub(super) weights: Vec<Block>,
@@ -64,7 +64,7 @@ pub(super) struct Winograd {
 
 impl Winograd {
     /// `weight` is (to, from, 3, 3), `bias` is (to); `pool` ends the layer with 2×2 maximum pooling.
-    pub(super) fn new(level: Level, weight: &[f32], bias: &[f32], pool: bool) -> Self {
+    pub(in super::super) fn new(level: Level, weight: &[f32], bias: &[f32], pool: bool) -> Self {
         let to = bias.len();
         let from = weight.len() / 9 / to;
         let kernels = weight.as_chunks::<9>().0;
@@ -99,14 +99,14 @@ impl Winograd {
     }
 
     /// What comes out for what goes in.
-    pub(super) fn output(&self, input: &Maps) -> Maps {
+    pub(in super::super) fn output(&self, input: &Maps) -> Maps {
         let halved = if self.pool { 2 } else { 1 };
         let order = if self.narrow { Order::Rows } else { Order::Planes };
         Maps { blocks: self.to, height: input.height / halved, width: input.width / halved, order, ..*input }
     }
 
     /// Computes the layer: `input` laid out as `maps`, `output` as [`Self::output`] of them.
-    pub(super) fn forward(&self, maps: &Maps, input: &[Block], output: &mut [Block], scratch: &Scratch) {
+    pub(in super::super) fn forward(&self, maps: &Maps, input: &[Block], output: &mut [Block], scratch: &Scratch) {
         assert!(maps.blocks == self.from && input.len() == maps.len());
         assert!(output.len() == self.output(maps).len());
         if self.narrow {
