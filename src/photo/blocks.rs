@@ -89,20 +89,13 @@ pub(super) fn property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// The chunks of a PNG, also those behind the pixels: eXIf, and text by the names that ImageMagick and XMP use.
+/// What lies in the chunks of a PNG, also behind the pixels: eXIf, and text by the names that ImageMagick and XMP use.
 fn png<'a>(bytes: &'a [u8], blocks: &mut Blocks<'a>) {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_be_bytes(*length) as usize;
-        let Some((kind, after)) = after.split_first_chunk::<4>() else { return };
-        let Some(body) = after.get(..length) else { return };
-        rest = after.get(length + 4..).unwrap_or_default();
-        match kind {
-            b"eXIf" => blocks.add_exif(body),
-            b"tEXt" | b"zTXt" | b"iTXt" => text(kind, body, blocks),
-            _ => {}
-        }
-    }
+    super::png::chunks(bytes).for_each(|(kind, body)| match kind {
+        b"eXIf" => blocks.add_exif(body),
+        b"tEXt" | b"zTXt" | b"iTXt" => text(kind, body, blocks),
+        _ => {}
+    });
 }
 
 fn text<'a>(kind: &[u8; 4], body: &'a [u8], blocks: &mut Blocks<'a>) {

@@ -8,13 +8,14 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::blocks::Blocks;
+use super::colour::Colours;
 use super::film::Film;
 use super::heic::Heic;
 use super::jxl::Jxl;
 use super::orientation::orientation;
 use super::resize::SHRUNK;
 use super::tiff::Tiff;
-use super::{Format, Reason, Unreadable, colour, jpeg, unreadable, webp};
+use super::{Format, Reason, Unreadable, jpeg, png, unreadable, webp};
 
 /// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
 pub(super) const HEADER_BYTES: u64 = 16 << 20;
@@ -51,6 +52,7 @@ impl<'a> Decoder<'a> {
         };
         let bytes = match format {
             Format::WebP => webp::honest(bytes),
+            Format::Png => png::honest(bytes),
             // This decoder copies what it is given, and is seldom asked for more than the header.
             Format::Jpeg => jpeg::head(bytes).into(),
             _ => bytes.into(),
@@ -101,15 +103,23 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The colour profile (ICC).
-    fn profile(&mut self) -> Option<Vec<u8>> {
-        match self {
+    /// What its colours are, if its file says so.
+    fn colours(&mut self, bytes: &[u8]) -> Option<Colours> {
+        let profile = match self {
+            Self::Heic(heic) => return heic.colours.take(),
+            Self::Film(film) => return film.colours(),
             Self::Tiff(tiff) => tiff.profile(),
-            Self::Heic(heic) => heic.profile.take(),
-            Self::Film(film) => film.profile(),
             Self::Jxl(jxl) => jxl.profile.take(),
-            Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.icc_profile().ok().flatten(),
-        }
+            Self::Scans(decoder) => decoder.icc_profile().ok().flatten(),
+            Self::Usual(format, decoder) => {
+                let code = (*format == Format::Png).then(|| png::code(bytes)).flatten();
+                if let Some(code) = code {
+                    return Some(Colours::Code(code));
+                }
+                decoder.icc_profile().ok().flatten()
+            }
+        };
+        profile.map(Colours::Profile)
     }
 
     /// How many times smaller it may come, with a shorter side of [`SHRUNK`] pixels or more; 1 where it cannot.
@@ -125,18 +135,18 @@ impl<'a> Decoder<'a> {
     /// As [`Decoder::read`], `shrink` times smaller; none if it has to be read whole.
     pub(super) fn read_small(&mut self, bytes: &[u8], shrink: u32) -> Option<RgbImage> {
         let mut pixels = jpeg::small(bytes, self.size(), shrink)?;
-        if let Some(profile) = self.profile() {
-            colour::to_srgb(&mut pixels, &profile);
+        if let Some(colours) = self.colours(bytes) {
+            colours.to_srgb(&mut pixels);
         }
         Some(pixels)
     }
 
     /// Reads the pixels, as they are stored, over white, in the colours of sRGB.
     pub(super) fn read(mut self, bytes: &[u8]) -> Result<RgbImage, Unreadable> {
-        let profile = self.profile();
+        let colours = self.colours(bytes);
         let mut pixels = self.pixels(bytes)?;
-        if let Some(profile) = profile {
-            colour::to_srgb(&mut pixels, &profile);
+        if let Some(colours) = colours {
+            colours.to_srgb(&mut pixels);
         }
         Ok(pixels)
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use image::RgbImage;
 use image::metadata::Orientation;
 
+use super::colour::Colours;
 use super::{Reason, Unreadable, unreadable};
 
 /// No table is read.
@@ -55,7 +56,7 @@ impl Film {
         0
     }
 
-    pub(super) fn profile(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn colours(&mut self) -> Option<Colours> {
         None
     }
 

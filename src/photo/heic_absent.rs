@@ -3,13 +3,14 @@
 use image::RgbImage;
 
 use super::blocks::Blocks;
+use super::colour::Colours;
 use super::format::NO_HEIC;
 use super::{Reason, Unreadable, unreadable};
 
 /// No such picture is ever open.
 pub(super) struct Heic {
     pub(super) size: (u32, u32),
-    pub(super) profile: Option<Vec<u8>>,
+    pub(super) colours: Option<Colours>,
 }
 
 impl Heic {

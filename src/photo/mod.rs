@@ -28,6 +28,7 @@ mod jxl;
 mod named;
 mod orientation;
 mod pillow;
+mod png;
 mod raw;
 mod resize;
 mod taken;

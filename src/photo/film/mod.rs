@@ -10,6 +10,7 @@ use image::metadata::Orientation;
 use rust_h264::decoder::{Decoder, Frame};
 use rust_h264::nal::{NalUnit, NalUnitType, SpsInfo, parse_avcc, parse_avcc_config, parse_sps_info};
 
+use super::colour::Colours;
 use super::heic::Heic;
 use super::{Reason, Unreadable, unreadable};
 use table::{Codec, frame};
@@ -128,11 +129,11 @@ impl Film {
         }
     }
 
-    /// The colour profile (ICC).
-    pub(super) fn profile(&mut self) -> Option<Vec<u8>> {
+    /// What its colours are.
+    pub(super) fn colours(&mut self) -> Option<Colours> {
         match &mut self.coded {
             Coded::H264 { .. } => None,
-            Coded::Hevc { heic, .. } => heic.profile.take(),
+            Coded::Hevc { heic, .. } => heic.colours.take(),
         }
     }
 

@@ -12,10 +12,10 @@ use heic_decoder::hevc::params::{Sps, parse_sps};
 use heic_decoder::isobmff::{ParsedHeif, ResolvedImage, parse};
 use heic_decoder::{ColorInfo, HeifError, probe, read_metadata};
 use image::RgbImage;
-use moxcms::ColorProfile;
 use rayon::ThreadPool;
 
 use super::blocks::Blocks;
+use super::colour::{Code, Colours};
 use super::decoder::{CUT, blend, line};
 use super::{IN_DECODER, Reason, Unreadable, unreadable};
 
@@ -23,8 +23,7 @@ use super::{IN_DECODER, Reason, Unreadable, unreadable};
 const SAMPLE: u64 = 4;
 /// Pieces of a coded picture's data; it has one, or one for each row of blocks.
 const MOST_PIECES: usize = 4096;
-// H.273's numbers of colours and of matrices.
-const DISPLAY_P3: u16 = 12;
+// H.273's numbers of matrices.
 const UNNAMED: u16 = 2;
 const BT_601: u16 = 6;
 
@@ -34,8 +33,8 @@ pub(super) struct Heic {
     pub(super) size: (u32, u32),
     /// Bytes that decoding takes at one time.
     need: u64,
-    /// The colour profile (ICC).
-    pub(super) profile: Option<Vec<u8>>,
+    /// What its colours are.
+    pub(super) colours: Option<Colours>,
 }
 
 impl Heic {
@@ -49,12 +48,13 @@ impl Heic {
             Some(alpha) => colour.peak().max(colour.kept() + Plane::of(&alpha.image)?.peak()),
             None => colour.peak(),
         };
-        let is_wide =
-            parsed.metadata.color_info.or(colour.named).is_some_and(|named| named.color_primaries == DISPLAY_P3);
-        let wide = || is_wide.then(|| ColorProfile::new_display_p3().encode().ok())?;
+        let named = parsed.metadata.color_info.or(colour.named);
+        let code = named.map(|named| {
+            Colours::Code(Code { primaries: named.color_primaries, transfer: named.transfer_characteristics })
+        });
         let side = |length: usize| u32::try_from(length).map_err(|_| describe(HeifError::LimitExceeded("a side")));
         let size = (side(info.width)?, side(info.height)?);
-        Ok(Self { size, need: need + copied, profile: parsed.metadata.icc_profile.or_else(wide) })
+        Ok(Self { size, need: need + copied, colours: parsed.metadata.icc_profile.map(Colours::Profile).or(code) })
     }
 
     /// Bytes that decoding takes beside two pictures of RGB: those come when more than they take is free again.
@@ -215,6 +215,21 @@ mod tests {
         for (x, y, wanted) in [(24, 16, [200, 60, 60]), (72, 16, [60, 170, 60]), (24, 48, [60, 60, 200])] {
             let there = photo.pixels.get_pixel(x, y).0;
             assert!((0..3).all(|c| there[c].abs_diff(wanted[c]) <= 2), "{there:?} for {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn colours_by_numbers_are_wide_or_of_high_range() {
+        let budget = Budget::new(1 << 30);
+        let stored = decode(NO_MATRIX, &budget).unwrap().pixels;
+        for (primaries, transfer) in [(9, 16), (9, 18), (1, 16), (9, 1), (12, 13)] {
+            let mut bytes = NO_MATRIX.to_vec();
+            let at = bytes.windows(8).position(|kind| kind == b"colrnclx").unwrap() + 8;
+            bytes[at..at + 4].copy_from_slice(&[0, primaries, 0, transfer]);
+            let mut wanted = stored.clone();
+            Colours::Code(Code { primaries: primaries.into(), transfer: transfer.into() }).to_srgb(&mut wanted);
+            assert_ne!(wanted, stored);
+            assert_eq!(decode(&bytes, &budget).unwrap().pixels, wanted, "{primaries}, {transfer}");
         }
     }
 
