@@ -39,7 +39,7 @@ pub use budget::{Budget, Pool, Share};
 pub use clock::{Clock, Reader};
 pub use film::{MOST_TABLE, Still};
 pub use format::{Format, SNIFF_BYTES, sniff};
-pub use named::named_like;
+pub use named::{named_by_end, named_like};
 pub use pillow::Filter;
 pub use resize::{SHRUNK, TileFit, crop_middle, shrunk, square, stretch, tile};
 pub use taken::{Block, taken, taken_beside};

@@ -1,5 +1,7 @@
 //! What is told from its first bytes and not read: pictures of other kinds, with the way to convert them, and films.
 
+use std::io::{self, Read};
+
 use super::{Format, Reason, Unreadable, unreadable};
 
 /// A kind of picture that is not read.
@@ -37,7 +39,10 @@ const ICON: usize = 5;
 const PCX: usize = 6;
 
 /// Those that their suffix tells, as their content does not, or not always within the first bytes.
-const BY_SUFFIX: [(&str, &str); 2] = [("tga", "a TGA picture; convert it to JPEG first"), ("svg", SVG)];
+const BY_SUFFIX: [(&str, &str); 2] = [("tga", TGA), ("svg", SVG)];
+const TGA: &str = "a TGA picture; convert it to JPEG first";
+/// What TGAs end with since 1989.
+const TGA_END: &[u8] = b"TRUEVISION-XFILE.\0";
 const SVG: &str = "an SVG drawing; convert it to PNG first";
 /// Suffixes of pictures that are told elsewhere.
 const OTHERS: [&str; 6] = ["heic", "heif", "hif", "avif", "exr", "qoi"];
@@ -77,6 +82,38 @@ pub fn named_like(suffix: &str, head: &[u8]) -> Option<Unreadable> {
         Some((_, words)) if !is_page(head) => unreadable(Reason::Unsupported, *words),
         _ => unreadable(Reason::Undecodable, "named like a picture, but holds none"),
     })
+}
+
+/// Why a file is not read that begins so, could not be told by that, and goes on with `rest`: a TGA has its mark at the end.
+/// What does not begin as one is not read on.
+///
+/// # Errors
+/// Those of reading.
+pub fn named_by_end(head: &[u8], mut rest: impl Read) -> io::Result<Option<Unreadable>> {
+    if !is_like_tga(head) {
+        return Ok(None);
+    }
+    let (mut end, mut block) = (head.to_vec(), vec![0; 1 << 16]);
+    loop {
+        match rest.read(&mut block) {
+            Ok(0) => break,
+            Ok(read) => end.extend(&block[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        end.drain(..end.len().saturating_sub(TGA_END.len()));
+    }
+    Ok(end.ends_with(TGA_END).then(|| unreadable(Reason::Unsupported, TGA)))
+}
+
+/// Colours by a map or not, packing, its size, the bits of a pixel.
+fn is_like_tga(head: &[u8]) -> bool {
+    match head {
+        [_, 0 | 1, 1..=3 | 9..=11, _, _, _, _, _, _, _, _, _, w, wide, h, high, 8 | 15 | 16 | 24 | 32, ..] => {
+            (*w, *wide) != (0, 0) && (*h, *high) != (0, 0)
+        }
+        _ => false,
+    }
 }
 
 fn is_film(head: &[u8]) -> bool {
@@ -204,6 +241,23 @@ mod tests {
         for text in texts {
             assert_eq!(reason(text), Reason::NotAnImage, "{}", String::from_utf8_lossy(text));
         }
+    }
+
+    #[test]
+    fn a_tga_is_told_by_its_end() {
+        let mut head = [0; 512];
+        head[..18].copy_from_slice(&[0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200, 1, 50, 0, 24, 0x20]);
+        let told = |head: &[u8], rest: &[u8]| named_by_end(head, rest).unwrap().map(|why| (why.reason, why.detail));
+        let tga = Some((Reason::Unsupported, TGA.to_owned()));
+        let footer = [&[0; 8], TGA_END].concat();
+        for between in [0, 3, 70_000, 1 << 16] {
+            let rest = [&vec![7; between][..], &footer].concat();
+            assert_eq!(told(&head, &rest), tga);
+            assert_eq!(told(&head, &rest[..rest.len() - 1]), None);
+        }
+        assert_eq!(told(&[&head[..40], &footer].concat(), b""), tga);
+        head[16] = 7;
+        assert_eq!(told(&head, &footer), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::artifact::rows::SkippedRow;
 use crate::artifact::{ImageId, Reason, Taken, Time, Witness};
 use crate::config::Kind;
 use crate::lfs;
-use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, named_like, sniff};
+use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, named_by_end, named_like, sniff};
 use crate::store::{Digest, open_regular};
 
 /// One input, not yet read.
@@ -190,8 +190,13 @@ impl Entry {
 
     /// Why its first bytes already say that it is not for us, if they do; of a film that is read, its table.
     pub fn refusal(&self) -> Option<Refusal> {
-        match self.open(|stream, _| read_head(stream)).and_then(|head| head) {
-            Ok(head) => match self.refuse(&head, sniff(&head).err()?) {
+        let told = self.open(|mut stream, _| {
+            let head = read_head(&mut stream)?;
+            let told = told(&head, stream)?;
+            Ok((head, told))
+        });
+        match told.and_then(|told| told) {
+            Ok((head, told)) => match self.refuse(&head, told.err()?) {
                 no if self.is_film && no.reason == Reason::Video => films::refusal(self),
                 no => Some(no),
             },
@@ -223,7 +228,7 @@ impl Entry {
     /// Reads a stream of `size` bytes whole once its head looks like a picture.
     fn read_picture<'a>(&self, mut stream: impl Read, size: u64, budget: &'a Budget) -> Result<Content<'a>, Refusal> {
         let mut bytes = read_head(&mut stream).map_err(Refusal::unreadable)?;
-        sniff(&bytes).map_err(|no| self.refuse(&bytes, no))?;
+        told(&bytes, &mut stream).map_err(Refusal::unreadable)?.map_err(|no| self.refuse(&bytes, no))?;
         let (most, limit) = (budget.max_file, "limits.max_file").min((budget.files.total(), "limits.memory"));
         let share = if size <= most { budget.files.take(size) } else { None };
         let share = share.ok_or_else(|| {
@@ -264,6 +269,14 @@ impl Entry {
     /// As a row of the list of skipped inputs.
     pub fn skipped(&self, reason: Reason, detail: impl ToString) -> SkippedRow {
         SkippedRow { path: self.path.clone(), source: self.source.to_string(), reason, detail: detail.to_string() }
+    }
+}
+
+/// What a file is that begins so and goes on with `rest`, which is read only where the beginning leaves a doubt.
+fn told(head: &[u8], rest: impl Read) -> io::Result<Result<Format, Unreadable>> {
+    match sniff(head) {
+        Err(no) if Reason::from(no.reason) == Reason::NotAnImage => Ok(Err(named_by_end(head, rest)?.unwrap_or(no))),
+        told => Ok(told),
     }
 }
 

@@ -185,7 +185,10 @@ fn a_raw_picture_without_a_jpeg_is_named_and_never_its_thumbnail() {
 fn pictures_that_are_not_read_are_named_and_films_are_films() {
     let story = Story::with_photos(3);
     let comment = format!("<?xml version='1.0'?><!-- {} --><svg/>", "a long comment ".repeat(20));
-    let pictures: [(&str, &[u8]); 7] = [
+    let mut texture = b"\0\0\x02\0\0\0\0\0\0\0\0\0\x60\0\x48\0\x18\0".to_vec();
+    texture.resize(18 + 3 * 0x60 * 0x48 + 8, 7);
+    texture.extend(b"TRUEVISION-XFILE.\0");
+    let pictures: [(&str, &[u8]); 8] = [
         ("a.jxl", b"\xFF\x0A\x10\x10"),
         ("b.jxl", b"\0\0\0\x0CJXL \r\n\x87\n\0\0\0\x14ftypjxl "),
         ("c.jp2", b"\0\0\0\x0CjP  \r\n\x87\n\0\0\0\x14ftypjp2 "),
@@ -193,6 +196,7 @@ fn pictures_that_are_not_read_are_named_and_films_are_films() {
         ("e.svg", comment.as_bytes()),
         ("f.ico", b"\0\0\x01\0\x04\0\x10\x10\0\0\0\0\x20\0"),
         ("g.tga", b"\0\0\x02\0\0\0\0\0\0\0\0\0\x60\0\x48\0\x18\0\xF9\x7D"),
+        ("texture", &texture),
     ];
     for (name, bytes) in pictures {
         story.put(&format!("photos/{name}"), bytes);
@@ -214,7 +218,7 @@ fn pictures_that_are_not_read_are_named_and_films_are_films() {
         assert_eq!(row.reason, expected, "{}: {}", row.path, row.detail);
         assert!(expected != Reason::Unsupported || row.detail.ends_with(" first"), "{}", row.detail);
     }
-    assert_eq!(story.skipped().len(), 11);
+    assert_eq!(story.skipped().len(), 12);
     // Films alone are no defect.
     for name in pictures.iter().map(|(name, _)| *name).chain(["zero.heic", "empty.heic"]) {
         std::fs::remove_file(story.path(&format!("photos/{name}"))).unwrap();
