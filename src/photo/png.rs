@@ -152,7 +152,7 @@ mod tests {
             let with_profile = shown(&file(&colours(), Some(ColorProfile::new_srgb()), &[code]));
             assert_eq!(with_profile, colours(), "{code:?}");
         }
-        assert_eq!(shown(&file(&colours(), None, &[&bad[4], &bad[6], &bad[2]])), colours());
+        assert_eq!(shown(&file(&colours(), None, &[bad[4], bad[6], bad[2]])), colours());
         let mut other_sum = file(&colours(), None, &[&P3]);
         other_sum[33 + 12] ^= 1;
         shown(&other_sum);
