@@ -93,12 +93,7 @@ fn sync_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// That something has this name, or that the disk fails.
 pub(super) fn symlink(target: &Path, link: &Path) -> io::Result<bool> {
-    #[cfg(unix)]
-    let made = std::os::unix::fs::symlink(target, link);
-    // Elsewhere it takes a right that few have.
-    #[cfg(not(unix))]
-    let made: io::Result<()> = Err(io::ErrorKind::Unsupported.into());
-    match made {
+    match made_link(target, link) {
         Err(error) if cannot_link(&error) => {
             let _ = UNLINKED.set(link.parent().unwrap_or(link).to_owned());
             Ok(false)
@@ -106,6 +101,17 @@ pub(super) fn symlink(target: &Path, link: &Path) -> io::Result<bool> {
         Err(error) => Err(io::Error::new(error.kind(), format!("failed to make the link {}: {error}", link.display()))),
         Ok(()) => Ok(true),
     }
+}
+
+#[cfg(unix)]
+fn made_link(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+/// Here it takes a right that few have.
+#[cfg(not(unix))]
+fn made_link(_target: &Path, _link: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
