@@ -18,6 +18,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod cells;
 pub mod findings;
 mod image;
 mod precision;

@@ -159,7 +159,10 @@ fn exports_have_a_row_for_every_input() {
     story.ok("run photos --model scattering -o a.png");
     story.ok("export a.csv");
     let csv = String::from_utf8(story.read("a.csv")).unwrap();
-    assert_eq!(csv.lines().next(), Some("path,source,image,kind,taken_at,taken_precision,caption,x,y,row,col"));
+    assert_eq!(
+        csv.lines().next(),
+        Some("path,source,image,kind,taken_at,taken_from,taken_precision,caption,x,y,row,col")
+    );
     assert_eq!(csv.lines().count(), 8);
     story.ok("export a.parquet --vector");
     let table = tsne_grid::artifact::read_table(story.read("a.parquet")).unwrap();

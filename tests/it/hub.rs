@@ -265,7 +265,7 @@ fn without_weights_and_network_one_breath_says_all() {
             REVISION,
             "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
             "--weights FILE",
-            "--model scattering",
+            "--model efficientnet-lite0",
         ] {
             assert!(ran.stderr.contains(expected), "{}", ran.stderr);
         }

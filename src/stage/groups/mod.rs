@@ -62,11 +62,10 @@ pub fn state<'a>(ctx: &'a Context, input: Input<'a>) -> State<Job<'a>> {
 /// How many groups there are at each level, the fewest first.
 fn levels(pictures: usize) -> Vec<usize> {
     let finest = (pictures / FINEST).max(1);
-    let steps = match finest {
-        ..=12 => return vec![finest],
-        ..=100 => 1,
-        _ => 2,
-    };
+    if finest <= 12 {
+        return vec![finest];
+    }
+    let steps = if finest <= 100 { 1 } else { 2 };
     let ratio = finest as f64 / COARSEST;
     (0..=steps).map(|step| (COARSEST * ratio.powf(f64::from(step) / f64::from(steps))).round() as usize).collect()
 }
