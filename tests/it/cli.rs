@@ -166,7 +166,7 @@ fn exports_have_a_row_for_every_input() {
     assert_eq!(csv.lines().count(), 8);
     story.ok("export a.parquet --vector");
     let table = tsne_grid::artifact::read_table(story.read("a.parquet")).unwrap();
-    assert_eq!((table.num_rows(), table.num_columns()), (7, 12));
+    assert_eq!((table.num_rows(), table.num_columns()), (7, 13));
     for (flag, columns, size) in [("", 4, 8), ("--vector", 1149, 4)] {
         story.ok(&format!("export a.npy {flag}"));
         let npy = story.read("a.npy");
