@@ -22,7 +22,7 @@ function ranked(words) {
   const shown = wordRanks(words);
   const written = (i, word) => haystack[i].includes(word);
   return Float32Array.from({ length: count }, (_, i) =>
-    words.reduce((least, word, n) => Math.min(least, written(i, word) ? 1 : shown[n].get(i) ?? 0), 1),
+    words.reduce((least, word, n) => Math.min(least, written(i, word) ? 1 : (shown[n].get(i) ?? 0)), 1),
   );
 }
 
@@ -33,7 +33,9 @@ function wordRanks(words) {
   return words.map((word) => {
     // Who looks for dogs means a dog; what is begun may be meant too.
     const one = word.length > 3 ? word.replace(/S$/, "") : word;
-    const meant = parts.map((part) => part.some((text) => text === word || text === one || (one.length > 3 && text.startsWith(one))));
+    const meant = parts.map((part) =>
+      part.some((text) => text === word || text === one || (one.length > 3 && text.startsWith(one))),
+    );
     const found = new Map();
     of.forEach((known, i) => {
       for (const [name, percent] of known) {

@@ -24,7 +24,8 @@ function placesIn(of) {
       for (let i = 0; i < count; i += 1) if (group[i] >= 0) members[group[i]].push(i);
       return names.map(([text], n) => ({ text, level, group: n, size: members[n].length, ...extent(of, members[n]) }));
     });
-    const wider = ({ level, middle }) => levels.slice(0, level).map(({ of: group, names }) => names[group[middle]]?.[0]);
+    const wider = ({ level, middle }) =>
+      levels.slice(0, level).map(({ of: group, names }) => names[group[middle]]?.[0]);
     places.set(
       of.name,
       // What a wider group is called is not said again within it.
