@@ -11,7 +11,7 @@ venv=${TSNE_GRID_VENV:-$HOME/.cache/tsne-grid-recipes}
 "$venv/bin/python" -c 'import duckdb, pandas, pyarrow' 2>/dev/null || "$venv/bin/pip" install -q duckdb pandas pyarrow
 cd "$work"
 "$bin" sample photos --images 60 >/dev/null
-"$bin" run photos --model scattering --quiet >/dev/null
+"$bin" run photos --model efficientnet-lite0 --quiet >/dev/null
 PATH="$(dirname "$bin"):$PATH"
 "$venv/bin/python" "$root/scripts/recipes.py" cache "$root/README.md" "$root/docs/models.md"
 awk '/^```make$/{on=1; next} /^```$/{on=0} on' "$root/README.md" >Makefile
