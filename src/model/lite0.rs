@@ -12,10 +12,11 @@ use candle_nn::{Conv2d, Conv2dConfig, Module};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::efficientnet::{Layer, Network, Weights};
+use super::efficientnet::{Network, Weights};
 use super::input::Model;
+use super::kernels::dense::Layer;
 use super::kernels::simd::Level;
-use super::network::Normalisation;
+use super::network::{self, Normalisation};
 use super::words::{self, Classifier};
 use crate::weights::{BuiltIn, Wanted};
 
@@ -188,18 +189,12 @@ impl Model for Lite0 {
 impl Convolution {
     /// Weight and bias with the normalisation in them.
     fn folded(&self, tensors: &HashMap<String, Tensor>) -> Result<(Vec<f32>, Vec<f32>)> {
-        let mut weight = numbers(tensors, &format!("{}.weight", self.name))?;
+        let weight = numbers(tensors, &format!("{}.weight", self.name))?;
         let part = |part: &str| numbers(tensors, &format!("{}.{part}", self.norm));
         let (scale, shift) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        let channels = scale.len();
         ensure!(weight.len() == self.shape.iter().product::<usize>(), "{} has another shape", self.name);
-        let factor = |i: usize| f64::from(scale[i]) / (f64::from(variance[i]) + EPSILON).sqrt();
-        for (i, weight) in weight.chunks_exact_mut(self.shape[1..].iter().product()).enumerate() {
-            weight.iter_mut().for_each(|number| *number = (f64::from(*number) * factor(i)) as f32);
-        }
-        let bias = |i: usize| (f64::from(shift[i]) - f64::from(mean[i]) * factor(i)) as f32;
-        Ok((weight, (0..channels).map(bias).collect()))
+        Ok(network::folded(weight, [&scale, &shift, &mean, &variance], EPSILON))
     }
 }
 

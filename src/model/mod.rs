@@ -13,6 +13,8 @@ mod input;
 mod kernels;
 mod lite0;
 mod network;
+#[cfg(test)]
+mod noise;
 mod resnet;
 mod resnet50;
 pub mod scattering;

@@ -73,6 +73,22 @@ impl SimpleBackend for Asked {
     }
 }
 
+/// A convolution's weight (outputs first) and bias with the batch normalisation that follows it in them: scale, shift,
+/// running mean and running variance of each output.
+pub(super) fn folded(
+    mut weight: Vec<f32>,
+    [scale, shift, mean, variance]: [&[f32]; 4],
+    epsilon: f64,
+) -> (Vec<f32>, Vec<f32>) {
+    let factor = |i: usize| f64::from(scale[i]) / (f64::from(variance[i]) + epsilon).sqrt();
+    let inputs = weight.len() / scale.len();
+    for (i, weight) in weight.chunks_exact_mut(inputs).enumerate() {
+        weight.iter_mut().for_each(|number| *number = (f64::from(*number) * factor(i)) as f32);
+    }
+    let bias = |i: usize| (f64::from(shift[i]) - f64::from(mean[i]) * factor(i)) as f32;
+    (weight, (0..scale.len()).map(bias).collect())
+}
+
 /// What is subtracted from RGB in 0..1, and what that is divided by.
 #[derive(Clone, Copy)]
 pub(super) struct Normalisation {

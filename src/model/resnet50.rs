@@ -7,9 +7,10 @@ use candle_core::Result;
 use candle_nn::{Func, VarBuilder};
 use candle_transformers::models::resnet::resnet50_no_final_layer;
 
+use super::kernels::dense::Layer;
 use super::kernels::simd::Level;
-use super::network::Planar;
-use super::resnet::{Layer, Network, Weights};
+use super::network::{self, Planar};
+use super::resnet::{Network, Weights};
 use super::towers::numbers;
 
 /// Channels in the middle of the blocks of each stage, and how many blocks there are.
@@ -28,7 +29,7 @@ pub(super) fn by_candle(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
 
 /// The same by our kernels.
 pub(super) fn by_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Box<dyn Planar>> {
-    Ok(Box::new(network(tensors, level)?))
+    Ok(Box::new(built(tensors, level)?))
 }
 
 /// A convolution with its normalisation: weight and bias.
@@ -42,7 +43,7 @@ struct Block {
     halves: bool,
 }
 
-fn network(tensors: &VarBuilder<'static>, level: Level) -> Result<Network> {
+fn built(tensors: &VarBuilder<'static>, level: Level) -> Result<Network> {
     let stem = folded(tensors, ["conv1", "bn1"], [FIRST, 3, 7, 7])?;
     let (mut blocks, mut from) = (Vec::new(), FIRST);
     for (stage, (middle, count)) in STAGES.into_iter().enumerate() {
@@ -79,63 +80,38 @@ fn layer((weight, bias): &Folded) -> Layer<'_> {
 
 /// Weight and bias of a convolution without bias, with the normalisation that follows it.
 fn folded(tensors: &VarBuilder<'static>, [name, norm]: [&str; 2], shape: [usize; 4]) -> Result<Folded> {
-    let mut weight = numbers(&tensors.pp(name), &shape, "weight")?;
+    let weight = numbers(&tensors.pp(name), &shape, "weight")?;
     let part = |part: &str| numbers(&tensors.pp(norm), &shape[..1], part);
     let (scale, shift) = (part("weight")?, part("bias")?);
     let (mean, variance) = (part("running_mean")?, part("running_var")?);
-    let factor = |i: usize| f64::from(scale[i]) / (f64::from(variance[i]) + EPSILON).sqrt();
-    for (i, weight) in weight.chunks_exact_mut(shape[1..].iter().product()).enumerate() {
-        weight.iter_mut().for_each(|number| *number = (f64::from(*number) * factor(i)) as f32);
-    }
-    let bias = |i: usize| (f64::from(shift[i]) - f64::from(mean[i]) * factor(i)) as f32;
-    Ok((weight, (0..shape[0]).map(bias).collect()))
+    Ok(network::folded(weight, [&scale, &shift, &mean, &variance], EPSILON))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
 
-    use candle_core::{DType, Device, Shape, Tensor};
-    use candle_nn::var_builder::SimpleBackend;
-    use candle_nn::{Init, Module};
+    use candle_core::{Device, Tensor};
+    use candle_nn::Module;
 
+    use super::super::noise::noise;
     use super::*;
     use crate::linalg::SplitMix64;
 
-    /// Gives whatever is asked for as numbers without a pattern, the same for the same name.
-    struct Noise;
-
-    impl SimpleBackend for Noise {
-        fn get(&self, s: Shape, name: &str, _: Init, _: DType, device: &Device) -> Result<Tensor> {
-            let seed = name.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-            let fan_in = s.dims()[1..].iter().product::<usize>() as f64;
-            let (base, scale) = match s.dims().len() {
-                4 => (0.0, (24.0 / fan_in).sqrt()),
-                _ if name.ends_with("running_var") || name.ends_with("weight") => (1.0, 1.0),
-                _ => (0.0, 0.4),
-            };
-            let mut random = SplitMix64::new(seed);
-            let numbers = (0..s.elem_count()).map(|_| (base + scale * random.between(-0.5, 0.5)) as f32);
-            Tensor::from_vec(numbers.collect(), s, device)
+    /// What numbers lie around, and how far they are spread.
+    fn scale(name: &str, shape: &[usize]) -> (f64, f64) {
+        let fan_in = shape[1..].iter().product::<usize>() as f64;
+        match shape.len() {
+            4 => (0.0, (24.0 / fan_in).sqrt()),
+            _ if name.ends_with("running_var") || name.ends_with("weight") => (1.0, 1.0),
+            _ => (0.0, 0.4),
         }
-
-        fn get_unchecked(&self, _: &str, _: DType, _: &Device) -> Result<Tensor> {
-            unreachable!("every shape is known")
-        }
-
-        fn contains_tensor(&self, _: &str) -> bool {
-            true
-        }
-    }
-
-    fn noise() -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(Noise), DType::F32, Device::Cpu)
     }
 
     /// At every level.
     fn networks() -> &'static [(Level, Network)] {
         static NETWORKS: LazyLock<Vec<(Level, Network)>> = LazyLock::new(|| {
-            Level::all().into_iter().map(|level| (level, network(&noise(), level).unwrap())).collect()
+            Level::all().into_iter().map(|level| (level, built(&noise(scale), level).unwrap())).collect()
         });
         &NETWORKS
     }
@@ -147,7 +123,7 @@ mod tests {
 
     #[test]
     fn our_kernels_give_what_candle_gives_at_every_level() {
-        let candle = by_candle(noise()).unwrap();
+        let candle = by_candle(noise(scale)).unwrap();
         // Odd sides have other borders; the last maps are of 3x2, of 2x3 and of one place.
         for size in [[2, 96, 64], [3, 61, 75], [1, 17, 9]] {
             let [images, height, width] = size;

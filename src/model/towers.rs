@@ -105,38 +105,22 @@ impl Sizes {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device, Shape, Tensor};
-    use candle_nn::var_builder::SimpleBackend;
-    use candle_nn::{Activation, Func, Init, Module};
+    use candle_core::{Device, Tensor};
+    use candle_nn::{Activation, Func, Module};
     use candle_transformers::models::clip::text_model;
     use candle_transformers::models::clip::vision_model::ClipVisionConfig;
     use candle_transformers::models::siglip::VisionConfig;
 
+    use super::super::noise::noise;
     use super::super::{clip, dinov2, siglip};
     use super::*;
     use crate::linalg::SplitMix64;
 
-    /// Gives whatever is asked for as numbers without a pattern, the same for the same name.
-    struct Noise;
-
-    impl SimpleBackend for Noise {
-        fn get(&self, s: Shape, name: &str, _: Init, _: DType, device: &Device) -> Result<Tensor> {
-            let seed = name.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-            let fan_in = s.dims()[1..].iter().product::<usize>().max(1) as f64;
-            let base = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
-            let scale = if s.dims().len() > 1 { (12.0 / fan_in).sqrt() } else { 0.4 };
-            let mut random = SplitMix64::new(seed);
-            let numbers = (0..s.elem_count()).map(|_| (base + scale * random.between(-0.5, 0.5)) as f32);
-            Tensor::from_vec(numbers.collect(), s, device)
-        }
-
-        fn get_unchecked(&self, _: &str, _: DType, _: &Device) -> Result<Tensor> {
-            unreachable!("every shape is known")
-        }
-
-        fn contains_tensor(&self, _: &str) -> bool {
-            true
-        }
+    /// What numbers lie around, and how far they are spread.
+    fn scale(name: &str, shape: &[usize]) -> (f64, f64) {
+        let fan_in = shape[1..].iter().product::<usize>().max(1) as f64;
+        let base = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
+        (base, if shape.len() > 1 { (12.0 / fan_in).sqrt() } else { 0.4 })
     }
 
     /// Two of these networks' layers, narrow; three pictures, more tokens than the register tile has rows.
@@ -148,7 +132,7 @@ mod tests {
     }
 
     fn cases() -> [Case; 3] {
-        let tensors = || VarBuilder::from_backend(Box::new(Noise), DType::F32, Device::Cpu);
+        let tensors = || noise(scale);
         let like_clip = || ClipVisionConfig {
             embed_dim: 96,
             activation: text_model::Activation::QuickGelu,

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::kernels::dense::{Dense, Finish, Rows};
-use super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
+use super::kernels::dense::{Dense, Kept, Place, Rows};
+use super::kernels::simd::{BLOCK, Block, Level};
 
 /// How many classes there are.
 pub const CLASSES: usize = 1000;
@@ -32,7 +32,6 @@ pub struct Word {
 
 /// The layer that makes probabilities of classes out of a vector.
 pub struct Classifier {
-    level: Level,
     dense: Dense,
     /// Of each class.
     words: Vec<Class>,
@@ -52,7 +51,7 @@ impl Classifier {
             let broader = columns.next().unwrap_or_default().split(", ").filter(|word| !word.is_empty());
             Class { word, broader: broader.collect() }
         };
-        Self { level, dense: Dense::new(level, weight, bias), words: TABLE.lines().map(class).collect() }
+        Self { dense: Dense::new(level, weight, bias), words: TABLE.lines().map(class).collect() }
     }
 
     /// What the classes weigh, before they are made probabilities: [`CLASSES`] numbers for each of the vectors of
@@ -66,7 +65,9 @@ impl Classifier {
             }
         }
         let mut output = vec![Block::default(); self.dense.to() * rows];
-        self.level.run(Product { classifier: self, input: &input, output: &mut output, rows });
+        let place = Place { output: &mut output, apart: rows, first: 0, start: 0 };
+        let input = Rows { blocks: &input, apart: rows };
+        self.dense.run(input, rows, 0..self.dense.panels(), &mut Kept(place));
         let class = |row: usize, class: usize| output[class / BLOCK * rows + row].0[class % BLOCK];
         (0..rows).flat_map(|row| (0..CLASSES).map(move |i| (row, i))).map(|(row, i)| class(row, i)).collect()
     }
@@ -94,35 +95,6 @@ impl Classifier {
             .collect();
         broader.sort_by(|a, b| b.score.total_cmp(&a.score));
         classes.chain(broader).collect()
-    }
-}
-
-struct Product<'a> {
-    classifier: &'a Classifier,
-    input: &'a [Block],
-    output: &'a mut [Block],
-    rows: usize,
-}
-
-impl Task for Product<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { classifier: Classifier { dense, .. }, input, output, rows } = self;
-        let input = Rows { blocks: input, apart: rows };
-        dense.multiply(simd, input, rows, 0..dense.panels(), &mut Write { output, rows });
-    }
-}
-
-/// The sums as they are.
-struct Write<'a> {
-    output: &'a mut [Block],
-    rows: usize,
-}
-
-impl Finish for Write<'_> {
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        simd.store(sum, &mut self.output[block * self.rows + row], part);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::super::kernels::product::strips;
 use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
-use super::{LARGEST, Size};
+use super::{Size, relu6};
 
 /// Outputs of a register tile.
 const TILE: usize = 8;
@@ -152,7 +152,7 @@ impl Tile<'_> {
                 }
             }
             for (output, sum) in output.iter_mut().zip(sums) {
-                simd.store(simd.min(simd.max(simd.splat(0.0), sum), simd.splat(LARGEST)), output, part);
+                simd.store(relu6(simd, sum), output, part);
             }
         }
     }

@@ -7,11 +7,11 @@
 
 use std::ops::Range;
 
-use super::super::kernels::dense::{Dense, Finish, Rows};
+use super::super::kernels::dense::{Dense, Finish, Layer, Rows};
 use super::super::kernels::scratch::Scratch;
-use super::super::kernels::simd::{Block, Level, Simd, Task};
+use super::super::kernels::simd::{Block, Level, Simd};
 use super::depthwise::Depthwise;
-use super::{LARGEST, Layer, Maps, Size};
+use super::{Maps, Size, relu6};
 
 /// Bytes of a band's wide channels that are worked on at a time: most of a core's first cache.
 const BAND_BYTES: usize = 32 << 10;
@@ -31,7 +31,6 @@ pub(in super::super) struct Weights<'a> {
 /// A block with its weights in the layout of the kernels.
 #[derive(Debug)]
 pub(super) struct Inverted {
-    level: Level,
     expand: Option<Dense>,
     depthwise: Depthwise,
     project: Dense,
@@ -45,7 +44,7 @@ impl Inverted {
         let Weights { expand, depthwise, stride, project, residual } = weights;
         let depthwise = Depthwise::new(level, depthwise.weight, depthwise.bias, *stride);
         let (expand, project) = (expand.as_ref().map(dense), dense(project));
-        Self { level, expand, depthwise, project, residual: *residual }
+        Self { expand, depthwise, project, residual: *residual }
     }
 
     /// Size of what comes out, and its blocks of channels.
@@ -56,7 +55,7 @@ impl Inverted {
     /// Computes the block: `input` holds the maps of some pictures of `size`, `output` as [`Self::output`] of it.
     pub(super) fn forward(&self, input: &Maps<'_>, output: &mut [Block], scratch: &Scratch) {
         let (layer, Maps { images, size, .. }) = (&self.depthwise, *input);
-        let (out, blocks, panel) = (layer.output(size), layer.blocks(), self.level.panel());
+        let (out, blocks, panel) = (layer.output(size), layer.blocks(), self.project.level().panel());
         let across = layer.reach(out.width);
         // Pictures that go together are small: each is one band.
         let high = BAND_BYTES / (panel * across * size_of::<Block>());
@@ -85,20 +84,14 @@ impl Inverted {
                         }
                     }
                 }
-                let finish = Project {
+                let mut finish = Project {
                     start: first * out.width,
                     apart: images * out.places(),
                     residual: self.residual.then_some(input.blocks),
                     output: &mut *output,
                 };
                 let input = Rows { blocks: middle, apart: band };
-                self.level.run(Product {
-                    dense: &self.project,
-                    input,
-                    rows: band,
-                    panels: 0..self.project.panels(),
-                    finish,
-                });
+                self.project.run(input, band, 0..self.project.panels(), &mut finish);
             }
         });
     }
@@ -149,14 +142,14 @@ impl Wide<'_> {
     fn widen(&mut self, panel: usize, rows: Range<usize>, start: usize, plane: usize) {
         let Self { block, input: Maps { blocks, images, size }, .. } = self;
         let start = start + block.depthwise.before(size.width);
-        let (apart, first) = (images * size.places(), panel * block.level.panel());
+        let (apart, first) = (images * size.places(), panel * block.project.level().panel());
         let from = self.image * size.places() + rows.start * size.width;
         let rows = rows.len() * size.width;
         match &block.expand {
             Some(dense) => {
                 let input = Rows { blocks: &blocks[from..], apart };
-                let finish = Expand { first, start, apart: plane, places: self.places, output: self.planes };
-                block.level.run(Product { dense, input, rows, panels: panel..panel + 1, finish });
+                let mut finish = Expand { first, start, apart: plane, places: self.places, output: self.planes };
+                dense.run(input, rows, panel..panel + 1, &mut finish);
             }
             None => {
                 for (i, plane) in self.planes.chunks_exact_mut(plane).enumerate() {
@@ -167,22 +160,6 @@ impl Wide<'_> {
                 }
             }
         }
-    }
-}
-
-/// A product with some panels.
-pub(super) struct Product<'a, F> {
-    pub(super) dense: &'a Dense,
-    pub(super) input: Rows<'a>,
-    pub(super) rows: usize,
-    pub(super) panels: Range<usize>,
-    pub(super) finish: F,
-}
-
-impl<F: Finish> Task for Product<'_, F> {
-    #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        self.dense.multiply(simd, self.input, self.rows, self.panels, &mut self.finish);
     }
 }
 
@@ -200,8 +177,7 @@ impl Finish for Expand<'_> {
     #[inline(always)]
     fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
         let at = (block - self.first) * self.apart + self.start + self.places[row];
-        let sum = simd.min(simd.max(simd.splat(0.0), sum), simd.splat(LARGEST));
-        simd.store(sum, &mut self.output[at], part);
+        simd.store(relu6(simd, sum), &mut self.output[at], part);
     }
 }
 

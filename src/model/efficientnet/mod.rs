@@ -9,23 +9,21 @@ mod depthwise;
 mod inverted;
 mod stem;
 
-use super::kernels::dense::{Dense, Finish, Rows};
+use super::kernels::dense::{Dense, Finish, Layer, Rows};
 use super::kernels::scratch::Scratch;
 use super::kernels::simd::{Block, Level, Simd};
-use inverted::{Inverted, Product};
+use inverted::Inverted;
 use stem::Stem;
 
 pub(super) use inverted::Weights;
 
-/// The largest number that ReLU6 lets through.
-const LARGEST: f32 = 6.0;
 /// Pictures of at most so many places go through a block together, because its weights are more than they are.
 const TOGETHER_PLACES: usize = 64;
 
-/// A convolution as it is stored: its weight from the outermost outputs, inputs, rows, columns; its bias.
-pub(super) struct Layer<'a> {
-    pub(super) weight: &'a [f32],
-    pub(super) bias: &'a [f32],
+/// The activation: nothing below 0 and nothing above 6.
+#[inline(always)]
+fn relu6<S: Simd>(simd: S, number: S::Vector) -> S::Vector {
+    simd.min(simd.max(simd.splat(0.0), number), simd.splat(6.0))
 }
 
 /// Rows and columns of a map.
@@ -53,7 +51,6 @@ struct Maps<'a> {
 /// The network with its weights in the layout of the kernels.
 #[derive(Debug)]
 pub(super) struct Network {
-    level: Level,
     stem: Stem,
     blocks: Vec<Inverted>,
     head: Dense,
@@ -71,7 +68,6 @@ impl Network {
         pixel: [f32; 2],
     ) -> Self {
         Self {
-            level,
             stem: Stem::new(level, stem, pixel),
             blocks: blocks.iter().map(|block| Inverted::new(level, block)).collect(),
             head: Dense::new(level, head.weight, head.bias),
@@ -119,8 +115,8 @@ impl Network {
         let mut sums = vec![Block::default(); maps.images * to];
         let image: Vec<usize> = (0..rows).map(|row| row / places).collect();
         let input = Rows { blocks: maps.blocks, apart: rows };
-        let finish = Sum { image: &image, to, sums: &mut sums };
-        self.level.run(Product { dense: &self.head, input, rows, panels: 0..self.head.panels(), finish });
+        let mut finish = Sum { image: &image, to, sums: &mut sums };
+        self.head.run(input, rows, 0..self.head.panels(), &mut finish);
         let numbers = |sums: &[Block]| sums.iter().flat_map(|block| block.0).take(self.channels).collect::<Vec<f32>>();
         let sums = sums.chunks_exact(to).flat_map(numbers);
         sums.map(|sum| sum / places as f32).collect()
@@ -178,7 +174,7 @@ struct Sum<'a> {
 impl Finish for Sum<'_> {
     #[inline(always)]
     fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        let sum = simd.min(simd.max(simd.splat(0.0), sum), simd.splat(LARGEST));
+        let sum = relu6(simd, sum);
         let sums = &mut self.sums[self.image[row] * self.to + block];
         simd.store(simd.add(simd.load(sums, part), sum), sums, part);
     }

@@ -1,11 +1,10 @@
 //! The first convolution, straight from pixels: the square of pixels around a place becomes a row of one
 //! product.
 
-use super::super::kernels::dense::{Dense, Finish, Rows};
+use super::super::kernels::dense::{Dense, Finish, Layer, Rows};
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::{BLOCK, Block, Level, Simd};
-use super::inverted::Product;
-use super::{LARGEST, Layer, Size};
+use super::{Size, relu6};
 
 /// Pixels a side of the kernel, and from an output to the next.
 const SIDE: usize = 3;
@@ -16,7 +15,6 @@ const COLOURS: usize = 3;
 /// A convolution of 3×3 pixels at every second place, its bias, and ReLU6.
 #[derive(Debug)]
 pub(super) struct Stem {
-    level: Level,
     dense: Dense,
     /// What is subtracted from a byte, and what that is multiplied by.
     shift: f32,
@@ -34,7 +32,7 @@ impl Stem {
                 *number = weight[i % COLOURS * SIDE * SIDE + i / COLOURS];
             }
         }
-        Self { level, dense: Dense::new(level, &turned, bias), shift, scale }
+        Self { dense: Dense::new(level, &turned, bias), shift, scale }
     }
 
     /// Size of what comes out, and its blocks of channels.
@@ -74,9 +72,8 @@ impl Stem {
                     }
                 }
                 let input = Rows { blocks: patches, apart: out.width };
-                let finish = Write { start: y * out.width, apart: out.places(), output: &mut *output };
-                let panels = 0..self.dense.panels();
-                self.level.run(Product { dense: &self.dense, input, rows: out.width, panels, finish });
+                let mut finish = Write { start: y * out.width, apart: out.places(), output: &mut *output };
+                self.dense.run(input, out.width, 0..self.dense.panels(), &mut finish);
             }
         });
     }
@@ -92,7 +89,6 @@ struct Write<'a> {
 impl Finish for Write<'_> {
     #[inline(always)]
     fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        let sum = simd.min(simd.max(simd.splat(0.0), sum), simd.splat(LARGEST));
-        simd.store(sum, &mut self.output[block * self.apart + self.start + row], part);
+        simd.store(relu6(simd, sum), &mut self.output[block * self.apart + self.start + row], part);
     }
 }

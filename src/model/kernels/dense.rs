@@ -11,13 +11,52 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::product::{Strip, strips};
-use super::simd::{BLOCK, Block, Level, Simd};
+use super::simd::{BLOCK, Block, Level, Simd, Task};
 
 /// Inputs are taken so many at a time; a matrix whose inputs are not a multiple gets zeros.
 pub(in super::super) const UNROLLED: usize = 4;
 
 /// So many blocks of inputs ahead, those of the same rows are brought near.
 const INPUTS_AHEAD: usize = 2;
+
+/// Where sums go: block `b` of row `r` to `(b - first) * apart + start + r`.
+pub(in super::super) struct Place<'a> {
+    pub(in super::super) output: &'a mut [Block],
+    pub(in super::super) apart: usize,
+    /// The first block of outputs.
+    pub(in super::super) first: usize,
+    /// The place of row 0.
+    pub(in super::super) start: usize,
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    pub(in super::super) fn block(&mut self, row: usize, block: usize) -> &mut Block {
+        &mut self.output[(block - self.first) * self.apart + self.start + row]
+    }
+}
+
+/// The sums are the output.
+pub(in super::super) struct Kept<'a>(pub(in super::super) Place<'a>);
+
+impl Finish for Kept<'_> {
+    #[inline(always)]
+    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
+        simd.store(sum, self.0.block(row, block), part);
+    }
+}
+
+/// A layer as it is stored: its weight from the outermost outputs, inputs, rows, columns; its bias.
+pub(in super::super) struct Layer<'a> {
+    pub(in super::super) weight: &'a [f32],
+    pub(in super::super) bias: &'a [f32],
+}
+
+/// Bytes of inputs that are multiplied with all panels of a task.
+const INPUTS: usize = 768 << 10;
+/// Tasks a thread, so that none waits long for the others; but each has some panels, since it reads all inputs.
+const TASKS: usize = 4;
+const PANELS: usize = 6;
 
 /// A matrix and a bias in the layout of the product.
 #[derive(Debug)]
@@ -99,6 +138,29 @@ impl Dense {
         self.bias.len() / self.level.panel()
     }
 
+    /// Panels that are a task where a layer is shared out by outputs, so that each weight is read by one thread.
+    pub(in super::super) fn task_panels(&self) -> usize {
+        let fair = self.panels().div_ceil(rayon::current_num_threads());
+        fair.div_ceil(TASKS).max(PANELS.min(fair))
+    }
+
+    /// Rows that such a task multiplies with all of its panels before it takes the next: whole register tiles whose
+    /// inputs stay in a core's own cache.
+    pub(in super::super) fn task_rows(&self) -> usize {
+        let most = (INPUTS / (size_of::<Block>() * self.from())).max(self.level.rows());
+        most / self.level.rows() * self.level.rows()
+    }
+
+    /// The level that it is laid out for.
+    pub(in super::super) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// [`Matrix::multiply`] with the instructions of its level.
+    pub(in super::super) fn run(&self, input: Rows<'_>, rows: usize, panels: Range<usize>, finish: &mut impl Finish) {
+        self.level.run(Product { dense: self, input, rows, panels, finish });
+    }
+
     /// Itself, without what owns it.
     pub(in super::super) fn matrix(&self) -> Matrix<'_> {
         Matrix { weights: &self.weights, bias: &self.bias, from: self.from, to: self.to }
@@ -115,6 +177,22 @@ impl Dense {
         finish: &mut impl Finish,
     ) {
         self.matrix().multiply(simd, input, rows, panels, finish);
+    }
+}
+
+/// A product with some panels.
+struct Product<'a, F> {
+    dense: &'a Dense,
+    input: Rows<'a>,
+    rows: usize,
+    panels: Range<usize>,
+    finish: &'a mut F,
+}
+
+impl<F: Finish> Task for Product<'_, F> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.dense.multiply(simd, self.input, self.rows, self.panels, self.finish);
     }
 }
 

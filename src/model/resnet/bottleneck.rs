@@ -1,9 +1,9 @@
 //! A bottleneck: 1×1, 3×3 and 1×1 convolutions with ReLU between them, added to a shortcut, and ReLU.
 
 use super::super::conv::{Maps, Order, Winograd};
+use super::super::kernels::dense::Layer;
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::{Block, Level};
-use super::Layer;
 use super::pointwise::{Pointwise, Then};
 use super::strided::{Strided, halved, take_halved};
 

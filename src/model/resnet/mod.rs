@@ -14,6 +14,7 @@ mod strided;
 use rayon::prelude::*;
 
 use super::conv::{Maps, Order};
+use super::kernels::dense::Layer;
 use super::kernels::scratch::Scratch;
 use super::kernels::simd::{Block, Level};
 use bottleneck::Bottleneck;
@@ -23,12 +24,6 @@ pub(super) use bottleneck::Weights;
 
 /// Red, green and blue.
 const COLOURS: usize = 3;
-
-/// A convolution as it is stored: its weight from the outermost outputs, inputs, rows, columns; its bias.
-pub(super) struct Layer<'a> {
-    pub(super) weight: &'a [f32],
-    pub(super) bias: &'a [f32],
-}
 
 /// The network with its weights in the layout of the kernels.
 #[derive(Debug)]

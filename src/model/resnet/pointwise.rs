@@ -8,19 +8,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::conv::{Maps, Order};
-use super::super::kernels::dense::{Dense, Finish, Rows};
+use super::super::kernels::dense::{Dense, Finish, Kept, Layer, Place, Rows};
 use super::super::kernels::product::strips;
-use super::super::kernels::simd::{Block, Level, Simd, Task};
-use super::Layer;
+use super::super::kernels::simd::{Block, Level, Simd};
 
 /// Rows of a picture that are a task.
 const TASK_ROWS: usize = 4;
-/// Bytes of inputs that a task multiplies with all of its panels before it takes the next: they stay in a core's own cache.
-const INPUTS: usize = 768 << 10;
-/// Panels that make it worth reading all inputs, and tasks a thread where there are more.
-const PANELS: usize = 6;
-const TASKS: usize = 4;
-
 /// What becomes of the sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Then {
@@ -35,14 +28,13 @@ pub(super) enum Then {
 /// A matrix and a bias in the layout of the kernels.
 #[derive(Debug)]
 pub(super) struct Pointwise {
-    pub(super) level: Level,
     pub(super) dense: Dense,
 }
 
 impl Pointwise {
     /// `weight` is (to, from).
     pub(super) fn new(level: Level, layer: &Layer<'_>) -> Self {
-        Self { level, dense: Dense::new(level, layer.weight, layer.bias) }
+        Self { dense: Dense::new(level, layer.weight, layer.bias) }
     }
 
     /// What comes out for what goes in.
@@ -73,26 +65,31 @@ impl Pointwise {
 
     /// All outputs of `width` places that lie by sixteen channels.
     pub(super) fn row(&self, input: Rows<'_>, width: usize, then: Then, output: &mut [Block]) {
-        let place = Place { output, apart: width, first: 0, start: 0, then };
-        self.level.run(Product { dense: &self.dense, input, rows: 0..width, panels: 0..self.dense.panels(), place });
+        let place = Place { output, apart: width, first: 0, start: 0 };
+        self.multiply(input, width, 0..self.dense.panels(), then, place);
+    }
+
+    /// A product of some rows with some panels. Each of the three has a loop of its own: nothing is asked at every sum.
+    fn multiply(&self, input: Rows<'_>, rows: usize, panels: Range<usize>, then: Then, place: Place<'_>) {
+        match then {
+            Then::Keep => self.dense.run(input, rows, panels, &mut Kept(place)),
+            Then::Rectify => self.dense.run(input, rows, panels, &mut Rectified(place)),
+            Then::Add => self.dense.run(input, rows, panels, &mut Added(place)),
+        }
     }
 
     /// All outputs of all pieces, whose blocks lie `apart`.
     pub(super) fn by_panels(&self, pieces: &[Piece<'_>], apart: usize, then: Then, output: &mut [Block]) {
-        let fair = self.dense.panels().div_ceil(rayon::current_num_threads());
-        let count = fair.div_ceil(TASKS).max(PANELS.min(fair));
-        let most = (INPUTS / (size_of::<Block>() * self.dense.from())).max(self.level.rows());
-        let most = most / self.level.rows() * self.level.rows();
-        let panel = self.level.panel();
+        let (count, most) = (self.dense.task_panels(), self.dense.task_rows());
+        let panel = self.dense.level().panel();
         output.par_chunks_mut(count * panel * apart).enumerate().for_each(|(at, output)| {
             for &Piece { input, rows, start } in pieces {
                 for strip in strips(rows, most) {
                     for (i, output) in output.chunks_mut(panel * apart).enumerate() {
                         let panel_at = at * count + i;
-                        let place = Place { output, apart, first: panel_at * panel, start: start + strip.first, then };
-                        let rows = strip.first..strip.first + strip.height;
-                        let panels = panel_at..panel_at + 1;
-                        self.level.run(Product { dense: &self.dense, input, rows, panels, place });
+                        let place = Place { output, apart, first: panel_at * panel, start: start + strip.first };
+                        let input = Rows { blocks: &input.blocks[strip.first..], ..input };
+                        self.multiply(input, strip.height, panel_at..panel_at + 1, then, place);
                     }
                 }
             }
@@ -105,57 +102,6 @@ pub(super) struct Piece<'a> {
     pub(super) input: Rows<'a>,
     pub(super) rows: usize,
     pub(super) start: usize,
-}
-
-/// A product of some rows with some panels.
-struct Product<'a> {
-    dense: &'a Dense,
-    input: Rows<'a>,
-    rows: Range<usize>,
-    panels: Range<usize>,
-    place: Place<'a>,
-}
-
-impl Task for Product<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { dense, input, rows, panels, place } = self;
-        let input = Rows { blocks: &input.blocks[rows.start..], ..input };
-        // Each with a loop of its own: nothing is asked at every sum.
-        match place.then {
-            Then::Keep => dense.multiply(simd, input, rows.len(), panels, &mut Kept(place)),
-            Then::Rectify => dense.multiply(simd, input, rows.len(), panels, &mut Rectified(place)),
-            Then::Add => dense.multiply(simd, input, rows.len(), panels, &mut Added(place)),
-        }
-    }
-}
-
-/// Where the sums go.
-struct Place<'a> {
-    output: &'a mut [Block],
-    /// From a block of channels to the next.
-    apart: usize,
-    /// The first block of channels of `output`.
-    first: usize,
-    /// The place of the first row.
-    start: usize,
-    then: Then,
-}
-
-impl Place<'_> {
-    #[inline(always)]
-    fn block(&mut self, row: usize, block: usize) -> &mut Block {
-        &mut self.output[(block - self.first) * self.apart + self.start + row]
-    }
-}
-
-struct Kept<'a>(Place<'a>);
-
-impl Finish for Kept<'_> {
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        simd.store(sum, self.0.block(row, block), part);
-    }
 }
 
 struct Rectified<'a>(Place<'a>);

@@ -4,10 +4,10 @@
 use rayon::prelude::*;
 
 use super::super::conv::{Maps, Order};
+use super::super::kernels::dense::Layer;
 use super::super::kernels::dense::Rows;
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
-use super::Layer;
 use super::pointwise::{Pointwise, Then};
 
 /// Pixels a side of the kernel, around it, and from an output to the next.
@@ -50,7 +50,7 @@ impl Stem {
                 });
             });
             output.par_chunks_mut(out.row()).enumerate().for_each(|(y, row)| {
-                self.0.level.run(Pool { maps: &maps, input: convolved, y, width: out.width, row });
+                self.0.dense.level().run(Pool { maps: &maps, input: convolved, y, width: out.width, row });
             });
         });
     }

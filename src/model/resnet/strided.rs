@@ -6,10 +6,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::conv::{Maps, Order};
+use super::super::kernels::dense::Layer;
 use super::super::kernels::dense::Rows;
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::{BLOCK, Block, Level};
-use super::Layer;
 use super::pointwise::{Piece, Pointwise, Then};
 
 /// Inputs along a side of the kernel, from an output to the next, and of the kernel.

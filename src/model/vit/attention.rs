@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::super::kernels::dense::{Finish, Matrix, Rows, UNROLLED};
+use super::super::kernels::dense::{Finish, Kept, Matrix, Place, Rows, UNROLLED};
 use super::super::kernels::product::{Strip, strips};
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
@@ -94,7 +94,9 @@ impl Task for Attend<'_> {
             let start = head * depth * query.apart + picture * apart + first;
             let input = Rows { blocks: &query.blocks[start..], ..query };
             let to = keys.panels::<S>();
-            keys.multiply(simd, input, height, 0..to, &mut Scores { scores, height });
+            // Sixteen keys of all rows, then the next sixteen.
+            let place = Place { output: &mut *scores, apart: height, first: 0, start: 0 };
+            keys.multiply(simd, input, height, 0..to, &mut Kept(place));
             for row in 0..height {
                 softmax(simd, &mut scores[row..], height, tokens);
             }
@@ -167,19 +169,6 @@ fn softmax<S: Simd>(simd: S, scores: &mut [Block], apart: usize, tokens: usize) 
         for part in 0..S::PARTS {
             simd.store(simd.mul(simd.load(scores, part), scale), scores, part);
         }
-    }
-}
-
-/// The scores of a strip of queries: sixteen keys of all rows, then the next sixteen.
-struct Scores<'a> {
-    scores: &'a mut [Block],
-    height: usize,
-}
-
-impl Finish for Scores<'_> {
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        simd.store(sum, &mut self.scores[block * self.height + row], part);
     }
 }
 

@@ -124,6 +124,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
         }
     };
     let pictures = order.iter().enumerate().map(picture).collect();
+    let number: Numbers<'_> = order.iter().enumerate().map(|(n, &i)| (&input.rows[i].image, n)).collect();
     let seams = wall.seams()?;
     let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
     Ok(page::Wall {
@@ -136,30 +137,27 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
         levels,
         large,
         legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
-        nearest: nearest(wall, &order)?,
-        groups: groups(wall, &order)?,
-        words: words(wall, &order)?,
+        nearest: nearest(wall, &number)?,
+        groups: groups(wall, &number)?,
+        words: words(wall, &number)?,
         seams: order.iter().map(shades).collect(),
         pictures,
     })
 }
 
-/// The numbers of pictures in `order`.
-fn numbers<'a>(wall: &'a Wall<'_>, order: &[usize]) -> HashMap<&'a ImageId, usize> {
-    order.iter().enumerate().map(|(number, &i)| (&wall.input.rows[i].image, number)).collect()
-}
+/// The number of each picture, in the order of the grid.
+type Numbers<'a> = HashMap<&'a ImageId, usize>;
 
 /// The groups that have a name, level by level.
-fn groups(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<page::Groups>> {
+fn groups(wall: &Wall<'_>, number: &Numbers<'_>) -> Result<Vec<page::Groups>> {
     let Some(table) = wall.known.groups else { return Ok(Vec::new()) };
-    let number = numbers(wall, order);
     let mut levels: Vec<page::Groups> = Vec::new();
     let mut last = None;
     for row in GroupRow::from_batch(&table.batch)? {
         let (level, Some(name)) = (row.level as usize, row.name) else { continue };
         levels.resize_with(levels.len().max(level + 1), || page::Groups {
             names: Vec::new(),
-            of: vec![None; order.len()],
+            of: vec![None; number.len()],
         });
         let groups = &mut levels[level];
         // The rows of a group follow each other.
@@ -174,13 +172,12 @@ fn groups(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<page::Groups>> {
 }
 
 /// What the model says that each picture shows.
-fn words(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<Vec<(String, u8)>>> {
+fn words(wall: &Wall<'_>, number: &Numbers<'_>) -> Result<Vec<Vec<(String, u8)>>> {
     let rows = wall.known.words.map(|table| WordRow::from_batch(&table.batch)).transpose()?.unwrap_or_default();
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let number = numbers(wall, order);
-    let mut words = vec![Vec::new(); order.len()];
+    let mut words = vec![Vec::new(); number.len()];
     for row in rows {
         let percent = (100.0 * row.score).round() as u8;
         if let (Some(&number), LEAST_PERCENT..) = (number.get(&row.image), percent) {
@@ -190,15 +187,13 @@ fn words(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<Vec<(String, u8)>>> {
     Ok(words)
 }
 
-/// The nearest pictures of each, by their numbers in `order`; nothing where there are no vectors.
-fn nearest(wall: &Wall<'_>, order: &[usize]) -> Result<Vec<Vec<u32>>> {
-    let mut nearest = vec![Vec::new(); order.len()];
+/// The nearest pictures of each, by their numbers; nothing where there are no vectors.
+fn nearest(wall: &Wall<'_>, number: &Numbers<'_>) -> Result<Vec<Vec<u32>>> {
+    let mut nearest = vec![Vec::new(); number.len()];
     let Some([table, _]) = &wall.alike else { return Ok(nearest) };
-    let numbered = order.iter().enumerate().map(|(n, &i)| (&wall.input.rows[i].image, n as u32));
-    let number: HashMap<&ImageId, u32> = numbered.collect();
     for row in NeighbourRow::from_batch(&table.artifact.batch)? {
         if let (Some(&image), Some(&other)) = (number.get(&row.image), number.get(&row.neighbour)) {
-            nearest[image as usize].push(other);
+            nearest[image].push(other as u32);
         }
     }
     Ok(nearest)
