@@ -36,6 +36,7 @@ mod locks;
 mod models;
 mod old_caches;
 mod page;
+mod page_hand;
 mod page_hostile;
 mod page_looks;
 mod pictures;

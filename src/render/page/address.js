@@ -1,11 +1,14 @@
 // The view is in the address, so that a place can be linked:
-// #layout=map&x=3.5&y=2&zoom=40&search=sea&kinds=post&from=…&to=…&seams=1&picture=…
+// #layout=map&x=3.5&y=2&zoom=40&search=sea&kinds=post&from=…&to=…&is.artist=…&only=…&seams=1&picture=…
 
 const { block, isSettled } = page.data;
 const { possibleLayouts } = page.layouts;
 const { view, layout, frame, wholeView, limited, jumpTo } = page.view;
 const { picked, shows, mark, show } = page.picked;
-const { looking, lookFor, chooseLayout } = page.controls;
+const { looking } = page.search;
+const { written } = page.facets;
+const { tint, tintBy } = page.tints;
+const { lookFor, chooseLayout } = page.controls;
 
 let remembering = 0;
 
@@ -20,9 +23,11 @@ function remember() {
     const at = frame.glide?.to ?? view;
     const all = wholeView(layout.to);
     if (Math.abs(at.scale / all.scale - 1) > 0.01 || Math.hypot(at.x - all.x, at.y - all.y) * all.scale > 2) {
+      // The map has the proportions of its window; in the address it has none.
+      const [sx, sy] = layout.to.stretch ?? [1, 1];
       for (const [key, value] of [
-        ["x", at.x],
-        ["y", at.y],
+        ["x", at.x / sx],
+        ["y", at.y / sy],
         ["zoom", at.scale],
       ])
         state.set(key, round(value));
@@ -31,11 +36,14 @@ function remember() {
     if (looking.kinds) state.set("kinds", [...looking.kinds].join(","));
     if (looking.from !== null) state.set("from", looking.from);
     if (looking.to !== null) state.set("to", looking.to);
+    for (const [key, value] of written()) state.append(key, value);
+    if (looking.only) state.set("only", [...looking.only].map((i) => block("facts").name[i]).join(","));
+    if (tint.name) state.set("colour", tint.name);
     for (const what of ["seams", "new"]) if (shows[what]) state.set(what, "1");
     if (!shows.groups) state.set("groups", "0");
     if (picked.chosen >= 0) state.set("picture", block("facts").name[picked.chosen]);
     const hash = String(state) && `#${state}`;
-    if (hash !== location.hash) history.replaceState(null, "", location.href.split("#")[0] + hash);
+    if (hash !== location.hash) history.replaceState(history.state, "", location.href.split("#")[0] + hash);
   }, 250);
 }
 
@@ -46,15 +54,25 @@ function recall() {
   const possible = possibleLayouts();
   chooseLayout(possible.includes(state.get("layout")) ? state.get("layout") : possible[0]);
   const to = wholeView(layout.to);
+  const [sx, sy] = layout.to.stretch ?? [1, 1];
+  const at = (key, factor, other) => (number(key) === null ? other : number(key) * factor);
   if (number("zoom") > 0)
-    Object.assign(to, { scale: limited(number("zoom")), x: number("x") ?? to.x, y: number("y") ?? to.y });
+    Object.assign(to, { scale: limited(number("zoom")), x: at("x", sx, to.x), y: at("y", sy, to.y) });
   jumpTo(to);
   for (const what of ["seams", "new"]) show(what, state.get(what) === "1");
   show("groups", state.get("groups") !== "0");
   const name = state.get("picture");
   mark(name ? block("facts").name.indexOf(name) : -1);
   const kinds = state.get("kinds")?.split(",") ?? null;
-  lookFor({ text: state.get("search") ?? "", kinds, from: number("from"), to: number("to") });
+  const names = block("facts").name;
+  const numbers =
+    state
+      .get("only")
+      ?.split(",")
+      .map((one) => names.indexOf(one)) ?? [];
+  const only = numbers.some((i) => i >= 0) ? numbers.filter((i) => i >= 0) : null;
+  tintBy(state.get("colour") ?? "");
+  lookFor({ text: state.get("search") ?? "", kinds, from: number("from"), to: number("to"), only, pairs: [...state] });
 }
 
 page.address = { remember, recall };

@@ -1,12 +1,16 @@
 // A picture looked at: the card beside the pointer, and the box with the larger picture.
 
-const { block, wall, count, element, factsOf, fieldsOf, wordsOf, nameOf, isSettled } = page.data;
+const { block, wall, count, element, columnOf, rowOf, factsOf, fieldsOf, wordsOf, nameOf, isSettled } = page.data;
 const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
 const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
 const { picked, mark, choose } = page.picked;
+const { swipes, lieStill } = page.fingers;
+const { groupsOf } = page.groups;
 
 const card = element("card");
 const box = element("box");
+/** Why a picture was found; the search says. */
+const why = { of: () => "" };
 
 function hover(px, py) {
   if (!isSettled()) return;
@@ -33,7 +37,7 @@ function hideCard() {
   canvas.classList.remove("over");
 }
 
-function tapped(px, py, kind) {
+function tapped(px, py) {
   if (!isSettled()) return;
   const i = pictureAt(px, py);
   if (i < 0) {
@@ -41,30 +45,29 @@ function tapped(px, py, kind) {
     hideCard();
     return;
   }
-  // A finger cannot hover: it sees the card first.
-  const seen = picked.chosen === i && !card.hidden;
-  choose(i);
-  if (kind === "mouse" || seen) open(i);
-  else showCard(i, px, py);
+  open(i);
 }
 
 function open(i) {
   choose(i);
   hideCard();
   fillBox(i);
-  if (!box.open) box.showModal();
+  if (!box.open) {
+    box.showModal();
+    // The way back leads out of the box first, and not off the page.
+    history.pushState({ box: true }, "");
+    entry.open = true;
+  }
   // The tile that was pressed is gone with its strip; keys go on in the box.
   else if (!box.contains(document.activeElement)) box.focus();
 }
 
 function fillBox(i) {
-  const { caption, path, link } = block("texts");
+  const { caption, link } = block("texts");
   const { post, order } = block("facts");
   element("box-caption").textContent = caption[i];
-  element("box-facts").textContent = factsOf(i);
-  element("box-fields").textContent = fieldsOf(i);
-  element("box-words").textContent = wordsOf(i);
-  element("box-path").textContent = path[i];
+  element("box-why").textContent = why.of(i);
+  fillFacts(i);
   box.setAttribute("aria-label", nameOf(i));
   stopWaiting();
   const original = element("box-link");
@@ -72,10 +75,46 @@ function fillBox(i) {
   if (link[i]) original.href = link[i];
   else original.removeAttribute("href");
   element("frame").replaceChildren(largeOf(i));
+  lieStill();
   const siblings = post[i] === null ? [] : [...post.keys()].filter((other) => post[other] === post[i]);
   siblings.sort((a, b) => order[a] - order[b]);
   fillStrip("siblings", siblings.length > 1 ? siblings : [], i);
   fillStrip("alike", block("likeness").nearest[i] ?? [], i);
+}
+
+/** What is known of a picture, a row each: what it is and what it says. */
+function fillFacts(i) {
+  const { path, fields } = block("texts");
+  const { size } = block("facts");
+  const folders = path[i].split("/").slice(0, -1).join(" / ");
+  const rows = [
+    ["", factsOf(i)],
+    ...(fields?.[i] ?? []).map(([name, ...values]) => [name, values.join(", ")]),
+    ["shows", wordsOf(i)],
+    ["group", groupsOf(i).join(" › ")],
+    ["place", wall.hasCells ? `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}` : ""],
+    ["pixels", size?.[i] ? `${size[i][0]} × ${size[i][1]}` : ""],
+    ["folder", folders],
+    ["file", path[i].split("/").pop()],
+  ];
+  const made = rows
+    .filter(([, text]) => text)
+    .flatMap(([name, text]) => {
+      const [term, said] = [document.createElement("dt"), document.createElement("dd")];
+      [term.dir, said.dir] = ["auto", "auto"];
+      term.textContent = name;
+      said.append(linked(text));
+      return [term, said];
+    });
+  element("box-facts").replaceChildren(...made);
+}
+
+/** An address of the web as a link, anything else as the text that it is. */
+function linked(text) {
+  if (!/^https?:\/\/[^\s"<>]+$/i.test(text) || !URL.canParse(text)) return document.createTextNode(text);
+  const anchor = document.createElement("a");
+  [anchor.href, anchor.textContent, anchor.target, anchor.rel] = [text, text, "_blank", "noopener noreferrer"];
+  return anchor;
 }
 
 /** The larger picture; without one, the tile. */
@@ -129,11 +168,42 @@ box.addEventListener("click", (event) => {
   // Beside the box is the box itself: its content covers it.
   if (event.target === box) box.close();
 });
+/** Milliseconds that the slide show stays on a picture. */
+const SLIDE = 4000;
+let slides = 0;
+function setSlides(on) {
+  clearInterval(slides);
+  slides = on ? setInterval(() => step(1), SLIDE) : 0;
+  element("slides").setAttribute("aria-pressed", String(on));
+}
+element("slides").addEventListener("click", () => setSlides(slides === 0));
+box.addEventListener("pointerdown", (event) => event.target.closest("#slides") || setSlides(false));
+
+swipes.aside = step;
+swipes.down = () => box.close();
+
+/** Whether the box has an entry of its own in the browser's history, and whether that is just being left. */
+const entry = { open: false, left: false };
+addEventListener("popstate", () => {
+  if (!entry.open) return;
+  Object.assign(entry, { open: false, left: true });
+  // A change of the address that belongs to it comes at once.
+  setTimeout(() => {
+    entry.left = false;
+  });
+  if (box.open) box.close();
+  redraw();
+});
+
 box.addEventListener("close", () => {
+  setSlides(false);
+  if (entry.open) history.back();
   reveal(picked.chosen);
   canvas.focus();
 });
 box.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "s" && !event.ctrlKey && !event.metaKey) setSlides(slides === 0);
+  else setSlides(false);
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!steps) return;
   event.preventDefault();
@@ -166,4 +236,4 @@ function inDirection(i, dx, dy) {
   return best;
 }
 
-page.card = { box, hover, showCard, hideCard, tapped, open, inDirection };
+page.card = { box, entry, why, hover, showCard, hideCard, tapped, open, inDirection };

@@ -54,7 +54,7 @@ function nameOf(i) {
 /** What else a table says of a picture, a line each. */
 function fieldsOf(i) {
   const { fields } = block("texts");
-  return fields ? fields[i].map(([name, value]) => `${name}: ${value}`).join("\n") : "";
+  return fields ? fields[i].map(([name, ...values]) => `${name}: ${values.join(", ")}`).join("\n") : "";
 }
 
 /** What the model says a picture shows, the likeliest first. */

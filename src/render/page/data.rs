@@ -14,9 +14,9 @@ use crate::photo::{Format, TileFit};
 use crate::render::colours::{self, Legend};
 use crate::report::counted;
 
-/// So many further facts of a picture are on the page, and so many characters of each.
-const FIELDS: usize = 4;
-const FIELD_CHARS: usize = 100;
+/// So many further facts of a picture are on the page, and so many characters of each value.
+const FIELDS: usize = 40;
+const FIELD_CHARS: usize = 300;
 
 /// Places in the plane are numbers up to this.
 const PLACES: f64 = 65_535.0;
@@ -57,17 +57,22 @@ impl Picture<'_> {
         self.known.and_then(of).unwrap_or_default()
     }
 
-    /// The first of the further facts, those of one name together, in few words.
-    fn facts(&self) -> Vec<[String; 2]> {
+    /// The first of the further facts: of each its name and its values.
+    fn facts(&self) -> Vec<Vec<String>> {
         let named = self.fields.chunk_by(|a, b| a.field == b.field).take(FIELDS);
         let fact = |rows: &[FieldRow]| {
-            let values: Vec<&str> = rows.iter().map(|row| row.value.as_str()).collect();
-            [&rows[0].field, &values.join(", ")].map(|text| shortened(&visible(text)))
+            let values = rows.iter().map(|row| &row.value);
+            std::iter::once(&rows[0].field).chain(values).map(|text| shortened(&visible(text))).collect()
         };
         let is_film = self.known.is_some_and(|row| row.format == Format::Film);
         // Its link, as that of any picture, leads to the file itself.
-        let film = is_film.then(|| ["film".to_owned(), "a still of it".to_owned()]);
+        let film = is_film.then(|| vec!["film".to_owned(), "a still of it".to_owned()]);
         film.into_iter().chain(named.map(fact)).collect()
+    }
+
+    /// Its width and height in pixels.
+    fn size(&self) -> Option<[u32; 2]> {
+        self.known.map(|row| [row.width, row.height])
     }
 
     /// How much of its time may be shown, if that is less than a day: 1 the month, 2 the year.
@@ -175,7 +180,8 @@ impl<'a> Wall<'a> {
         });
         let facts = json!({
             "name": self.column(|picture| &picture.name), "time": times, "kinds": kinds, "kind": kind, "post": post,
-            "order": order, "vague": some(self.column(Picture::vagueness), |vague| *vague == 0), "new": new, "newColour": Colour(colours::NEW), "legend": legend,
+            "order": order, "vague": some(self.column(Picture::vagueness), |vague| *vague == 0),
+            "size": some(self.column(Picture::size), Option::is_none), "new": new, "newColour": Colour(colours::NEW), "legend": legend,
         });
         let texts = json!({
             "caption": self.column(|p| visible(p.known.and_then(|row| row.caption.as_deref()).unwrap_or_default())),
@@ -283,11 +289,11 @@ pub(super) mod tests {
     #[test]
     fn further_facts_are_few_and_short() {
         let row = |field: &str, value: String| FieldRow { image: ImageId::of(b""), field: field.into(), value };
-        let mut rows = vec![row("tags", "a".into()), row("tags", "b\u{7}".into()), row("place", "ü".repeat(200))];
-        rows.extend((0..5).map(|i| row(&format!("more {i}"), "x".into())));
+        let mut rows = vec![row("tags", "a".into()), row("tags", "b\u{7}".into()), row("place", "ü".repeat(400))];
+        rows.extend((0..50).map(|i| row(&format!("more {i}"), "x".into())));
         let facts = Picture { fields: &rows, ..picture(0, [0.0; 2]) }.facts();
         assert_eq!(facts.len(), FIELDS);
-        assert_eq!(facts[0], ["tags", "a, b\u{fffd}"]);
+        assert_eq!(facts[0], ["tags", "a", "b\u{fffd}"]);
         assert_eq!(facts[1][1], "ü".repeat(FIELD_CHARS) + "…");
     }
 

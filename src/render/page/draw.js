@@ -2,13 +2,15 @@
 // block by block; each from the level whose tiles are as large as they will be seen.
 
 const { wall, count, inCell, isSettled } = page.data;
-const { view, layout, redraw, windowWidth, windowHeight, toWall, toWindow, eachVisible } = page.view;
+const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, eachVisible } = page.view;
 const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, found, findTile } = page.sheets;
 const { picked, shows } = page.picked;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { drawBlocks } = page.blocks;
-const { drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
+const { drawCounts, drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
 const { drawGroups } = page.groups;
+const { drawTints } = page.tints;
+const { drawSelected } = page.selection;
 const { drawOverview } = page.overview;
 
 /** Larger pictures are used for at most so many tiles at a time. */
@@ -27,11 +29,14 @@ function draw() {
   } else {
     drawPictures(ratio);
   }
-  if (isSettled() && view.scale * ratio > 150) drawSharp();
+  if (isSettled() && tileSide() * ratio > 150) drawSharp();
+  if (isSettled() && layout.to.name === "map" && layout.share === 1) drawCounts();
   if (shows.seams && inGrid) drawSeams();
+  drawTints();
   if (shows.new) drawNew();
   if (isSettled()) drawGroups();
   drawLabels();
+  drawSelected();
   if (picked.chosen >= 0) drawChosen();
   drawOverview();
 }
@@ -59,7 +64,25 @@ function drawSheets(ratio) {
     }
   }
   for (let level = complete ? best : 0; level <= best; level += 1) drawLevel(level);
+  drawGaps();
   drawEmpty();
+}
+
+/** Tiles keep a little apart, so that one forest does not run into the next. */
+function drawGaps() {
+  const gap = view.scale < 14 ? 0 : Math.max(1, Math.round(view.scale / 48));
+  if (gap === 0) return;
+  paint.fillStyle = colours.ground;
+  const [left, top] = toWindow(0, 0).map(Math.round);
+  const [right, bottom] = toWindow(wall.columns, wall.rows).map(Math.round);
+  for (let column = 1; column < wall.columns; column += 1) {
+    const x = Math.round(toWindow(column, 0)[0]);
+    if (x > -gap && x < windowWidth() + gap) paint.fillRect(x - Math.floor(gap / 2), top, gap, bottom - top);
+  }
+  for (let row = 1; row < wall.rows; row += 1) {
+    const y = Math.round(toWindow(0, row)[1]);
+    if (y > -gap && y < windowHeight() + gap) paint.fillRect(left, y - Math.floor(gap / 2), right - left, gap);
+  }
 }
 
 const emptyCells = [...inCell.keys()].filter((cell) => inCell[cell] < 0);
@@ -130,7 +153,8 @@ let atRest = false;
 /** One by one where they move among themselves, are few, or where nothing moves any more. */
 function drawPictures(ratio) {
   let seen = 0;
-  if (layout.share === 1) eachVisible(() => (seen += 1));
+  // There is room for so many on the map as can be drawn.
+  if (layout.share === 1 && layout.to.name !== "map") eachVisible(() => (seen += 1));
   if (seen <= CROWD || atRest) {
     drawTiles(ratio);
   } else {
@@ -145,8 +169,8 @@ function drawPictures(ratio) {
 }
 
 function drawTiles(ratio) {
-  const level = affordableLevel(view.scale * ratio);
-  const side = view.scale;
+  const side = tileSide();
+  const level = affordableLevel(side * ratio);
   inPasses(paint, (only) => {
     eachVisible((i, px, py) => {
       if (only !== null && picked.lit[i] !== only) return;
@@ -165,7 +189,7 @@ function drawSharp() {
     if (!picked.lit || picked.lit[i]) visible.push([i, px, py]);
   });
   if (visible.length > MOST_SHARP) return;
-  const side = view.scale;
+  const side = tileSide();
   for (const [i, px, py] of visible) {
     const bitmap = largePicture(i);
     if (bitmap) drawFitted(bitmap, px - side / 2, py - side / 2, side);

@@ -2,7 +2,7 @@
 // list to go to.
 
 const { block, element, count } = page.data;
-const { view, layout, glideTo, limited, toWindow, windowWidth, windowHeight } = page.view;
+const { view, layout, crowding, glideTo, limited, toWindow, windowWidth, windowHeight } = page.view;
 const { paint, colours } = page.paint;
 const { shows } = page.picked;
 
@@ -56,17 +56,21 @@ function drawGroups() {
   paint.textAlign = "center";
   paint.textBaseline = "middle";
   paint.lineJoin = "round";
+  const top = document.querySelector("header").getBoundingClientRect().bottom;
   const taken = [];
   const shown = new Map();
   for (const place of placesIn(layout.to)) {
     const { text, level, group, width, height } = place;
     const wide = Math.min(width, 2.5 * height) * view.scale;
-    const [px, py] = toWindow(place.x, place.y);
+    let [px, py] = toWindow(place.x, place.y);
     if (px < 0 || px > windowWidth() || py < 0 || py > windowHeight()) continue;
     const pixels = Math.max(13, Math.min(30, wide / 9));
     paint.font = `600 ${pixels}px system-ui, sans-serif`;
     const half = [paint.measureText(text).width / 2 + ROOM, pixels / 2 + ROOM];
     if (2 * half[0] * WIDE > wide && level > 0) continue;
+    // A name at the edge of the window, or under the bars, moves to where it can be read.
+    px = Math.min(windowWidth() - half[0], Math.max(half[0], px));
+    py = Math.min(windowHeight() - half[1], Math.max(top + half[1], py));
     const meets = ([x, y, w, h]) => Math.abs(x - px) < w + half[0] && Math.abs(y - py) < h + half[1];
     if (taken.some(meets)) continue;
     taken.push([px, py, ...half]);
@@ -80,6 +84,12 @@ function drawGroups() {
     paint.fillText(text, px, py);
   }
   named.splice(0, named.length, ...shown.values());
+}
+
+/** The names of the groups that a picture is in, the widest first, each once. */
+function groupsOf(i) {
+  const names = block("groups").levels.map(({ of, names: all }) => (of[i] >= 0 ? all[of[i]][0] : ""));
+  return [...new Set(names.filter(Boolean))];
 }
 
 /** A button for each named group of the coarsest level that has several names. */
@@ -112,4 +122,6 @@ function goTo(level, group) {
   glideTo({ x: place.x, y: place.y, scale: limited(scale) });
 }
 
-page.groups = { drawGroups, makeGroups, named };
+crowding.first = () => placesIn(layout.to).map(({ middle }) => middle);
+
+page.groups = { groupsOf, drawGroups, makeGroups, named };

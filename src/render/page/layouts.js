@@ -1,9 +1,11 @@
 // Where pictures are: for each layout the middle of every picture, in cells, and the layout's size.
 
-const { block, wall, count, dayFormat, monthFormat } = page.data;
+const { block, wall, count, monthFormat } = page.data;
 
 /** Room between pictures on the map, against the grid. */
 const MAP_ROOM = 1.7;
+/** One axis may be so many times as long as the other. */
+const MAP_STRETCH = 2;
 
 const layouts = {
   grid() {
@@ -15,21 +17,30 @@ const layouts = {
   map() {
     const side = Math.max(1, Math.sqrt(count) * MAP_ROOM - 1);
     const scale = side / 65535;
-    const x = Float32Array.from(wall.x, (v) => v * scale + 0.5);
-    const y = Float32Array.from(wall.y, (v) => v * scale + 0.5);
-    const most = (values) => values.reduce((a, b) => Math.max(a, b), 0) + 0.5;
-    return { name: "map", x, y, width: most(x), height: most(y), labels: groupLabels(x, y) };
+    const most = (values) => values.reduce((a, b) => Math.max(a, b), 0);
+    // The axes of t-SNE mean nothing, so they may have the window's proportions.
+    const shape = innerWidth / Math.max(1, innerHeight) / (most(wall.x) / Math.max(1, most(wall.y)) || 1);
+    const stretched = Math.sqrt(Math.min(MAP_STRETCH, Math.max(1 / MAP_STRETCH, shape)));
+    const stretch = [stretched, 1 / stretched];
+    const x = Float32Array.from(wall.x, (v) => v * scale * stretch[0] + 0.5);
+    const y = Float32Array.from(wall.y, (v) => v * scale * stretch[1] + 0.5);
+    const [width, height] = [most(x) + 0.5, most(y) + 0.5];
+    return { name: "map", x, y, width, height, stretch, labels: groupLabels(x, y) };
   },
 
-  // A column of pictures for each day, month or year; those without a date stand at the left.
+  // A column of pictures for each day, month, year or decade; those without a date stand at the left.
   time() {
     const { time } = block("facts");
     const bins = timeBins(time);
     const tallest = Math.max(...bins.map((bin) => bin.pictures.length));
-    // As wide as makes the whole twice as wide as high.
-    const wide = Math.max(1, Math.round(Math.sqrt((2 * tallest) / bins.length)));
-    const height = Math.ceil(tallest / wide);
-    const gap = wide > 1 ? 0.5 : 0;
+    // As many pictures side by side as bring the whole nearest to the window's proportions.
+    const size = (wide) => {
+      const gap = wide > 1 ? 0.5 : 0.15;
+      return { wide, gap, width: bins.length * (wide + gap) - gap, height: Math.ceil(tallest / wide) };
+    };
+    const off = ({ width, height }) => Math.abs(Math.log(width / height / (innerWidth / innerHeight)));
+    const sizes = Array.from({ length: Math.min(tallest, 60) }, (_, n) => size(n + 1));
+    const { wide, gap, width, height } = sizes.reduce((best, other) => (off(other) < off(best) ? other : best));
     const [x, y] = [new Float32Array(count), new Float32Array(count)];
     const labels = [];
     bins.forEach((bin, b) => {
@@ -38,9 +49,10 @@ const layouts = {
         x[i] = left + (n % wide) + 0.5;
         y[i] = height - Math.floor(n / wide) - 0.5;
       });
-      labels.push({ text: bin.label, x: left + wide / 2, y: height, below: true });
+      labels.push({ text: bin.label, x: left + wide / 2, y: height, below: true, isBreak: bin.isBreak });
+      if (bin.heading) labels.push({ text: bin.heading, x: left + wide / 2, y: height, below: true, isHeading: true });
     });
-    return { name: "time", x, y, width: bins.length * (wide + gap) - gap, height, labels };
+    return { name: "time", x, y, width, height, labels };
   },
 };
 
@@ -49,7 +61,32 @@ const LONGEST_GAP = 60;
 /** What a gap adds to the time that pictures are taken to span, at most: three years, in seconds. */
 const COUNTED_GAP = 3 * 365 * 86400;
 
-/** Days, months or years from the first picture to the last, the empty ones too. */
+const monthName = new Intl.DateTimeFormat(undefined, { month: "short", timeZone: "UTC" });
+const dayName = new Intl.DateTimeFormat(undefined, { day: "numeric", timeZone: "UTC" });
+/** How time is cut: the number of a date's piece, the piece's label, and what several pieces have above them. */
+const CUTS = {
+  day: {
+    number: (date) => Math.floor(date / 86400000),
+    label: (n) => dayName.format(n * 86400000),
+    heading: (n) => monthFormat.format(n * 86400000),
+    most: 62,
+  },
+  month: {
+    number: (date) => 12 * date.getUTCFullYear() + date.getUTCMonth(),
+    label: (n) => monthName.format(Date.UTC(2000, ((n % 12) + 12) % 12, 2)),
+    heading: (n) => String(Math.floor(n / 12)),
+    most: 366 * 8,
+  },
+  year: { number: (date) => date.getUTCFullYear(), label: (n) => String(n), heading: () => "", most: 366 * 80 },
+  decade: {
+    number: (date) => Math.floor(date.getUTCFullYear() / 10),
+    label: (n) => `${n}0s`,
+    heading: () => "",
+    most: Number.POSITIVE_INFINITY,
+  },
+};
+
+/** The pieces of time from the first picture to the last, the empty ones too. */
 function timeBins(time) {
   const dated = [...time.keys()].filter((i) => time[i] !== null).sort((a, b) => time[a] - time[b]);
   const undated = [...time.keys()].filter((i) => time[i] === null);
@@ -57,21 +94,17 @@ function timeBins(time) {
   if (dated.length === 0) return bins;
   const gaps = dated.slice(1).map((i, n) => Math.min(time[i] - time[dated[n]], COUNTED_GAP));
   const days = gaps.reduce((sum, gap) => sum + gap, 0) / 86400;
-  const numbered = {
-    day: [(date) => Math.floor(date / 86400000), (n) => dayFormat.format(n * 86400000)],
-    month: [
-      (date) => 12 * date.getUTCFullYear() + date.getUTCMonth(),
-      (n) => monthFormat.format(Date.UTC(Math.floor(n / 12), n % 12, 2)),
-    ],
-    year: [(date) => date.getUTCFullYear(), (n) => String(n)],
+  const { number, label, heading } = Object.values(CUTS).find(({ most }) => days < most);
+  let [last, above] = [null, ""];
+  const add = (n) => {
+    bins.push({ label: label(n), pictures: [], heading: heading(n) === above ? "" : heading(n) });
+    above = heading(n);
   };
-  const [number, label] = numbered[days < 62 ? "day" : days < 366 * 8 ? "month" : "year"];
-  let last = null;
   for (const i of dated) {
     const now = number(new Date(1000 * time[i]));
-    if (last !== null && now - last > LONGEST_GAP + 1) bins.push({ label: "…", pictures: [] });
-    else for (let n = last ?? now; n < now - 1; n += 1) bins.push({ label: label(n + 1), pictures: [] });
-    if (now !== last) bins.push({ label: label(now), pictures: [] });
+    if (last !== null && now - last > LONGEST_GAP + 1) bins.push({ label: "⋯", pictures: [], isBreak: true });
+    else for (let n = last ?? now; n < now - 1; n += 1) add(n + 1);
+    if (now !== last) add(now);
     bins[bins.length - 1].pictures.push(i);
     last = now;
   }

@@ -5,15 +5,22 @@ const { possibleLayouts } = page.layouts;
 const { canvas, view, layout, redraw, steps, windowWidth, windowHeight } = page.view;
 const { wholeView, jumpTo, zoomBy, showAll, reveal, switchTo } = page.view;
 const { picked, mark, choose } = page.picked;
-const { box, hideCard, open, inDirection } = page.card;
-const { makePanel, chooseLayout } = page.controls;
+const { entry, hideCard, open, inDirection } = page.card;
+const { makePanels, closePanels, chooseLayout } = page.controls;
+const { clearSelected } = page.selection;
 const { remember, recall } = page.address;
 
 element("title").textContent = wall.title;
 canvas.setAttribute("aria-label", `Wall of ${wall.title}`);
 for (const button of document.querySelectorAll("#layouts button")) {
-  button.addEventListener("click", () => chooseLayout(button.dataset.layout));
+  button.addEventListener("click", () => {
+    if (button.classList.contains("lacking")) remark(NO_TIME);
+    else chooseLayout(button.dataset.layout);
+  });
 }
+
+// Until the first frame the canvas would be black.
+steps.push(() => canvas.classList.add("drawn"));
 
 function fit() {
   canvas.width = Math.round(windowWidth() * devicePixelRatio);
@@ -39,15 +46,19 @@ document.addEventListener("DOMContentLoaded", () => {
   page.layouts.forget();
   const possible = possibleLayouts();
   for (const button of document.querySelectorAll("#layouts button")) {
-    button.hidden = !possible.includes(button.dataset.layout);
+    const there = possible.includes(button.dataset.layout);
+    // That there is no time is said when it is asked for.
+    button.hidden = !there && button.dataset.layout !== "time";
+    button.classList.toggle("lacking", !there);
   }
   element("layouts").hidden = possible.length < 2;
-  makePanel();
+  makePanels();
   recall();
   settle();
-  addEventListener("hashchange", recall);
+  addEventListener("hashchange", () => entry.left || recall());
 });
 
+element("help").addEventListener("click", () => element("keys-box").showModal());
 element("closer").addEventListener("click", () => zoomBy(1.6));
 element("farther").addEventListener("click", () => zoomBy(1 / 1.6));
 element("all").addEventListener("click", showAll);
@@ -56,12 +67,24 @@ element("layouts").addEventListener("keydown", (event) => {
   const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!by) return;
   event.preventDefault();
-  const buttons = [...document.querySelectorAll("#layouts button:not([hidden])")];
+  const buttons = [...document.querySelectorAll("#layouts button:not([hidden], .lacking)")];
   const at = buttons.findIndex((button) => button.getAttribute("aria-checked") === "true");
   const next = buttons[(at + by + buttons.length) % buttons.length];
   chooseLayout(next.dataset.layout);
   next.focus();
 });
+
+/** A line that passes: why something does nothing. */
+function remark(text) {
+  const note = element("remark");
+  note.textContent = text;
+  note.hidden = false;
+  clearTimeout(remark.passing);
+  remark.passing = setTimeout(() => {
+    note.hidden = true;
+  }, 4000);
+}
+const NO_TIME = "None of these pictures has a date";
 
 const keys = {
   "+": () => zoomBy(1.6),
@@ -72,9 +95,11 @@ const keys = {
   Enter: () => picked.chosen >= 0 && open(picked.chosen),
   " ": () => picked.chosen >= 0 && open(picked.chosen),
   Escape: () => {
+    clearSelected();
     mark(-1);
     hideCard();
   },
+  "?": () => element("keys-box").showModal(),
   ArrowLeft: () => walk(-1, 0),
   ArrowRight: () => walk(1, 0),
   ArrowUp: () => walk(0, -1),
@@ -85,15 +110,27 @@ for (const [key, name] of [
   ["m", "map"],
   ["t", "time"],
 ]) {
-  keys[key] = () => possibleLayouts().includes(name) && chooseLayout(name);
+  keys[key] = () => {
+    if (possibleLayouts().includes(name)) chooseLayout(name);
+    else if (name === "time") remark(NO_TIME);
+  };
 }
 
 // The keys work wherever one is on the page, but controls keep their own.
 document.addEventListener("keydown", (event) => {
-  if (!isSettled() || box.open || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (
+    !isSettled() ||
+    document.querySelector("dialog[open]") ||
+    event.defaultPrevented ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey
+  )
+    return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const control = event.target.closest("input, button");
-  if (!keys[key] || control?.matches("input") || (control && /^(Enter| |Arrow.*)$/.test(key))) return;
+  const control = event.target.closest("input, button, select, textarea");
+  if (key === "Escape" && closePanels()) return;
+  if (!keys[key] || control?.matches("input, select, textarea") || (control && /^(Enter| |Arrow.*)$/.test(key))) return;
   event.preventDefault();
   keys[key]();
 });

@@ -1,7 +1,7 @@
 // What is drawn over the pictures: seams, outlines of new pictures, the chosen one, labels.
 
 const { block, wall, columnOf, rowOf } = page.data;
-const { view, layout, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
+const { view, layout, crowd, tileSide, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
 const { picked } = page.picked;
 const { paint, colours } = page.paint;
 
@@ -64,10 +64,10 @@ let newOnes = null;
 
 function drawNew() {
   newOnes ??= new Set(block("facts").new);
-  const width = Math.max(1.5, view.scale / 16);
+  const width = Math.max(1.5, tileSide() / 16);
   paint.strokeStyle = block("facts").newColour;
   paint.lineWidth = width;
-  const side = Math.max(2, view.scale - width);
+  const side = Math.max(2, tileSide() - width);
   eachVisible((i, px, py) => {
     if (newOnes.has(i)) paint.strokeRect(px - side / 2, py - side / 2, side, side);
   });
@@ -80,7 +80,7 @@ function drawChosen() {
   const at = (axis) =>
     part < 1 ? from[axis][chosen] + (to[axis][chosen] - from[axis][chosen]) * part : to[axis][chosen];
   const [px, py] = toWindow(at("x"), at("y"));
-  const side = Math.max(10, view.scale) + 3;
+  const side = Math.max(10, tileSide()) + 3;
   paint.lineWidth = 5;
   paint.strokeStyle = colours.ground;
   paint.strokeRect(px - side / 2, py - side / 2, side, side);
@@ -89,25 +89,28 @@ function drawChosen() {
   paint.strokeRect(px - side / 2, py - side / 2, side, side);
 }
 
+/** Names on the map, and dates below the columns of time. */
 function drawLabels() {
   if (layout.share < 1) return;
-  paint.font = "13px system-ui, sans-serif";
   paint.textAlign = "center";
   paint.textBaseline = "middle";
-  let edge = Number.NEGATIVE_INFINITY;
-  for (const { text, x, y, below } of layout.to.labels) {
+  paint.lineJoin = "round";
+  // Labels that would run into the one before them are left out, in each of the two lines.
+  const edges = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const { text, x, y, below, isHeading, isBreak } of layout.to.labels) {
     const [px, py] = toWindow(x, y);
+    paint.font = `${isHeading ? "600 " : ""}13px system-ui, sans-serif`;
     const width = paint.measureText(text).width;
-    if (px + width / 2 < 0 || px - width / 2 > windowWidth() || py < 0 || py > windowHeight() + 20) continue;
+    if (px + width / 2 < 0 || px - width / 2 > windowWidth() || py < 0 || py > windowHeight() + 40) continue;
     if (below) {
-      // Labels that would run into the one before them are left out.
-      if (px - width / 2 < edge + 10) continue;
-      edge = px + width / 2;
-      paint.fillStyle = colours.faint;
-      paint.fillText(text, px, py + 16);
+      const line = isHeading ? 1 : 0;
+      if (px - width / 2 < edges[line] + 10) continue;
+      edges[line] = px + width / 2;
+      if (isBreak) drawBreak(px, py);
+      paint.fillStyle = isHeading ? colours.ink : colours.faint;
+      paint.fillText(text, px, py + 16 + 18 * line);
     } else {
       paint.lineWidth = 4;
-      paint.lineJoin = "round";
       paint.strokeStyle = colours.ground;
       paint.strokeText(text, px, py);
       paint.fillStyle = colours.ink;
@@ -116,4 +119,36 @@ function drawLabels() {
   }
 }
 
-page.marks = { drawSeams, drawNew, drawChosen, drawLabels };
+/** Years that are left out of the axis: two strokes across it. */
+function drawBreak(px, py) {
+  paint.lineWidth = 2;
+  paint.strokeStyle = colours.faint;
+  paint.beginPath();
+  for (const dx of [-3, 3]) {
+    paint.moveTo(px + dx - 3, py + 7);
+    paint.lineTo(px + dx + 3, py - 7);
+  }
+  paint.stroke();
+}
+
+/** On the map, for how many pictures each of those that are seen stands. */
+function drawCounts() {
+  const { behind } = crowd();
+  paint.font = "600 11px system-ui, sans-serif";
+  paint.textAlign = "center";
+  paint.textBaseline = "middle";
+  const half = tileSide() / 2;
+  eachVisible((i, px, py) => {
+    if (behind[i] === 0) return;
+    const text = `+${behind[i].toLocaleString("en")}`;
+    const width = paint.measureText(text).width + 8;
+    paint.fillStyle = colours.ink;
+    paint.beginPath();
+    paint.roundRect(px + half - width + 3, py + half - 12, width, 15, 7);
+    paint.fill();
+    paint.fillStyle = colours.ground;
+    paint.fillText(text, px + half - width / 2 + 3, py + half - 4);
+  });
+}
+
+page.marks = { drawCounts, drawSeams, drawNew, drawChosen, drawLabels };

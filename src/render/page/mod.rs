@@ -14,16 +14,17 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// Raised when the same data give another page.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
 /// One script, in the order in which it is read. Each file has a scope of its own; what it gives to others it puts at
 /// its end under its name into `page`, and what it takes from others stands at its beginning. Values that change are
 /// given to be read: only functions of the file that they belong to change them.
-const SCRIPTS: [&str; 16] = [
+const SCRIPTS: [&str; 23] = [
     include_str!("data.js"),
     include_str!("layouts.js"),
+    include_str!("crowd.js"),
     include_str!("view.js"),
     include_str!("sheets.js"),
     include_str!("picked.js"),
@@ -31,9 +32,15 @@ const SCRIPTS: [&str; 16] = [
     include_str!("blocks.js"),
     include_str!("marks.js"),
     include_str!("groups.js"),
+    include_str!("facets.js"),
+    include_str!("tints.js"),
+    include_str!("selection.js"),
     include_str!("overview.js"),
     include_str!("draw.js"),
+    include_str!("fingers.js"),
     include_str!("card.js"),
+    include_str!("search.js"),
+    include_str!("periods.js"),
     include_str!("pointers.js"),
     include_str!("controls.js"),
     include_str!("address.js"),

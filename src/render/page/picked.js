@@ -1,7 +1,7 @@
 // What stands out of the others: the pictures that are looked for, the chosen one, and what is shown over them.
 
 const { element, nameOf, factsOf, rowOf, columnOf } = page.data;
-const { redraw } = page.view;
+const { redraw, crowding } = page.view;
 
 /** `lit` is 1 or 0 for each picture while something is looked for; null lights all. No chosen one is -1. */
 const picked = { lit: null, chosen: -1 };
@@ -9,6 +9,7 @@ const shows = { seams: false, new: false, groups: true };
 
 function light(lit) {
   picked.lit = lit;
+  crowding.lit = lit;
   redraw();
 }
 

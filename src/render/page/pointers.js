@@ -1,13 +1,15 @@
 // Pointers: one drags, two pinch, one that hardly moves taps.
 
 const { stillness } = page.data;
-const { canvas, view, layout, panBy, zoomBy, zoomTo, glideTo } = page.view;
+const { canvas, view, layout, pictureAt, panBy, zoomBy, zoomTo, glideTo } = page.view;
 const { hover, tapped, hideCard } = page.card;
+const { loop, draw, closeLoop } = page.selection;
 
 const pointers = new Map();
 const TAP_PIXELS = 6;
 let tap = null;
 let fling = null;
+let looping = false;
 
 canvas.addEventListener("pointerdown", (event) => {
   // The other buttons of a mouse are the browser's.
@@ -16,6 +18,7 @@ canvas.addEventListener("pointerdown", (event) => {
   pointers.set(event.pointerId, [event.clientX, event.clientY]);
   tap = pointers.size === 1 ? { x: event.clientX, y: event.clientY } : null;
   fling = { x: 0, y: 0, at: event.timeStamp };
+  looping = pointers.size === 1 && (loop.on || event.shiftKey);
 });
 
 canvas.addEventListener("pointermove", (event) => {
@@ -30,7 +33,9 @@ canvas.addEventListener("pointermove", (event) => {
     canvas.classList.add("dragging");
     hideCard();
   }
-  if (!tap && pointers.size === 1) {
+  if (looping) {
+    if (!tap) draw(...now);
+  } else if (!tap && pointers.size === 1) {
     panBy(now[0] - before[0], now[1] - before[1]);
     const passed = Math.max(1, event.timeStamp - fling.at);
     fling = { x: (now[0] - before[0]) / passed, y: (now[1] - before[1]) / passed, at: event.timeStamp };
@@ -48,7 +53,10 @@ canvas.addEventListener("pointermove", (event) => {
 function release(event) {
   if (!pointers.delete(event.pointerId)) return;
   canvas.classList.remove("dragging");
-  if (tap && event.type === "pointerup") tapped(event.clientX, event.clientY, event.pointerType);
+  if (looping) {
+    looping = false;
+    if (event.type === "pointerup") closeLoop(tap ? pictureAt(event.clientX, event.clientY) : -1);
+  } else if (tap && event.type === "pointerup") tapped(event.clientX, event.clientY);
   else if (pointers.size === 0 && event.timeStamp - fling.at < 60 && !stillness.matches) glideOn();
   tap = null;
 }

@@ -2,6 +2,7 @@
 
 const { wall, count, element, inCell, stillness } = page.data;
 const { layoutOf } = page.layouts;
+const { tilePixels, crowdOf } = page.crowd;
 
 const canvas = element("wall");
 const view = { x: 0, y: 0, scale: 1 };
@@ -63,6 +64,25 @@ const windowHeight = () => canvas.clientHeight;
 /** The window's part that no bar covers. */
 const TOP_BAR = 64;
 
+/** What the map shows first where it is crowded, and the pictures that are looked for; others say. */
+const crowding = { first: () => [], lit: null };
+
+/** Pixels of a tile in a layout: on the map they grow more slowly than it is zoomed. */
+function sideIn(of) {
+  if (of.name !== "map") return view.scale;
+  return tilePixels(windowWidth(), windowHeight(), view.scale / wholeView(of).scale);
+}
+
+/** Pixels of a tile, also on its way from one layout to the next. */
+function tileSide() {
+  const { from, to, share } = layout;
+  if (share === 1) return sideIn(to);
+  return sideIn(from) + (sideIn(to) - sideIn(from)) * ease(share);
+}
+
+/** What there is room for on the map. */
+const crowd = () => crowdOf(layout.to, sideIn(layout.to) / view.scale, crowding.first, crowding.lit);
+
 /** A point of the window in cells. */
 function toWall(px, py) {
   return [view.x + (px - windowWidth() / 2) / view.scale, view.y + (py - windowHeight() / 2) / view.scale];
@@ -76,8 +96,9 @@ function toWindow(x, y) {
 /** The view that shows a whole layout. */
 function wholeView(of) {
   const top = windowWidth() > 760 ? TOP_BAR : TOP_BAR + 48;
-  const labels = of.labels.some((label) => label.below) ? 40 : 0;
-  const [width, height] = [windowWidth() - (labels ? 90 : 24), windowHeight() - top - 12 - labels];
+  const labels = of.labels.some((label) => label.below) ? 52 : 0;
+  const around = labels ? 90 : of.name === "map" ? tilePixels(windowWidth(), windowHeight(), 1) + 8 : 24;
+  const [width, height] = [windowWidth() - around, windowHeight() - top - around / 2 - labels];
   const scale = Math.min(width / of.width, height / of.height, 256);
   return { x: of.width / 2, y: of.height / 2 - (top - 12 - labels) / 2 / scale, scale };
 }
@@ -171,20 +192,26 @@ function pictureAt(px, py) {
     const inside = column >= 0 && row >= 0 && column < wall.columns && row < wall.rows;
     return inside ? inCell[row * wall.columns + column] : -1;
   }
-  // What is drawn last lies on top.
-  for (let i = count - 1; i >= 0; i -= 1) {
-    if (Math.abs(of.x[i] - x) <= 0.5 && Math.abs(of.y[i] - y) <= 0.5) return i;
+  const half = sideIn(of) / view.scale / 2;
+  const at = (i) => Math.abs(of.x[i] - x) <= half && Math.abs(of.y[i] - y) <= half;
+  if (of.name === "map") {
+    const { order, shown } = crowd();
+    return order.slice(0, shown).find(at) ?? -1;
   }
+  // What is drawn last lies on top.
+  for (let i = count - 1; i >= 0; i -= 1) if (at(i)) return i;
   return -1;
 }
 
-/** Calls `each` for every picture that is in the window, with its middle in pixels. */
+/** Calls `each` for every picture that is in the window and has room, with its middle in pixels. */
 function eachVisible(each) {
   const { from, to, share } = layout;
   const part = ease(share);
   const [cx, cy, scale] = [windowWidth() / 2, windowHeight() / 2, view.scale];
-  const [right, bottom, half] = [windowWidth(), windowHeight(), scale / 2];
-  for (let i = 0; i < count; i += 1) {
+  const [right, bottom, half] = [windowWidth(), windowHeight(), tileSide() / 2];
+  const crowded = to.name === "map" && part === 1 ? crowd() : null;
+  for (let n = 0; n < (crowded?.shown ?? count); n += 1) {
+    const i = crowded ? crowded.order[n] : n;
     let x = to.x[i];
     let y = to.y[i];
     if (part < 1) {
@@ -199,6 +226,6 @@ function eachVisible(each) {
 
 // biome-ignore format: a name a line is too long a list
 page.view = {
-  canvas, view, layout, frame, redraw, steps, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible,
+  canvas, view, layout, frame, crowding, crowd, tileSide, redraw, steps, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible,
   pictureAt, wholeView, limited, zoomBy, zoomTo, lookAt, panBy, glideTo, jumpTo, showAll, reveal, switchTo,
 };

@@ -1,0 +1,92 @@
+// A column's values as colours: a frame around each picture, and a legend that also chooses.
+
+const { count, element } = page.data;
+const { tileSide, redraw, eachVisible } = page.view;
+const { facets, toggle, asked } = page.facets;
+const { picked } = page.picked;
+const { paint } = page.paint;
+
+/** So many values have a colour of their own; those that are rarer share one. */
+const COLOURS = 18;
+const OTHERS = "#8c8c8c";
+
+/** Far apart in hue, and neighbours of one hue apart in lightness. */
+const colourOf = (n) => `hsl(${(n * 137.508) % 360} ${n % 2 ? 75 : 60}% ${[52, 36, 68][n % 3]}%)`;
+/** A number's share of its range, from blue over green to yellow. */
+const shadeOf = (share) => `hsl(${250 - 195 * share} 70% ${35 + 22 * share}%)`;
+
+const tint = { name: "", of: null };
+
+function tintBy(name) {
+  const facet = facets().find((other) => other.name === name);
+  tint.name = facet ? name : "";
+  tint.of = facet ? Array(count).fill(null) : null;
+  if (facet?.numbers) {
+    const range = facet.high - facet.low || 1;
+    facet.numbers.forEach((number, i) => {
+      if (!Number.isNaN(number)) tint.of[i] = shadeOf((number - facet.low) / range);
+    });
+  } else if (facet) {
+    // The commonest last, so that of several values of a picture it is the rarer one that is seen.
+    facet.values.forEach((value, n) => {
+      for (const i of facet.pictures.get(value)) tint.of[i] = n < COLOURS ? colourOf(n) : OTHERS;
+    });
+  }
+  element("tint").value = tint.name;
+  makeList(facet);
+  redraw();
+}
+
+function makeList(facet) {
+  const entries = !facet
+    ? []
+    : facet.numbers
+      ? [0, 0.5, 1].map((share) => [
+          String(+(facet.low + share * (facet.high - facet.low)).toPrecision(4)),
+          shadeOf(share),
+        ])
+      : facet.values.slice(0, COLOURS).map((value, n) => [value, colourOf(n)]);
+  if (facet?.values?.length > COLOURS) entries.push([`${facet.values.length - COLOURS} others`, OTHERS]);
+  const items = entries.map(([text, colour], n) => {
+    const item = document.createElement("li");
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = colour;
+    const canChoose = facet.values && n < COLOURS;
+    const name = document.createElement(canChoose ? "button" : "bdi");
+    name.textContent = text;
+    if (canChoose) {
+      name.type = "button";
+      name.dir = "auto";
+      name.setAttribute("aria-pressed", String(asked.get(facet.name)?.has(text) ?? false));
+      name.addEventListener("click", () => {
+        toggle(facet.name, text);
+        name.setAttribute("aria-pressed", String(asked.get(facet.name)?.has(text) ?? false));
+      });
+    }
+    item.append(swatch, name);
+    return item;
+  });
+  element("tint-list").replaceChildren(...items);
+}
+
+function makeTints() {
+  const options = ["", ...facets().map(({ name }) => name)].map((name) => new Option(name || "nothing", name));
+  element("tint").replaceChildren(...options);
+  element("tint").addEventListener("change", (event) => tintBy(event.target.value));
+  element("tints").hidden = options.length < 2;
+}
+
+function drawTints() {
+  if (!tint.of) return;
+  const width = Math.max(2, tileSide() / 12);
+  const side = Math.max(2, tileSide() - width);
+  paint.lineWidth = width;
+  eachVisible((i, px, py) => {
+    if (tint.of[i] === null || (picked.lit && !picked.lit[i])) return;
+    paint.strokeStyle = tint.of[i];
+    paint.strokeRect(px - side / 2, py - side / 2, side, side);
+  });
+}
+
+page.tints = { tint, tintBy, makeTints, drawTints };
