@@ -66,6 +66,8 @@ pub enum Command {
     Render(RenderArgs),
     /// Say for each stage whether it is fresh, or why it is stale
     Status(StatusArgs),
+    /// Print the settings in force as a pipeline.toml, each with where it comes from
+    Config(RunArgs),
     /// Show what is recognised in the sources: pictures, dates, captions, what is left out and why
     Sources(SourcesArgs),
     /// Re-hash every artifact

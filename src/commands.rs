@@ -13,12 +13,12 @@ use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
 };
-use crate::config::{EmbedSettings, LimitSettings, ModelName, Settings};
+use crate::config::{Asked, EmbedSettings, File, LimitSettings, ModelName, Settings, written};
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::model::text::Speaking;
 use crate::photo::Budget;
-use crate::pipeline::{self, Embedded, Outcome, Preflight, Request, Standing};
+use crate::pipeline::{self, Embedded, Outcome, Preflight, Remembered, Request, Standing};
 use crate::report::{Event, Reporter, counted, thousands};
 use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project, render};
 use crate::store::{self, GcOptions, Store};
@@ -72,6 +72,13 @@ pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
     answer
 }
 
+/// What is asked for, and where that comes from beside flags.
+struct Asking {
+    request: Request,
+    file: File,
+    last: Option<Remembered>,
+}
+
 struct App {
     global: Global,
     reporter: Arc<dyn Reporter>,
@@ -86,6 +93,7 @@ impl App {
             Command::Assign(args) => self.assign(args),
             Command::Render(args) => self.render(args),
             Command::Status(args) => self.status(args),
+            Command::Config(args) => self.config(args),
             Command::Sources(args) => self.sources(args),
             Command::Verify => self.verify(),
             Command::Gc(args) => self.gc(&args),
@@ -141,15 +149,75 @@ impl App {
     }
 
     fn request(&self, common: Common, stages: StageFlags) -> Result<Request> {
-        let mut settings = self.settings()?;
-        stages.embed.apply(&mut settings.embed);
-        stages.project.apply(&mut settings.project);
-        stages.assign.apply(&mut settings.assign);
-        stages.render.apply(&mut settings.render);
-        common.source.apply(&mut settings.source);
-        common.limits.apply(&mut settings.limits);
+        let asked = self.asked(common, stages, false)?;
+        if let Some(last) = asked.last {
+            self.note(last.told());
+        }
+        Ok(asked.request)
+    }
+
+    /// What is asked for; unless `alone`, what was asked with the last sources holds where no others are named.
+    fn asked(&self, common: Common, stages: StageFlags, alone: bool) -> Result<Asking> {
+        let file = File::read(self.global.config.as_deref())?;
+        let Common { sources, relayout, source, limits, .. } = common;
+        let StageFlags { embed, project, assign, render } = stages;
+        let mut flags = Asked::from([
+            ("source".to_owned(), source.given()),
+            ("limits".to_owned(), limits.given()),
+            ("embed".to_owned(), embed.given()),
+            ("project".to_owned(), project.given()),
+            ("assign".to_owned(), assign.given()),
+            ("render".to_owned(), render.given()),
+        ]);
+        flags.retain(|_, keys| !keys.is_empty());
+        let mut settings = file.over(&Asked::default())?;
+        let named = alone || !sources.is_empty() || source.paths.is_some() || !settings.source.paths.is_empty();
+        let mut last = if named { None } else { Remembered::load(&self.store()) };
+        if let Some(remembered) = &last {
+            match file.over(&remembered.settings()) {
+                Ok(layered) => settings = layered,
+                Err(error) => {
+                    self.reporter.event(&Event::Warning(error.to_string()));
+                    last = None;
+                }
+            }
+        }
+        embed.apply(&mut settings.embed);
+        project.apply(&mut settings.project);
+        assign.apply(&mut settings.assign);
+        render.apply(&mut settings.render);
+        source.apply(&mut settings.source);
+        limits.apply(&mut settings.limits);
         settings.check()?;
-        Ok(Request { sources: common.sources, settings, hub: self.hub(), relayout: common.relayout })
+        let request = Request { sources, settings, hub: self.hub(), relayout, asked: flags };
+        Ok(Asking { request, file, last })
+    }
+
+    /// The settings in force, each with its origin.
+    fn config(&self, args: RunArgs) -> Result<Answer> {
+        let Asking { mut request, file, last } = self.asked(args.common, args.stages, false)?;
+        let mut remembered = last.as_ref().map(Remembered::settings).unwrap_or_default();
+        let paths = &mut request.settings.source.paths;
+        match &last {
+            _ if !request.sources.is_empty() => {
+                paths.clone_from(&request.sources);
+                request.asked.entry("source".into()).or_default().insert("paths".into(), json!(paths));
+            }
+            Some(last) if paths.is_empty() => {
+                paths.clone_from(&last.sources);
+                remembered.entry("source".into()).or_default().insert("paths".into(), json!(paths));
+            }
+            _ => {}
+        }
+        let origin = |setting: (&str, &str)| file.origin(setting, &remembered, &request.asked);
+        let text = written(&request.settings, origin).context("a path among the settings is no text")?;
+        let mut from = json!({});
+        for (table, keys) in Settings::TABLES {
+            for key in keys {
+                from[table][key] = json!(origin((table, key)).to_string());
+            }
+        }
+        Ok(self.answer(text.trim_end().to_owned(), json!({"settings": request.settings, "from": from})))
     }
 
     fn note(&self, text: String) {
@@ -236,11 +304,12 @@ impl App {
         from_table: impl FnOnce(&Context, &Request, &Path) -> Result<Made>,
     ) -> Result<Answer> {
         let dry_run = common.dry_run;
-        let request = self.request(common, stages)?;
         let Tables { input, artifact } = tables;
         let Some(input) = input else {
+            let request = self.request(common, stages)?;
             return self.bring(self.store(), &request, stage, dry_run, Show::Artifact(artifact.as_deref()));
         };
+        let request = self.asked(common, stages, true)?.request;
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
         let made = from_table(&self.context(store, &request, false), &request, &input)?;
@@ -345,7 +414,10 @@ impl App {
         settings.embed.model = ModelName::Lite0;
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
-        let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false };
+        let mut asked = Asked::new();
+        asked.entry("embed".into()).or_default().insert("model".into(), json!(settings.embed.model));
+        asked.entry("render".into()).or_default().insert("output".into(), json!(settings.render.output));
+        let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false, asked };
         self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
     }
 }

@@ -4,13 +4,16 @@
 //! The commented file at the root of the repository is the manual; a test holds it equal to the
 //! defaults here.
 
+mod layers;
 mod values;
 
+pub use layers::{Asked, File, Origin, written};
 pub use values::*;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::Halt;
 use crate::photo::TileFit;
@@ -34,6 +37,11 @@ macro_rules! table {
             }
         }
 
+        impl $settings {
+            /// The names of its keys, in the order in which they are written.
+            pub const KEYS: &'static [&'static str] = &[$( stringify!($name), )*];
+        }
+
         #[doc = concat!("Flags of the same names as [`", stringify!($settings), "`].")]
         #[derive(Clone, Debug, Default, clap::Args)]
         pub struct $flags { $( $(#[$help])* #[arg(long $(, $($arg)*)?)] pub $name: Option<$type>, )* }
@@ -42,6 +50,12 @@ macro_rules! table {
             /// Puts the flags that were given over the settings.
             pub fn apply(self, settings: &mut $settings) {
                 $( if let Some(value) = self.$name { settings.$name = value; } )*
+            }
+
+            /// Those that were given, by their keys. A path that is no text cannot be written down and is left out.
+            pub fn given(&self) -> Map<String, Value> {
+                let given = [$( (stringify!($name), self.$name.as_ref().map(serde_json::to_value)), )*];
+                given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.ok()?))).collect()
             }
         }
     };
@@ -214,20 +228,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The tables and their keys, in the order in which they are written.
+    pub const TABLES: [(&'static str, &'static [&'static str]); 6] = [
+        ("source", SourceSettings::KEYS),
+        ("limits", LimitSettings::KEYS),
+        ("embed", EmbedSettings::KEYS),
+        ("project", ProjectSettings::KEYS),
+        ("assign", AssignSettings::KEYS),
+        ("render", RenderSettings::KEYS),
+    ];
+
     /// Reads `file`, or `./pipeline.toml` if it is there, or the defaults.
     ///
     /// # Errors
-    /// [`Halt::Usage`] with line and column for whatever the file has that no setting is.
+    /// As [`File::read`].
     pub fn load(file: Option<&Path>) -> Result<Self, Halt> {
-        let (path, required) = match file {
-            Some(path) => (path, true),
-            None => (Path::new("pipeline.toml"), false),
-        };
-        match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| Halt::Usage(format!("{}: {error}", path.display()))),
-            Err(error) if !required && error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Halt::Usage(format!("cannot read {}: {error}", path.display()))),
-        }
+        File::read(file)?.over(&Asked::default())
     }
 
     /// Checks the ranges that types cannot express.

@@ -7,6 +7,7 @@
 
 mod live;
 mod preflight;
+mod remembered;
 mod request;
 mod sources;
 mod standing;
@@ -15,6 +16,7 @@ mod walk;
 
 pub use live::{live_files, lock};
 pub use preflight::Preflight;
+pub use remembered::Remembered;
 pub use request::Request;
 pub use sources::{LeftOut, Pictures, Recognised, sources};
 pub use standing::Standing;

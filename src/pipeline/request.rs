@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::config::Settings;
+use super::Remembered;
+use super::remembered::place;
+use crate::config::{Asked, Settings};
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::source::{self, Bounds, Listing, Rule, Seen};
 use crate::stage::embed::Inputs;
 use crate::stage::{Context, render};
-use crate::store::{folder_of, read_only, read_small};
-
-/// Where the sources of the last run are remembered, in the cache.
-const SOURCES: &str = "sources.json";
+use crate::store::folder_of;
 
 /// What to bring up to date.
 pub struct Request {
@@ -26,6 +25,8 @@ pub struct Request {
     pub hub: Hub,
     /// Whether the layout starts afresh, whatever there was.
     pub relayout: bool,
+    /// The settings that the command line named, to be remembered with its sources.
+    pub asked: Asked,
 }
 
 impl Request {
@@ -37,13 +38,20 @@ impl Request {
                 return Ok(named.iter().filter(|source| seen.insert(place(source))).cloned().collect());
             }
         }
-        let remembered = read_small(&ctx.store.root().join(SOURCES)).ok();
-        let remembered = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        remembered.ok_or_else(|| {
+        Remembered::load(&ctx.store).map(|remembered| remembered.sources).ok_or_else(|| {
             let cache = ctx.store.root().display();
             Halt::Usage(format!("no source: name a folder, a zip or an export (the cache at {cache} remembers none)"))
                 .into()
         })
+    }
+
+    /// Keeps the sources for the next run, with what was asked if it was asked together with them.
+    pub(super) fn remember(&self, ctx: &Context, sources: &[PathBuf]) {
+        match (self.sources.is_empty(), self.settings.source.paths.is_empty()) {
+            (false, _) => Remembered::new(sources, &self.asked).save(ctx),
+            (true, false) => Remembered::new(sources, &Asked::default()).save(ctx),
+            (true, true) => {}
+        }
     }
 
     /// What these sources hold; `read` as of [`Inputs::survey`].
@@ -72,24 +80,4 @@ impl Request {
         listing.notes.iter().for_each(|note| ctx.note(note.clone()));
         Ok(listing)
     }
-}
-
-/// Remembers the sources of a run for the next one.
-pub(super) fn remember(ctx: &Context, sources: &[PathBuf]) {
-    let absolute: Vec<PathBuf> = sources.iter().map(|source| place(source)).collect();
-    // A name that is no UTF-8 cannot be written as JSON; it then has to be named again.
-    if let Ok(text) = serde_json::to_string(&absolute) {
-        let unchanged = read_small(&ctx.store.root().join(SOURCES)).is_ok_and(|there| there == text.as_bytes());
-        if !unchanged
-            && let Err(error) = ctx.store.replace(SOURCES, text.as_bytes())
-            && !read_only(&error)
-        {
-            ctx.warn(format!("the sources are not remembered: {error}"));
-        }
-    }
-}
-
-/// The real place of a source.
-fn place(source: &Path) -> PathBuf {
-    source.canonicalize().unwrap_or_else(|_| source.to_owned())
 }

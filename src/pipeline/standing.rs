@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::artifact::rows::{EmbedRow, ImageRow, Row};
 use crate::artifact::{Artifact, ImageId};
+use crate::config::ModelName;
 use crate::report::{counted, thousands};
 use crate::stage::Context;
 use crate::stage::lineage::PREVIOUS;
@@ -85,6 +86,14 @@ pub(super) fn previous_images(ctx: &Context) -> BTreeSet<ImageId> {
 fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
     let path = ctx.store.latest(&format!("{}.parquet", R::STAGE))?;
     R::from_batch(&Artifact::decode(ctx.store.read(&path).ok()?).ok()?.batch).ok()
+}
+
+/// `model scattering -> vgg16`, against the last index.
+pub(super) fn changed_model(ctx: &Context, now: ModelName) -> Option<String> {
+    let path = ctx.store.latest(&format!("{}.parquet", EmbedRow::STAGE))?;
+    let last = Artifact::decode(ctx.store.read(&path).ok()?).ok()?.header.key.params;
+    let (before, now) = (last.get("model").and_then(Value::as_str)?, now.to_string());
+    (before != now).then(|| format!("model {before} -> {now}"))
 }
 
 /// `+40 images, 3 gone`, against the last index.

@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use super::preflight::{self, Preflight};
-use super::request::{self, Request};
-use super::standing::{Standing, changed_images, changed_paths, previous_images, reasons};
+use super::request::Request;
+use super::standing::{Standing, changed_images, changed_model, changed_paths, previous_images, reasons};
 use super::summary;
 use crate::artifact::rows::{FieldRow, ImageRow, Row, WordRow};
 use crate::artifact::{Artifact, shards};
@@ -23,6 +23,7 @@ use crate::stage::embed::{Counts, Inputs};
 use crate::stage::neighbours::Likeness;
 use crate::stage::{Context, Job, Made, Stage, State, assign, embed, groups, project, render, words};
 use crate::store::{folder_of, remove_abandoned};
+use crate::weights::NotHere;
 
 /// What the first stage comes to.
 pub struct Embedded {
@@ -152,8 +153,13 @@ impl<'a> Walk<'a> {
         }
         match model::choose(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
             Err(error) if error.downcast_ref::<Halt>().is_none() => {
-                let why = format!("{error:#}");
-                self.stop(Stage::Embed, vec![why.lines().next().unwrap_or_default().to_owned()]);
+                let text = format!("{error:#}");
+                let why = match error.downcast_ref::<NotHere>() {
+                    Some(NotHere { what, .. }) if !hub.offline => format!("{what} are not here; a run fetches them"),
+                    _ => text.lines().next().unwrap_or_default().to_owned(),
+                };
+                let changed = changed_model(self.ctx, settings.model);
+                self.stop(Stage::Embed, changed.into_iter().chain([why]).collect());
                 Ok(None)
             }
             chosen => chosen.map(Some),
@@ -195,7 +201,7 @@ impl<'a> Walk<'a> {
         let words = words::state(ctx, &chosen, &index.artifact).map(|words| words.made(ctx)).transpose()?;
         inputs.remember(ctx);
         preflight::remember_rate(ctx, &chosen, new, began.elapsed());
-        request::remember(ctx, sources);
+        self.request.remember(ctx, sources);
         summary::inputs(ctx, &counts, &skipped, &tables[1], self.request.settings.source.strict);
         // Before any time goes into their places.
         let (points, grid) = (counts.pictures, assign::grid(&self.request.settings.assign, counts.pictures));

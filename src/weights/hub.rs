@@ -183,7 +183,9 @@ impl Hub {
             self.warn(&format!("{} does not have the sha256 {}; it is not used", path.display(), pin.sha256));
         }
         if self.offline {
-            bail!("{}", self.not_to_be_had(pin, "--offline or HF_HUB_OFFLINE asks for no request"));
+            let what = format!("the weights of {}", pin.published.name);
+            let text = self.not_to_be_had(pin, "--offline or HF_HUB_OFFLINE asks for no request");
+            return Err(NotHere { what, text }.into());
         }
         // What is fetched could not be kept, and would be fetched by every run.
         let writable = self.models.check_writable(pin.published.name);
@@ -247,6 +249,16 @@ impl Hub {
             pin.published.name, pin.file, pin.repo, pin.revision,
         )
     }
+}
+
+/// A file that is not here, where no request may be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct NotHere {
+    /// What is not here, in words.
+    pub(crate) what: String,
+    /// All that there is to say.
+    text: String,
 }
 
 /// The whole file, checked against its sha256.

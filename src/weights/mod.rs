@@ -13,5 +13,5 @@ mod remote;
 pub use hub::Hub;
 
 pub(crate) use file::Wanted;
-pub(crate) use hub::{Pin, Published};
+pub(crate) use hub::{NotHere, Pin, Published};
 pub(crate) use kept::{BuiltIn, Weights, vocabulary};
