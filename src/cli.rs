@@ -103,6 +103,12 @@ pub struct Common {
     /// Lay the pictures out afresh, not from where they were
     #[arg(long)]
     pub relayout: bool,
+    /// Stop rather than lay the wall out afresh, if it cannot grow from the last one
+    #[arg(long, conflicts_with = "relayout")]
+    pub keep: bool,
+    /// Draw over the picture of another collection
+    #[arg(long)]
+    pub replace: bool,
     /// What enters.
     #[command(flatten)]
     pub source: SourceFlags,

@@ -159,7 +159,7 @@ impl App {
     /// What is asked for; unless `alone`, what was asked with the last sources holds where no others are named.
     fn asked(&self, common: Common, stages: StageFlags, alone: bool) -> Result<Asking> {
         let file = File::read(self.global.config.as_deref())?;
-        let Common { sources, relayout, source, limits, .. } = common;
+        let Common { sources, relayout, keep, replace, source, limits, .. } = common;
         let StageFlags { embed, project, assign, render } = stages;
         let mut flags = Asked::from([
             ("source".to_owned(), source.given()),
@@ -189,7 +189,7 @@ impl App {
         source.apply(&mut settings.source);
         limits.apply(&mut settings.limits);
         settings.check()?;
-        let request = Request { sources, settings, hub: self.hub(), relayout, asked: flags };
+        let request = Request { sources, settings, hub: self.hub(), relayout, keep, replace, asked: flags };
         Ok(Asking { request, file, last })
     }
 
@@ -332,7 +332,7 @@ impl App {
     }
 
     fn sources(&self, SourcesArgs { sources, source, limits }: SourcesArgs) -> Result<Answer> {
-        let common = Common { sources, dry_run: false, relayout: false, source, limits };
+        let common = Common { sources, dry_run: false, relayout: false, keep: false, replace: false, source, limits };
         let request = self.request(common, StageFlags::default())?;
         let recognised = pipeline::sources(&self.context(self.store(), &request, false), &request)?;
         Ok(self.answer(harmless(&recognised.text()), json!(recognised)))
@@ -417,7 +417,15 @@ impl App {
         let mut asked = Asked::new();
         asked.entry("embed".into()).or_default().insert("model".into(), json!(settings.embed.model));
         asked.entry("render".into()).or_default().insert("output".into(), json!(settings.render.output));
-        let request = Request { sources: vec![export], settings, hub: self.hub(), relayout: false, asked };
+        let request = Request {
+            sources: vec![export],
+            settings,
+            hub: self.hub(),
+            relayout: false,
+            keep: false,
+            replace: false,
+            asked,
+        };
         self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
     }
 }

@@ -5,50 +5,69 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::walls;
 use crate::artifact::rows::{
-    ArrivalRow, FieldRow, GroupRow, ImageRow, NeighbourRow, Row, SeamRow, SkippedRow, WordRow,
+    ArrivalRow, AssignRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, Row, SeamRow, SkippedRow,
+    WordRow,
 };
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::render::tiles;
 use crate::report::{Event, Reporter};
-use crate::stage::{Stage, render};
+use crate::stage::render;
 use crate::store::{Lock, Store};
 
-/// Everything that the last runs still need: what `latest/` points at, the shards of the last
-/// index, what is known of the sources, and the thumbnails of the last picture.
+/// The stages whose tables a wall is made of.
+pub(super) const TABLES: [&str; 12] = [
+    ImageRow::STAGE,
+    SkippedRow::STAGE,
+    FieldRow::STAGE,
+    WordRow::STAGE,
+    GroupRow::STAGE,
+    ArrivalRow::STAGE,
+    NeighbourRow::STAGE,
+    SeamRow::STAGE,
+    EmbedRow::STAGE,
+    ProjectRow::STAGE,
+    AssignRow::STAGE,
+    "render",
+];
+
+/// Everything that the last runs still need: what `latest/` points at and the tables of every wall whose picture is there,
+/// the shards of their indexes, what is known of the sources, and the thumbnails of their pictures.
 ///
 /// # Errors
-/// When nothing has been run with this cache, or the last index is damaged.
+/// When nothing has been run with this cache, or an index is damaged.
 pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
-    let inputs = [ImageRow::STAGE, SkippedRow::STAGE, FieldRow::STAGE];
-    let beside = inputs.into_iter().chain([
-        WordRow::STAGE,
-        GroupRow::STAGE,
-        ArrivalRow::STAGE,
-        NeighbourRow::STAGE,
-        SeamRow::STAGE,
-    ]);
-    let tables = beside.chain(Stage::ALL.map(Stage::name));
-    let latest: Vec<PathBuf> = tables.filter_map(|stage| store.latest(&format!("{stage}.parquet"))).collect();
-    if latest.is_empty() {
+    let latest = |stage: &str| store.latest(&format!("{stage}.parquet"));
+    if TABLES.iter().all(|stage| latest(stage).is_none()) {
         bail!(
             "nothing has been run with the cache at {}; there is nothing to keep and so nothing is dropped",
             store.root().display()
         );
     }
-    let mut live: BTreeSet<PathBuf> = latest.into_iter().collect();
-    if let Some(path) = store.latest("embed.parquet") {
+    let mut live = BTreeSet::new();
+    keep(store, &latest, &mut live)?;
+    for wall in walls::load(store) {
+        keep(store, &|stage| wall.table(store, stage), &mut live)?;
+    }
+    live.extend(store.names("seen").into_iter().map(|name| store.root().join("seen").join(name)));
+    Ok(live)
+}
+
+/// Adds what one wall needs, whose tables `table` gives.
+fn keep(store: &Store, table: &dyn Fn(&str) -> Option<PathBuf>, live: &mut BTreeSet<PathBuf>) -> Result<()> {
+    live.extend(TABLES.iter().filter_map(|stage| table(stage)));
+    if let Some(path) = table(EmbedRow::STAGE) {
         let index = Artifact::decode(store.read(&path)?).context("the last index")?;
         let folder = shards::folder(&index.header.key.params);
         live.extend(store.names(&folder).into_iter().map(|name| store.root().join(&folder).join(name)));
     }
-    live.extend(store.names("seen").into_iter().map(|name| store.root().join("seen").join(name)));
-    if let Some(path) = store.latest("render.parquet") {
+    if let Some(path) = table("render") {
         let header = Artifact::decode(store.read(&path)?).context("the last picture")?.header;
         live.extend(tiles::files(store, &render::thumbnails_of(&header.key.params)));
     }
-    Ok(live)
+    Ok(())
 }
 
 /// Waits for the cache's lock, saying so.

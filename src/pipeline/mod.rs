@@ -6,6 +6,7 @@
 //! There is no scheduler because there is nothing to schedule.
 
 mod live;
+mod outlook;
 mod preflight;
 mod remembered;
 mod request;
@@ -13,8 +14,10 @@ mod sources;
 mod standing;
 mod summary;
 mod walk;
+mod walls;
 
 pub use live::{live_files, lock};
+pub use outlook::Outlook;
 pub use preflight::Preflight;
 pub use remembered::Remembered;
 pub use request::Request;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::outlook::Outlook;
 use crate::artifact::{Reason, shards};
 use crate::config::Settings;
 use crate::model::Chosen;
@@ -39,6 +40,9 @@ pub struct Preflight {
     pub seconds: Option<f64>,
     /// Bytes of memory, roughly, at most.
     pub memory: u64,
+    /// What will become of the last wall.
+    #[serde(flatten)]
+    pub outlook: Outlook,
     /// Columns and rows, if the run goes that far; fewer if pictures turn out unreadable or equal.
     pub grid: Option<(u32, u32)>,
     /// The picture's size in pixels, if the run goes that far.
@@ -53,6 +57,7 @@ impl Preflight {
         last: Stage,
         inputs: &Inputs,
         (chosen, ahead): (&Chosen, Ahead),
+        relayout: bool,
     ) -> Self {
         let Inputs { listing, findings, .. } = inputs;
         let (mut kinds, mut left_out) = (BTreeMap::new(), BTreeMap::new());
@@ -72,7 +77,11 @@ impl Preflight {
             *kinds.entry(entry.kind().to_string()).or_default() += 1;
         }
         let pictures = ahead.reused + ahead.new + ahead.unread;
-        let grid = assign::grid(&settings.assign, pictures);
+        let outlook = match last >= Stage::Assign {
+            true => Outlook::new(ctx, settings, &chosen.params, &inputs.pictures(), (ahead.unread, relayout)),
+            false => Outlook::First,
+        };
+        let grid = outlook.grid().unwrap_or_else(|| assign::grid(&settings.assign, pictures));
         let grid = (last >= Stage::Assign).then_some((grid.width, grid.height));
         let canvas = grid.filter(|_| last >= Stage::Render);
         let decoding = rayon::current_num_threads() as u64 * largest * BYTES_PER_PIXEL;
@@ -82,6 +91,7 @@ impl Preflight {
             ahead,
             seconds: rates(ctx).get(&rate_of(chosen)).map(|rate| (ahead.new + ahead.unread) as f64 / rate),
             memory: BASE_BYTES + decoding.min(ctx.budget.decoding.total()),
+            outlook,
             grid,
             canvas: canvas.and_then(|grid| render::size(&settings.render, pictures, grid).ok()),
         }
@@ -105,6 +115,11 @@ impl Preflight {
         second.push_str(&format!("; memory up to {:.1} GB", self.memory as f64 / 1e9));
         if let Some((width, height)) = self.grid {
             second.push_str(&format!("; grid {width}x{height}"));
+            match &self.outlook {
+                Outlook::First => {}
+                Outlook::Grows { stay, .. } => second.push_str(&format!(" grown around {}", thousands(*stay))),
+                Outlook::Anew { reason } => second.push_str(&format!(" laid out anew ({reason})")),
+            }
         }
         if let Some((width, height)) = self.canvas {
             second.push_str(&format!(", {width}x{height} pixels"));
@@ -154,6 +169,7 @@ pub(super) fn remember_rate(ctx: &Context, chosen: &Chosen, pictures: usize, too
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lap::Grid;
 
     #[test]
     fn it_is_two_lines_and_has_every_number() {
@@ -163,6 +179,7 @@ mod tests {
             ahead: Ahead { new: 40, reused: 1140, unread: 0 },
             seconds: Some(150.0),
             memory: 1_200_000_000,
+            outlook: Outlook::Grows { grid: Grid::new(35, 34), stay: 1138, gone: 2 },
             grid: Some((35, 34)),
             canvas: Some((2240, 2176)),
         };
@@ -170,7 +187,7 @@ mod tests {
             preflight.lines(),
             [
                 "found    1,180 pictures (1,100 post, 80 story), 20 left out (20 video)",
-                "ahead    40 to embed, 1,140 reused; 2 min at most; memory up to 1.2 GB; grid 35x34, 2240x2176 pixels"
+                "ahead    40 to embed, 1,140 reused; 2 min at most; memory up to 1.2 GB; grid 35x34 grown around 1,138, 2240x2176 pixels"
             ]
         );
     }

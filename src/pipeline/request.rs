@@ -25,6 +25,10 @@ pub struct Request {
     pub hub: Hub,
     /// Whether the layout starts afresh, whatever there was.
     pub relayout: bool,
+    /// Whether it may not start afresh where there was one.
+    pub keep: bool,
+    /// Whether the picture of another collection is drawn over.
+    pub replace: bool,
     /// The settings that the command line named, to be remembered with its sources.
     pub asked: Asked,
 }

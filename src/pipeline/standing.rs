@@ -50,20 +50,22 @@ pub(super) fn reasons(ctx: &Context, key: &Key) -> Vec<String> {
     if last.version != key.version {
         reasons.push(format!("format {} -> {}", last.version, key.version));
     }
-    let empty = serde_json::Map::new();
-    let (old, new) = (last.params.as_object().unwrap_or(&empty), key.params.as_object().unwrap_or(&empty));
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    for name in names {
-        if old.get(name) != new.get(name) {
-            reasons.push(format!("{name} {} -> {}", shown(old.get(name)), shown(new.get(name))));
-        }
-    }
+    reasons.extend(differences(&last.params, &key.params));
     match [&last, key].map(|key| key.inputs.contains_key(PREVIOUS)) {
         [_, true] => reasons.push("it grows from an earlier one".into()),
         [true, false] => reasons.push("it starts afresh".into()),
         [false, false] => {}
     }
     reasons
+}
+
+/// What differs between the settings of two artifacts, as `perplexity 30 -> 5`.
+pub(super) fn differences(last: &Value, now: &Value) -> Vec<String> {
+    let empty = serde_json::Map::new();
+    let (old, new) = (last.as_object().unwrap_or(&empty), now.as_object().unwrap_or(&empty));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differs = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    differs.map(|name| format!("{name} {} -> {}", shown(old.get(name)), shown(new.get(name)))).collect()
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -1,22 +1,27 @@
 //! The walk over the stages, for a run and for whoever only wants to know.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use super::outlook::Outlook;
 use super::preflight::{self, Preflight};
+use super::remembered::place;
 use super::request::Request;
 use super::standing::{Standing, changed_images, changed_model, changed_paths, previous_images, reasons};
 use super::summary;
+use super::{live, walls};
 use crate::artifact::rows::{FieldRow, ImageRow, Row, WordRow};
-use crate::artifact::{Artifact, shards};
+use crate::artifact::{Artifact, ImageId, shards};
 use crate::error::Halt;
 use crate::lap;
 use crate::model::{self, Chosen, Hub};
 use crate::render::tiles::Thumbs;
 use crate::report::Silent;
+use crate::report::counted;
 use crate::stage::arrivals::Arrivals;
 use crate::stage::components::Features;
 use crate::stage::embed::{Counts, Inputs};
@@ -68,11 +73,13 @@ pub(super) struct Walk<'a> {
     makes: bool,
     standings: Vec<Standing>,
     preflight: Option<Preflight>,
+    /// Why the wall is laid out anew, once that is known.
+    anew: Option<String>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(ctx: &'a Context, request: &'a Request, last: Stage, makes: bool) -> Self {
-        Self { ctx, request, last, makes, standings: Vec::new(), preflight: None }
+        Self { ctx, request, last, makes, standings: Vec::new(), preflight: None, anew: None }
     }
 
     pub(super) fn go(mut self) -> Result<Outcome> {
@@ -93,7 +100,9 @@ impl<'a> Walk<'a> {
         let project = match &embedded {
             Some(embedded) if self.last >= Stage::Project => {
                 let index = &embedded.index.artifact;
-                self.take(Stage::Project, project::state(ctx, &settings.project, index, self.request.relayout)?)?
+                let state = project::state(ctx, &settings.project, index, self.request.relayout)?;
+                self.foretell(embedded, state.is_fresh())?;
+                self.take(Stage::Project, state)?
             }
             _ => None,
         };
@@ -101,7 +110,9 @@ impl<'a> Walk<'a> {
             (Some(embedded), Some(project)) if self.last >= Stage::Assign => {
                 let places = assign::Input::projection(&project.artifact)?;
                 let features = self.features(embedded);
-                self.take(Stage::Assign, assign::state(ctx, &settings.assign, &places, Some(features))?)?
+                let state = assign::state(ctx, &settings.assign, &places, Some(features))?;
+                self.foretell(embedded, state.is_fresh())?;
+                self.take(Stage::Assign, state)?
             }
             _ => None,
         };
@@ -111,7 +122,11 @@ impl<'a> Walk<'a> {
         };
         let render = match (&embedded, &project, &assign, &groups) {
             (Some(embedded), Some(project), Some(assign), Some(groups)) => {
-                self.render(&inputs, embedded, [project, assign, groups])?
+                let render = self.render(&inputs, embedded, [project, assign, groups])?;
+                if self.makes {
+                    walls::remember(ctx, &settings.render.output, &sources, &live::TABLES);
+                }
+                render
             }
             _ => None,
         };
@@ -119,11 +134,33 @@ impl<'a> Walk<'a> {
         Ok(Outcome { embedded, project, assign, groups, render, standings, preflight })
     }
 
+    /// Says, before a stage is made, why the wall will not be the one that people know; with `--keep` that ends the run.
+    fn foretell(&mut self, embedded: &Embedded, fresh: bool) -> Result<()> {
+        if fresh || self.anew.is_some() || self.last < Stage::Assign {
+            return Ok(());
+        }
+        let request = self.request;
+        let pictures = embedded.rows.iter().map(|row| row.image.clone()).collect();
+        let model = &embedded.index.artifact.header.key.params;
+        let outlook = Outlook::new(self.ctx, &request.settings, model, &pictures, (0, request.relayout));
+        if let Outlook::Anew { reason } = outlook {
+            if request.keep {
+                bail!(Halt::Usage(format!("the wall would be laid out anew: {reason}; --keep refuses that")));
+            }
+            if self.makes {
+                self.ctx.note(format!("layout   the wall is laid out anew: {reason}"));
+            }
+            self.anew = Some(reason);
+        }
+        Ok(())
+    }
+
     /// The artifact of a stage; none where the walk stops at it.
     fn take(&mut self, stage: Stage, state: State<Job<'_>>) -> Result<Option<Made>> {
         let made = match state {
             State::Stale(job) if !self.makes => {
-                self.stop(stage, reasons(self.ctx, &job.key));
+                let anew = self.anew.take().map(|reason| format!("the wall is laid out anew: {reason}"));
+                self.stop(stage, reasons(self.ctx, &job.key).into_iter().chain(anew).collect());
                 return Ok(None);
             }
             State::Fresh(made) if !self.makes => made,
@@ -192,7 +229,9 @@ impl<'a> Walk<'a> {
             };
             return Ok(Some(Embedded { rows, fields, tables: None, index, words, counts }));
         }
-        let gone = previous_images(ctx).difference(&inputs.pictures()).count();
+        let pictures = inputs.pictures();
+        self.refuse_strangers(sources, &pictures)?;
+        let gone = self.previous().difference(&pictures).count();
         let counts = Counts { embedded: new, gone, ..counts };
         let tables = [State::of_rows(ctx, &rows), State::of_rows(ctx, &skipped), State::of_rows(ctx, &fields)];
         let [images, left_out, further] = tables.map(|table| table.made(ctx));
@@ -211,6 +250,36 @@ impl<'a> Walk<'a> {
         Ok(Some(Embedded { rows, fields, tables: Some(tables), index, words, counts }))
     }
 
+    /// The wall whose picture would be drawn over.
+    fn drawn(&self) -> Option<walls::Drawn> {
+        let output = &self.request.settings.render.output;
+        (self.last == Stage::Render).then(|| walls::at(&self.ctx.store, output)).flatten()
+    }
+
+    /// The pictures of the last run; of two collections in one cache, of the last run over this one.
+    fn previous(&self) -> BTreeSet<ImageId> {
+        match self.drawn() {
+            Some(drawn) => drawn.images(self.ctx).unwrap_or_default(),
+            None if self.last == Stage::Render && !walls::load(&self.ctx.store).is_empty() => BTreeSet::new(),
+            None => previous_images(self.ctx),
+        }
+    }
+
+    /// The picture of another collection is not drawn over unasked.
+    fn refuse_strangers(&self, sources: &[PathBuf], pictures: &BTreeSet<ImageId>) -> Result<()> {
+        let Some(drawn) = self.drawn().filter(|_| !self.request.replace) else { return Ok(()) };
+        let known = sources.iter().any(|source| drawn.sources.contains(&place(source)));
+        let images = drawn.images(self.ctx).unwrap_or_default();
+        if known || images.is_empty() || pictures.is_empty() || !images.is_disjoint(pictures) {
+            return Ok(());
+        }
+        let (output, others) = (drawn.output.display(), counted(images.len(), "other picture"));
+        bail!(Halt::Usage(format!(
+            "{output} shows {others} and none of these: give this collection a picture of its own (-o FILE), \
+             or draw over that one (--replace)"
+        )))
+    }
+
     /// The index of the vectors, and how many of them are new; none where the walk stops at it.
     fn index(&mut self, inputs: &mut Inputs, chosen: &Chosen) -> Result<Option<(Made, usize)>> {
         let (ctx, settings) = (self.ctx, &self.request.settings);
@@ -225,7 +294,7 @@ impl<'a> Walk<'a> {
             }
             State::Stale(job) => job,
         };
-        let preflight = Preflight::new(ctx, settings, self.last, inputs, (chosen, job.ahead));
+        let preflight = Preflight::new(ctx, settings, self.last, inputs, (chosen, job.ahead), self.request.relayout);
         if !self.makes {
             let mut why: Vec<String> = job.key.iter().flat_map(|key| reasons(ctx, key)).collect();
             why.extend(changed_images(ctx, &inputs.pictures()));

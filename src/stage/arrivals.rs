@@ -36,11 +36,11 @@ impl Arrivals {
         Self { changed: runs.len() > before, runs }
     }
 
-    /// The pictures among `now` that came with the last run that brought any; none if that was the
-    /// first one.
+    /// The pictures among `now` that came with the last run that brought any of them; none if that was their first one.
     pub fn newest(&self, now: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
-        let last = self.runs.values().max().copied().unwrap_or(0);
-        now.iter().filter(|image| last > 0 && self.runs.get(*image) == Some(&last)).cloned().collect()
+        let run = |image: &ImageId| self.runs.get(image).copied().unwrap_or(0);
+        let (first, last) = now.iter().map(run).fold((u32::MAX, 0), |(low, high), at| (low.min(at), high.max(at)));
+        now.iter().filter(|image| last > first && run(image) == last).cloned().collect()
     }
 
     /// Remembers it, unless nothing changed; a cache that cannot be written is no reason to stop.

@@ -19,7 +19,7 @@ use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Frame, Grid, Problem};
 use crate::linalg;
-use crate::store::{Digest, Key, later};
+use crate::store::{Digest, later};
 
 /// Principal components by which neighbours are compared when the grid is refined.
 const REFINE_DIMENSIONS: usize = 50;
@@ -131,7 +131,7 @@ pub fn state<'a>(
         if let Some(made) = ctx.current(&key) {
             return Ok(State::Fresh(made));
         }
-        from = parent(ctx, &key, grown);
+        from = wall_of(ctx, key.version, grown);
     }
     if let Some(parent) = &from {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
@@ -139,20 +139,20 @@ pub fn state<'a>(
     Ok(State::of(ctx, key, move || place(ctx, settings, input, features, from.as_ref())))
 }
 
-/// What an assignment with this key goes on from: the last assignment of `grown`, the projection that its own was
-/// grown from; if that has none, the last one of the projection before it, and so on.
-fn parent(ctx: &Context, key: &Key, grown: Digest) -> Option<Artifact> {
+/// The last assignment, by this version, of the projection with this content; if that has none, the last one of the
+/// projection that it was grown from, and so on.
+pub(crate) fn wall_of(ctx: &Context, version: u32, projection: Digest) -> Option<Artifact> {
     let of = |projection: Digest| {
         ctx.earlier(AssignRow::STAGE).map(|made| made.artifact).find(|artifact| {
             let found = &artifact.header.key;
-            found.version == key.version && found.inputs.get(PROJECT) == Some(&projection)
+            found.version == version && found.inputs.get(PROJECT) == Some(&projection)
         })
     };
     let before = |projection: &Digest| {
         let mut projections = ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact);
         projections.find(|artifact| artifact.header.content == *projection).as_ref().and_then(lineage::parent)
     };
-    std::iter::successors(Some(grown), before).find_map(of)
+    std::iter::successors(Some(projection), before).find_map(of)
 }
 
 /// Gives each point its cell.

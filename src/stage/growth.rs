@@ -1,7 +1,7 @@
 //! How a wall goes on from the last one: the grid gains or loses cells from within, and each picture has a place where
 //! the assignment should put it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -23,10 +23,10 @@ const DIMENSIONS: usize = 50;
 const TOO_ODD: f64 = 1.5;
 
 /// The last wall.
-pub(super) struct Before {
-    grid: Grid,
+pub(crate) struct Before {
+    pub(crate) grid: Grid,
     /// Column and row of each picture.
-    cells: HashMap<ImageId, [u32; 2]>,
+    pub(crate) cells: HashMap<ImageId, [u32; 2]>,
 }
 
 /// The wall that grows from it, before who goes where is settled.
@@ -40,7 +40,7 @@ pub(super) struct Grown {
 }
 
 impl Before {
-    pub(super) fn of(parent: &Artifact) -> Result<Self> {
+    pub(crate) fn of(parent: &Artifact) -> Result<Self> {
         let grid = AssignFindings::of(&parent.header).context("the last assignment")?.grid;
         let rows = AssignRow::from_batch(&parent.batch)?;
         let cells = rows.into_iter().map(|row| (row.image, [row.col, row.row])).collect();
@@ -48,7 +48,7 @@ impl Before {
     }
 
     /// Whether a wall can grow from it: the grid that is asked for is this one, or is not said and has about its shape.
-    pub(super) fn suits(&self, settings: &AssignSettings) -> bool {
+    pub(crate) fn suits(&self, settings: &AssignSettings) -> bool {
         match settings.grid {
             GridShape::Cells(grid) => grid == self.grid,
             GridShape::Auto => {
@@ -57,6 +57,21 @@ impl Before {
                 self.grid.cells() < 64 || (shape / aspect(settings)).ln().abs() <= TOO_ODD.ln()
             }
         }
+    }
+
+    /// The grid of the wall that grows from this one, with these of its pictures and others, `count` in all. Where seams are
+    /// closed it may come out a column or a row apart.
+    pub(crate) fn grid_of(&self, settings: &AssignSettings, pictures: &BTreeSet<ImageId>, count: usize) -> Grid {
+        if settings.grid != GridShape::Auto {
+            return self.grid;
+        }
+        let mut stay: Vec<_> = self.cells.iter().filter(|(image, _)| pictures.contains(*image)).collect();
+        stay.sort();
+        let mut cells: Vec<_> = stay.into_iter().map(|(_, cell)| Some(*cell)).collect();
+        cells.resize(count.max(cells.len()), None);
+        let mut board = Board::new(self.grid, &cells, &[], 0);
+        board.fit(cells.len(), aspect(settings));
+        board.grid()
     }
 
     /// The wall of these pictures that grows from this one.

@@ -10,7 +10,7 @@ pub mod components;
 mod context;
 pub mod embed;
 pub mod groups;
-mod growth;
+pub(crate) mod growth;
 pub mod lineage;
 pub mod neighbours;
 pub mod project;

@@ -13,7 +13,7 @@ use super::lineage::PREVIOUS;
 use super::{Context, Job, Made, State};
 use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, ImageId, read_table, shards, vectors};
+use crate::artifact::{Artifact, Facts, Header, ImageId, read_table, shards, vectors};
 use crate::config::{Init, ProjectSettings};
 use crate::linalg;
 use crate::report::counted;
@@ -29,7 +29,7 @@ const VECTORS: &str = "vectors";
 
 /// The settings that determine a projection, each by its name: a new one is added with [`crate::store::later`], so
 /// that neither the keys nor the parents of earlier projections are lost.
-fn params(settings: &ProjectSettings) -> Value {
+pub(crate) fn params(settings: &ProjectSettings) -> Value {
     let ProjectSettings {
         perplexity,
         iterations,
@@ -71,7 +71,12 @@ pub fn state<'a>(
         if let Some(made) = ctx.current(&key) {
             return Ok(State::Fresh(made));
         }
-        from = parent(ctx, &key, index)?;
+        let (names, _) = shards::names_and_length(index)?;
+        let names: BTreeSet<ImageId> = names.into_iter().collect();
+        let count = names.len();
+        // A projection of these very vectors was made by another run since the search for a current one.
+        let others = |made: &Artifact| made.header.key.inputs.get(EMBED) != key.inputs.get(EMBED);
+        from = nearest(ctx, settings, &index.header.key.params, (&names, count), others);
     }
     if let Some(parent) = &from {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
@@ -87,19 +92,40 @@ pub fn state<'a>(
     }))
 }
 
-/// What a projection with this key goes on from: of the projections of the same model with the same settings, also
-/// where that saw pictures as an earlier version reads them, the one that has most pictures in common with the index, at least half, and of these the last.
-fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>> {
-    let (names, _) = shards::names_and_length(index)?;
-    let names: BTreeSet<ImageId> = names.into_iter().collect();
-    let folders = shards::folders(&index.header.key.params);
+/// What a projection of these pictures, and as many as make `count`, would go on from, by the vectors of a model with these
+/// parameters.
+pub(crate) fn relative(
+    ctx: &Context,
+    settings: &ProjectSettings,
+    model: &Value,
+    pictures: (&BTreeSet<ImageId>, usize),
+) -> Option<Artifact> {
+    nearest(ctx, settings, model, pictures, |_| true)
+}
+
+/// Whether a projection is of vectors of the model with these parameters, or of the same that saw pictures as an earlier version
+/// reads them.
+pub(crate) fn is_of_model(header: &Header, model: &Value) -> bool {
+    let folders = shards::folders(model);
+    ProjectFindings::of(header).is_ok_and(|found| found.vectors.is_some_and(|made_of| folders.contains(&made_of)))
+}
+
+/// Of the projections of the same model with the same settings that are `wanted`, the one that has most pictures in common with
+/// these, at least half, and of these the last.
+fn nearest(
+    ctx: &Context,
+    settings: &ProjectSettings,
+    model: &Value,
+    (names, count): (&BTreeSet<ImageId>, usize),
+    wanted: impl Fn(&Artifact) -> bool,
+) -> Option<Artifact> {
+    let key = key(settings, Digest::of(b""));
     let alike = |artifact: &Artifact| {
-        let header = &artifact.header;
-        header.key.params == key.params
-            && header.key.version == key.version
-            && ProjectFindings::of(header).is_ok_and(|found| found.vectors.is_some_and(|made_of| folders.contains(&made_of)))
-            // A projection of these very vectors was made by another run since the search for a current one.
-            && header.key.inputs.get(EMBED) != key.inputs.get(EMBED)
+        let found = &artifact.header.key;
+        found.params == key.params
+            && found.version == key.version
+            && is_of_model(&artifact.header, model)
+            && wanted(artifact)
     };
     // In the cache of two collections, or after a look at a part of one, the last is not always the nearest.
     let mut parent = None;
@@ -107,12 +133,12 @@ fn parent(ctx: &Context, key: &Key, index: &Artifact) -> Result<Option<Artifact>
     for earlier in ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).filter(alike) {
         let rows = ProjectRow::from_batch(&earlier.batch).unwrap_or_default();
         let shared = rows.iter().filter(|row| names.contains(&row.image)).count();
-        let share = shared as f64 / rows.len().max(names.len()).max(1) as f64;
+        let share = shared as f64 / rows.len().max(count).max(1) as f64;
         if share > most || (parent.is_none() && share >= most) {
             (parent, most) = (Some(earlier), share);
         }
     }
-    Ok(parent)
+    parent
 }
 
 /// Brings the projection of a user's table up to date; it never goes on from an earlier one. The same names with the

@@ -146,7 +146,7 @@ fn further_columns_go_on_to_the_export_and_the_page() {
     // A copy's row has what is known of the picture.
     assert!(lines[5].starts_with("copy of 000.png") && lines[5].ends_with(",x|y,7,Rom"), "{text}");
     let page = |story: &Story| String::from_utf8(story.read("explorer-wall/index.html")).unwrap();
-    assert!(page(&story).contains(r#"[["tags","x, y"],["row","7"],["place","Rom"]]"#));
+    assert!(page(&story).contains(r#"[["tags","x","y"],["row","7"],["place","Rom"]]"#));
     story.ok("gc");
     assert_eq!(fields(&story).len(), 5, "what belongs to the last run is kept");
     // Another value draws another page, and embeds nothing.

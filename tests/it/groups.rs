@@ -118,7 +118,7 @@ fn the_page_names_groups_and_finds_what_pictures_show() {
     assert_eq!(browser.eval(&shown), true, "{word}");
     browser.eval("lookFor({ text: '', kinds: null, from: null, to: null })");
     browser.eval("open(block('words').of.findIndex((words) => words.length > 0))");
-    assert!(browser.text("#box-words").contains('%'));
+    assert!(browser.text("#box-facts").contains('%'));
     browser.eval("box.close()");
     // Whatever names there are, no two on the screen meet, and the box in the panel hides them.
     let names = browser.eval("block('groups').levels.flatMap(({ names }) => names).length").as_u64().unwrap();

@@ -167,3 +167,59 @@ fn the_summary_counts_every_picture_that_was_on_the_wall() {
     let there: BTreeMap<_, _> = before.into_iter().filter(|(image, _)| now.contains_key(image)).collect();
     assert_eq!(story.findings().1.kept, Some(kept(&there, &now)));
 }
+
+#[test]
+fn what_becomes_of_the_wall_is_said_before_and_can_be_refused() {
+    let story = Story::with_photos(60);
+    story.ok(&format!("{RUN} --keep"));
+    add(&story, 60, 66);
+    let preview = story.json("run photos --model scattering -o out.png --dry-run --json");
+    let ran = story.run(&format!("{RUN} --keep"));
+    let grid = story.findings().1.grid;
+    assert!(ran.stderr.contains(&format!("grid {grid} grown around 60")), "{}", ran.stderr);
+    assert_eq!(preview["preflight"]["wall"], "grows");
+    assert_eq!(preview["preflight"]["grid"], serde_json::json!([grid.width, grid.height]));
+    // What would move everything is named, and refused where that is asked for.
+    let before = (cells(&story), story.read("out.png"));
+    for (flags, why) in [
+        ("--perplexity 5", "perplexity 30 -> 5"),
+        ("--init pca", "project.init"),
+        ("--stay 0", "assign.stay is 0"),
+        ("--grid 33x2", "the grid was"),
+    ] {
+        let refused = story.run(&format!("{RUN} {flags} --keep"));
+        assert_eq!(refused.code, 2, "{flags}: {}", refused.stderr);
+        assert!(refused.stderr.contains(why) && refused.stderr.contains("--keep"), "{flags}: {}", refused.stderr);
+        assert_eq!((cells(&story), story.read("out.png")), before, "{flags}");
+    }
+    let status = story.run("status photos --model scattering -o out.png --perplexity 5");
+    assert!(status.stdout.contains("laid out anew"), "{}", status.stdout);
+    add(&story, 66, 140);
+    let anew = story.run(RUN);
+    assert!(anew.stderr.contains("66 of 140 pictures were there before, less than half"), "{}", anew.stderr);
+}
+
+#[test]
+fn two_collections_in_one_folder_have_a_wall_each() {
+    let story = Story::with_photos(30);
+    story.ok(RUN);
+    let first = (cells(&story), story.read("out.png"));
+    for i in 100..120 {
+        story.put(&format!("others/{i:03}.png"), &png(&picture(i)));
+    }
+    let refused = story.run("run others --model scattering -o out.png");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("30 other pictures") && refused.stderr.contains("--replace"), "{}", refused.stderr);
+    assert_eq!(story.read("out.png"), first.1, "nothing is drawn over");
+    let second = story.run("run others --model scattering -o others.png");
+    assert!(!second.stderr.contains("gone"), "none of the other's is gone: {}", second.stderr);
+    // Both stay through a collection of what is not in use, and go on by themselves.
+    story.ok("gc");
+    assert!(story.made_by(RUN).is_empty());
+    assert_eq!(cells(&story), first.0);
+    assert!(story.made_by("run others --model scattering -o others.png").is_empty());
+    add(&story, 30, 33);
+    let grown = story.run(RUN);
+    assert!(grown.stderr.contains("grown around 30"), "{}", grown.stderr);
+    story.ok("run others --model scattering -o out.png --replace");
+}

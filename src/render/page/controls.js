@@ -12,7 +12,7 @@ const { makeTints } = page.tints;
 const { makeSelection } = page.selection;
 
 /** Sets all that is looked for, and its controls; `pairs` are those of the address. */
-function lookFor({ text, kinds, from, to, only, pairs }) {
+function lookFor({ text = "", kinds = null, from = null, to = null, only = null, pairs = [] }) {
   Object.assign(looking, { text, from, to, kinds: kinds && new Set(kinds), only: only && new Set(only) });
   element("search").value = text;
   for (const check of element("kinds").querySelectorAll("input")) check.checked = !kinds || kinds.includes(check.value);
@@ -23,7 +23,7 @@ function lookFor({ text, kinds, from, to, only, pairs }) {
 
 /** Shows everything again. */
 element("reset").addEventListener("click", () => {
-  lookFor({ text: "", kinds: null, from: null, to: null, only: null, pairs: [] });
+  lookFor({});
 });
 
 // One panel at a time; what is not in it closes it.

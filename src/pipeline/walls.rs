@@ -1,0 +1,80 @@
+//! The walls that are drawn from a cache, each by where its picture is: two collections may share one, and neither is to be
+//! taken for a change of the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::remembered::place;
+use crate::artifact::rows::{EmbedRow, Row};
+use crate::artifact::{Artifact, ImageId};
+use crate::stage::Context;
+use crate::store::{Store, read_only, read_small};
+
+/// Where they are kept, in the cache.
+const PLACE: &str = "walls.json";
+
+/// The last run that drew a picture at one place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Drawn {
+    /// The picture.
+    pub(super) output: PathBuf,
+    /// The sources, by their real paths.
+    pub(super) sources: Vec<PathBuf>,
+    /// The table of each stage, from the cache's folder.
+    tables: BTreeMap<String, PathBuf>,
+}
+
+impl Drawn {
+    /// The table of a stage, if it is still there.
+    pub(super) fn table(&self, store: &Store, stage: &str) -> Option<PathBuf> {
+        self.tables.get(stage).map(|path| store.root().join(path)).filter(|path| path.exists())
+    }
+
+    /// The pictures of its index, if that is there and intact.
+    pub(super) fn images(&self, ctx: &Context) -> Option<BTreeSet<ImageId>> {
+        let path = self.table(&ctx.store, EmbedRow::STAGE)?;
+        let rows = EmbedRow::from_batch(&Artifact::decode(ctx.store.read(&path).ok()?).ok()?.batch).ok()?;
+        Some(rows.into_iter().map(|row| row.image).collect())
+    }
+}
+
+/// All walls whose picture is still there.
+pub(super) fn load(store: &Store) -> Vec<Drawn> {
+    let kept = read_small(&store.root().join(PLACE)).ok();
+    let walls: Vec<Drawn> = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    walls.into_iter().filter(|wall| wall.output.exists()).collect()
+}
+
+/// The wall whose picture is at this place.
+pub(super) fn at(store: &Store, output: &Path) -> Option<Drawn> {
+    load(store).into_iter().find(|wall| wall.output == place(output))
+}
+
+/// Keeps that the tables that `latest/` shows are those of the picture at `output`. A cache that cannot be written is no
+/// reason to stop.
+pub(super) fn remember(ctx: &Context, output: &Path, sources: &[PathBuf], stages: &[&str]) {
+    let store = &ctx.store;
+    let table = |stage: &&str| {
+        let path = store.latest(&format!("{stage}.parquet"))?;
+        Some(((*stage).to_owned(), path.strip_prefix(store.root()).ok()?.to_owned()))
+    };
+    let tables = stages.iter().filter_map(table).collect();
+    let sources = sources.iter().map(|source| place(source)).collect();
+    let wall = Drawn { output: place(output), sources, tables };
+    let before = load(store);
+    let mut walls: Vec<Drawn> = before.iter().filter(|other| other.output != wall.output).cloned().collect();
+    walls.push(wall);
+    walls.sort_by(|a, b| a.output.cmp(&b.output));
+    if walls == before {
+        return;
+    }
+    // A name that is no UTF-8 cannot be written as JSON.
+    if let Ok(text) = serde_json::to_vec(&walls)
+        && let Err(error) = store.replace(PLACE, &text)
+        && !read_only(&error)
+    {
+        ctx.warn(format!("the wall is not remembered: {error}"));
+    }
+}
