@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the recipes of the README and of docs/models.md for DuckDB, pandas, make and the shell on a sample; needs python3 with venv (installs duckdb, pandas, pyarrow).
+# Runs the recipes of the README and of docs/models.md for DuckDB, pandas, make and the shell on a sample; needs python3 with venv (installs duckdb, jsonschema, pandas, pyarrow).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -8,12 +8,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 venv=${TSNE_GRID_VENV:-$HOME/.cache/tsne-grid-recipes}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/python" -c 'import duckdb, pandas, pyarrow' 2>/dev/null || "$venv/bin/pip" install -q duckdb pandas pyarrow
+"$venv/bin/python" -c 'import duckdb, jsonschema, pandas, pyarrow' 2>/dev/null ||
+  "$venv/bin/pip" install -q duckdb jsonschema pandas pyarrow
 cd "$work"
 "$bin" sample photos --images 60 >/dev/null
 "$bin" run photos --model efficientnet-lite0 --quiet >/dev/null
 PATH="$(dirname "$bin"):$PATH"
 "$venv/bin/python" "$root/scripts/recipes.py" cache "$root/README.md" "$root/docs/models.md"
+(mkdir json && cd json && "$venv/bin/python" "$root/scripts/json_schema.py" "$bin" ../photos)
 awk '/^```make$/{on=1; next} /^```$/{on=0} on' "$root/README.md" >Makefile
 make -s wall.png && test -s wall.png
 before=$(stat -c %y wall.png)

@@ -1,5 +1,7 @@
 //! The command line, as plain data. What a flag means is decided in [`crate::commands`].
 
+mod help;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,6 +91,30 @@ pub enum Command {
     },
     /// Print the manual page (roff)
     Man,
+}
+
+impl Command {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "run",
+            Self::Embed(_) => "embed",
+            Self::Project(_) => "project",
+            Self::Assign(_) => "assign",
+            Self::Render(_) => "render",
+            Self::Status(_) => "status",
+            Self::Config(_) => "config",
+            Self::Sources(_) => "sources",
+            Self::Verify => "verify",
+            Self::Gc(_) => "gc",
+            Self::Export(_) => "export",
+            Self::Search(_) => "search",
+            Self::Sample(_) => "sample",
+            Self::Demo(_) => "demo",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+        }
+    }
 }
 
 /// What every stage has.
@@ -306,10 +332,11 @@ pub struct DemoArgs {
     pub images: u32,
 }
 
-/// The command line with what derive cannot say: on `embed`, where no other fit is near,
-/// `--embed-fit` is also `--fit`.
+/// The command line with what derive cannot say: on `embed`, where no other fit is near, `--embed-fit` is also `--fit`;
+/// defaults of settings, and examples.
 pub fn command() -> clap::Command {
-    Cli::command().mut_subcommand("embed", |embed| embed.mut_arg("embed_fit", |arg| arg.alias("fit")))
+    let command = Cli::command().mut_subcommand("embed", |embed| embed.mut_arg("embed_fit", |arg| arg.alias("fit")));
+    help::completed(command)
 }
 
 fn words(text: &str) -> Result<String, String> {

@@ -1,14 +1,17 @@
 //! What each command does: flags become settings, settings become calls, results become text for
 //! standard output.
 
+mod answer;
+
+pub use answer::{Answer, refused};
+
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::artifact::findings;
-use crate::artifact::rows::{GroupRow, Row, WordRow};
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
@@ -18,31 +21,18 @@ use crate::error::Halt;
 use crate::model::Hub;
 use crate::model::text::Speaking;
 use crate::photo::Budget;
-use crate::pipeline::{self, Embedded, Outcome, Preflight, Remembered, Request, Standing};
+use crate::pipeline::{self, Outcome, Preflight, Remembered, Request};
 use crate::report::{Event, Reporter, counted, thousands};
-use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project, render};
+use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project};
 use crate::store::{self, GcOptions, Store};
 use crate::ui::harmless;
 use crate::{export, memory, sample, search};
+use answer::Heard;
 
 /// Exit code of `--strict` when an input was skipped for a defect.
 const SKIPPED: u8 = 3;
 /// Exit code of `status --check` when anything is stale.
 const STALE: u8 = 4;
-
-/// What goes to standard output, and the exit code.
-pub struct Answer {
-    /// Whole lines, or nothing.
-    pub text: String,
-    /// 0 unless something was asked to be checked and did not hold.
-    pub code: u8,
-}
-
-impl Answer {
-    fn line(text: impl std::fmt::Display) -> Self {
-        Self { text: format!("{text}\n"), code: 0 }
-    }
-}
 
 /// What a command that ran stages prints.
 enum Show<'a> {
@@ -52,24 +42,18 @@ enum Show<'a> {
     Artifact(Option<&'a Path>),
 }
 
-/// Runs a command.
-///
-/// # Errors
-/// [`Halt`] for what has an exit code of its own; anything else failed.
-pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Result<Answer> {
+/// Runs a command; what goes wrong is part of the answer.
+pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Answer {
+    let began = Instant::now();
     let Cli { global, command } = cli;
-    if let Some(threads) = global.threads {
-        if !(1..=1024).contains(&threads) {
-            bail!(Halt::Usage(format!("--threads is {threads}; it can be 1 to 1024")));
-        }
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
-    }
-    let app = App { global, reporter };
-    let answer = app.answer_to(command);
+    let (json, name) = (global.json, command.name());
+    let heard = Arc::new(Heard::new(reporter));
+    let answer = App { global, reporter: heard.clone() }.start(command);
     for line in store::not_promised() {
-        app.reporter.event(&Event::Warning(line));
+        heard.event(&Event::Warning(line));
     }
-    answer
+    let answer = answer.unwrap_or_else(|error| Answer::failed(&error));
+    if json { answer.into_json(name, began, &heard.warnings()) } else { answer }
 }
 
 /// What is asked for, and where that comes from beside flags.
@@ -85,6 +69,16 @@ struct App {
 }
 
 impl App {
+    fn start(&self, command: Command) -> Result<Answer> {
+        if let Some(threads) = self.global.threads {
+            if !(1..=1024).contains(&threads) {
+                bail!(Halt::Usage(format!("--threads is {threads}; it can be 1 to 1024")));
+            }
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+        }
+        self.answer_to(command)
+    }
+
     fn answer_to(&self, command: Command) -> Result<Answer> {
         match command {
             Command::Run(args) => self.run(args),
@@ -115,12 +109,12 @@ impl App {
             Command::Completions { shell } => {
                 let mut text = Vec::new();
                 clap_complete::generate(shell, &mut cli::command(), "tsne-grid", &mut text);
-                Ok(Answer { text: String::from_utf8(text)?, code: 0 })
+                Ok(Answer::text(String::from_utf8(text)?))
             }
             Command::Man => {
                 let mut text = Vec::new();
                 clap_mangen::Man::new(cli::command()).render(&mut text)?;
-                Ok(Answer { text: String::from_utf8(text)?, code: 0 })
+                Ok(Answer::text(String::from_utf8(text)?))
             }
         }
     }
@@ -224,9 +218,9 @@ impl App {
         self.reporter.event(&Event::Note(text));
     }
 
-    /// One line, or with `--json` one object.
+    /// One line, or with `--json` an object.
     fn answer(&self, line: String, object: Value) -> Answer {
-        if self.global.json { Answer::line(object) } else { Answer::line(line) }
+        Answer::new(line, object)
     }
 
     fn run(&self, args: RunArgs) -> Result<Answer> {
@@ -241,7 +235,7 @@ impl App {
         if dry_run {
             let Outcome { standings, preflight, .. } = pipeline::status(ctx, request, last)?;
             preflight.iter().flat_map(Preflight::lines).for_each(|line| self.note(line));
-            return Ok(self.answer(table(&standings), json!({"stages": standings, "preflight": preflight})));
+            return Ok(self.answer(answer::table(&standings), json!({"stages": standings, "preflight": preflight})));
         }
         let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
         let outcome = pipeline::run(ctx, request, last)?;
@@ -260,7 +254,7 @@ impl App {
             }
             _ => request.settings.render.output.display().to_string(),
         };
-        let mut answer = self.answer(line, outcome_json(&outcome, request));
+        let mut answer = self.answer(line, answer::outcome(&outcome, request));
         let defective = outcome.embedded.is_some_and(|embedded| embedded.counts.defective > 0);
         if request.settings.source.strict && defective {
             answer.code = SKIPPED;
@@ -316,7 +310,7 @@ impl App {
         if let Some(copy) = artifact {
             copy_if_changed(&made.path, &copy)?;
         }
-        Ok(self.answer(made.path.display().to_string(), made_json(&made)))
+        Ok(self.answer(made.path.display().to_string(), answer::made(&made)))
     }
 
     fn status(&self, args: StatusArgs) -> Result<Answer> {
@@ -324,7 +318,7 @@ impl App {
         let ctx = &self.context(self.store(), &request, true);
         let standings = pipeline::status(ctx, &request, Stage::Render)?.standings;
         let stale = standings.iter().any(|standing| !standing.fresh);
-        let mut answer = self.answer(table(&standings), json!({"stages": standings, "fresh": !stale}));
+        let mut answer = self.answer(answer::table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {
             answer.code = STALE;
         }
@@ -428,43 +422,4 @@ impl App {
         };
         self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
     }
-}
-
-/// Two columns: the stage, and fresh or why not.
-fn table(standings: &[Standing]) -> String {
-    let line = |s: &Standing| {
-        let state = if s.fresh { "fresh".to_owned() } else { format!("stale: {}", s.reasons.join(", ")) };
-        format!("{:8} {state}", s.stage)
-    };
-    standings.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn made_json(made: &Made) -> Value {
-    json!({"path": made.path, "fresh": made.fresh, "facts": findings::json(&made.artifact.header)})
-}
-
-fn outcome_json(outcome: &Outcome, request: &Request) -> Value {
-    let mut object = json!({});
-    if let Some(Embedded { tables, index, words, counts, .. }) = &outcome.embedded {
-        object = json!({"counts": counts, "embed": made_json(index)});
-        for (name, made) in ["images", "skipped", "fields"].into_iter().zip(tables.iter().flatten()) {
-            object[name] = made_json(made);
-        }
-        if let Some(made) = words {
-            object[WordRow::STAGE] = made_json(made);
-        }
-    }
-    if let Some(made) = &outcome.groups {
-        object[GroupRow::STAGE] = made_json(made);
-    }
-    for (stage, made) in Stage::ALL.into_iter().skip(1).zip([&outcome.project, &outcome.assign, &outcome.render]) {
-        if let Some(made) = made {
-            object[stage.name()] = made_json(made);
-        }
-    }
-    if outcome.render.is_some() {
-        object["explorer"] = Value::Null;
-        render::places(&request.settings.render).into_iter().for_each(|(name, place)| object[name] = json!(place));
-    }
-    object
 }

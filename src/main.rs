@@ -7,13 +7,12 @@ use std::sync::Arc;
 use clap::FromArgMatches;
 use tsne_grid::cli::{self, Cli};
 use tsne_grid::commands;
-use tsne_grid::error::Halt;
 use tsne_grid::photo::in_decoder;
 use tsne_grid::ui::Terminal;
 
 fn main() -> ExitCode {
-    let matches = cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| refuse(&error));
     let terminal = Arc::new(Terminal::new(cli.global.quiet, cli.global.verbose));
 
     // The first signal asks to stop at the next safe point; a second one does not wait for it.
@@ -39,23 +38,26 @@ fn main() -> ExitCode {
         }
     }));
 
-    match commands::execute(cli, terminal.clone()) {
-        Ok(answer) => match std::io::stdout().lock().write_all(answer.text.as_bytes()) {
-            Ok(()) => ExitCode::from(answer.code),
-            // Whoever reads our output has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(answer.code),
-            Err(error) => {
-                terminal.error(&format!("cannot write to standard output: {error}"));
-                ExitCode::from(1)
-            }
-        },
+    let answer = commands::execute(cli, terminal.clone());
+    if let Some(error) = answer.error {
+        terminal.error(&error);
+    }
+    match std::io::stdout().lock().write_all(answer.text.as_bytes()) {
+        Ok(()) => ExitCode::from(answer.code),
+        // Whoever reads our output has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(answer.code),
         Err(error) => {
-            terminal.error(&format!("{error:#}"));
-            ExitCode::from(match error.downcast_ref() {
-                Some(Halt::Usage(_)) => 2,
-                Some(Halt::Interrupted) => 130,
-                None => 1,
-            })
+            terminal.error(&format!("cannot write to standard output: {error}"));
+            ExitCode::from(1)
         }
     }
+}
+
+/// Ends with what is wrong with the command line, or with the help that it asked for.
+fn refuse(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+        // Nobody is left to tell if standard output is gone.
+        let _ = writeln!(std::io::stdout().lock(), "{}", commands::refused(&error.render().to_string()));
+    }
+    error.exit()
 }

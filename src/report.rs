@@ -7,6 +7,12 @@ use std::sync::Arc;
 pub enum Event {
     /// Worth knowing: one line of a summary.
     Note(String),
+    /// Figures for whoever asks for more.
+    Detail(String),
+    /// What is ahead: stages in their order, and about how many seconds each takes.
+    Plan(Vec<(&'static str, f64)>),
+    /// A stage of the plan begins.
+    Begin(&'static str),
     /// Something is wrong, and work goes on.
     Warning(String),
     /// Nothing happens for now, and why; may be said many times a second.
@@ -29,9 +35,6 @@ pub trait Reporter: Send + Sync {
 pub trait Progress: Send + Sync {
     /// Steps more.
     fn advance(&self, steps: u64);
-
-    /// A word on how it goes.
-    fn say(&self, _text: &str) {}
 }
 
 /// Says nothing and never stops: for tests, and for callers without a terminal.

@@ -1,6 +1,8 @@
 //! The one place that knows the terminal: bars and colours where there is one, plain lines
 //! elsewhere, everything on standard error, and no foreign control character ever.
 
+mod left;
+
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +11,10 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::report::{Event, Progress, Reporter};
+use left::{Left, told};
 
+/// Lines of a terminal that is wider are no longer than this.
+const WIDEST: usize = 100;
 /// Without a terminal a piece of work says how far it is this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -21,13 +26,21 @@ pub struct Terminal {
     interrupted: AtomicBool,
     /// What was last waited for, so that it is said once.
     waiting: Mutex<String>,
+    /// How long everything still takes.
+    left: Arc<Mutex<Left>>,
+}
+
+/// Whatever a thread that panicked left of it will do.
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Terminal {
     /// For this process's standard error.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let bars = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
-        Self { bars, quiet, verbose, interrupted: AtomicBool::new(false), waiting: Mutex::default() }
+        let interrupted = AtomicBool::new(false);
+        Self { bars, quiet, verbose, interrupted, waiting: Mutex::default(), left: Arc::default() }
     }
 
     /// Asks the library to stop; whether it had been asked before.
@@ -48,6 +61,7 @@ impl Terminal {
     fn line(&self, label: &str, text: &str) {
         let text = harmless(text);
         let text = if label.contains("error") { text } else { text.replace('\n', "\\n") };
+        let text = if self.bars.is_some() { wrapped(&text, columns()) } else { text };
         let print = || {
             // Nobody is left to tell if standard error is gone.
             let _ = writeln!(anstream::stderr().lock(), "{label}{text}");
@@ -63,10 +77,13 @@ impl Reporter for Terminal {
     fn event(&self, event: &Event) {
         match event {
             Event::Note(text) if !self.quiet => self.line("", text),
-            Event::Note(_) => {}
+            Event::Detail(text) if self.verbose => self.line("", text),
+            Event::Note(_) | Event::Detail(_) => {}
+            Event::Plan(stages) => lock(&self.left).plan(stages),
+            Event::Begin(stage) => lock(&self.left).begin(stage),
             Event::Warning(text) => self.line("\x1b[1;33mwarning:\x1b[0m ", text),
             Event::Waiting(what) => {
-                let mut said = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut said = lock(&self.waiting);
                 if *said != *what {
                     said.clone_from(what);
                     self.line("\x1b[2mwaiting:\x1b[0m ", what);
@@ -80,14 +97,16 @@ impl Reporter for Terminal {
             Some(bars) => {
                 let bar = bars.add(ProgressBar::new(total));
                 let template = match (total, bytes) {
-                    (0, _) => "{prefix:<20} {spinner} {elapsed}  {msg}",
-                    (_, true) => "{prefix:<20} {bar:28} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}",
-                    _ => "{prefix:<20} {bar:28} {human_pos}/{human_len}  {rate}  {eta} left  {msg}",
+                    (0, _) => "{prefix:<20} {spinner} {elapsed}",
+                    (_, true) => "{prefix:<20} {bar:28} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+                    _ => "{prefix:<20} {bar:28} {human_pos}/{human_len}  {left}",
                 };
                 let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-                let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let digits = usize::from(state.per_sec() < 20.0);
-                    let _ = write!(out, "{:.digits$}/s", state.per_sec());
+                let left = self.left.clone();
+                let style = style.with_key("left", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let took = state.elapsed().as_secs_f64();
+                    let seconds = lock(&left).seconds(state.pos(), state.len().unwrap_or_default(), took);
+                    let _ = out.write_str(&told(seconds));
                 });
                 bar.set_style(style);
                 bar.set_prefix(what.to_owned());
@@ -100,6 +119,7 @@ impl Reporter for Terminal {
                 done: AtomicU64::new(0),
                 started: Instant::now(),
                 said: Mutex::new(Instant::now()),
+                left: self.left.clone(),
                 silent: self.quiet,
                 verbose: self.verbose,
             }),
@@ -117,10 +137,6 @@ impl Progress for Drawn {
     fn advance(&self, steps: u64) {
         self.0.inc(steps);
     }
-
-    fn say(&self, text: &str) {
-        self.0.set_message(harmless(text));
-    }
 }
 
 impl Drop for Drawn {
@@ -135,6 +151,7 @@ struct Plain {
     done: AtomicU64,
     started: Instant,
     said: Mutex<Instant>,
+    left: Arc<Mutex<Left>>,
     silent: bool,
     verbose: bool,
 }
@@ -142,12 +159,12 @@ struct Plain {
 impl Progress for Plain {
     fn advance(&self, steps: u64) {
         let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lock(&self.said);
         if !self.silent && said.elapsed() >= PLAIN_EVERY {
             *said = Instant::now();
-            let left =
-                self.started.elapsed().as_secs_f64() * self.total.saturating_sub(done) as f64 / done.max(1) as f64;
-            let _ = writeln!(anstream::stderr().lock(), "{}: {done} of {}, {left:.0} s left", self.what, self.total);
+            let left = told(lock(&self.left).seconds(done, self.total, self.started.elapsed().as_secs_f64()));
+            let comma = if left.is_empty() { "" } else { ", " };
+            let _ = writeln!(anstream::stderr().lock(), "{}: {done} of {}{comma}{left}", self.what, self.total);
         }
     }
 }
@@ -159,6 +176,18 @@ impl Drop for Plain {
             let _ = writeln!(anstream::stderr().lock(), "{}: {seconds:.1} s", self.what);
         }
     }
+}
+
+/// The width of the terminal that standard error is.
+fn columns() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into()).clamp(20, WIDEST)
+}
+
+/// Lines that break at words; an address or a path is never cut.
+fn wrapped(text: &str, columns: usize) -> String {
+    let options = textwrap::Options::new(columns).subsequent_indent("  ").break_words(false);
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    text.lines().map(|line| textwrap::fill(line, &options)).collect::<Vec<_>>().join("\n")
 }
 
 /// Text in which nothing can move the cursor, ring the bell or turn the writing around. Line
@@ -178,6 +207,14 @@ pub fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_break_at_words_and_addresses_stay_whole() {
+        let text = "2 pictures are left out, see file:///a/very/long/path/to/a/table.parquet for it";
+        let expected = "2 pictures are left out, see\n  file:///a/very/long/path/to/a/table.parquet\n  for it";
+        assert_eq!(wrapped(text, 30), expected);
+        assert_eq!(wrapped("a\nb", 30), "a\nb");
+    }
 
     #[test]
     fn escapes_and_direction_marks_are_spelled_out() {

@@ -98,7 +98,7 @@ findings! {
     }
 }
 
-/// The findings of an artifact as JSON; an object without any where its stage has none.
+/// The findings of an artifact as JSON, a grid as columns and rows; an object without any where its stage has none.
 pub fn json(header: &Header) -> Value {
     let found = match header.key.stage.as_str() {
         EmbedRow::STAGE => EmbedFindings::of(header).map(|found| json!(found)),
@@ -109,6 +109,9 @@ pub fn json(header: &Header) -> Value {
     let mut found = found.unwrap_or_else(|_| json!({}));
     if let Some(fields) = found.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
+    }
+    if let Some(grid) = found["grid"].as_str().and_then(|grid| grid.parse::<Grid>().ok()) {
+        found["grid"] = json!([grid.width, grid.height]);
     }
     found
 }
@@ -168,7 +171,7 @@ mod tests {
         assert_eq!(AssignFindings::of(&header).unwrap(), found);
         assert_eq!((&*header.facts["objective"], &*header.facts["grid"]), ("30", "40x30"));
         assert!(!header.facts.contains_key("kept") && json(&header).get("kept").is_none());
-        assert_eq!(json(&header)["grid"], "40x30");
+        assert_eq!(json(&header)["grid"], json!([40, 30]));
         header.facts.insert("kept".into(), "0.5".into());
         assert_eq!(AssignFindings::of(&header).unwrap().kept, Some(0.5));
         header.facts.insert("kept".into(), "half".into());

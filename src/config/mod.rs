@@ -73,9 +73,9 @@ table! {
         /// Only pictures taken before this day (YYYY-MM-DD, UTC)
         until: Day = Day::default(), arg(help_heading = "Source");
         /// Where a picture's date may come from
-        dates: Dates = Dates::Recorded, arg(help_heading = "Source");
+        dates: Dates = Dates::Recorded, arg(help_heading = "Source", hide_short_help = true);
         /// What becomes of raw pictures, which often lie beside a JPEG of the same name
-        raw: Raw = Raw::Pair, arg(help_heading = "Source");
+        raw: Raw = Raw::Pair, arg(help_heading = "Source", hide_short_help = true);
         /// Which films enter as a still, their first second
         films: Films = Films::Posted, arg(help_heading = "Source");
         /// Only paths that match one of these globs, or files and folders of one of these names
@@ -91,17 +91,17 @@ table! {
     /// `[limits]`: what is too large to be read.
     LimitSettings, LimitFlags {
         /// Larger files are not read, in MB
-        max_file: u32 = 256, arg(help_heading = "Limits");
+        max_file: u32 = 256, arg(help_heading = "Limits", hide_short_help = true);
         /// Larger pictures are not decoded, in megapixels
-        max_pixels: u32 = 256, arg(help_heading = "Limits");
+        max_pixels: u32 = 256, arg(help_heading = "Limits", hide_short_help = true);
         /// Memory for decoding, in MB; 0 is a quarter of what there is, at most 4096
-        memory: u32 = 0, arg(help_heading = "Limits");
+        memory: u32 = 0, arg(help_heading = "Limits", hide_short_help = true);
         /// More files and folders than these are refused
-        max_inputs: u32 = 2_000_000, arg(help_heading = "Limits");
+        max_inputs: u32 = 2_000_000, arg(help_heading = "Limits", hide_short_help = true);
         /// Zips with more entries are refused
-        max_zip_entries: u32 = 200_000, arg(help_heading = "Limits");
+        max_zip_entries: u32 = 200_000, arg(help_heading = "Limits", hide_short_help = true);
         /// Entries of a zip that grow by more than this factor are not unpacked
-        max_zip_ratio: u32 = 200, arg(help_heading = "Limits");
+        max_zip_ratio: u32 = 200, arg(help_heading = "Limits", hide_short_help = true);
     }
 }
 
@@ -111,23 +111,23 @@ table! {
         /// The model that turns pictures into vectors
         model: ModelName = ModelName::Vgg16, arg(help_heading = "Embed");
         /// The layer of vgg16 to read
-        layer: Layer = Layer::Block5Pool, arg(help_heading = "Embed");
+        layer: Layer = Layer::Block5Pool, arg(help_heading = "Embed", hide_short_help = true);
         /// What becomes of block5_pool's 7x7 places
-        pooling: Pooling = Pooling::Flatten, arg(help_heading = "Embed");
+        pooling: Pooling = Pooling::Flatten, arg(help_heading = "Embed", hide_short_help = true);
         /// How a picture becomes the square input of vgg16 or efficientnet-lite0
-        fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed");
+        fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed", hide_short_help = true);
         /// Whether large JPEGs are decoded at a half to an eighth of their size
-        decode: Decode = Decode::Scaled, arg(help_heading = "Embed");
+        decode: Decode = Decode::Scaled, arg(help_heading = "Embed", hide_short_help = true);
         /// A local safetensors file instead of the hub's, or of what is built in
         weights: PathBuf = PathBuf::new(), arg(help_heading = "Embed");
         /// The hub's repository ("auto": the pinned one)
-        repo: String = "auto".into(), arg(help_heading = "Embed");
+        repo: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
         /// Its commit
-        revision: String = "auto".into(), arg(help_heading = "Embed");
+        revision: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
         /// The sha256 of its model.safetensors ("" goes unchecked, with a warning)
-        sha256: String = "auto".into(), arg(help_heading = "Embed");
+        sha256: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
         /// Fetch only the tensors that the layer needs, or the whole file
-        fetch: Fetch = Fetch::Tensors, arg(help_heading = "Embed");
+        fetch: Fetch = Fetch::Tensors, arg(help_heading = "Embed", hide_short_help = true);
     }
 }
 
@@ -139,17 +139,17 @@ table! {
         /// Gradient steps, the exaggerated ones included
         iterations: usize = 750, arg(help_heading = "Project");
         /// Attraction is multiplied by this at first
-        early_exaggeration: f64 = 12.0, arg(help_heading = "Project");
+        early_exaggeration: f64 = 12.0, arg(help_heading = "Project", hide_short_help = true);
         /// Steps with early exaggeration
-        exaggeration_iterations: usize = 250, arg(help_heading = "Project");
+        exaggeration_iterations: usize = 250, arg(help_heading = "Project", hide_short_help = true);
         /// Step size; 0 is automatic
-        learning_rate: f64 = 0.0, arg(help_heading = "Project");
+        learning_rate: f64 = 0.0, arg(help_heading = "Project", hide_short_help = true);
         /// Principal components kept first; 0 keeps all dimensions
-        pca: usize = 50, arg(help_heading = "Project");
+        pca: usize = 50, arg(help_heading = "Project", hide_short_help = true);
         /// How far apart two vectors are
-        metric: Metric = Metric::Euclidean, arg(help_heading = "Project");
+        metric: Metric = Metric::Euclidean, arg(help_heading = "Project", hide_short_help = true);
         /// Where the points start
-        init: Init = Init::Previous, arg(help_heading = "Project");
+        init: Init = Init::Previous, arg(help_heading = "Project", hide_short_help = true);
         /// Another number gives another layout of the same pictures; the same number always the same one
         seed: u64 = 0, arg(help_heading = "Project");
     }
@@ -163,13 +163,13 @@ table! {
         /// The shape that auto aims at, width:height
         aspect: Aspect = Aspect { width: 1.0, height: 1.0 }, arg(help_heading = "Assign");
         /// The assignment's algorithm
-        solver: Solver = Solver::Auto, arg(help_heading = "Assign");
+        solver: Solver = Solver::Auto, arg(help_heading = "Assign", hide_short_help = true);
         /// Search steps per picture after which the best so far is taken; 0 goes on to the optimum
-        effort: u32 = 0, arg(help_heading = "Assign");
+        effort: u32 = 0, arg(help_heading = "Assign", hide_short_help = true);
         /// How still the wall of a collection that has grown stands: 1 as still as can be, 0 as if it were new
         stay: f64 = 0.7, arg(help_heading = "Assign");
         /// Afterwards swap pictures up to this many cells apart to bring likely neighbours together; 0 does not
-        refine: u32 = 0, arg(help_heading = "Assign");
+        refine: u32 = 0, arg(help_heading = "Assign", hide_short_help = true);
     }
 }
 
@@ -185,15 +185,15 @@ table! {
         /// How a picture fills its tile
         fit: TileFit = TileFit::Cover, arg(help_heading = "Render");
         /// Pixels between tiles
-        gap: u32 = 0, arg(help_heading = "Render");
+        gap: u32 = 0, arg(help_heading = "Render", hide_short_help = true);
         /// Colour behind everything, as #rrggbb
         background: Colour = Colour([255; 3]), arg(help_heading = "Render");
         /// JPEG quality, 1 to 100
-        quality: u8 = 90, arg(help_heading = "Render");
+        quality: u8 = 90, arg(help_heading = "Render", hide_short_help = true);
         /// Width of a scatter picture in pixels; 0 is automatic
-        canvas: u32 = 0, arg(help_heading = "Render");
+        canvas: u32 = 0, arg(help_heading = "Render", hide_short_help = true);
         /// Column of the --input table that colours points without a picture
-        color_by: String = String::new(), arg(help_heading = "Render");
+        color_by: String = String::new(), arg(help_heading = "Render", hide_short_help = true);
         /// Colour the borders between cells by how far apart the two pictures are in feature space
         seams: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
         /// Outline the pictures that came with the last run that brought any
@@ -203,7 +203,7 @@ table! {
         /// Write the explorer, a page to walk through the pictures, beside the picture
         page: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
         /// Longest side of the pictures that the page shows large, in pixels; 0 leaves them out
-        large: u32 = 512, arg(help_heading = "Render");
+        large: u32 = 512, arg(help_heading = "Render", hide_short_help = true);
         /// Link from the page to the original files, relative to it
         links: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
     }

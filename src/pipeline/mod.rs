@@ -5,8 +5,10 @@
 //! the same way and stop at the first thing that is.
 //! There is no scheduler because there is nothing to schedule.
 
+mod left_out;
 mod live;
 mod outlook;
+mod pace;
 mod preflight;
 mod remembered;
 mod request;
@@ -22,10 +24,11 @@ pub use preflight::Preflight;
 pub use remembered::Remembered;
 pub use request::Request;
 pub use sources::{LeftOut, Pictures, Recognised, sources};
-pub use standing::Standing;
+pub use standing::{Code, Standing, Why};
 pub use walk::{Embedded, Outcome};
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -77,5 +80,10 @@ pub fn render_table(ctx: &Context, request: &Request, table: &Path) -> Result<Ma
     let rows = inputs.as_ref().map(|inputs| inputs.tables().0).unwrap_or_default();
     let sources = inputs.as_ref().map(|inputs| inputs.places(&rows)).unwrap_or_default();
     let known = render::Known { sources, images: &rows, ..render::Known::default() };
-    render::Job::new(ctx, &settings.render, &input, &known)?.make()
+    let began = Instant::now();
+    let count = input.len();
+    let mut did = false;
+    let drawn = render::Job::new(ctx, &settings.render, &input, &known)?.make(&mut || did = true)?;
+    summary::end(ctx, count, did, Some(&drawn), began.elapsed());
+    Ok(drawn.record)
 }

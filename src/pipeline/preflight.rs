@@ -1,25 +1,19 @@
 //! What a run is about to do, said before the first picture is decoded.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::time::Duration;
 
 use serde::Serialize;
 
+use super::left_out::{LeftOut, of_kind};
 use super::outlook::Outlook;
-use crate::artifact::{Reason, shards};
-use crate::config::Settings;
+use super::pace::{Pace, duration};
+use crate::artifact::Reason;
+use crate::config::{Kind, Settings};
 use crate::model::Chosen;
 use crate::report::{counted, thousands};
 use crate::stage::embed::{Ahead, Finding, Inputs};
 use crate::stage::{Context, Stage, assign, render};
-use crate::store::read_small;
 
-/// Where measured rates are kept, in the cache: a number of pictures a second for each model. It
-/// is about this machine and enters no artifact.
-const RATES: &str = "rates.json";
-/// Fewer pictures say too little about the rate.
-const ENOUGH: usize = 16;
 /// What is held beside the pictures: the program, a model, vectors that wait to be written.
 const BASE_BYTES: u64 = 120 << 20;
 /// A picture whose size is not known yet; and what decoding takes for each pixel.
@@ -30,14 +24,16 @@ const BYTES_PER_PIXEL: u64 = 13;
 #[derive(Clone, Debug, Serialize)]
 pub struct Preflight {
     /// Inputs that may be pictures, by kind.
-    pub kinds: BTreeMap<String, usize>,
+    pub kinds: BTreeMap<Kind, usize>,
     /// Inputs that are left out, by reason.
     pub left_out: BTreeMap<Reason, usize>,
     /// What there is to embed.
     #[serde(flatten)]
     pub ahead: Ahead,
-    /// How long embedding will take at the rate of the last time; none before the first.
-    pub seconds: Option<f64>,
+    /// About how long everything will take.
+    pub seconds: f64,
+    /// The same by stage.
+    pub stages: BTreeMap<&'static str, f64>,
     /// Bytes of memory, roughly, at most.
     pub memory: u64,
     /// What will become of the last wall.
@@ -47,6 +43,33 @@ pub struct Preflight {
     pub grid: Option<(u32, u32)>,
     /// The picture's size in pixels, if the run goes that far.
     pub canvas: Option<(u32, u32)>,
+    /// What is left out, in words.
+    #[serde(skip)]
+    told: Option<String>,
+    /// Whether nothing was embedded before.
+    #[serde(skip)]
+    first: bool,
+}
+
+/// The stages from `first` to `last`, and about how many seconds each will take for so many pictures.
+pub(super) fn plan(
+    pace: &Pace,
+    settings: &Settings,
+    (first, last): (Stage, Stage),
+    pictures: usize,
+    embed: (f64, usize),
+) -> Vec<(&'static str, f64)> {
+    let seconds = |stage: Stage| match stage {
+        Stage::Embed => embed.0,
+        Stage::Project => pace.project(&settings.project, pictures, embed.1),
+        Stage::Assign => pace.assign(pictures),
+        Stage::Render => pace.render(pictures),
+    };
+    Stage::ALL
+        .into_iter()
+        .filter(|stage| (first..=last).contains(stage))
+        .map(|stage| (stage.name(), seconds(stage)))
+        .collect()
 }
 
 impl Preflight {
@@ -63,10 +86,13 @@ impl Preflight {
         let (mut kinds, mut left_out) = (BTreeMap::new(), BTreeMap::new());
         listing.skipped.iter().for_each(|row| *left_out.entry(row.reason).or_default() += 1);
         listing.unlisted().for_each(|(reason, more)| *left_out.entry(reason).or_default() += more);
+        let mut words = LeftOut::of(&listing.skipped);
+        listing.unlisted().for_each(|(reason, more)| words.add_many(reason, more));
         let mut largest = 0;
         for (i, (entry, finding)) in listing.entries.iter().zip(findings).enumerate() {
-            if let Some((reason, _)) = inputs.refusal(i) {
+            if let Some((reason, detail)) = inputs.refusal(i) {
                 *left_out.entry(reason).or_default() += 1;
+                words.add(&entry.path, reason, &detail);
                 continue;
             }
             let pixels = match finding {
@@ -74,7 +100,7 @@ impl Preflight {
                 _ => USUAL_PIXELS,
             };
             largest = largest.max(pixels);
-            *kinds.entry(entry.kind().to_string()).or_default() += 1;
+            *kinds.entry(entry.kind()).or_default() += 1;
         }
         let pictures = ahead.reused + ahead.new + ahead.unread;
         let outlook = match last >= Stage::Assign {
@@ -84,35 +110,55 @@ impl Preflight {
         let grid = outlook.grid().unwrap_or_else(|| assign::grid(&settings.assign, pictures));
         let grid = (last >= Stage::Assign).then_some((grid.width, grid.height));
         let canvas = grid.filter(|_| last >= Stage::Render);
+        let pace = Pace::load(ctx);
+        let embed = (pace.embed(chosen, ahead.new + ahead.unread), chosen.dim);
+        let plan = plan(&pace, settings, (Stage::Embed, last), pictures, embed);
         let decoding = rayon::current_num_threads() as u64 * largest * BYTES_PER_PIXEL;
         Self {
             kinds,
             left_out,
             ahead,
-            seconds: rates(ctx).get(&rate_of(chosen)).map(|rate| (ahead.new + ahead.unread) as f64 / rate),
+            seconds: plan.iter().map(|(_, seconds)| seconds).sum(),
+            stages: plan.into_iter().collect(),
             memory: BASE_BYTES + decoding.min(ctx.budget.decoding.total()),
             outlook,
             grid,
             canvas: canvas.and_then(|grid| render::size(&settings.render, pictures, grid).ok()),
+            told: words.told(&settings.source),
+            first: ctx.store.latest("embed.parquet").is_none(),
         }
+    }
+
+    /// The stages in their order, and about how many seconds each will take.
+    pub fn plan(&self) -> Vec<(&'static str, f64)> {
+        let stages = Stage::ALL.map(Stage::name).into_iter();
+        stages.filter_map(|stage| Some((stage, *self.stages.get(stage)?))).collect()
     }
 
     /// For a person, in two lines.
     pub fn lines(&self) -> [String; 2] {
-        let ((found, kinds), (out, reasons)) = (list(&self.kinds), list(&self.left_out));
-        let mut first = format!("found    {} ({kinds})", counted(found, "picture"));
-        if out > 0 {
-            first.push_str(&format!(", {} left out ({reasons})", thousands(out)));
+        let mut first = counted(self.kinds.values().sum(), "picture");
+        if self.kinds.keys().any(|kind| *kind != Kind::File) {
+            let kinds: Vec<String> = self.kinds.iter().map(|(kind, count)| of_kind(*kind, *count)).collect();
+            first.push_str(&format!(" ({})", kinds.join(", ")));
         }
+        first.extend(self.told.iter().map(|told| format!(", {told}")));
         let Ahead { new, reused, unread } = self.ahead;
-        let mut second = format!("ahead    {} to embed, {} reused", thousands(new), thousands(reused));
-        if unread > 0 {
-            second.push_str(&format!(", {} to read, and to embed unless known", thousands(unread)));
-        }
-        if let Some(seconds) = self.seconds {
-            second.push_str(&format!("; {} at most", duration(seconds)));
-        }
-        second.push_str(&format!("; memory up to {:.1} GB", self.memory as f64 / 1e9));
+        let mut second = match (new, unread, reused) {
+            (new, 0, 0) => format!("{} to embed", thousands(new)),
+            (new, 0, reused) => format!("{} to embed, {} known", thousands(new), thousands(reused)),
+            (0, unread, 0) if self.first => format!("{} to read and embed", thousands(unread)),
+            (0, unread, 0) => format!("{} to read, and to embed unless known", thousands(unread)),
+            (new, unread, reused) => format!(
+                "{} to embed, {} known, {} to read, and to embed unless known",
+                thousands(new),
+                thousands(reused),
+                thousands(unread)
+            ),
+        };
+        let about = if unread > 0 && !self.first { "at most about" } else { "about" };
+        let (seconds, memory) = (duration(self.seconds), self.memory as f64 / 1e9);
+        second.push_str(&format!("; {about} {seconds} for everything, memory up to {memory:.1} GB"));
         if let Some((width, height)) = self.grid {
             second.push_str(&format!("; grid {width}x{height}"));
             match &self.outlook {
@@ -128,44 +174,6 @@ impl Preflight {
     }
 }
 
-/// How many there are in all, and how many of each.
-fn list(counts: &BTreeMap<impl Display, usize>) -> (usize, String) {
-    let each: Vec<String> = counts.iter().map(|(what, count)| format!("{} {what}", thousands(*count))).collect();
-    (counts.values().sum(), each.join(", "))
-}
-
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 1.0 => "1 s".into(),
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
-fn rate_of(chosen: &Chosen) -> String {
-    shards::folder(&chosen.params)
-}
-
-fn rates(ctx: &Context) -> BTreeMap<String, f64> {
-    let kept = read_small(&ctx.store.root().join(RATES)).ok();
-    let rates: BTreeMap<String, f64> = kept.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
-    rates.into_iter().filter(|(_, rate)| rate.is_finite() && *rate > 0.0).collect()
-}
-
-/// Keeps how fast `pictures` were read, decoded and embedded, for the next run's estimate.
-pub(super) fn remember_rate(ctx: &Context, chosen: &Chosen, pictures: usize, took: Duration) {
-    if pictures < ENOUGH {
-        return;
-    }
-    let mut rates = rates(ctx);
-    rates.insert(rate_of(chosen), pictures as f64 / took.as_secs_f64().max(1e-3));
-    // An estimate that is not kept is no loss.
-    if let Ok(json) = serde_json::to_vec(&rates) {
-        let _ = ctx.store.replace(RATES, &json);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,26 +182,24 @@ mod tests {
     #[test]
     fn it_is_two_lines_and_has_every_number() {
         let preflight = Preflight {
-            kinds: [("post".to_owned(), 1100), ("story".to_owned(), 80)].into(),
+            kinds: [(Kind::Post, 1100), (Kind::Story, 80)].into(),
             left_out: [(Reason::Video, 20)].into(),
             ahead: Ahead { new: 40, reused: 1140, unread: 0 },
-            seconds: Some(150.0),
+            seconds: 150.0,
+            stages: BTreeMap::new(),
             memory: 1_200_000_000,
             outlook: Outlook::Grows { grid: Grid::new(35, 34), stay: 1138, gone: 2 },
             grid: Some((35, 34)),
             canvas: Some((2240, 2176)),
+            told: Some("20 left out (20 videos)".into()),
+            first: false,
         };
         assert_eq!(
             preflight.lines(),
             [
-                "found    1,180 pictures (1,100 post, 80 story), 20 left out (20 video)",
-                "ahead    40 to embed, 1,140 reused; 2 min at most; memory up to 1.2 GB; grid 35x34 grown around 1,138, 2240x2176 pixels"
+                "1,180 pictures (1,100 posts, 80 stories), 20 left out (20 videos)",
+                "40 to embed, 1,140 known; about 2 min for everything, memory up to 1.2 GB; grid 35x34 grown around 1,138, 2240x2176 pixels"
             ]
         );
-    }
-
-    #[test]
-    fn durations_are_short() {
-        assert_eq!([0.1, 59.6, 120.0, 7200.0].map(duration), ["1 s", "60 s", "2 min", "2.0 h"]);
     }
 }

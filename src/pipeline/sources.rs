@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Request;
+use super::left_out::plainly;
 use crate::artifact::Reason;
 use crate::artifact::rows::{ImageRow, SkippedRow};
 use crate::report::{counted, thousands};
@@ -117,6 +118,7 @@ impl Recognised {
             ));
         }
         for LeftOut { reason, detail, count, example } in self.left_out.iter().take(LINES) {
+            let detail = plainly(detail);
             let which = if *count == 1 { one_line(example) } else { format!("{} and others", one_line(example)) };
             lines.push(format!("left out {} {reason}: {detail} ({which})", thousands(*count)));
         }

@@ -15,12 +15,55 @@ use crate::store::{Key, canonical_json};
 /// How a stage stands.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Standing {
-    /// images, embed, project, assign or render.
+    /// images, embed, words, project, assign or render.
     pub stage: &'static str,
-    /// Nothing to do.
+    /// Nothing to do; of a run, nothing was.
     pub fresh: bool,
     /// Why there is something to do.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Why>,
+}
+
+/// Why there is something to do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Why {
+    /// For programs.
+    pub code: Code,
+    /// For people.
+    pub text: String,
+}
+
+/// The kinds of reasons (docs/json.md says what each means).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "docs/json.md has them all")]
+pub enum Code {
+    Afresh,
+    Corrupt,
+    Details,
+    Format,
+    Grows,
+    Images,
+    Inputs,
+    NeverRun,
+    Output,
+    Paths,
+    Setting,
+    Waits,
+    Weights,
+}
+
+impl Why {
+    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    fn corrupt() -> Self {
+        Self::new(Code::Corrupt, "corrupt")
+    }
+
+    fn never_run() -> Self {
+        Self::new(Code::NeverRun, "never run")
+    }
 }
 
 impl Standing {
@@ -30,30 +73,33 @@ impl Standing {
     }
 
     /// Something to do, for these reasons.
-    pub(super) fn stale(stage: &'static str, mut reasons: Vec<String>) -> Self {
+    pub(super) fn stale(stage: &'static str, mut reasons: Vec<Why>) -> Self {
         if reasons.is_empty() {
-            reasons.push("its inputs changed".into());
+            reasons.push(Why::new(Code::Inputs, "its inputs changed"));
         }
         Self { stage, fresh: false, reasons }
     }
 }
 
 /// Why there is no artifact with this key: it is compared with the last one of its stage.
-pub(super) fn reasons(ctx: &Context, key: &Key) -> Vec<String> {
+pub(super) fn reasons(ctx: &Context, key: &Key) -> Vec<Why> {
     let name = format!("{}.parquet", key.stage);
     let lost = ctx.store.latest_is_lost(&name);
-    let Some(path) = ctx.store.latest(&name) else { return vec![if lost { "corrupt" } else { "never run" }.into()] };
+    let Some(path) = ctx.store.latest(&name) else {
+        return vec![if lost { Why::corrupt() } else { Why::never_run() }];
+    };
     let last = ctx.store.read(&path).map_err(anyhow::Error::from).and_then(Artifact::decode);
-    let Ok(last) = last else { return vec!["corrupt".into()] };
+    let Ok(last) = last else { return vec![Why::corrupt()] };
     let last = last.header.key;
     let mut reasons = Vec::new();
     if last.version != key.version {
-        reasons.push(format!("format {} -> {}", last.version, key.version));
+        reasons.push(Why::new(Code::Format, format!("format {} -> {}", last.version, key.version)));
     }
-    reasons.extend(differences(&last.params, &key.params));
+    let changed = differences(&last.params, &key.params).into_iter();
+    reasons.extend(changed.map(|text| Why::new(Code::Setting, text)));
     match [&last, key].map(|key| key.inputs.contains_key(PREVIOUS)) {
-        [_, true] => reasons.push("it grows from an earlier one".into()),
-        [true, false] => reasons.push("it starts afresh".into()),
+        [_, true] => reasons.push(Why::new(Code::Grows, "it grows from an earlier one")),
+        [true, false] => reasons.push(Why::new(Code::Afresh, "it starts afresh")),
         [false, false] => {}
     }
     reasons
@@ -66,6 +112,16 @@ pub(super) fn differences(last: &Value, now: &Value) -> Vec<String> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differs = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
     differs.map(|name| format!("{name} {} -> {}", shown(old.get(name)), shown(new.get(name)))).collect()
+}
+
+/// Why there is no index with this key (none while not all inputs are known) of these pictures.
+pub(super) fn reasons_of_index(ctx: &Context, key: Option<&Key>, pictures: &BTreeSet<ImageId>) -> Vec<Why> {
+    let mut why: Vec<Why> = key.into_iter().flat_map(|key| reasons(ctx, key)).collect();
+    why.extend(changed_images(ctx, pictures).map(|text| Why::new(Code::Images, text)));
+    if why.is_empty() {
+        why.push(Why::corrupt());
+    }
+    why
 }
 
 fn shown(value: Option<&Value>) -> String {
@@ -91,22 +147,22 @@ fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
 }
 
 /// `model scattering -> vgg16`, against the last index.
-pub(super) fn changed_model(ctx: &Context, now: ModelName) -> Option<String> {
+pub(super) fn changed_model(ctx: &Context, now: ModelName) -> Option<Why> {
     let path = ctx.store.latest(&format!("{}.parquet", EmbedRow::STAGE))?;
     let last = Artifact::decode(ctx.store.read(&path).ok()?).ok()?.header.key.params;
     let (before, now) = (last.get("model").and_then(Value::as_str)?, now.to_string());
-    (before != now).then(|| format!("model {before} -> {now}"))
+    (before != now).then(|| Why::new(Code::Setting, format!("model {before} -> {now}")))
 }
 
 /// `+40 images, 3 gone`, against the last index.
-pub(super) fn changed_images(ctx: &Context, now: &BTreeSet<ImageId>) -> Option<String> {
+fn changed_images(ctx: &Context, now: &BTreeSet<ImageId>) -> Option<String> {
     let before = previous_images(ctx);
     change("image", now.difference(&before).count(), before.difference(now).count())
 }
 
 /// `+1 path, 1 gone`, or what else is known of the same paths, against the last table of images.
-pub(super) fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
-    let Some(before) = last_rows::<ImageRow>(ctx) else { return "never run".into() };
+pub(super) fn changed_paths(ctx: &Context, now: &[ImageRow]) -> Vec<Why> {
+    let Some(before) = last_rows::<ImageRow>(ctx) else { return vec![Why::never_run()] };
     let (before, now) = (by_path(&before), by_path(now));
     let more = now.keys().filter(|path| !before.contains_key(*path)).count();
     let gone = before.keys().filter(|path| !now.contains_key(*path)).count();
@@ -115,15 +171,19 @@ pub(super) fn changed_paths(ctx: &Context, now: &[ImageRow]) -> String {
         let count = both.iter().filter(|(before, now)| of(before, now)).count();
         (count > 0).then(|| format!("{} changed", counted(count, what)))
     };
-    let reasons = [
-        change("path", more, gone),
+    let details = [
         differ("picture", |a, b| a.image != b.image),
         differ("caption", |a, b| a.caption != b.caption),
         differ("time", |a, b| a.taken_at != b.taken_at),
         differ("kind", |a, b| a.kind != b.kind),
     ];
-    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
-    if reasons.is_empty() { "what is known of the inputs changed".into() } else { reasons.join(", ") }
+    let paths = change("path", more, gone).map(|text| Why::new(Code::Paths, text));
+    let details = details.into_iter().flatten().map(|text| Why::new(Code::Details, text));
+    let reasons: Vec<Why> = paths.into_iter().chain(details).collect();
+    match reasons.is_empty() {
+        true => vec![Why::new(Code::Details, "what is known of the inputs changed")],
+        false => reasons,
+    }
 }
 
 /// The rows by path: a zip of a new name has the same pictures. Where sources share a path, by

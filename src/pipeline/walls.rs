@@ -4,11 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::remembered::place;
+use super::standing::previous_images;
 use crate::artifact::rows::{EmbedRow, Row};
 use crate::artifact::{Artifact, ImageId};
+use crate::error::Halt;
+use crate::report::counted;
 use crate::stage::Context;
 use crate::store::{Store, read_only, read_small};
 
@@ -77,4 +81,37 @@ pub(super) fn remember(ctx: &Context, output: &Path, sources: &[PathBuf], stages
     {
         ctx.warn(format!("the wall is not remembered: {error}"));
     }
+}
+
+/// The pictures of the last run; of several walls in one cache, of the last run over the one at `output`.
+pub(super) fn previous(ctx: &Context, output: Option<&Path>) -> BTreeSet<ImageId> {
+    let Some(output) = output else { return previous_images(ctx) };
+    match at(&ctx.store, output) {
+        Some(drawn) => drawn.images(ctx).unwrap_or_default(),
+        None if !load(&ctx.store).is_empty() => BTreeSet::new(),
+        None => previous_images(ctx),
+    }
+}
+
+/// The picture of another collection is not drawn over unasked.
+///
+/// # Errors
+/// [`Halt::Usage`] when the wall at `output` shares neither a source nor a picture with these.
+pub(super) fn refuse_strangers(
+    ctx: &Context,
+    output: &Path,
+    sources: &[PathBuf],
+    pictures: &BTreeSet<ImageId>,
+) -> Result<()> {
+    let Some(drawn) = at(&ctx.store, output) else { return Ok(()) };
+    let known = sources.iter().any(|source| drawn.sources.contains(&place(source)));
+    let images = drawn.images(ctx).unwrap_or_default();
+    if known || images.is_empty() || pictures.is_empty() || !images.is_disjoint(pictures) {
+        return Ok(());
+    }
+    let (output, others) = (drawn.output.display(), counted(images.len(), "other picture"));
+    bail!(Halt::Usage(format!(
+        "{output} shows {others} and none of these: give this collection a picture of its own (-o FILE), \
+         or draw over that one (--replace)"
+    )))
 }

@@ -49,6 +49,7 @@ pub use lists::At;
 pub use odd::Odd;
 pub use rule::Rule;
 pub use seen::{Fate, Picture, Seen};
+pub use select::kind_left_out;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -60,6 +61,7 @@ use anyhow::{Result, bail};
 use crate::artifact::Reason;
 use crate::artifact::rows::SkippedRow;
 use crate::config::{LimitSettings, SourceSettings};
+use crate::error::Halt;
 use entry::Place;
 
 /// Everything the sources hold.
@@ -156,7 +158,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     for (source, name) in sources.iter().zip(source_names(sources)) {
         let name: Arc<str> = name.into();
         let meta = std::fs::metadata(source)
-            .map_err(|error| anyhow::anyhow!("cannot open the source {}: {error}", source.display()))?;
+            .map_err(|error| Halt::NotFound(format!("cannot open the source {}: {error}", source.display())))?;
         if meta.is_dir() {
             folder::list(source, &name, own, bounds, &mut listing)?;
             tables.extend(table::beside(source, &name));

@@ -7,8 +7,17 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::names::composed;
 use super::{Entry, Listing, Rule};
 use crate::artifact::{Reason, Witness};
-use crate::config::SourceSettings;
+use crate::config::{Kind, SourceSettings};
 use crate::error::Halt;
+
+/// What is said of a picture whose kind is not asked for, before and after the kind.
+const KIND: &str = "kind ";
+const NO_KIND: &str = " is not in source.kinds";
+
+/// The kind for which an input was left out, if this is what was said of it.
+pub fn kind_left_out(detail: &str) -> Option<Kind> {
+    detail.strip_prefix(KIND)?.strip_suffix(NO_KIND)?.parse().ok()
+}
 
 /// The settings, ready to be asked.
 pub(super) struct Selection<'a> {
@@ -63,7 +72,7 @@ impl<'a> Selection<'a> {
     fn refusal(&self, entry: &Entry) -> Option<String> {
         let settings = self.settings;
         if !settings.kinds.contains(&entry.kind()) {
-            return Some(format!("kind {} is not in source.kinds", entry.kind()));
+            return Some(format!("{KIND}{}{NO_KIND}", entry.kind()));
         }
         let path = composed(&entry.path);
         if !self.include.is_empty() && !self.include.is_match(&*path) {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::components::Features;
 use super::growth::Before;
 use super::lineage::{self, PREVIOUS};
-use super::{Context, Job, State};
+use super::{Context, Job, State, read_input};
 use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
 use crate::artifact::{Artifact, Facts, read_table, vectors};
@@ -53,7 +53,7 @@ impl Input {
     /// # Errors
     /// When it is no Parquet file or has not these columns.
     pub fn table(path: &Path) -> Result<Self> {
-        let bytes = fs_err::read(path)?;
+        let bytes = read_input(path)?;
         let digest = Digest::of(&bytes);
         let read = || {
             let batch = read_table(bytes)?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::components::{self, Features};
 use super::lineage::PREVIOUS;
-use super::{Context, Job, Made, State};
+use super::{Context, Job, Made, State, read_input};
 use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
 use crate::artifact::{Artifact, Facts, Header, ImageId, read_table, shards, vectors};
@@ -147,7 +147,7 @@ fn nearest(
 /// # Errors
 /// As [`state`], and when the file is no Parquet file or has no usable columns.
 pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Result<Made> {
-    let bytes = fs_err::read(path)?;
+    let bytes = read_input(path)?;
     let of_file = key(settings, Digest::of(&bytes));
     let vectors = read_table(bytes).and_then(|batch| vectors::from_batch(&batch));
     let vectors = vectors.with_context(|| path.display().to_string())?;
@@ -211,11 +211,8 @@ fn lay_out(
     }
     let most = if old.is_some() { tsne::GROWTH_ITERATIONS } else { usize::MAX };
     let bar = ctx.reporter.bar("t-SNE", settings.iterations.min(most) as u64, false);
-    let mut progress = |progress: tsne::Progress| {
+    let mut progress = |_: tsne::Progress| {
         bar.advance(1);
-        if let Some(kl) = progress.kl {
-            bar.say(&format!("KL {kl:.3}"));
-        }
         if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let layout = match old {

@@ -10,6 +10,7 @@ use crate::artifact::rows::{AssignRow, Row};
 use crate::artifact::{Artifact, ImageId, read_table, vectors};
 use crate::config::{RenderSettings, Style};
 use crate::render::colours::{self, Colours};
+use crate::stage::read_input;
 use crate::store::{Digest, Key};
 
 /// What is to be drawn.
@@ -46,7 +47,7 @@ impl Input {
     /// # Errors
     /// When it is no Parquet file, has not these columns, or two rows have one cell.
     pub fn table(path: &Path, settings: &RenderSettings) -> Result<Self> {
-        let bytes = fs_err::read(path)?;
+        let bytes = read_input(path)?;
         let digest = Digest::of(&bytes);
         let read = || -> Result<Self> {
             let batch = read_table(bytes)?;
@@ -66,6 +67,16 @@ impl Input {
             Ok(Self { rows, has_cells, has_places, colours, digest, key: None })
         };
         read().with_context(|| path.display().to_string())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Columns and rows of the grid they span.

@@ -81,6 +81,26 @@ pub fn thumbnails_of(params: &Value) -> Vec<Kept> {
     settings.iter().flat_map(thumbnails).collect()
 }
 
+/// What stands at the end.
+pub struct Drawn {
+    /// The picture's record.
+    pub record: Made,
+    /// The picture and what lies beside it.
+    pub outputs: Vec<Written>,
+}
+
+/// One thing that is written for people.
+pub struct Written {
+    /// What it is, in a word; none for what is written without a word.
+    pub shown: Option<&'static str>,
+    /// Where it is.
+    pub place: PathBuf,
+    /// Whether it was as it should be.
+    pub fresh: bool,
+    /// What there is to say of it.
+    pub more: Option<String>,
+}
+
 /// The picture and what lies beside it, as they stand.
 pub struct Job<'a> {
     /// What determines the picture.
@@ -125,41 +145,43 @@ impl<'a> Job<'a> {
         Ok(lacks)
     }
 
-    /// Brings everything up to date.
+    /// Brings everything up to date; tells when it begins to.
     ///
     /// # Errors
     /// When something cannot be written, vectors are damaged, or the user interrupts.
-    pub fn make(mut self) -> Result<Made> {
+    pub fn make(mut self, begins: &mut dyn FnMut()) -> Result<Drawn> {
         let ctx = self.wall.ctx;
         check(self.wall.settings)?;
         size(self.wall.settings, self.wall.input.rows.len(), self.wall.input.grid())?;
         // Brought up to date even where what shows them is fresh: they are tables of their own.
         if let Some([nearest, seams]) = self.alike.take() {
+            if !(nearest.is_fresh() && seams.is_fresh()) {
+                begins();
+            }
             self.wall.alike = Some([nearest.made(ctx)?, seams.made(ctx)?]);
         }
-        let mut made = None;
+        let (mut made, mut written) = (None, Vec::new());
         for output in outputs(self.wall.settings) {
-            let written = self.put(output)?;
+            let fresh = self.put(output, begins)?;
             // The picture comes first, and stands whatever becomes of the others.
             if made.is_none() {
-                let record = if written { ctx.look_up(&self.key) } else { self.wall.drawn.take() };
-                let record = Made { fresh: !written, ..record.context("the picture's record is gone")? };
+                let record = if fresh.fresh { self.wall.drawn.take() } else { ctx.look_up(&self.key) };
+                let record = Made { fresh: fresh.fresh, ..record.context("the picture's record is gone")? };
                 ctx.latest(&record)?;
                 made = Some(record);
             }
+            written.push(fresh);
         }
-        made.context("a picture is always drawn")
+        Ok(Drawn { record: made.context("a picture is always drawn")?, outputs: written })
     }
 
-    /// Writes an output unless it is as it should be, and says which.
-    fn put(&self, output: &dyn Output) -> Result<bool> {
+    /// Writes an output unless it is as it should be.
+    fn put(&self, output: &dyn Output, begins: &mut dyn FnMut()) -> Result<Written> {
         let stale = output.lacks(&self.wall)?.is_some();
-        let more = if stale { output.write(&self.wall)? } else { None };
-        let more = more.map(|more| format!(", {more}")).unwrap_or_default();
-        if let Some(label) = output.label() {
-            let (place, how) = (output.place(self.wall.settings), if stale { "written" } else { "fresh" });
-            self.wall.ctx.note(format!("{label:8} {} {how}{more}", place.display()));
+        if stale {
+            begins();
         }
-        Ok(stale)
+        let more = if stale { output.write(&self.wall)? } else { None };
+        Ok(Written { shown: output.label(), place: output.place(self.wall.settings), fresh: !stale, more })
     }
 }

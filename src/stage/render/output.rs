@@ -16,7 +16,7 @@ pub(super) trait Output {
     /// Its name in `--json`.
     fn name(&self) -> &'static str;
 
-    /// The first word of its line in the summary; none for what is written without a word.
+    /// What it is, in a word for people; none for what is written without a word.
     fn label(&self) -> Option<&'static str> {
         Some(self.name())
     }

@@ -32,7 +32,7 @@ impl Output for Picture {
     }
 
     fn label(&self) -> Option<&'static str> {
-        Some("render")
+        Some("picture")
     }
 
     fn place(&self, settings: &RenderSettings) -> PathBuf {
