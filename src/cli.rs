@@ -146,9 +146,12 @@ pub struct Common {
 /// Where a stage's table comes from and goes to.
 #[derive(Clone, Debug, Args)]
 pub struct Tables {
-    /// Start from this Parquet table instead
+    /// Start from this table instead: Parquet, CSV, or NumPy's .npy with names in a .csv or .txt beside it
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub input: Option<PathBuf>,
+    /// The column of the --input table that names its rows [default: image, or the first column of text]
+    #[arg(long, value_name = "COLUMN", requires = "input")]
+    pub id: Option<String>,
     /// Copy the artifact here too, unless it is there unchanged
     #[arg(long, value_name = "FILE")]
     pub artifact: Option<PathBuf>,

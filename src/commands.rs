@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::artifact::brought::Named;
 use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
@@ -92,9 +93,12 @@ impl App {
             Command::Verify => self.verify(),
             Command::Gc(args) => self.gc(&args),
             Command::Export(args) => {
-                let rows = export::export(&self.store(), &args.file, args.vector)?;
-                self.note(counted(rows, "row"));
-                Ok(self.answer(args.file.display().to_string(), json!({"output": args.file, "rows": rows})))
+                let (rows, names) = export::export(&self.store(), &args.file, args.vector)?;
+                let beside = names.as_ref().map(|names| format!("; whose they are is in {}", names.display()));
+                let order = "in the order of source and path";
+                self.note(format!("{}, {order}{}", counted(rows, "row"), beside.unwrap_or_default()));
+                let object = json!({"output": args.file, "rows": rows, "names": names});
+                Ok(self.answer(args.file.display().to_string(), object))
             }
             Command::Search(args) => self.search(args),
             Command::Sample(args) => {
@@ -279,7 +283,7 @@ impl App {
         let AssignArgs { common, tables, embed, project, assign } = args;
         let stages = StageFlags { embed, project, assign, ..StageFlags::default() };
         self.stage(Stage::Assign, common, tables, stages, |ctx, request, table| {
-            assign::state(ctx, &request.settings.assign, &assign::Input::table(table)?, None)?.made(ctx)
+            assign::state(ctx, &request.settings.assign, &assign::Input::table(ctx, table)?, None)?.made(ctx)
         })
     }
 
@@ -295,10 +299,10 @@ impl App {
         common: Common,
         tables: Tables,
         stages: StageFlags,
-        from_table: impl FnOnce(&Context, &Request, &Path) -> Result<Made>,
+        from_table: impl FnOnce(&Context, &Request, &Named) -> Result<Made>,
     ) -> Result<Answer> {
         let dry_run = common.dry_run;
-        let Tables { input, artifact } = tables;
+        let Tables { input, artifact, id } = tables;
         let Some(input) = input else {
             let request = self.request(common, stages)?;
             return self.bring(self.store(), &request, stage, dry_run, Show::Artifact(artifact.as_deref()));
@@ -306,7 +310,7 @@ impl App {
         let request = self.asked(common, stages, true)?.request;
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
-        let made = from_table(&self.context(store, &request, false), &request, &input)?;
+        let made = from_table(&self.context(store, &request, false), &request, &Named { path: input, id })?;
         if let Some(copy) = artifact {
             copy_if_changed(&made.path, &copy)?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,11 +21,11 @@ const MAX_COLUMNS: usize = 200;
 
 /// Writes the last run's pictures, a row for each input in the grid, to `file`, in the format of
 /// its suffix: `.parquet`, `.csv`, or `.npy` (numbers alone, in the same order). What else tables said of them is in
-/// columns behind the others.
+/// columns behind the others. Beside an `.npy` a table has the names of its rows; its place is returned.
 ///
 /// # Errors
 /// When nothing has been run, an artifact is damaged, or the file cannot be written.
-pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
+pub fn export(store: &Store, file: &Path, vector: bool) -> Result<(usize, Option<PathBuf>)> {
     let suffix = file.extension().and_then(|s| s.to_str()).unwrap_or_default();
     if !["parquet", "csv", "npy"].contains(&suffix) {
         bail!(Halt::Usage(format!("{} has to end in .parquet, .csv or .npy", file.display())));
@@ -62,7 +62,19 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<usize> {
         };
         written.map_err(io::Error::other)
     })?;
-    Ok(images.len())
+    let names = (suffix == "npy").then(|| file.with_extension("names.csv"));
+    if let Some(place) = &names {
+        let of = |value: fn(&ImageRow) -> &str| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(images.iter().map(value)))
+        };
+        let batch = RecordBatch::try_from_iter([
+            ("path", of(|row| &row.path)),
+            ("source", of(|row| &row.source)),
+            ("image", of(|row| &row.image)),
+        ])?;
+        replace_file(place, |out| arrow::csv::Writer::new(out).write(&batch).map_err(io::Error::other))?;
+    }
+    Ok((images.len(), names))
 }
 
 fn last(store: &Store, stage: &str) -> Result<Artifact> {

@@ -18,6 +18,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+pub mod brought;
 mod cells;
 pub mod findings;
 mod image;

@@ -1,14 +1,11 @@
-//! Tables with a vector column: the embedding shards, and any table that a user brings.
+//! Tables with a vector column: the embedding shards.
 
 use std::io::Write;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, LargeListArray, RecordBatch, StringArray,
-};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, SchemaRef};
+use anyhow::{Context, Result};
+use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
@@ -203,117 +200,10 @@ pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
     Ok(whole)
 }
 
-/// The vectors of a user's table: names from `image` or the first text column, vectors from
-/// `embedding` or the only column of lists of numbers.
-///
-/// # Errors
-/// When there are no such columns, a vector is missing, or their lengths differ.
-pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
-    let names = names(batch)?;
-    let column = vector_column(batch)?;
-    let lists = lists(column, DataType::Float32)?;
-    if let Some(row) = (0..lists.len()).find(|&row| lists.is_null(row)) {
-        bail!("row {row} has no vector");
-    }
-    let dim = if lists.is_empty() { 0 } else { lists.value_length(0) as usize };
-    if let Some(row) = (0..lists.len()).find(|&row| lists.value_length(row) as usize != dim) {
-        bail!("vectors have different lengths: {dim} in row 0, {} in row {row}", lists.value_length(row));
-    }
-    ensure!(dim > 0, "the vectors are empty: not one holds a number");
-    let first = lists.value_offsets()[0] as usize;
-    let numbers = lists.values().as_primitive::<Float32Type>();
-    let mut values = Vec::with_capacity(names.len() * dim);
-    for i in 0..names.len() * dim {
-        ensure!(numbers.is_valid(first + i), "row {} has an empty place in its vector", i / dim);
-        values.push(numbers.value(first + i));
-    }
-    if let Some(i) = values.iter().position(|x| !x.is_finite()) {
-        let wide = self::lists(column, DataType::Float64)?;
-        let written = wide.values().as_primitive::<Float64Type>().value(wide.value_offsets()[0] as usize + i);
-        let why = match written.is_finite() {
-            true => "is beyond what 32-bit floats hold (3.4e38)",
-            false => "is no finite number",
-        };
-        bail!("row {} (`{}`) holds {written:e}, which {why}", i / dim, names[i / dim]);
-    }
-    Ok(Vectors { names, dim, values, lengths: Vec::new() })
-}
-
-/// A column of vectors as lists of numbers of this type.
-fn lists(column: &ArrayRef, number: DataType) -> Result<LargeListArray> {
-    let list = DataType::LargeList(Arc::new(Field::new("item", number, true)));
-    let lists = cast(column, &list).context("the vector column does not hold numbers")?;
-    Ok(lists.as_list::<i64>().clone())
-}
-
-/// The identifiers of a user's table: `image`, or the first text column.
-///
-/// # Errors
-/// When there is no text column, a value is missing, or one appears twice.
-pub fn names(batch: &RecordBatch) -> Result<Vec<ImageId>> {
-    let is_text = |column: &ArrayRef| match column.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => matches!(**values, DataType::Utf8 | DataType::LargeUtf8),
-        _ => false,
-    };
-    let column = batch
-        .column_by_name("image")
-        .or_else(|| batch.columns().iter().find(|column| is_text(column)))
-        .context("no id column: neither `image` nor any column of text (numbers will do under the name `image`)")?;
-    ensure!(!column.is_empty(), "the table has no rows");
-    let column = cast(column, &DataType::Utf8)?;
-    ensure!(column.null_count() == 0, "the id column has empty places");
-    let names: Vec<ImageId> = column.as_string::<i32>().iter().flatten().map(ImageId::from).collect();
-    let mut seen = std::collections::HashSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
-        bail!("the id `{twice}` appears twice");
-    }
-    Ok(names)
-}
-
-/// A column of a user's table as finite numbers.
-///
-/// # Errors
-/// When there is no such column, it holds something else, or a value is missing or not finite.
-pub fn numbers(batch: &RecordBatch, name: &str) -> Result<Vec<f64>> {
-    let values = optional_numbers(batch, name)?.with_context(|| format!("no column `{name}`"))?;
-    let finite = |(row, value): (usize, Option<f64>)| {
-        value.filter(|v| v.is_finite()).with_context(|| format!("column `{name}` has no finite number in row {row}"))
-    };
-    values.into_iter().enumerate().map(finite).collect()
-}
-
-/// A column that need not be there, and may have empty places.
-///
-/// # Errors
-/// When the column holds something else.
-pub fn optional_numbers(batch: &RecordBatch, name: &str) -> Result<Option<Vec<Option<f64>>>> {
-    let Some(column) = batch.column_by_name(name) else { return Ok(None) };
-    ensure!(column.data_type().is_numeric(), "column `{name}` does not hold numbers");
-    let column = cast(column, &DataType::Float64)?;
-    Ok(Some(column.as_primitive::<Float64Type>().iter().collect()))
-}
-
-fn vector_column(batch: &RecordBatch) -> Result<&ArrayRef> {
-    if let Some(column) = batch.column_by_name("embedding") {
-        return Ok(column);
-    }
-    let is_list = |column: &&ArrayRef| {
-        matches!(column.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
-    };
-    let lists: Vec<&ArrayRef> = batch.columns().iter().filter(is_list).collect();
-    match lists[..] {
-        [column] => Ok(column),
-        [] => bail!("no vector column: neither `embedding` nor any column of lists"),
-        _ => bail!("several columns of lists; name the one to use `embedding`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::artifact::rows::{EmbedRow, Row};
-    use arrow::array::{Float64Builder, ListBuilder};
 
     fn shard(rows: usize, dim: usize, with_lengths: bool) -> (Vectors, Vec<u8>) {
         let names: Vec<ImageId> = (0..rows).map(|i| format!("image-{i}").as_str().into()).collect();
@@ -357,42 +247,5 @@ mod tests {
         assert_eq!((other.clone().sorted(), sorted.clone().sorted()), (sorted.clone(), sorted.clone()));
         assert_ne!(vectors(["a", "b", "c"], [1.0, 2.0, 3.0, 4.0, 5.0, 7.0]).content(), sorted.content());
         assert_ne!(vectors(["a", "b", "d"], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).content(), sorted.content());
-    }
-
-    fn table(vectors: &[&[f64]]) -> RecordBatch {
-        let mut lists = ListBuilder::new(Float64Builder::new());
-        for vector in vectors {
-            lists.append_value(vector.iter().map(|&x| Some(x)));
-        }
-        let names: Vec<String> = (0..vectors.len()).map(|i| format!("w{i}")).collect();
-        RecordBatch::try_from_iter([
-            ("word", Arc::new(StringArray::from(names)) as ArrayRef),
-            ("v", Arc::new(lists.finish())),
-        ])
-        .unwrap()
-    }
-
-    #[test]
-    fn any_text_column_and_the_only_list_will_do() {
-        let vectors = from_batch(&table(&[&[1.0, 2.0], &[3.0, 4.0]])).unwrap();
-        assert_eq!((vectors.names.join(" "), vectors.dim), ("w0 w1".into(), 2));
-        assert_eq!(vectors.values, [1.0, 2.0, 3.0, 4.0]);
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_named() {
-        let error = |batch| from_batch(&batch).unwrap_err().to_string();
-        assert!(error(table(&[&[1.0], &[1.0, 2.0]])).contains("1 in row 0, 2 in row 1"));
-        assert!(error(table(&[&[1.0], &[f64::NAN]])).contains("row 1 (`w1`) holds NaN, which is no finite number"));
-        assert!(error(table(&[&[1.0], &[-f64::INFINITY]])).contains("holds -inf, which is no finite number"));
-        let beyond = error(table(&[&[1.0], &[1e39]]));
-        assert!(beyond.contains("row 1 (`w1`) holds 1e39, which is beyond what 32-bit floats hold"), "{beyond}");
-        assert!(error(table(&[&[], &[]])).contains("the vectors are empty"));
-        let (vectors, _) = shard(2, 1, false);
-        let twice = StringArray::from(vec!["a", "a"]);
-        let batch = RecordBatch::try_from_iter([("id", Arc::new(twice) as ArrayRef)]).unwrap();
-        assert!(names(&batch).unwrap_err().to_string().contains("`a` appears twice"));
-        assert!(error(batch.clone()).contains("twice"));
-        assert_eq!(vectors.row(1), [0.5]);
     }
 }

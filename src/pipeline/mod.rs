@@ -27,11 +27,11 @@ pub use sources::{LeftOut, Pictures, Recognised, sources};
 pub use standing::{Code, Standing, Why};
 pub use walk::{Embedded, Outcome};
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::artifact::brought::Named;
 use crate::stage::{Context, Made, Stage, render};
 use crate::store::ReadError;
 use walk::Walk;
@@ -65,10 +65,10 @@ pub fn status(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> 
 ///
 /// # Errors
 /// As [`render::Job::make`].
-pub fn render_table(ctx: &Context, request: &Request, table: &Path) -> Result<Made> {
+pub fn render_table(ctx: &Context, request: &Request, table: &Named) -> Result<Made> {
     let settings = &request.settings;
     render::check(&settings.render)?;
-    let input = render::Input::table(table, &settings.render)?;
+    let input = render::Input::table(ctx, table, &settings.render)?;
     let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
     let inputs = match request.sources(ctx) {
         // Remembered sources may be gone; the kept thumbnails may still do.
@@ -79,7 +79,7 @@ pub fn render_table(ctx: &Context, request: &Request, table: &Path) -> Result<Ma
     };
     let rows = inputs.as_ref().map(|inputs| inputs.tables().0).unwrap_or_default();
     let sources = inputs.as_ref().map(|inputs| inputs.places(&rows)).unwrap_or_default();
-    let known = render::Known { sources, images: &rows, ..render::Known::default() };
+    let known = render::Known { sources, images: &rows, fields: input.fields(), ..render::Known::default() };
     let began = Instant::now();
     let count = input.len();
     let mut did = false;

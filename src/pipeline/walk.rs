@@ -179,7 +179,9 @@ impl<'a> Walk<'a> {
             let pictures = drawn_pictures(&embedded);
             summary::end(ctx, pictures, self.did, drawn.as_ref(), self.began.elapsed());
         }
-        let Self { standings, preflight, seconds, .. } = self;
+        let Self { mut standings, preflight, seconds, .. } = self;
+        // A run knows of the inputs only when they are read.
+        standings.sort_by_key(|standing| standing.stage != ImageRow::STAGE);
         let render = drawn.map(|drawn| drawn.record);
         Ok(Outcome { embedded, project, assign, groups, render, standings, preflight, seconds })
     }

@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use crate::linalg::bounds;
 
-/// For text: ten colours that are told apart, also by the colour-blind (after Paul Tol's muted set).
+/// For text: ten colours that are told apart, also by the colour-blind (after Paul Tol's muted set); then lighter and darker
+/// ones of these.
 const DISTINCT: [[u8; 3]; 10] = [
     [51, 34, 136],
     [204, 102, 119],
@@ -20,6 +21,10 @@ const DISTINCT: [[u8; 3]; 10] = [
     [136, 34, 85],
     [102, 102, 102],
 ];
+/// So many texts have colours of their own.
+const MOST: usize = 3 * DISTINCT.len();
+/// Of all further texts, the rarest.
+const OTHERS: [u8; 3] = [190, 190, 190];
 /// For numbers: dark to light, the way of viridis.
 pub const RAMP: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
@@ -92,6 +97,17 @@ fn by_number(values: &ArrayRef, column: &str) -> Result<Colours> {
     Ok(Colours { of_row, legend: Some(legend) })
 }
 
+/// The colour of the text of this rank, below [`MOST`].
+fn shade(rank: usize) -> [u8; 3] {
+    let colour = DISTINCT[rank % DISTINCT.len()];
+    let towards = |end: u16, share: u16| colour.map(|c| ((u16::from(c) * (10 - share) + end * share) / 10) as u8);
+    match rank / DISTINCT.len() {
+        0 => colour,
+        1 => towards(255, 5),
+        _ => towards(0, 5),
+    }
+}
+
 fn by_name(values: &ArrayRef, column: &str) -> Result<Colours> {
     let values = cast(values, &DataType::Utf8)?;
     let values = values.as_string::<i32>();
@@ -100,7 +116,16 @@ fn by_name(values: &ArrayRef, column: &str) -> Result<Colours> {
     names.dedup();
     let number = |i: usize| values.is_valid(i).then(|| names.binary_search(&values.value(i)).ok()).flatten();
     let numbers: Vec<Option<usize>> = (0..values.len()).map(number).collect();
-    let colour = |number: usize| DISTINCT[number % DISTINCT.len()];
+    let mut counts = vec![0_usize; names.len()];
+    numbers.iter().flatten().for_each(|&number| counts[number] += 1);
+    // In the order of the texts, as long as there are few; otherwise the most frequent have colours.
+    let mut ranks: Vec<usize> = (0..names.len()).collect();
+    if names.len() > MOST {
+        ranks.sort_by_key(|&number| (std::cmp::Reverse(counts[number]), number));
+    }
+    let mut shades = vec![OTHERS; names.len()];
+    ranks.iter().take(MOST).enumerate().for_each(|(rank, &number)| shades[number] = shade(rank));
+    let colour = |number: usize| shades[number];
     let legend = Legend {
         column: column.to_owned(),
         numeric: false,
@@ -116,6 +141,17 @@ mod tests {
     use super::*;
     use arrow::array::{Int32Array, StringArray};
     use std::sync::Arc;
+
+    #[test]
+    fn thirty_texts_have_colours_of_their_own_and_the_rarest_share_one() {
+        let names: Vec<String> = (0..40).flat_map(|i| vec![format!("{i:02}"); if i < 35 { 2 } else { 1 }]).collect();
+        let column: ArrayRef = Arc::new(StringArray::from(names));
+        let colours = of_column(&RecordBatch::try_from_iter([("name", column)]).unwrap(), "name").unwrap();
+        let legend = colours.legend.unwrap();
+        let own: std::collections::BTreeSet<[u8; 3]> = legend.entries[..MOST].iter().map(|entry| entry.1).collect();
+        assert!(own.len() == MOST && !own.contains(&OTHERS));
+        assert!(legend.entries[MOST..].iter().all(|entry| entry.1 == OTHERS));
+    }
 
     #[test]
     fn names_are_told_apart_and_numbers_run_from_dark_to_light() {

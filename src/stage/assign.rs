@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use serde_json::{Value, json};
 
 use super::components::Features;
 use super::growth::Before;
 use super::lineage::{self, PREVIOUS};
-use super::{Context, Job, State, read_input};
+use super::{Context, Job, State};
+use crate::artifact::brought::{Brought, Named, with_columns};
 use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, read_table, vectors};
+use crate::artifact::{Artifact, Facts, content_digest};
 use crate::config::{AssignSettings, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Frame, Grid, Problem};
@@ -26,6 +26,10 @@ const REFINE_DIMENSIONS: usize = 50;
 
 /// The input that the points are.
 const PROJECT: &str = "project";
+/// What else a user's table has.
+const CARRIED: &str = "carried";
+/// The columns that an assignment has itself.
+const OWN: [&str; 5] = ["x", "y", "row", "col", "cost"];
 
 /// Places, and cells that are given beforehand.
 pub struct Input {
@@ -35,6 +39,8 @@ pub struct Input {
     digest: Digest,
     /// The content of the projection that this one was grown from.
     parent: Option<Digest>,
+    /// What else a user's table has.
+    carried: Vec<(String, ArrayRef)>,
 }
 
 impl Input {
@@ -44,22 +50,25 @@ impl Input {
     /// When it is no projection.
     pub fn projection(artifact: &Artifact) -> Result<Self> {
         let rows = ProjectRow::from_batch(&artifact.batch)?;
-        Ok(Self { rows, pinned: Vec::new(), digest: artifact.header.content, parent: lineage::parent(artifact) })
+        Ok(Self {
+            rows,
+            pinned: Vec::new(),
+            digest: artifact.header.content,
+            parent: lineage::parent(artifact),
+            carried: Vec::new(),
+        })
     }
 
     /// A user's table: an identifier, `x` and `y`; where it also has `row` and `col`, and they
     /// are not empty, the point is pinned to that cell.
     ///
     /// # Errors
-    /// When it is no Parquet file or has not these columns.
-    pub fn table(path: &Path) -> Result<Self> {
-        let bytes = read_input(path)?;
-        let digest = Digest::of(&bytes);
+    /// When it is no table or has not these columns.
+    pub fn table(ctx: &Context, named: &Named) -> Result<Self> {
+        let brought = Brought::read(named)?;
         let read = || {
-            let batch = read_table(bytes)?;
-            let (names, x, y) =
-                (vectors::names(&batch)?, vectors::numbers(&batch, "x")?, vectors::numbers(&batch, "y")?);
-            let cells = vectors::optional_numbers(&batch, "row")?.zip(vectors::optional_numbers(&batch, "col")?);
+            let (names, x, y) = (brought.names.clone(), brought.numbers("x")?, brought.numbers("y")?);
+            let cells = brought.optional_numbers("row")?.zip(brought.optional_numbers("col")?);
             let (mut pinned, mut owners) = (Vec::new(), HashMap::new());
             for (i, (row, col)) in cells.into_iter().flat_map(|(rows, cols)| rows.into_iter().zip(cols)).enumerate() {
                 let given = |v: Option<f64>| v.filter(|v| !v.is_nan());
@@ -80,8 +89,9 @@ impl Input {
                 names.into_iter().zip(x.into_iter().zip(y)).map(|(image, (x, y))| ProjectRow { image, x, y }).collect();
             Ok((rows, pinned))
         };
-        let (rows, pinned) = read().with_context(|| path.display().to_string())?;
-        Ok(Self { rows, pinned, digest, parent: None })
+        let (rows, pinned) = read().with_context(|| named.path.display().to_string())?;
+        ctx.note(brought.told(&named.path, &OWN));
+        Ok(Self { rows, pinned, digest: brought.digest, parent: None, carried: brought.carried(&OWN) })
     }
 }
 
@@ -124,6 +134,9 @@ pub fn state<'a>(
         later(&mut params, "metric", features.metric, Metric::Euclidean);
     }
     let mut key = AssignRow::key(params, [(PROJECT, input.digest)]);
+    if !input.carried.is_empty() {
+        key.inputs.insert(CARRIED.to_owned(), content_digest(&RecordBatch::try_from_iter(input.carried.clone())?));
+    }
     let refined = features.filter(|_| settings.refine > 0);
     key.inputs.extend(refined.map(|features| ("embed".to_owned(), features.index.header.content)));
     let mut from = None;
@@ -201,7 +214,8 @@ fn place(
     if let Some(grown) = grown {
         grown.tell(&found.cells, &mut facts);
     }
-    Ok((AssignRow::to_batch(&rows(input, &points, grid, &found.cells)), facts.facts()))
+    let batch = AssignRow::to_batch(&rows(input, &points, grid, &found.cells));
+    Ok((with_columns(batch, &input.carried)?, facts.facts()))
 }
 
 fn rows(input: &Input, points: &[[f64; 2]], grid: Grid, cells: &[u32]) -> Vec<AssignRow> {

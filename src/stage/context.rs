@@ -102,14 +102,6 @@ impl Context {
     }
 }
 
-/// The bytes of a table that the user named.
-///
-/// # Errors
-/// [`Halt::NotFound`] when it cannot be read.
-pub fn read_input(path: &Path) -> Result<Vec<u8>> {
-    fs_err::read(path).map_err(|error| Halt::NotFound(format!("cannot open the table of --input: {error}")).into())
-}
-
 /// Copies an artifact to a place the user named, unless the same bytes are there already, so that
 /// `make` sees no change where there is none.
 ///

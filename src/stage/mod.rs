@@ -17,7 +17,7 @@ pub mod project;
 pub mod render;
 pub mod words;
 
-pub use context::{Context, Made, copy_if_changed, read_input};
+pub use context::{Context, Made, copy_if_changed};
 
 use anyhow::Result;
 use arrow::array::RecordBatch;

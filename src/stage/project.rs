@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
@@ -10,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::components::{self, Features};
 use super::lineage::PREVIOUS;
-use super::{Context, Job, Made, State, read_input};
+use super::{Context, Job, Made, State};
+use crate::artifact::brought::{Brought, Named, in_order, with_columns};
 use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, Header, ImageId, read_table, shards, vectors};
+use crate::artifact::{Artifact, Facts, Header, ImageId, content_digest, shards};
 use crate::config::{Init, ProjectSettings};
 use crate::linalg;
 use crate::report::counted;
@@ -26,6 +26,10 @@ const QUALITY_SAMPLE: usize = 1000;
 /// The input that the vectors are: those of an index, and those of a user's table.
 const EMBED: &str = "embed";
 const VECTORS: &str = "vectors";
+/// What else such a table has.
+const CARRIED: &str = "carried";
+/// The columns that a projection has itself.
+const OWN: [&str; 2] = ["x", "y"];
 
 /// The settings that determine a projection, each by its name: a new one is added with [`crate::store::later`], so
 /// that neither the keys nor the parents of earlier projections are lost.
@@ -142,28 +146,37 @@ fn nearest(
 }
 
 /// Brings the projection of a user's table up to date; it never goes on from an earlier one. The same names with the
-/// same vectors are the same projection, whatever the order of the rows and however the file is written.
+/// same vectors are the same projection, whatever the order of the rows and however the file is written. Whatever else
+/// the table has is carried along.
 ///
 /// # Errors
-/// As [`state`], and when the file is no Parquet file or has no usable columns.
-pub fn run_table(ctx: &Context, settings: &ProjectSettings, path: &Path) -> Result<Made> {
-    let bytes = read_input(path)?;
-    let of_file = key(settings, Digest::of(&bytes));
-    let vectors = read_table(bytes).and_then(|batch| vectors::from_batch(&batch));
-    let vectors = vectors.with_context(|| path.display().to_string())?;
+/// As [`state`], and when the file is no table or has no usable columns.
+pub fn run_table(ctx: &Context, settings: &ProjectSettings, named: &Named) -> Result<Made> {
+    let brought = Brought::read(named)?;
+    let vectors = brought.vectors().with_context(|| named.path.display().to_string())?;
+    ctx.note(brought.told(&named.path, &OWN));
+    let carried = brought.carried(&OWN);
     // Earlier versions laid the rows out as they came, under the digest of the file. In this order that is the same.
     if vectors.names.is_sorted()
-        && let Some(made) = ctx.look_up(&of_file)
+        && carried.is_empty()
+        && let Some(made) = ctx.look_up(&key(settings, brought.digest))
     {
         return Ok(made);
     }
+    let mut order: Vec<usize> = (0..vectors.names.len()).collect();
+    order.sort_unstable_by(|&a, &b| vectors.names[a].cmp(&vectors.names[b]));
+    let carried = in_order(carried, &order)?;
     let vectors = vectors.sorted();
-    let key = ProjectRow::key(params(settings), [(VECTORS, vectors.content())]);
+    let mut key = ProjectRow::key(params(settings), [(VECTORS, vectors.content())]);
+    if !carried.is_empty() {
+        key.inputs.insert(CARRIED.to_owned(), content_digest(&RecordBatch::try_from_iter(carried.clone())?));
+    }
     let state = State::of(ctx, key, || {
         let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
         ctx.go_on()?;
         let (xy, found) = lay_out(ctx, settings, &points, None)?;
-        Ok(table(names, &xy, &found))
+        let (batch, facts) = table(names, &xy, &found);
+        Ok((with_columns(batch, &carried)?, facts))
     });
     state.made(ctx)
 }
@@ -256,6 +269,7 @@ mod tests {
     use parquet::arrow::ArrowWriter;
 
     use super::*;
+    use crate::artifact::vectors;
     use crate::photo::Budget;
     use crate::report::Silent;
     use crate::store::Store;
@@ -282,7 +296,7 @@ mod tests {
             let rows = names.map(|name| ProjectRow { image: name.into(), x: 1.0, y: 2.0 });
             let old = Artifact::new(key(&settings, Digest::of(&bytes)), ProjectRow::to_batch(&rows), Facts::new());
             let old = ctx.publish(old).unwrap();
-            let made = run_table(&ctx, &settings, &path).unwrap();
+            let made = run_table(&ctx, &settings, &Named { path: path.clone(), id: None }).unwrap();
             assert_eq!((made.fresh, made.path == old.path), (stays, stays), "{names:?}");
         }
     }

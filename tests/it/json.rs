@@ -110,7 +110,7 @@ fn every_answer_is_as_the_schema_says() {
         (&"never-run".into(), &1.into())
     );
     assert!(
-        first["stages"][2]["seconds"].is_number() && first["assign"]["facts"]["grid"] == serde_json::json!([4, 6]),
+        first["stages"][2]["seconds"].is_number() && first["assign"]["facts"]["grid"] == serde_json::json!([5, 5]),
         "{first}"
     );
     let again = holds(&story, "run", 0);

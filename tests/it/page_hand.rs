@@ -140,7 +140,9 @@ fn fields_filter_colour_and_lead_on() {
     let names = browser.eval("facets().map(({ name }) => name).sort()");
     assert_eq!(names, json!(["artist", "homepage", "tags", "year"]));
     browser.eval("[...document.querySelectorAll('#facets details')].forEach((d) => { d.open = true; })");
-    let field = |name: &str| format!("[...document.querySelectorAll('#facets details')].find((d) => d.innerText.startsWith('{name}'))");
+    let field = |name: &str| {
+        format!("[...document.querySelectorAll('#facets details')].find((d) => d.innerText.startsWith('{name}'))")
+    };
     browser.eval(&format!("{}.querySelector('input').click()", field("artist")));
     browser.wait_for("picked.lit?.reduce((a, b) => a + b) === 20");
     let tags = browser.eval(&format!("{}.innerText", field("tags")));

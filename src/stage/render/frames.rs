@@ -8,7 +8,7 @@ use image::RgbImage;
 use super::draw::{self, Drawing};
 use super::output::Output;
 use super::picture;
-use super::size::{format, size};
+use super::size::format;
 use super::wall::Wall;
 use crate::artifact::ImageId;
 use crate::config::RenderSettings;
@@ -82,7 +82,7 @@ impl Output for Frames {
         let listed = listed.lines().skip(1).filter_map(|line| line.split(',').next()).filter(|name| is_frame(name));
         listed.map(str::to_owned).chain((0..count).map(name)).try_for_each(|name| frames.remove(&name))?;
         let key = self.key(wall)?;
-        let drawing = Drawing::new(wall, size(settings, rows, wall.input.grid())?, None, None);
+        let drawing = Drawing::new(wall, wall.size()?, None, None);
         drawing.prepare()?;
         let all: Vec<Option<RgbImage>> = (0..rows).map(|i| drawing.tile(i)).collect::<Result<_>>()?;
         let mut table = String::from("frame,month,pictures\n");

@@ -1,17 +1,19 @@
 //! What is to be drawn.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use arrow::array::RecordBatch;
 
-use crate::artifact::rows::{AssignRow, Row};
-use crate::artifact::{Artifact, ImageId, read_table, vectors};
+use crate::artifact::brought::{Brought, Named};
+use crate::artifact::rows::{AssignRow, FieldRow, Row};
+use crate::artifact::{Artifact, ImageId};
 use crate::config::{RenderSettings, Style};
 use crate::render::colours::{self, Colours};
-use crate::stage::read_input;
+use crate::stage::Context;
 use crate::store::{Digest, Key};
+
+/// The columns that say where a row is drawn.
+const OWN: [&str; 5] = ["x", "y", "row", "col", "cost"];
 
 /// What is to be drawn.
 pub struct Input {
@@ -27,6 +29,8 @@ pub struct Input {
     pub(super) digest: Digest,
     /// The assignment's key, if it is one of ours.
     pub(super) key: Option<Key>,
+    /// What else a user's table says of the rows.
+    fields: Vec<FieldRow>,
 }
 
 impl Input {
@@ -38,23 +42,22 @@ impl Input {
         let rows = AssignRow::from_batch(&artifact.batch)?;
         let colours = colours::of_column(&artifact.batch, "")?;
         let (digest, key) = (artifact.header.content, Some(artifact.header.key.clone()));
-        Ok(Self { rows, has_cells: true, has_places: true, colours, digest, key })
+        Ok(Self { rows, has_cells: true, has_places: true, colours, digest, key, fields: Vec::new() })
     }
 
     /// A user's table: an identifier, and `row` and `col` (grid) or `x` and `y` (scatter). Where it
     /// has the other two as well, the page shows both.
     ///
     /// # Errors
-    /// When it is no Parquet file, has not these columns, or two rows have one cell.
-    pub fn table(path: &Path, settings: &RenderSettings) -> Result<Self> {
-        let bytes = read_input(path)?;
-        let digest = Digest::of(&bytes);
+    /// When it is no table, has not these columns, or two rows have one cell.
+    pub fn table(ctx: &Context, named: &Named, settings: &RenderSettings) -> Result<Self> {
+        let table = Brought::read(named)?;
+        ctx.note(table.told(&named.path, &OWN));
         let read = || -> Result<Self> {
-            let batch = read_table(bytes)?;
-            let names = vectors::names(&batch)?;
+            let names = table.names.clone();
             let grid = settings.style == Style::Grid;
-            let cells = if grid { Some(cells(&batch, &names)?) } else { cells(&batch, &names).ok() };
-            let places = if grid { places(&batch).ok() } else { Some(places(&batch)?) };
+            let cells = if grid { Some(cells(&table)?) } else { cells(&table).ok() };
+            let places = if grid { places(&table).ok() } else { Some(places(&table)?) };
             let (has_cells, has_places) = (cells.is_some(), places.is_some());
             let columns = (names.len() as f64).sqrt().ceil() as u32;
             let row = |(i, image): (usize, ImageId)| {
@@ -63,10 +66,16 @@ impl Input {
                 AssignRow { image, row, col, x, y, cost: 0.0 }
             };
             let rows = names.into_iter().enumerate().map(row).collect();
-            let colours = colours::of_column(&batch, &settings.color_by)?;
-            Ok(Self { rows, has_cells, has_places, colours, digest, key: None })
+            let colours = colours::of_column(table.batch(), &settings.color_by)?;
+            let (digest, fields) = (table.digest, table.fields(&OWN));
+            Ok(Self { rows, has_cells, has_places, colours, digest, key: None, fields })
         };
-        read().with_context(|| path.display().to_string())
+        read().with_context(|| named.path.display().to_string())
+    }
+
+    /// What else a user's table says, row by row.
+    pub fn fields(&self) -> &[FieldRow] {
+        &self.fields
     }
 
     /// How many there are.
@@ -95,12 +104,13 @@ impl Input {
     }
 }
 
-fn cells(batch: &RecordBatch, names: &[ImageId]) -> Result<Vec<(u32, u32)>> {
+fn cells(table: &Brought) -> Result<Vec<(u32, u32)>> {
+    let names = &table.names;
     let whole = |number: f64| {
         let fits = number.fract() == 0.0 && (0.0..f64::from(1 << 20)).contains(&number);
         if fits { Ok(number as u32) } else { bail!("{number} is no row or column") }
     };
-    let whole = |name: &str| vectors::numbers(batch, name)?.into_iter().map(whole).collect::<Result<Vec<u32>>>();
+    let whole = |name: &str| table.numbers(name)?.into_iter().map(whole).collect::<Result<Vec<u32>>>();
     let cells: Vec<(u32, u32)> = whole("row")?.into_iter().zip(whole("col")?).collect();
     let mut taken = HashSet::new();
     for (i, &(row, col)) in cells.iter().enumerate() {
@@ -112,7 +122,7 @@ fn cells(batch: &RecordBatch, names: &[ImageId]) -> Result<Vec<(u32, u32)>> {
     Ok(cells)
 }
 
-fn places(batch: &RecordBatch) -> Result<Vec<[f64; 2]>> {
-    let (x, y) = (vectors::numbers(batch, "x")?, vectors::numbers(batch, "y")?);
+fn places(table: &Brought) -> Result<Vec<[f64; 2]>> {
+    let (x, y) = (table.numbers("x")?, table.numbers("y")?);
     Ok(x.into_iter().zip(y).map(|(x, y)| [x, y]).collect())
 }

@@ -152,7 +152,7 @@ impl<'a> Job<'a> {
     pub fn make(mut self, begins: &mut dyn FnMut()) -> Result<Drawn> {
         let ctx = self.wall.ctx;
         check(self.wall.settings)?;
-        size(self.wall.settings, self.wall.input.rows.len(), self.wall.input.grid())?;
+        self.wall.size()?;
         // Brought up to date even where what shows them is fresh: they are tables of their own.
         if let Some([nearest, seams]) = self.alike.take() {
             if !(nearest.is_fresh() && seams.is_fresh()) {

@@ -4,21 +4,23 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::draw::{self, Drawing};
 use super::output::{Output, cannot_write};
-use super::size::{format, size};
+use super::size::format;
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{Blob, RenderRow, Row};
 use crate::artifact::{Artifact, Facts};
 use crate::config::{RenderSettings, Style};
 use crate::error::Halt;
 use crate::render::encode::{Format, encode};
+use crate::render::legend::{self, Captioned};
 use crate::render::tiles::{self, Kept};
 use crate::render::{dzi, remark};
 use crate::report::counted;
-use crate::store::{Digest, Key, OwnFolder, read_regular, replace_file};
+use crate::store::{Digest, Key, OwnFolder, later, read_regular, replace_file};
 
 /// Pictures up to this size are kept in the cache too.
 const KEEP_BYTES: u64 = 16 << 20;
@@ -83,6 +85,7 @@ fn params(settings: &RenderSettings, format: Format, seams: bool) -> Value {
         Style::Grid => params["gap"] = json!(gap),
         Style::Scatter => params["canvas"] = json!(canvas),
     }
+    later(&mut params, "legend", !color_by.is_empty(), false);
     if matches!(format, Format::Jpeg | Format::Dzi) {
         params["quality"] = json!(quality);
     }
@@ -93,8 +96,11 @@ fn params(settings: &RenderSettings, format: Format, seams: bool) -> Value {
 /// as colours.
 pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
     let settings = wall.settings;
-    let params = params(settings, format(settings)?, seams);
+    let mut params = params(settings, format(settings)?, seams);
     let pictures = digest_of(wall.having(draw::tile(settings)).map(|image| &**image));
+    if settings.style == Style::Scatter && settings.canvas == 0 {
+        later(&mut params, "dots", wall.is_dots(), false);
+    }
     let mut key = RenderRow::key(params, [("assign", wall.input.digest), ("pictures", pictures)]);
     if seams && wall.shows_seams() {
         let likeness = wall.known.likeness;
@@ -119,7 +125,10 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
     if unknown > 0 && (unknown < rows || !wall.known.sources.is_empty()) {
         wall.ctx.warn(format!("{unknown} of {rows} are no pictures of the sources; they are shown as colours"));
     }
-    let (width, height) = size(settings, rows, wall.input.grid())?;
+    let (width, height) = wall.size()?;
+    let legend = wall.input.colours.legend.as_ref().filter(|_| unknown > 0);
+    let strip = legend.map(|legend| legend::strip(legend, width, settings.background.0));
+    let below = strip.as_ref().map_or(0, RgbImage::height);
     let seams = if wall.shows_seams() { wall.seams()? } else { None };
     let new = settings.highlight_new.then_some(&wall.known.new);
     let drawing = Drawing::new(wall, (width, height), seams.as_ref(), new);
@@ -131,7 +140,11 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
         bar.advance(1);
         drawing.tile(i)
     });
+    if let Some(strip) = strip {
+        canvas = Box::new(Captioned { canvas, strip });
+    }
     let format = format(settings)?;
+    format.check(width.into(), u64::from(height) + u64::from(below))?;
     if format == Format::Dzi {
         dzi::write(&mut *canvas, settings.quality, &remark, &settings.output)?;
     } else {
@@ -150,7 +163,7 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
         output: settings.output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         format: format.name().to_owned(),
         width,
-        height,
+        height: height + below,
         digest: Digest::of(&bytes).to_string(),
         picture: (format != Format::Dzi && bytes.len() as u64 <= KEEP_BYTES).then_some(Blob(bytes)),
     };

@@ -10,6 +10,10 @@ use crate::render::mosaic::length;
 use crate::render::scatter::BAND;
 use crate::render::tiles::PAGE_TILE;
 
+/// Pixels of a side for each dot of a row, and the least and the most of a picture of dots.
+const DOT_ROOM: f64 = 28.0;
+const LEAST_DOTS: f64 = 800.0;
+const MOST_DOTS: f64 = 6000.0;
 /// A band of a picture may take this much memory.
 const MAX_BAND_BYTES: u64 = 1 << 30;
 /// The page's wall has at most so many cells, with and without a picture.
@@ -34,8 +38,17 @@ pub(super) fn format(settings: &RenderSettings) -> Result<Format> {
 /// # Errors
 /// When its format cannot hold it.
 pub fn size(settings: &RenderSettings, count: usize, grid: (u32, u32)) -> Result<(u32, u32)> {
+    size_of(settings, count, grid, false)
+}
+
+/// The same, where it is known that all are `dots` without a picture.
+pub(super) fn size_of(settings: &RenderSettings, count: usize, grid: (u32, u32), dots: bool) -> Result<(u32, u32)> {
     let (width, height) = match settings.style {
         Style::Grid => (length(grid.0, settings.cell, settings.gap), length(grid.1, settings.cell, settings.gap)),
+        Style::Scatter if settings.canvas == 0 && dots => {
+            let side = ((count as f64).sqrt() * DOT_ROOM).clamp(LEAST_DOTS, MOST_DOTS) as u64;
+            (side, side)
+        }
         // Room for every tile beside the others, half as much again in each direction.
         Style::Scatter if settings.canvas == 0 => {
             let side = ((count as f64).sqrt() * f64::from(settings.cell) * 1.5)

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
 
-use super::Input;
+use super::size::size_of;
+use super::{Input, draw};
 use crate::artifact::rows::{FieldRow, ImageRow, Row, SeamRow};
 use crate::artifact::{Artifact, ImageId};
 use crate::config::{RenderSettings, Style};
@@ -81,6 +82,16 @@ impl<'a> Wall<'a> {
         });
         self.ctx.go_on()?;
         Ok(failures)
+    }
+
+    /// Whether none of it has a picture.
+    pub(super) fn is_dots(&self) -> bool {
+        self.having(draw::tile(self.settings)).next().is_none()
+    }
+
+    /// Pixels of the picture, without what stands below it. Fails when its format cannot hold it.
+    pub(super) fn size(&self) -> Result<(u32, u32)> {
+        size_of(self.settings, self.input.rows.len(), self.input.grid(), self.is_dots())
     }
 
     /// The likeness of the pictures, if it is shown on the page or in the picture.

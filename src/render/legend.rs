@@ -1,0 +1,184 @@
+//! What the colours of a picture mean, in a strip below it.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use font8x8::{BASIC_FONTS, LATIN_FONTS, UnicodeFonts};
+use image::{GenericImage, GenericImageView, Rgb, RgbImage};
+
+use super::colours::Legend;
+use super::{Canvas, fill};
+
+/// Pixels of a letter's side, before it is enlarged.
+const LETTER: u32 = 8;
+/// More entries are not named.
+const MOST: usize = 40;
+/// Longer texts are cut.
+const MOST_LETTERS: usize = 40;
+
+/// A canvas with a strip below it.
+pub struct Captioned<'a> {
+    /// The picture.
+    pub canvas: Box<dyn Canvas + 'a>,
+    /// What stands below, as wide as the picture.
+    pub strip: RgbImage,
+}
+
+impl Canvas for Captioned<'_> {
+    fn width(&self) -> u32 {
+        self.canvas.width()
+    }
+
+    fn height(&self) -> u32 {
+        self.canvas.height() + self.strip.height()
+    }
+
+    fn band(&self) -> u32 {
+        self.canvas.band()
+    }
+
+    fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
+        let (end, width) = (self.canvas.height(), band.width());
+        let above = end.saturating_sub(top).min(band.height());
+        if above == band.height() {
+            return self.canvas.draw(top, band);
+        }
+        if above > 0 {
+            let mut part = RgbImage::new(width, above);
+            self.canvas.draw(top, &mut part)?;
+            band.copy_from(&part, 0, 0)?;
+        }
+        let from = (top + above) - end;
+        let rest = self.strip.view(0, from, width, band.height() - above).to_image();
+        Ok(band.copy_from(&rest, 0, above)?)
+    }
+}
+
+/// The strip for a picture of this width.
+pub fn strip(legend: &Legend, width: u32, background: [u8; 3]) -> RgbImage {
+    let scale = (width / 800).clamp(1, 6);
+    let (letter, gap) = (LETTER * scale, LETTER * scale / 2);
+    let luminance =
+        (299 * u32::from(background[0]) + 587 * u32::from(background[1]) + 114 * u32::from(background[2])) / 1000;
+    let ink = if luminance > 127 { [20; 3] } else { [235; 3] };
+    let mut entries: Vec<(String, Option<[u8; 3]>)> = vec![(format!("{}:", cut(&legend.column)), None)];
+    let (mut seen, mut others) = (BTreeSet::new(), 0);
+    let repeated: BTreeSet<[u8; 3]> =
+        legend.entries.iter().map(|entry| entry.1).filter(|colour| !seen.insert(*colour)).collect();
+    for (text, colour) in &legend.entries {
+        match !repeated.contains(colour) && entries.len() <= MOST {
+            true => entries.push((cut(text), Some(*colour))),
+            false => others += 1,
+        }
+    }
+    if others > 0 {
+        entries.push((format!("and {others} more"), repeated.first().copied()));
+    }
+    // Where each entry begins; what does not fit goes to the next line.
+    let (mut x, mut y, mut placed) = (gap, gap, Vec::new());
+    for (text, colour) in &entries {
+        let swatch = if colour.is_some() { letter + gap } else { 0 };
+        let wide = swatch + text.chars().count() as u32 * letter + 2 * gap;
+        if x > gap && x + wide > width {
+            (x, y) = (gap, y + letter + gap);
+        }
+        placed.push((x, y, swatch));
+        x += wide;
+    }
+    let mut strip = RgbImage::new(width, y + letter + gap);
+    fill(&mut strip, background);
+    for ((text, colour), (x, y, swatch)) in entries.iter().zip(placed) {
+        if let Some(colour) = colour {
+            block(&mut strip, (x, y), letter, *colour);
+        }
+        for (i, c) in text.chars().enumerate() {
+            glyph(&mut strip, (x + swatch + i as u32 * letter, y), scale, c, ink);
+        }
+    }
+    strip
+}
+
+fn cut(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let letters: Vec<char> = text.chars().map(plain).collect();
+    match letters.len() > MOST_LETTERS {
+        true => letters[..MOST_LETTERS - 1].iter().chain(['.'].iter()).collect(),
+        false => letters.into_iter().collect(),
+    }
+}
+
+/// A square of one colour; what sticks out is cut.
+fn block(strip: &mut RgbImage, (left, top): (u32, u32), side: u32, colour: [u8; 3]) {
+    for y in top..(top + side).min(strip.height()) {
+        for x in left..(left + side).min(strip.width()) {
+            strip.put_pixel(x, y, Rgb(colour));
+        }
+    }
+}
+
+fn glyph(strip: &mut RgbImage, (left, top): (u32, u32), scale: u32, c: char, ink: [u8; 3]) {
+    let rows = BASIC_FONTS.get(c).or_else(|| LATIN_FONTS.get(c)).or_else(|| BASIC_FONTS.get('?')).unwrap_or_default();
+    for (y, row) in rows.iter().enumerate() {
+        for x in (0..LETTER).filter(|x| row >> x & 1 == 1) {
+            block(strip, (left + x * scale, top + y as u32 * scale), scale, ink);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn legend(entries: &[(&str, [u8; 3])]) -> Legend {
+        let entries = entries.iter().map(|(text, colour)| ((*text).to_owned(), *colour)).collect();
+        Legend { column: "kind".into(), numeric: false, entries, of_row: Vec::new() }
+    }
+
+    #[test]
+    fn every_colour_is_in_the_strip_and_long_legends_take_more_lines() {
+        let (red, blue) = ([200, 0, 0], [0, 0, 200]);
+        let entries = legend(&[("animal", red), ("größe", blue)]);
+        let one = strip(&entries, 400, [255; 3]);
+        let has = |picture: &RgbImage, colour| picture.pixels().any(|pixel| pixel.0 == colour);
+        assert!(one.dimensions() == (400, 16) && has(&one, red) && has(&one, blue) && has(&one, [20; 3]));
+        let narrow = strip(&entries, 100, [0; 3]);
+        assert!(narrow.height() > one.height() && has(&narrow, [235; 3]));
+        let shared = strip(&legend(&[("a", red), ("b", blue), ("c", blue)]), 400, [255; 3]);
+        assert!(has(&shared, red) && has(&shared, blue));
+    }
+
+    #[test]
+    fn bands_join_over_the_border() {
+        struct Plain;
+        impl Canvas for Plain {
+            fn width(&self) -> u32 {
+                60
+            }
+            fn height(&self) -> u32 {
+                21
+            }
+            fn band(&self) -> u32 {
+                10
+            }
+            fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
+                for (_, y, pixel) in band.enumerate_pixels_mut() {
+                    *pixel = Rgb([(top + y) as u8; 3]);
+                }
+                Ok(())
+            }
+        }
+        let strip = strip(&legend(&[("a", [1, 2, 3])]), 60, [255; 3]);
+        let mut canvas = Captioned { canvas: Box::new(Plain), strip: strip.clone() };
+        assert_eq!(canvas.height(), 21 + strip.height());
+        let mut whole = RgbImage::new(60, canvas.height());
+        let mut top = 0;
+        while top < canvas.height() {
+            let mut band = RgbImage::new(60, 10.min(canvas.height() - top));
+            canvas.draw(top, &mut band).unwrap();
+            whole.copy_from(&band, 0, top).unwrap();
+            top += band.height();
+        }
+        assert!((0..21).all(|y| whole.get_pixel(5, y).0 == [y as u8; 3]));
+        assert!(strip.enumerate_pixels().all(|(x, y, pixel)| whole.get_pixel(x, 21 + y) == pixel));
+    }
+}

@@ -1,0 +1,86 @@
+//! Tables of one's own, in several formats, from vectors to the picture.
+
+use tsne_grid::artifact::read_table;
+
+use crate::driver::Story;
+
+/// Wide vectors of two kinds of words, with a number and a category beside.
+fn wide(rows: usize, categories: usize) -> String {
+    let mut text = String::from("id,word,d0,d1,d2,size,kind\n");
+    for i in 0..rows {
+        let base = if i % 2 == 0 { 5.0 } else { -5.0 };
+        let [a, b, c] = [1, 3, 7].map(|k| base + (i * k % 11) as f64 * 0.1);
+        text.push_str(&format!("{},w{i:03},{a},{b},{c},{},kind {}\n", 1000 + i, i * 2, i % categories));
+    }
+    text
+}
+
+#[test]
+fn columns_go_along_from_a_csv_to_the_picture_and_the_page() {
+    let story = Story::new();
+    story.put("words.csv", wide(60, 12).as_bytes());
+    let first = story.run("project --input words.csv --perplexity 5 --artifact xy.parquet");
+    let told = "words.csv: names from `word`, vectors from `d0` to `d2`, carried along: `id`, `size`, `kind`\n";
+    assert!(first.code == 0 && first.stderr.starts_with(told), "{}", first.stderr);
+    let by_id = story.run("project --input words.csv --id id --perplexity 5 --artifact by-id.parquet");
+    assert!(by_id.stderr.contains("names from `id`") && by_id.stderr.contains("`word`"), "{}", by_id.stderr);
+    story.ok("assign --input xy.parquet --artifact cells.parquet");
+    let cells = read_table(story.read("cells.parquet")).unwrap();
+    let columns: Vec<String> = cells.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(columns, ["image", "row", "col", "x", "y", "cost", "id", "size", "kind"]);
+    let drawn = story.run("render --input cells.parquet --color-by kind --style scatter -o map.png");
+    assert!(drawn.code == 0 && drawn.stderr.contains("file://"), "{}", drawn.stderr);
+    let map = image::open(story.path("map.png")).unwrap().into_rgb8();
+    // Dots need less room than pictures, and below them stands what their twelve colours mean.
+    assert!(map.width() == 800 && map.height() > 800, "{:?}", map.dimensions());
+    let colours: std::collections::BTreeSet<[u8; 3]> =
+        map.enumerate_pixels().filter(|(_, y, _)| *y >= 800).map(|(_, _, pixel)| pixel.0).collect();
+    assert_eq!(colours.len(), 14, "twelve, the ink and the ground");
+    let page = String::from_utf8(story.read("explorer-map/index.html")).unwrap();
+    assert!(page.contains("kind 11"), "the page has the columns too");
+    // What the table says is a part of what was asked.
+    story.put("words.csv", wide(60, 4).as_bytes());
+    let again = story.json("project --input words.csv --perplexity 5");
+    assert_eq!(again["fresh"], false);
+    assert_eq!(story.json("project --input words.csv --perplexity 5")["fresh"], true);
+}
+
+#[test]
+fn numpy_has_its_names_beside() {
+    let story = Story::with_photos(12);
+    story.ok("run photos --model scattering -o a.png");
+    let out = story.run("export v.npy --vector");
+    assert!(
+        out.stderr.contains("12 rows, in the order of source and path; whose they are is in v.names.csv"),
+        "{}",
+        out.stderr
+    );
+    let project = story.run("project --input v.npy --perplexity 3 --artifact xy.parquet");
+    let told = "v.npy: names from `image`, vectors from `embedding`, carried along: `path`, `source`\n";
+    assert!(project.code == 0 && project.stderr.starts_with(told), "{}", project.stderr);
+    story.ok("assign --input xy.parquet --artifact cells.parquet");
+    // The names are pictures', so that these are drawn.
+    let drawn = story.run("render --input cells.parquet photos -o b.png");
+    assert!(drawn.code == 0 && !drawn.stderr.contains("shown as colours"), "{}", drawn.stderr);
+    story.put("v.names.csv", b"name\none\n");
+    let wrong = story.run("project --input v.npy");
+    assert!(wrong.code == 1 && wrong.stderr.contains("has 1 rows, but there are 12 vectors"), "{}", wrong.stderr);
+    std::fs::remove_file(story.path("v.names.csv")).unwrap();
+    story.ok("project --input v.npy --perplexity 3");
+}
+
+#[test]
+fn what_cannot_be_used_says_which_columns_there_are() {
+    let story = Story::new();
+    story.put("t.csv", b"a,b\nx,1\ny,2\n");
+    for (line, expected) in [
+        ("project --input t.csv", "nor columns of numbers like d0, d1, d2"),
+        ("project --input t.csv --id name", "--id: no column `name`; there are `a`, `b`"),
+        ("assign --input t.csv", "no column `x`"),
+        ("render --input t.csv -o a.png", "no column `row`"),
+    ] {
+        let ran = story.run(line);
+        assert!(ran.code == 1 && ran.stderr.contains(expected), "{line}: {}", ran.stderr);
+    }
+    assert_eq!(story.run("run --id a").code, 2);
+}
