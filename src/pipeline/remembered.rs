@@ -95,7 +95,10 @@ impl Remembered {
 
 /// A setting as it would be written on the command line.
 fn flag(table: &str, key: &str, value: &Value) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string().trim_end_matches(".0").to_owned(),
+    };
     let name = if (table, key) == ("embed", "fit") { "embed-fit".to_owned() } else { key.replace('_', "-") };
     match value {
         Value::Bool(true) => format!("--{name}"),

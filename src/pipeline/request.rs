@@ -62,7 +62,8 @@ impl Request {
     pub(super) fn inputs(&self, ctx: &Context, sources: &[PathBuf], read: bool) -> Result<Inputs> {
         let listing = self.list(ctx, sources)?;
         let mut notes = Vec::new();
-        let seen = Seen::load(&ctx.store, sources, &mut notes);
+        let all: Vec<PathBuf> = sources.iter().chain(&listing.zips).cloned().collect();
+        let seen = Seen::load(&ctx.store, &all, &mut notes);
         notes.into_iter().for_each(|note| ctx.warn(note));
         let inputs = Inputs::survey(ctx, listing, seen, Rule::new(&self.settings.source), read);
         ctx.go_on().map(|()| inputs)

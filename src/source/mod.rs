@@ -24,6 +24,7 @@ mod dated;
 mod entry;
 mod films;
 mod folder;
+mod inner;
 pub mod instagram;
 pub mod instaloader;
 mod known;
@@ -73,6 +74,8 @@ pub struct Listing {
     pub skipped: Vec<SkippedRow>,
     /// Remarks for the user, a line each.
     pub notes: Vec<String>,
+    /// Zips with pictures that were found in folders: they are sources behind those that were named.
+    pub zips: Vec<PathBuf>,
     /// Files that say something of pictures, by what they are: their paths.
     pub indexes: BTreeMap<&'static str, Vec<String>>,
     /// What is wrong with entries of indexes and tables: how often, by reason.
@@ -174,6 +177,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
         }
         bounds.check(listing.len())?;
     }
+    inner::list(sources, bounds, &mut listing)?;
     // One bad zip of many parts is not the end of the others.
     if let (Some((source, _, why)), true) = (bad.first(), bad.len() == sources.len()) {
         bail!("{} {why:#}", source.display());
@@ -206,13 +210,16 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
 /// The sources' names; where two have the same, the second is `name (2)`.
 fn source_names(sources: &[PathBuf]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for source in sources {
-        let name = source_name(source);
-        let candidates = (2..).map(|count| format!("{name} ({count})"));
-        let free = std::iter::once(name.clone()).chain(candidates).find(|name| !names.contains(name));
-        names.push(free.unwrap_or(name));
-    }
+    sources.iter().for_each(|source| names.push(another_name(&names, source)));
     names
+}
+
+/// The name of a source beside those that have these.
+fn another_name(names: &[String], source: &Path) -> String {
+    let name = source_name(source);
+    let candidates = (2..).map(|count| format!("{name} ({count})"));
+    let free = std::iter::once(name.clone()).chain(candidates).find(|name| !names.contains(name));
+    free.unwrap_or(name)
 }
 
 /// The last part of a path, readable: of `.` and the like, that of the folder they mean.

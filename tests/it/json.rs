@@ -118,6 +118,7 @@ fn every_answer_is_as_the_schema_says() {
     let stale = holds(&story, "status --check --perplexity 4", 4);
     assert_eq!(stale["stages"][2]["reasons"][0]["text"], "perplexity 5 -> 4");
     holds(&story, &format!("run photos {flags} --strict"), 3);
+    holds(&story, &format!("run photos {flags}"), 0);
     for line in [
         "embed",
         "project",

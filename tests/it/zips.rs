@@ -5,6 +5,7 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
 use crate::driver::{Story, picture, png, zip_of};
+use tsne_grid::artifact::rows::ImageRow;
 
 const RUN: &str = "embed --model scattering";
 
@@ -164,10 +165,44 @@ fn a_zip_that_begins_with_a_program_is_a_zip() {
 #[test]
 fn a_zip_inside_a_folder_is_named_as_such() {
     let story = Story::with_photos(2);
-    story.put("photos/old.zip", &zip_of(&[("a.png", &png(&picture(7)))]));
+    story.put("photos/old.zip", &zip_of(&[("a.txt", b"no picture")]));
+    story.put("photos/broken.zip", b"PK\x03\x04 and no more");
     story.ok(&format!("{RUN} photos"));
     let skipped = story.skipped();
-    assert!(skipped[0].detail.contains("name it as a source of its own"), "{skipped:?}");
+    assert_eq!(skipped.len(), 2, "{skipped:?}");
+    assert!(skipped.iter().all(|row| row.detail.contains("name it as a source of its own")), "{skipped:?}");
+}
+
+#[test]
+fn zips_with_pictures_in_a_folder_are_sources() {
+    let story = Story::new();
+    story.ok("sample downloads --images 30 --zip --parts 3");
+    let zips: Vec<String> = std::fs::read_dir(story.path("downloads"))
+        .unwrap()
+        .map(|entry| format!("downloads/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    let run = format!("embed --model scattering {}", zips.join(" "));
+    story.ok(&run);
+    let named = story.images();
+    assert!(named.iter().any(|row| row.caption.is_some()));
+    let said = story.run("embed downloads --model scattering");
+    assert!(
+        said.code == 0 && said.stderr.contains("3 zips with pictures among the files: read as well ("),
+        "{}",
+        said.stderr
+    );
+    let of = |rows: &[ImageRow]| -> std::collections::BTreeSet<(String, Option<String>)> {
+        rows.iter().map(|row| (row.path.clone(), row.caption.clone())).collect()
+    };
+    assert_eq!(of(&story.images()), of(&named));
+    // What was learned of them is remembered as of other sources.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    story.ok("embed");
+    let again = story.run("embed");
+    assert!(again.stderr.contains("nothing to do") && !again.stderr.contains("to read"), "{}", again.stderr);
+    // A zip that is named too is read once.
+    let both = story.json(&format!("embed downloads {} --model scattering", zips[0]));
+    assert_eq!(both["counts"]["duplicates"], 0, "{both}");
 }
 
 #[test]

@@ -161,7 +161,7 @@ pub(super) fn sign(inside: &str) -> Option<Sign> {
 }
 
 /// Whether a folder or a source is called as Instagram calls its exports: `instagram-me-2024-01-31-AbCd`.
-pub(super) fn is_exports_name(name: &str) -> bool {
+pub(in crate::source) fn is_exports_name(name: &str) -> bool {
     name.strip_prefix("instagram-").is_some_and(|rest| rest.contains('-'))
 }
 

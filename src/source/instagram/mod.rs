@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 pub(super) use layout::FIRST_INDEX;
 pub use layout::Index;
+pub(super) use layout::is_exports_name;
 pub use mojibake::restored;
 
 use super::known::Known;
