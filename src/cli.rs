@@ -80,6 +80,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Rank the pictures by a text (they need the vectors of siglip2-base-patch32-256 or of clip-vit-base-patch32)
     Search(SearchArgs),
+    /// List the pictures of the last run that are the same shot: copies encoded again, resized, cropped, edited a little
+    Duplicates,
     /// Write a synthetic Instagram export, of any generation
     Sample(SampleArgs),
     /// Make a sample and lay it out with the built-in model; needs no network
@@ -109,6 +111,7 @@ impl Command {
             Self::Gc(_) => "gc",
             Self::Export(_) => "export",
             Self::Search(_) => "search",
+            Self::Duplicates => "duplicates",
             Self::Sample(_) => "sample",
             Self::Demo(_) => "demo",
             Self::Completions { .. } => "completions",
@@ -141,6 +144,13 @@ pub struct Common {
     /// What is too large.
     #[command(flatten)]
     pub limits: LimitFlags,
+}
+
+impl Common {
+    /// Of these sources, with nothing else asked.
+    pub fn of(sources: Vec<PathBuf>, source: SourceFlags, limits: LimitFlags) -> Self {
+        Self { sources, dry_run: false, relayout: false, keep: false, replace: false, source, limits }
+    }
 }
 
 /// Where a stage's table comes from and goes to.

@@ -17,7 +17,7 @@ use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
     SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
 };
-use crate::config::{Asked, EmbedSettings, File, LimitSettings, ModelName, Settings, written};
+use crate::config::{Asked, EmbedSettings, File, LimitFlags, LimitSettings, ModelName, Settings, SourceFlags, written};
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::model::text::Speaking;
@@ -27,7 +27,7 @@ use crate::report::{Event, Reporter, counted, thousands};
 use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project};
 use crate::store::{self, GcOptions, Store};
 use crate::ui::harmless;
-use crate::{export, memory, sample, search};
+use crate::{duplicates, export, memory, sample, search};
 use answer::Heard;
 
 /// Exit code of `--strict` when an input was skipped for a defect.
@@ -101,6 +101,7 @@ impl App {
                 Ok(self.answer(args.file.display().to_string(), object))
             }
             Command::Search(args) => self.search(args),
+            Command::Duplicates => self.duplicates(),
             Command::Sample(args) => {
                 let zips = args.zip.then_some(args.parts);
                 let options = sample::Options { images: args.images, seed: args.seed, layout: args.layout, zips };
@@ -330,7 +331,7 @@ impl App {
     }
 
     fn sources(&self, SourcesArgs { sources, source, limits }: SourcesArgs) -> Result<Answer> {
-        let common = Common { sources, dry_run: false, relayout: false, keep: false, replace: false, source, limits };
+        let common = Common::of(sources, source, limits);
         let request = self.request(common, StageFlags::default())?;
         let recognised = pipeline::sources(&self.context(self.store(), &request, false), &request)?;
         Ok(self.answer(harmless(&recognised.text()), json!(recognised)))
@@ -401,6 +402,16 @@ impl App {
         let mut object = asked;
         object["pictures"] = json!(hits);
         Ok(self.answer(harmless(&search::table(&hits)), object))
+    }
+
+    fn duplicates(&self) -> Result<Answer> {
+        let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
+        let request = self.request(common, StageFlags::default())?;
+        // `latest/` goes on being that of the last run.
+        let ctx = self.context(self.store(), &request, false);
+        let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
+        let sets = duplicates::copies(pipeline::duplicates(&ctx, &request)?);
+        Ok(self.answer(harmless(&duplicates::text(&sets)), json!({"sets": sets})))
     }
 
     /// The sample, laid out with the model that is built in; everything in one folder.

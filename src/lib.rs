@@ -17,11 +17,11 @@
 //!   upright picture within a memory budget.
 //! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
 //!   files: [`model`] (the networks, of what [`weights`] finds), [`tsne`], [`lap`] (the assignment) with
-//!   [`carve`] (a grid that grows from within), [`mod@render`] (the drawing); and these on [`linalg`]: components, nearest neighbours, bounds,
+//!   [`carve`] (a grid that grows from within), [`registration`] (whether two pictures are the same shot), [`mod@render`] (the drawing); and these on [`linalg`]: components, nearest neighbours, bounds,
 //!   random numbers.
 //! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
 //! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table; [`search`]:
-//!   pictures ranked by a text.
+//!   pictures ranked by a text or a picture; [`duplicates`]: those that are the same shot.
 
 pub mod cli;
 pub mod commands;
@@ -42,11 +42,13 @@ pub mod lap;
 pub mod linalg;
 pub mod model;
 pub mod regions;
+pub mod registration;
 pub mod render;
 pub mod stage;
 pub mod tsne;
 pub mod weights;
 
+pub mod duplicates;
 pub mod export;
 pub mod report;
 pub mod sample;

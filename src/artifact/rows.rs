@@ -169,6 +169,22 @@ row! {
 }
 
 row! {
+    /// A picture of which there is another that is the same shot, or of one burst; in the order of `set` and `rank`.
+    ShotRow, "shots", 1 {
+        /// The picture.
+        image: ImageId,
+        /// Number of the set, from 0; those of most pictures come first.
+        set: u32,
+        /// 1 is the best of the set: the largest, and of these the sharpest.
+        rank: u32,
+        /// How alike it is to the best one where one lies over the other, at most 1; none if that cannot be said.
+        likeness: Option<f64>,
+        /// How much detail it has for its contrast, where that had to decide.
+        sharpness: Option<f64>,
+    }
+}
+
+row! {
     /// One input that is not in the grid.
     SkippedRow, "skipped", 1 {
         /// Path inside its source.

@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result, bail};
 
 use super::walls;
 use crate::artifact::rows::{
-    ArrivalRow, AssignRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, Row, SeamRow, SkippedRow,
-    WordRow,
+    ArrivalRow, AssignRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, Row, SeamRow, ShotRow,
+    SkippedRow, WordRow,
 };
 use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
-use crate::render::tiles;
+use crate::render::tiles::{self, Kept};
 use crate::report::{Event, Reporter};
 use crate::stage::render;
 use crate::store::{Lock, Store};
 
 /// The stages whose tables a wall is made of.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     ImageRow::STAGE,
     SkippedRow::STAGE,
     FieldRow::STAGE,
@@ -27,6 +27,7 @@ pub(super) const TABLES: [&str; 12] = [
     ArrivalRow::STAGE,
     NeighbourRow::STAGE,
     SeamRow::STAGE,
+    ShotRow::STAGE,
     EmbedRow::STAGE,
     ProjectRow::STAGE,
     AssignRow::STAGE,
@@ -65,7 +66,8 @@ fn keep(store: &Store, table: &dyn Fn(&str) -> Option<PathBuf>, live: &mut BTree
     }
     if let Some(path) = table("render") {
         let header = Artifact::decode(store.read(&path)?).context("the last picture")?.header;
-        live.extend(tiles::files(store, &render::thumbnails_of(&header.key.params)));
+        let kept = [render::thumbnails_of(&header.key.params), vec![Kept::Look]].concat();
+        live.extend(tiles::files(store, &kept));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::artifact::ImageId;
 use crate::photo::{self, Budget, Photo, TileFit};
+use crate::registration::SIDE;
 use crate::source::Entry;
 use crate::store::{Digest, Durability, Store};
 
@@ -40,6 +41,8 @@ pub enum Kept {
     Page(TileFit),
     /// The whole picture, no side longer than so many pixels, never enlarged.
     Large(u32),
+    /// The whole picture in a square of [`SIDE`] pixels, lossless: what it is compared by.
+    Look,
 }
 
 impl Kept {
@@ -49,11 +52,12 @@ impl Kept {
             Self::Tile { cell, fit } => format!("thumbs/{cell}-{}-{VERSION}", name(fit)),
             Self::Page(fit) => format!("thumbs/page-{}-{VERSION}", name(fit)),
             Self::Large(side) => format!("thumbs/large-{side}-{VERSION}"),
+            Self::Look => format!("thumbs/look-{VERSION}"),
         }
     }
 
     fn format(self) -> ImageFormat {
-        if matches!(self, Self::Tile { .. }) { ImageFormat::Png } else { ImageFormat::Jpeg }
+        if matches!(self, Self::Tile { .. } | Self::Look) { ImageFormat::Png } else { ImageFormat::Jpeg }
     }
 
     /// The longest side that it can have, in pixels.
@@ -61,6 +65,7 @@ impl Kept {
         match self {
             Self::Tile { cell: side, .. } | Self::Large(side) => side,
             Self::Page(_) => PAGE_TILE,
+            Self::Look => SIDE as u32,
         }
     }
 
@@ -83,13 +88,14 @@ impl Kept {
                 photo::tile(pixels, side, TileFit::Contain)
             }
             Self::Large(_) => pixels.clone(),
+            Self::Look => photo::stretch(pixels, SIDE as u32, SIDE as u32),
         }
     }
 
     fn encode(self, picture: &RgbImage) -> Result<Vec<u8>> {
         let mut bytes = Cursor::new(Vec::new());
         match self {
-            Self::Tile { .. } => picture.write_to(&mut bytes, ImageFormat::Png)?,
+            Self::Tile { .. } | Self::Look => picture.write_to(&mut bytes, ImageFormat::Png)?,
             Self::Page(_) => JpegEncoder::new_with_quality(&mut bytes, PAGE_QUALITY).encode_image(picture)?,
             Self::Large(_) => JpegEncoder::new_with_quality(&mut bytes, LARGE_QUALITY).encode_image(picture)?,
         }
@@ -237,6 +243,14 @@ impl<'a> Tiles<'a> {
             (Some(path), _) => Some(Encoded::File(path)),
             (None, photo) => Some(Encoded::Bytes(kept.encode(&kept.of(&Decoded::new(&photo?.pixels))).ok()?)),
         }
+    }
+
+    /// The pixels of a picture's small size, as they are decoded.
+    ///
+    /// # Errors
+    /// When the picture cannot be had any more.
+    pub fn small(&self, image: &ImageId) -> Result<RgbImage> {
+        Ok(self.make(image, Kept::Look)?.pixels)
     }
 
     fn find(&self, image: &ImageId, kept: Kept) -> Option<PathBuf> {

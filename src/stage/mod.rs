@@ -15,6 +15,7 @@ pub mod lineage;
 pub mod neighbours;
 pub mod project;
 pub mod render;
+pub mod shots;
 pub mod words;
 
 pub use context::{Context, Made, copy_if_changed};

@@ -39,9 +39,8 @@ impl<'a> Likeness<'a> {
     pub fn keys(&self) -> [Key; 2] {
         let embed = ("embed", self.features.index.header.content);
         let assign = ("assign", self.assigned.header.content);
-        let nearest = json!({"metric": self.features.metric, "components": COMPONENTS, "nearest": NEAREST});
         let seams = json!({"metric": self.features.metric, "components": COMPONENTS});
-        [NeighbourRow::key(nearest, [embed]), SeamRow::key(seams, [embed, assign])]
+        [key(self.features), SeamRow::key(seams, [embed, assign])]
     }
 
     /// How the two tables stand: the nearest ten pictures of each picture of the index, the nearest first; and how
@@ -68,6 +67,16 @@ impl<'a> Likeness<'a> {
             }
         }
     }
+}
+
+fn key(features: Features<'_>) -> Key {
+    let params = json!({"metric": features.metric, "components": COMPONENTS, "nearest": NEAREST});
+    NeighbourRow::key(params, [("embed", features.index.header.content)])
+}
+
+/// How the first of the two tables stands, for whoever needs no other.
+pub fn state<'a>(ctx: &'a Context, features: Features<'a>) -> State<Job<'a>> {
+    State::of(ctx, key(features), move || nearest_of(&features.components(ctx, COMPONENTS, 0)?))
 }
 
 fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
