@@ -196,6 +196,8 @@ table! {
         color_by: String = String::new(), arg(help_heading = "Render", hide_short_help = true);
         /// Colour the borders between cells by how far apart the two pictures are in feature space
         seams: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Write the names of the groups onto the picture
+        labels: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
         /// Outline the pictures that came with the last run that brought any
         highlight_new: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
         /// Folder for a time-lapse: the picture as it grew, month by month

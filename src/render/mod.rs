@@ -1,4 +1,5 @@
-//! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`], [`seams`], [`legend`]), files written row
+//! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`], [`seams`], [`lettering`],
+//! [`legend`]), files written row
 //! by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`]), and a page to
 //! walk through them ([`page`]).
 //!
@@ -22,6 +23,7 @@ pub mod colours;
 pub mod dzi;
 pub mod encode;
 pub mod legend;
+pub mod lettering;
 pub mod mosaic;
 pub mod page;
 pub mod pyramid;

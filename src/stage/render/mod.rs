@@ -8,6 +8,7 @@ mod draw;
 mod explorer;
 mod frames;
 mod input;
+mod labels;
 mod links;
 mod output;
 mod picture;

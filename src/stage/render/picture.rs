@@ -8,6 +8,7 @@ use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::draw::{self, Drawing};
+use super::labels::labels;
 use super::output::{Output, cannot_write};
 use super::size::format;
 use super::wall::{Wall, digest_of};
@@ -17,6 +18,7 @@ use crate::config::{RenderSettings, Style};
 use crate::error::Halt;
 use crate::render::encode::{Format, encode};
 use crate::render::legend::{self, Captioned};
+use crate::render::lettering::{self, Labelled};
 use crate::render::tiles::{self, Kept};
 use crate::render::{dzi, remark};
 use crate::report::counted;
@@ -50,7 +52,16 @@ impl Output for Picture {
     }
 
     fn key(&self, wall: &Wall<'_>) -> Result<Key> {
-        key(wall, wall.settings.seams)
+        let mut key = key(wall, wall.settings.seams)?;
+        if wall.settings.labels {
+            let groups = wall.known.groups;
+            let groups = groups.ok_or_else(|| {
+                Halt::Usage("render.labels needs the groups of a run; an --input table has none".into())
+            })?;
+            key.params["labels"] = json!(lettering::VERSION);
+            key.inputs.insert(groups.header.key.stage.clone(), groups.header.content);
+        }
+        Ok(key)
     }
 
     fn lacks(&self, wall: &Wall<'_>) -> Result<Option<String>> {
@@ -140,6 +151,9 @@ fn draw(wall: &Wall<'_>, key: Key) -> Result<()> {
         bar.advance(1);
         drawing.tile(i)
     });
+    if settings.labels {
+        canvas = Box::new(Labelled { canvas, labels: labels(wall, (width, height))? });
+    }
     if let Some(strip) = strip {
         canvas = Box::new(Captioned { canvas, strip });
     }
