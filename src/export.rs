@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ArrowWriter;
 
-use crate::artifact::rows::{AssignRow, FieldRow, ImageRow, Row};
+use crate::artifact::rows::{AssignRow, FieldRow, ImageRow, Row, ShotRow};
 use crate::artifact::vectors::{Vectors, list_column};
-use crate::artifact::{Artifact, ImageId, shards};
+use crate::artifact::{Artifact, Folds, ImageId, shards};
 use crate::error::Halt;
 use crate::store::{Store, replace_file};
 
@@ -34,11 +34,17 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<(usize, Option
         bail!(Halt::Usage("a CSV has no room for vectors; export to .parquet or .npy".into()));
     }
     let images = ImageRow::from_batch(&last(store, "images")?.batch)?;
-    let assigned = AssignRow::from_batch(&last(store, "assign")?.batch)?;
+    let assigning = last(store, "assign")?;
+    let assigned = AssignRow::from_batch(&assigning.batch)?;
     let by_image: HashMap<&ImageId, &AssignRow> = assigned.iter().map(|row| (&row.image, row)).collect();
+    let folds = folds(store, &assigning)?;
+    let cell = |row: &ImageRow| {
+        let front = folds.as_ref().and_then(|folds| folds.in_front_of(&row.image));
+        by_image.get(front.unwrap_or(&row.image)).copied()
+    };
     let cells: Vec<&AssignRow> = images
         .iter()
-        .map(|row| by_image.get(&row.image).copied())
+        .map(cell)
         .collect::<Option<_>>()
         .context("the last assignment is not of the last images; run again")?;
     let vectors = if vector { Some(vectors_of(store, &images)?) } else { None };
@@ -81,6 +87,14 @@ fn last(store: &Store, stage: &str) -> Result<Artifact> {
     let path = store.latest(&format!("{stage}.parquet"));
     let path = path.with_context(|| format!("the cache at {} has no {stage}; run first", store.root().display()))?;
     Artifact::decode(store.read(&path)?)
+}
+
+/// Which pictures share a cell in this assignment.
+fn folds(store: &Store, assigning: &Artifact) -> Result<Option<Folds>> {
+    let Some(content) = assigning.header.key.inputs.get(ShotRow::STAGE) else { return Ok(None) };
+    let shots = last(store, ShotRow::STAGE)?;
+    ensure!(shots.header.content == *content, "the last assignment is not of the last table of shots; run again");
+    Folds::of(&shots).map(Some)
 }
 
 fn vectors_of(store: &Store, images: &[ImageRow]) -> Result<Vectors> {

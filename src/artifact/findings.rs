@@ -95,6 +95,8 @@ findings! {
         old_to_alike: Option<f64>,
         /// The same of those that are new.
         new_to_alike: Option<f64>,
+        /// Pictures that are behind others and have no cell of their own.
+        folded: Option<usize>,
     }
 }
 
@@ -166,6 +168,7 @@ mod tests {
             moved_far: None,
             old_to_alike: None,
             new_to_alike: None,
+            folded: None,
         };
         let mut header = Header { key: AssignRow::key(json!({}), []), content: Digest::of(b""), facts: found.facts() };
         assert_eq!(AssignFindings::of(&header).unwrap(), found);

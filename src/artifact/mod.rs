@@ -21,6 +21,7 @@
 pub mod brought;
 mod cells;
 pub mod findings;
+mod folds;
 mod image;
 mod precision;
 mod reason;
@@ -30,6 +31,7 @@ mod taken;
 mod time;
 pub mod vectors;
 
+pub use folds::Folds;
 pub use image::ImageId;
 pub use precision::Precision;
 pub use reason::Reason;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::artifact::findings;
-use crate::artifact::rows::{GroupRow, Row, WordRow};
+use crate::artifact::rows::{GroupRow, Row, ShotRow, WordRow};
 use crate::error::Halt;
 use crate::pipeline::{Embedded, Outcome, Request, Standing};
 use crate::report::{Event, Progress, Reporter};
@@ -143,6 +143,9 @@ pub(super) fn outcome(outcome: &Outcome, request: &Request) -> Value {
         if let Some(table) = words {
             object[WordRow::STAGE] = made(table);
         }
+    }
+    if let Some(table) = &outcome.shots {
+        object[ShotRow::STAGE] = made(table);
     }
     if let Some(table) = &outcome.groups {
         object[GroupRow::STAGE] = made(table);

@@ -68,6 +68,20 @@ choice! {
 }
 
 choice! {
+    /// Which pictures share a cell.
+    #[derive(Default)]
+    Fold {
+        /// None
+        #[default]
+        None,
+        /// Those that are the same shot
+        Duplicates,
+        /// These, and those that were taken within seconds of each other and are alike
+        Bursts,
+    }
+}
+
+choice! {
     /// What becomes of a camera's raw pictures.
     #[derive(Default)]
     Raw {

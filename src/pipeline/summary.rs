@@ -94,8 +94,9 @@ fn projection(header: &Header) -> Option<String> {
 }
 
 fn assignment(header: &Header) -> Option<String> {
-    let AssignFindings { grid, cost, gap, .. } = AssignFindings::of(header).ok()?;
-    Some(format!(", grid {grid}, cost {cost:.3}, gap {gap:.3}"))
+    let AssignFindings { grid, cost, gap, folded, .. } = AssignFindings::of(header).ok()?;
+    let behind = folded.map(|folded| format!(", {} behind others", thousands(folded))).unwrap_or_default();
+    Some(format!(", grid {grid}, cost {cost:.3}, gap {gap:.3}{behind}"))
 }
 
 /// How a wall that has grown differs from the one before.

@@ -13,9 +13,9 @@ use super::lineage::{self, PREVIOUS};
 use super::{Context, Job, State};
 use crate::artifact::brought::{Brought, Named, with_columns};
 use crate::artifact::findings::AssignFindings;
-use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, content_digest};
-use crate::config::{AssignSettings, GridShape, Metric, Solver};
+use crate::artifact::rows::{AssignRow, ProjectRow, Row, ShotRow};
+use crate::artifact::{Artifact, Facts, Folds, content_digest};
+use crate::config::{AssignSettings, Fold, GridShape, Metric, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Frame, Grid, Problem};
 use crate::linalg;
@@ -41,22 +41,20 @@ pub struct Input {
     parent: Option<Digest>,
     /// What else a user's table has.
     carried: Vec<(String, ArrayRef)>,
+    /// Which pictures share a cell, if any do.
+    folds: Option<Folds>,
 }
 
 impl Input {
-    /// A projection.
+    /// A projection, without the pictures that are behind others.
     ///
     /// # Errors
     /// When it is no projection.
-    pub fn projection(artifact: &Artifact) -> Result<Self> {
-        let rows = ProjectRow::from_batch(&artifact.batch)?;
-        Ok(Self {
-            rows,
-            pinned: Vec::new(),
-            digest: artifact.header.content,
-            parent: lineage::parent(artifact),
-            carried: Vec::new(),
-        })
+    pub fn projection(artifact: &Artifact, folds: Option<Folds>) -> Result<Self> {
+        let mut rows = ProjectRow::from_batch(&artifact.batch)?;
+        rows.retain(|row| folds.as_ref().is_none_or(|folds| folds.in_front_of(&row.image).is_none()));
+        let (digest, parent) = (artifact.header.content, lineage::parent(artifact));
+        Ok(Self { rows, pinned: Vec::new(), digest, parent, carried: Vec::new(), folds })
     }
 
     /// A user's table: an identifier, `x` and `y`; where it also has `row` and `col`, and they
@@ -91,7 +89,7 @@ impl Input {
         };
         let (rows, pinned) = read().with_context(|| named.path.display().to_string())?;
         ctx.note(brought.told(&named.path, &OWN));
-        Ok(Self { rows, pinned, digest: brought.digest, parent: None, carried: brought.carried(&OWN) })
+        Ok(Self { rows, pinned, digest: brought.digest, parent: None, carried: brought.carried(&OWN), folds: None })
     }
 }
 
@@ -105,7 +103,7 @@ pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
 
 /// The settings that determine an assignment, each by its name, as of a projection.
 fn params(settings: &AssignSettings) -> Value {
-    let AssignSettings { grid, aspect, solver, effort, stay, refine } = settings;
+    let AssignSettings { grid, aspect, solver, effort, stay, refine, fold: _ } = settings;
     // What holds a picture to its cell was another number once, of which most caches have the default.
     let mut params =
         json!({"grid": grid, "aspect": aspect, "solver": solver, "effort": effort, "stay": 1.0, "refine": refine});
@@ -133,10 +131,14 @@ pub fn state<'a>(
         };
         later(&mut params, "metric", features.metric, Metric::Euclidean);
     }
+    if input.folds.is_some() {
+        later(&mut params, "fold", settings.fold, Fold::None);
+    }
     let mut key = AssignRow::key(params, [(PROJECT, input.digest)]);
     if !input.carried.is_empty() {
         key.inputs.insert(CARRIED.to_owned(), content_digest(&RecordBatch::try_from_iter(input.carried.clone())?));
     }
+    key.inputs.extend(input.folds.as_ref().map(|folds| (ShotRow::STAGE.to_owned(), folds.digest)));
     let refined = features.filter(|_| settings.refine > 0);
     key.inputs.extend(refined.map(|features| ("embed".to_owned(), features.index.header.content)));
     let mut from = None;
@@ -178,7 +180,9 @@ fn place(
 ) -> Result<(RecordBatch, Facts)> {
     let before = parent.map(Before::of).transpose()?.filter(|before| before.suits(settings));
     let grown = match (before, features) {
-        (Some(before), Some(features)) => Some(before.grow(ctx, settings, &input.rows, features)?),
+        (Some(before), Some(features)) => {
+            Some(before.grow(ctx, settings, (&input.rows, input.folds.as_ref()), features)?)
+        }
         _ => None,
     };
     let grid = grown.as_ref().map_or_else(|| grid(settings, input.rows.len()), |grown| grown.grid);
@@ -193,7 +197,7 @@ fn place(
     if let Some(features) = features.filter(|_| settings.refine > 0) {
         // What kept its place stays there: a wall that is known is worth more than a closer neighbour.
         let kept = grown.as_ref().map(|grown| grown.kept(&found.cells)).unwrap_or_default();
-        let (_, values) = features.components(ctx, REFINE_DIMENSIONS, 0)?;
+        let values = features.components_of(ctx, &input.rows, REFINE_DIMENSIONS)?;
         let features = lap::Features { values: values.values(), dimensions: linalg::Rows::dim(&values) };
         found.cells = lap::refine(features, grid, &found.cells, &kept, settings.refine)?;
         found.objective = lap::certificate::objective(&problem, &found.cells)?;
@@ -210,6 +214,7 @@ fn place(
         moved_far: None,
         old_to_alike: None,
         new_to_alike: None,
+        folded: input.folds.as_ref().map(Folds::count),
     };
     if let Some(grown) = grown {
         grown.tell(&found.cells, &mut facts);

@@ -1,8 +1,11 @@
 //! Vectors, those far out drawn in, cut down to their principal components; a collection's vectors are never all in memory.
 
-use anyhow::Result;
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
 
 use super::Context;
+use crate::artifact::rows::ProjectRow;
 use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::Metric;
@@ -35,6 +38,22 @@ impl Features<'_> {
     /// When a shard is missing or damaged, a number is not finite, or the disk is full.
     pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<ImageId>, linalg::Matrix)> {
         self.components_within(ctx, count, seed, IN_MEMORY)
+    }
+
+    /// The same of the pictures of a projection, in their order.
+    ///
+    /// # Errors
+    /// As [`components`](Self::components), and when one of them is not in the index.
+    pub fn components_of(&self, ctx: &Context, rows: &[ProjectRow], count: usize) -> Result<linalg::Matrix> {
+        let (names, points) = self.components(ctx, count, 0)?;
+        let number: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
+        let numbers: Option<Vec<usize>> = rows.iter().map(|row| number.get(&row.image).copied()).collect();
+        let numbers = numbers.context("the projection is of other pictures than the vectors; run project again")?;
+        if numbers.len() == names.len() && numbers.is_sorted() {
+            return Ok(points);
+        }
+        let values = numbers.iter().flat_map(|&i| points.row(i)).copied().collect();
+        Ok(linalg::Matrix::new(numbers.len(), linalg::Rows::dim(&points), values)?)
     }
 
     fn components_within(

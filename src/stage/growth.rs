@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::components::Features;
 use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
-use crate::artifact::{Artifact, ImageId};
+use crate::artifact::{Artifact, Folds, ImageId};
 use crate::carve::Board;
 use crate::config::{AssignSettings, GridShape};
 use crate::lap::Grid;
@@ -36,6 +36,7 @@ pub(super) struct Grown {
     pub(super) targets: Vec<[f64; 2]>,
     /// The cell on the last wall of each picture that was there.
     before: Vec<Option<[u32; 2]>>,
+    /// The pictures that are most like each, by their vectors, as numbers of rows.
     likes: linalg::Neighbours,
 }
 
@@ -79,11 +80,16 @@ impl Before {
         &self,
         ctx: &Context,
         settings: &AssignSettings,
-        rows: &[ProjectRow],
+        (rows, folds): (&[ProjectRow], Option<&Folds>),
         features: Features<'_>,
     ) -> Result<Grown> {
-        let likes = likes(ctx, rows, features)?;
-        let before: Vec<_> = rows.iter().map(|row| self.cells.get(&row.image).copied()).collect();
+        let likes = linalg::neighbours(&features.components_of(ctx, rows, DIMENSIONS)?, LIKES)?;
+        // A better copy takes the cell of the one that it puts behind itself.
+        let of_set = |image: &ImageId| {
+            let behind = folds.map(|folds| folds.behind(image)).unwrap_or_default();
+            std::iter::once(image).chain(behind).find_map(|image| self.cells.get(image).copied())
+        };
+        let before: Vec<_> = rows.iter().map(|row| of_set(&row.image)).collect();
         let mut board = Board::new(self.grid, &before, &likes.index, likes.k);
         // Where nothing like it is on the wall, the projection knows what is least unlike.
         board.place_strangers(|i| nearest_in_the_plane(rows, &before, i));
@@ -132,14 +138,6 @@ impl Grown {
 
 fn aspect(settings: &AssignSettings) -> f64 {
     settings.aspect.width / settings.aspect.height
-}
-
-/// The pictures that are most like each, by their vectors, as numbers of rows.
-fn likes(ctx: &Context, rows: &[ProjectRow], features: Features<'_>) -> Result<linalg::Neighbours> {
-    let (names, points) = features.components(ctx, DIMENSIONS, 0)?;
-    let same = names.len() == rows.len() && names.iter().zip(rows).all(|(name, row)| *name == row.image);
-    ensure!(same, "the projection is of other pictures than the vectors; run project again");
-    Ok(linalg::neighbours(&points, LIKES)?)
 }
 
 /// The middle of the pictures with a cell that are nearest to picture `i` in the projection.

@@ -12,6 +12,7 @@ mod dates;
 mod disk;
 mod documented;
 mod driver;
+mod duplicates;
 mod exports;
 mod exports_2026;
 mod faults;

@@ -1,6 +1,7 @@
 // A picture looked at: the card beside the pointer, and the box with the larger picture.
 
-const { block, wall, count, element, columnOf, rowOf, factsOf, fieldsOf, wordsOf, nameOf, isSettled } = page.data;
+const { block, wall, count, element, columnOf, rowOf, factsOf, fieldsOf, wordsOf, nameOf, behind, isSettled } =
+  page.data;
 const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
 const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
 const { picked, mark, choose } = page.picked;
@@ -63,19 +64,15 @@ function open(i) {
 }
 
 function fillBox(i) {
-  const { caption, link } = block("texts");
-  const { post, order } = block("facts");
+  const { caption, path, link } = block("texts");
+  const { post, order, name } = block("facts");
   element("box-caption").textContent = caption[i];
   element("box-why").textContent = why.of(i);
-  fillFacts(i);
   box.setAttribute("aria-label", nameOf(i));
   stopWaiting();
-  const original = element("box-link");
-  original.hidden = link[i] === "";
-  if (link[i]) original.href = link[i];
-  else original.removeAttribute("href");
-  element("frame").replaceChildren(largeOf(i));
-  lieStill();
+  const front = [name[i], path[i], link[i]];
+  showFile(front, i);
+  fillBehind(behind(i).length && wall.large ? [front, ...behind(i)] : [], i);
   const siblings = post[i] === null ? [] : [...post.keys()].filter((other) => post[other] === post[i]);
   siblings.sort((a, b) => order[a] - order[b]);
   fillStrip("siblings", siblings.length > 1 ? siblings : [], i);
@@ -83,10 +80,10 @@ function fillBox(i) {
 }
 
 /** What is known of a picture, a row each: what it is and what it says. */
-function fillFacts(i) {
-  const { path, fields } = block("texts");
+function fillFacts(i, path) {
+  const { fields } = block("texts");
   const { size } = block("facts");
-  const folders = path[i].split("/").slice(0, -1).join(" / ");
+  const folders = path.split("/").slice(0, -1).join(" / ");
   const rows = [
     ["", factsOf(i)],
     ...(fields?.[i] ?? []).map(([name, ...values]) => [name, values.join(", ")]),
@@ -95,7 +92,7 @@ function fillFacts(i) {
     ["place", wall.hasCells ? `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}` : ""],
     ["pixels", size?.[i] ? `${size[i][0]} × ${size[i][1]}` : ""],
     ["folder", folders],
-    ["file", path[i].split("/").pop()],
+    ["file", path.split("/").pop()],
   ];
   const made = rows
     .filter(([, text]) => text)
@@ -117,14 +114,45 @@ function linked(text) {
   return anchor;
 }
 
+/** A file of a picture, the one in front or one behind it, with its path and its link. */
+function showFile([name, path, link], i) {
+  fillFacts(i, path);
+  const original = element("box-link");
+  original.hidden = link === "";
+  if (link) original.href = link;
+  else original.removeAttribute("href");
+  element("frame").replaceChildren(largeOf(name, i));
+  lieStill();
+}
+
 /** The larger picture; without one, the tile. */
-function largeOf(i) {
+function largeOf(name, i) {
   if (!wall.large) return tileOf(i, 128);
   const image = new Image();
   image.alt = nameOf(i);
-  image.src = `${wall.large}/${block("facts").name[i]}.jpg`;
+  image.src = `${wall.large}/${name}.jpg`;
   image.addEventListener("error", () => image.replaceWith(tileOf(i, 128)));
   return image;
+}
+
+/** The files that share a cell, to be looked at one after the other. */
+function fillBehind(files, i) {
+  const section = element("behind");
+  section.hidden = files.length === 0;
+  const buttons = files.map((file, number) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", file[1]);
+    if (number === 0) button.setAttribute("aria-current", "true");
+    button.append(largeOf(file[0], i));
+    button.addEventListener("click", () => {
+      for (const other of buttons) other.removeAttribute("aria-current");
+      button.setAttribute("aria-current", "true");
+      showFile(file, i);
+    });
+    return button;
+  });
+  section.querySelector(".strip").replaceChildren(...buttons);
 }
 
 /** A tile as an element of its own, drawn as soon as its sheet is there. */

@@ -27,6 +27,9 @@ const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeZo
 const yearFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", timeZone: "UTC" });
 const monthFormat = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
 
+/** The pictures that share a cell with one, the best first: name, path and link of each. */
+const behind = (i) => block("facts").behind?.[i] ?? [];
+
 /** The facts of a picture in one line: when, what kind, where in its post. */
 function factsOf(i) {
   const { time, vague, kinds, kind, post, order, legend } = block("facts");
@@ -42,6 +45,7 @@ function factsOf(i) {
   if (legend && legend.of[i] !== null) {
     facts.push(`${legend.column} ${legend.numeric ? legend.of[i] : legend.entries[legend.of[i]][0]}`);
   }
+  if (behind(i).length) facts.push(`${behind(i).length + 1} pictures in one`);
   return facts.join(" · ");
 }
 
@@ -74,5 +78,5 @@ const settle = () => {
 // biome-ignore format: a name a line is too long a list
 page.data = {
   block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, fieldsOf, wordsOf, nameOf,
-  isSettled, settle,
+  behind, isSettled, settle,
 };

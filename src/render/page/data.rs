@@ -48,6 +48,24 @@ pub struct Picture<'a> {
     pub link: String,
     /// Whether it came with the last run.
     pub new: bool,
+    /// The pictures that share its cell, the best first.
+    pub behind: Vec<Behind<'a>>,
+}
+
+/// A picture behind another one.
+pub struct Behind<'a> {
+    /// Its name on the page.
+    pub name: String,
+    /// Path in its source.
+    pub path: &'a str,
+    /// Link to the original; empty if there is none.
+    pub link: String,
+}
+
+impl Behind<'_> {
+    fn json(&self) -> Value {
+        json!([self.name, visible(self.path), self.link])
+    }
 }
 
 impl Picture<'_> {
@@ -182,6 +200,7 @@ impl<'a> Wall<'a> {
             "name": self.column(|picture| &picture.name), "time": times, "kinds": kinds, "kind": kind, "post": post,
             "order": order, "vague": some(self.column(Picture::vagueness), |vague| *vague == 0),
             "size": some(self.column(Picture::size), Option::is_none), "new": new, "newColour": Colour(colours::NEW), "legend": legend,
+            "behind": some(self.column(|picture| picture.behind.iter().map(Behind::json).collect()), Vec::is_empty),
         });
         let texts = json!({
             "caption": self.column(|p| visible(p.known.and_then(|row| row.caption.as_deref()).unwrap_or_default())),
@@ -268,7 +287,7 @@ pub(super) mod tests {
     fn picture(cell: u32, place: [f64; 2]) -> Picture<'static> {
         let label = Some("a\u{1b}[31mb");
         let (name, link) = ("n".into(), String::new());
-        Picture { cell, place, name, known: None, fields: &[], label, link, new: cell == 1 }
+        Picture { cell, place, name, known: None, fields: &[], label, link, new: cell == 1, behind: Vec::new() }
     }
 
     #[test]
@@ -279,7 +298,7 @@ pub(super) mod tests {
         }
         let [(_, first), (_, facts), (_, texts), ..] = wall.blocks();
         assert_eq!((&first["x"], &first["y"]), (&json!([0, 65535, 32768]), &json!([0, 16384, 32768])));
-        assert_eq!(facts["new"], json!([1]));
+        assert_eq!((&facts["new"], &facts["behind"]), (&json!([1]), &json!(null)));
         assert_eq!(facts["post"], json!([null, null, null]));
         assert_eq!((&facts["vague"], &texts["fields"]), (&json!(null), &json!(null)));
         assert_eq!(texts["path"][0], "a\u{fffd}[31mb");

@@ -7,7 +7,7 @@ const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, f
 const { picked, shows } = page.picked;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { drawBlocks } = page.blocks;
-const { drawCounts, drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
+const { drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
 const { drawGroups } = page.groups;
 const { drawTints } = page.tints;
 const { drawSelected } = page.selection;
@@ -30,11 +30,14 @@ function draw() {
     drawPictures(ratio);
   }
   if (isSettled() && tileSide() * ratio > 150) drawSharp();
-  if (isSettled() && layout.to.name === "map" && layout.share === 1) drawCounts();
+  if (isSettled() && layout.to.name === "map" && layout.share === 1) drawCrowd();
   if (shows.seams && inGrid) drawSeams();
   drawTints();
   if (shows.new) drawNew();
-  if (isSettled()) drawGroups();
+  if (isSettled()) {
+    drawFolded();
+    drawGroups();
+  }
   drawLabels();
   drawSelected();
   if (picked.chosen >= 0) drawChosen();

@@ -1,6 +1,6 @@
 // What is drawn over the pictures: seams, outlines of new pictures, the chosen one, labels.
 
-const { block, wall, columnOf, rowOf } = page.data;
+const { block, wall, columnOf, rowOf, behind } = page.data;
 const { view, layout, crowd, tileSide, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
 const { picked } = page.picked;
 const { paint, colours } = page.paint;
@@ -73,6 +73,32 @@ function drawNew() {
   });
 }
 
+/** Below this side of a tile there is no room for a number. */
+const LEAST_COUNTED = 28;
+
+/** In the corner of a picture with others behind it, how many they are together. */
+function drawFolded() {
+  const side = tileSide();
+  if (!block("facts").behind || side < LEAST_COUNTED) return;
+  const high = Math.max(13, Math.min(26, side / 5));
+  paint.font = `600 ${Math.round(0.72 * high)}px system-ui, sans-serif`;
+  paint.textAlign = "center";
+  paint.textBaseline = "middle";
+  eachVisible((i, px, py) => {
+    const others = behind(i).length;
+    if (!others || (picked.lit && !picked.lit[i])) return;
+    const text = (others + 1).toLocaleString("en");
+    const wide = Math.max(high, paint.measureText(text).width + 0.7 * high);
+    const [right, top] = [px + side / 2 - 2, py - side / 2 + 2];
+    paint.fillStyle = "#000000b8";
+    paint.beginPath();
+    paint.roundRect(right - wide, top, wide, high, high / 2);
+    paint.fill();
+    paint.fillStyle = "#fff";
+    paint.fillText(text, right - wide / 2, top + high / 2 + 0.5);
+  });
+}
+
 function drawChosen() {
   const { chosen } = picked;
   const { from, to, share } = layout;
@@ -132,15 +158,15 @@ function drawBreak(px, py) {
 }
 
 /** On the map, for how many pictures each of those that are seen stands. */
-function drawCounts() {
-  const { behind } = crowd();
+function drawCrowd() {
+  const covered = crowd().behind;
   paint.font = "600 11px system-ui, sans-serif";
   paint.textAlign = "center";
   paint.textBaseline = "middle";
   const half = tileSide() / 2;
   eachVisible((i, px, py) => {
-    if (behind[i] === 0) return;
-    const text = `+${behind[i].toLocaleString("en")}`;
+    if (covered[i] === 0) return;
+    const text = `+${covered[i].toLocaleString("en")}`;
     const width = paint.measureText(text).width + 8;
     paint.fillStyle = colours.ink;
     paint.beginPath();
@@ -151,4 +177,4 @@ function drawCounts() {
   });
 }
 
-page.marks = { drawCounts, drawSeams, drawNew, drawChosen, drawLabels };
+page.marks = { drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels };

@@ -7,7 +7,7 @@
 
 mod data;
 
-pub use data::{Groups, Level, Picture, Wall};
+pub use data::{Behind, Groups, Level, Picture, Wall};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

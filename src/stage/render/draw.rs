@@ -13,7 +13,7 @@ use crate::render::mosaic::Mosaic;
 use crate::render::scatter::{Scatter, places};
 use crate::render::seams::{Seams, outline};
 use crate::render::tiles::Kept;
-use crate::render::{Canvas, colours};
+use crate::render::{Canvas, colours, lettering};
 
 /// The tile that the picture is made of.
 pub(super) fn tile(settings: &RenderSettings) -> Kept {
@@ -67,6 +67,9 @@ impl<'a> Drawing<'a> {
         };
         if let (Some(drawn), true) = (&mut drawn, self.new.is_some_and(|new| new.contains(image))) {
             outline(drawn, colours::NEW);
+        }
+        if let (Some(drawn), others @ 1..) = (&mut drawn, self.wall.behind(image).len()) {
+            lettering::count(drawn, others + 1);
         }
         Ok(drawn)
     }

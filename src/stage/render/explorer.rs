@@ -71,6 +71,7 @@ impl Output for Explorer {
         for (name, table) in [("groups", known.groups), ("words", known.words)] {
             inputs.extend(table.map(|table| (name.to_owned(), table.header.content)));
         }
+        inputs.extend(wall.folded());
         if settings.links {
             let links = links(own(settings).root(), known);
             let links = digest_of(links.iter().flat_map(|(image, link)| [&***image, link.as_str()]));
@@ -106,6 +107,11 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
     let (by_image, fields) = (known.by_image(), known.fields_by_image());
     let links = if settings.links { links(own(settings).root(), known) } else { BTreeMap::new() };
     let grid = input.grid();
+    let behind = |image: &'a ImageId| page::Behind {
+        name: name(image).to_owned(),
+        path: by_image.get(image).map_or("", |row| row.path.as_str()),
+        link: links.get(image).cloned().unwrap_or_default(),
+    };
     let picture = |(number, &i): (usize, &usize)| {
         let cell = &input.rows[i];
         let row = by_image.get(&cell.image).copied();
@@ -121,6 +127,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
             label,
             link: links.get(&cell.image).cloned().unwrap_or_default(),
             new: known.new.contains(&cell.image),
+            behind: wall.behind(&cell.image).iter().map(behind).collect(),
         }
     };
     let pictures = order.iter().enumerate().map(picture).collect();

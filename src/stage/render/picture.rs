@@ -120,6 +120,7 @@ pub(super) fn key(wall: &Wall<'_>, seams: bool) -> Result<Key> {
         let [_, seams] = likeness.keys();
         key.inputs.insert(seams.stage.clone(), seams.digest());
     }
+    key.inputs.extend(wall.folded());
     if settings.highlight_new {
         key.inputs.insert("new".into(), wall.new_ones());
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::wall::Wall;
+use crate::artifact::ImageId;
 use crate::config::RenderSettings;
 use crate::render::mosaic::Mosaic;
 use crate::render::page::Level;
@@ -124,7 +125,10 @@ impl Sheets<'_> {
     /// Puts the larger pictures into the folder, and gives the folder in it that they are in; none where there are none.
     pub(super) fn write_large(&self) -> Result<Option<String>> {
         let kept = Kept::Large(self.wall.settings.large);
-        let pictures = if self.wall.settings.large > 0 { self.wall.having(kept).collect() } else { Vec::new() };
+        let mut pictures: Vec<&ImageId> =
+            if self.wall.settings.large > 0 { self.wall.having(kept).collect() } else { Vec::new() };
+        let behind = pictures.iter().flat_map(|image| self.wall.behind(image));
+        pictures.extend(behind.filter(|image| self.wall.tiles.has(image, kept)).collect::<Vec<_>>());
         if pictures.is_empty() {
             return Ok(None);
         }
@@ -157,7 +161,11 @@ impl Sheets<'_> {
             self.page.remove(old)?;
         }
         let Some(path) = large else { return Ok(()) };
-        let on_the_wall: HashSet<&str> = self.wall.input.rows.iter().map(|row| name(&row.image)).collect();
+        let shown = self.wall.input.rows.iter().map(|row| &row.image);
+        let on_the_wall: HashSet<&str> = shown
+            .flat_map(|image| std::iter::once(image).chain(self.wall.behind(image)))
+            .map(|image| name(image))
+            .collect();
         for file in self.page.folder().names(path) {
             let stem = file.strip_suffix(".jpg").filter(|stem| stem.len() == NAME_DIGITS);
             if stem.is_some_and(|stem| !on_the_wall.contains(stem)) {

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::size::size_of;
 use super::{Input, draw};
-use crate::artifact::rows::{FieldRow, ImageRow, Row, SeamRow};
-use crate::artifact::{Artifact, ImageId};
+use crate::artifact::rows::{FieldRow, ImageRow, Row, SeamRow, ShotRow};
+use crate::artifact::{Artifact, Folds, ImageId};
 use crate::config::{RenderSettings, Style};
 use crate::render::seams::Seams;
 use crate::render::tiles::{Kept, Tiles};
@@ -29,6 +29,8 @@ pub struct Known<'a> {
     pub groups: Option<&'a Artifact>,
     /// What the model says that pictures show.
     pub words: Option<&'a Artifact>,
+    /// Which pictures are behind others.
+    pub folds: Option<Folds>,
     /// How alike they are.
     pub likeness: Option<Likeness<'a>>,
     /// Those that came with the last run that brought any.
@@ -94,6 +96,11 @@ impl<'a> Wall<'a> {
         size_of(self.settings, self.input.rows.len(), self.input.grid(), self.is_dots())
     }
 
+    /// The pictures behind one that is on the wall, the best first.
+    pub(super) fn behind(&self, image: &ImageId) -> &[ImageId] {
+        self.known.folds.as_ref().map(|folds| folds.behind(image)).unwrap_or_default()
+    }
+
     /// The likeness of the pictures, if it is shown on the page or in the picture.
     pub(super) fn likeness(&self) -> Option<Likeness<'a>> {
         self.known.likeness.filter(|_| self.settings.page || self.shows_seams())
@@ -108,6 +115,12 @@ impl<'a> Wall<'a> {
     pub(super) fn seams(&self) -> Result<Option<Seams>> {
         let Some([_, seams]) = &self.alike else { return Ok(None) };
         Ok(Some(Seams::new(&SeamRow::from_batch(&seams.artifact.batch)?)))
+    }
+
+    /// What stands in a key for the pictures that are behind others.
+    pub(super) fn folded(&self) -> Option<(String, Digest)> {
+        let folds = self.known.folds.as_ref().filter(|folds| folds.count() > 0);
+        folds.map(|folds| (ShotRow::STAGE.to_owned(), folds.digest))
     }
 
     /// What stands for the pictures that are new in a key.

@@ -1,36 +1,32 @@
 //! The walk over the stages, for a run and for whoever only wants to know.
 
+mod embed;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::left_out::LeftOut;
 use super::outlook::Outlook;
 use super::pace::{self, Pace};
 use super::preflight::{Preflight, plan};
 use super::request::Request;
-use super::standing::{Code, Standing, Why, changed_model, changed_paths, reasons, reasons_of_index};
+use super::standing::{Code, Standing, Why, reasons};
 use super::summary;
 use super::{live, walls};
 use crate::artifact::findings::{EmbedFindings, ProjectFindings};
-use crate::artifact::rows::{FieldRow, ImageRow, Row, WordRow};
-use crate::artifact::{Artifact, Reason, shards};
+use crate::artifact::rows::{FieldRow, ImageRow, Row};
+use crate::artifact::{Folds, Reason};
+use crate::config::Fold;
 use crate::error::Halt;
-use crate::lap;
-use crate::model::{self, Chosen, Hub};
-use crate::render::tiles::Thumbs;
-use crate::report::{Event, Silent};
+use crate::report::Event;
 use crate::stage::arrivals::Arrivals;
 use crate::stage::components::Features;
 use crate::stage::embed::{Counts, Inputs};
-use crate::stage::neighbours::Likeness;
+use crate::stage::neighbours::{self, Likeness};
 use crate::stage::render::Drawn;
-use crate::stage::{Context, Job, Made, Stage, State, assign, embed, groups, project, render, words};
+use crate::stage::{Context, Job, Made, Stage, State, assign, groups, project, render, shots};
 use crate::store::{folder_of, remove_abandoned};
-use crate::weights::NotHere;
 
 /// What the first stage comes to.
 pub struct Embedded {
@@ -68,6 +64,8 @@ pub struct Outcome {
     pub embedded: Option<Embedded>,
     /// The projection.
     pub project: Option<Made>,
+    /// The pictures that share a cell, if any shall.
+    pub shots: Option<Made>,
     /// The assignment.
     pub assign: Option<Made>,
     /// The groups of its pictures.
@@ -147,13 +145,21 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         };
+        let mut shots = None;
         let assign = match (&embedded, &project) {
             (Some(embedded), Some(project)) if self.last >= Stage::Assign => {
-                let places = assign::Input::projection(&project.artifact)?;
-                let features = self.features(embedded);
-                let state = assign::state(ctx, &settings.assign, &places, Some(features))?;
-                self.foretell(embedded, state.is_fresh())?;
-                self.take(Stage::Assign, embedded, state)?
+                let folded = settings.assign.fold != Fold::None;
+                shots = if folded { self.shots(&inputs, embedded)? } else { None };
+                if folded && shots.is_none() {
+                    None
+                } else {
+                    let folds = shots.as_ref().map(|shots| Folds::of(&shots.artifact)).transpose()?;
+                    let places = assign::Input::projection(&project.artifact, folds)?;
+                    let features = self.features(embedded);
+                    let state = assign::state(ctx, &settings.assign, &places, Some(features))?;
+                    self.foretell(embedded, state.is_fresh())?;
+                    self.take(Stage::Assign, embedded, state)?
+                }
             }
             _ => None,
         };
@@ -164,7 +170,7 @@ impl<'a> Walk<'a> {
         };
         let drawn = match (&embedded, &project, &assign, &groups) {
             (Some(embedded), Some(project), Some(assign), Some(groups)) => {
-                let render = self.render(&inputs, embedded, [project, assign, groups])?;
+                let render = self.render(&inputs, embedded, [project, assign, groups], shots.as_ref())?;
                 if self.makes {
                     walls::remember(ctx, &settings.render.output, &sources, &live::TABLES);
                 }
@@ -183,7 +189,7 @@ impl<'a> Walk<'a> {
         // A run knows of the inputs only when they are read.
         standings.sort_by_key(|standing| standing.stage != ImageRow::STAGE);
         let render = drawn.map(|drawn| drawn.record);
-        Ok(Outcome { embedded, project, assign, groups, render, standings, preflight, seconds })
+        Ok(Outcome { embedded, project, shots, assign, groups, render, standings, preflight, seconds })
     }
 
     /// A stage that makes something begins: what was waiting for that is said.
@@ -276,145 +282,31 @@ impl<'a> Walk<'a> {
         self.standings.extend(later.map(waits));
     }
 
-    /// The model that the settings ask for; none where the walk stops for want of its weights.
-    fn model(&mut self) -> Result<Option<Chosen>> {
-        let (settings, hub) = (&self.request.settings.embed, &self.request.hub);
-        if self.makes {
-            return model::choose(settings, hub).map(Some);
-        }
-        match model::choose(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
-            Err(error) if error.downcast_ref::<Halt>().is_none() => {
-                let text = format!("{error:#}");
-                let why = match error.downcast_ref::<NotHere>() {
-                    Some(NotHere { what, .. }) if !hub.offline => format!("{what} are not here; a run fetches them"),
-                    _ => text.lines().next().unwrap_or_default().to_owned(),
-                };
-                let changed = changed_model(self.ctx, settings.model);
-                self.stop(Stage::Embed, changed.into_iter().chain([Why::new(Code::Weights, why)]).collect());
-                Ok(None)
-            }
-            chosen => chosen.map(Some),
-        }
-    }
-
-    fn embed(&mut self, inputs: &mut Inputs, sources: &[PathBuf]) -> Result<Option<Embedded>> {
-        let ctx = self.ctx;
-        // Where nothing is made, nothing more is learned of the inputs.
-        let looked = (!self.makes).then(|| inputs.tables());
-        if let Some((images, skipped)) = &looked {
-            let fields = State::of_rows(ctx, &inputs.fields(images));
-            let fresh = [State::of_rows(ctx, images), State::of_rows(ctx, skipped), fields].iter().all(State::is_fresh);
-            self.inputs_stand(fresh, || changed_paths(ctx, images));
-        }
-        let Some(chosen) = self.model()? else { return Ok(None) };
-        let began = Instant::now();
-        let Some((index, new)) = self.index(inputs, &chosen)? else { return Ok(None) };
-        let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
-        let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
-        let mut why: BTreeMap<Reason, usize> = inputs.listing.unlisted().collect();
-        skipped.iter().for_each(|row| *why.entry(row.reason).or_default() += 1);
-        if !self.makes {
-            let words = match words::state(ctx, &chosen, &index.artifact) {
-                Some(State::Stale(job)) => {
-                    self.standings.push(Standing::stale(WordRow::STAGE, reasons(ctx, &job.key)));
-                    None
-                }
-                Some(State::Fresh(made)) => Some(made),
-                None => None,
-            };
-            return Ok(Some(Embedded { rows, fields, tables: None, index, words, counts, reasons: why }));
-        }
-        let pictures = inputs.pictures();
-        let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
-        if let Some(output) = drawn.filter(|_| !self.request.replace) {
-            walls::refuse_strangers(ctx, output, sources, &pictures)?;
-        }
-        let gone = walls::previous(ctx, drawn).difference(&pictures).count();
-        let counts = Counts { embedded: new, gone, ..counts };
-        let tables = [State::of_rows(ctx, &rows), State::of_rows(ctx, &skipped), State::of_rows(ctx, &fields)];
-        self.inputs_stand(tables.iter().all(State::is_fresh), || changed_paths(ctx, &rows));
-        let [images, left_out, further] = tables.map(|table| table.made(ctx));
-        let tables = [images?, left_out?, further?];
-        ctx.latest(&index)?;
-        let words = words::state(ctx, &chosen, &index.artifact).map(|words| words.made(ctx)).transpose()?;
-        inputs.remember(ctx);
-        pace::remember(ctx, &pace::rate_of(&chosen), new, new as f64, began.elapsed());
-        self.request.remember(ctx, sources);
-        let source = &self.request.settings.source;
-        if source.strict || !tables[1].fresh {
-            summary::name_the_skipped(ctx, &skipped, &tables[1].path, counts.inputs);
-        }
-        let mut line = summary::inputs(&counts);
-        if !self.planned {
-            line.extend(LeftOut::of(&skipped).told(source).map(|told| format!(", {told}")));
-        }
-        self.pending = Some(line);
-        let tables_too = tables.iter().chain(&words).all(|made| made.fresh);
-        if !(index.fresh && new == 0 && tables_too) {
-            self.did = true;
-            self.pending.take().into_iter().for_each(|line| ctx.note(line));
-        }
-        // Before any time goes into their places.
-        let (points, grid) = (counts.pictures, assign::grid(&self.request.settings.assign, counts.pictures));
-        if self.last >= Stage::Assign && grid.cells() < points as u64 {
-            bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
-        }
-        Ok(Some(Embedded { rows, fields, tables: Some(tables), index, words, counts, reasons: why }))
-    }
-
-    /// How the tables of the inputs stand.
-    fn inputs_stand(&mut self, fresh: bool, why: impl FnOnce() -> Vec<Why>) {
-        let name = ImageRow::STAGE;
-        self.standings.push(if fresh { Standing::fresh(name) } else { Standing::stale(name, why()) });
-    }
-
-    /// The index of the vectors, and how many of them are new; none where the walk stops at it.
-    fn index(&mut self, inputs: &mut Inputs, chosen: &Chosen) -> Result<Option<(Made, usize)>> {
-        let (ctx, settings) = (self.ctx, &self.request.settings);
-        let whole = |index: &Artifact| match self.makes {
-            true => shards::complete(&ctx.store, index),
-            false => shards::intact(&ctx.store, index, |damage| ctx.warn(damage)),
-        };
-        let job = match embed::state(ctx, inputs, chosen, whole)? {
-            State::Fresh(made) => {
-                self.standings.push(Standing::fresh(Stage::Embed.name()));
-                return Ok(Some((made, 0)));
-            }
-            State::Stale(job) => job,
-        };
-        let preflight = Preflight::new(ctx, settings, self.last, inputs, (chosen, job.ahead), self.request.relayout);
-        if !self.makes {
-            let why = reasons_of_index(ctx, job.key.as_ref(), &inputs.pictures());
-            self.stop(Stage::Embed, why);
-            self.preflight = Some(preflight);
-            return Ok(None);
-        }
-        if job.ahead.new + job.ahead.unread > 0 {
-            preflight.lines().into_iter().for_each(|line| ctx.note(line));
-            self.planned = true;
-            ctx.reporter.event(&Event::Plan(preflight.plan()));
-            ctx.reporter.event(&Event::Begin(Stage::Embed.name()));
-        }
-        // What will be drawn is made of the same decoding.
-        let kept = if self.last == Stage::Render { render::thumbnails(&settings.render) } else { Vec::new() };
-        let thumbs = Thumbs::new(&ctx.store, kept);
-        // Whatever fails here is tried again, and told, when the thumbnail is wanted.
-        let (made, new) = job.make(inputs, &|image, photo| drop(thumbs.keep(image, photo)))?;
-        let why = if made.fresh {
-            Vec::new()
-        } else {
-            reasons_of_index(ctx, Some(&made.artifact.header.key), &inputs.pictures())
-        };
-        self.standings.push(if made.fresh {
-            Standing::fresh(Stage::Embed.name())
-        } else {
-            Standing::stale(Stage::Embed.name(), why)
-        });
-        Ok(Some((made, new)))
-    }
-
     fn features<'e>(&self, embedded: &'e Embedded) -> Features<'e> {
         Features { index: &embedded.index.artifact, metric: self.request.settings.project.metric }
+    }
+
+    /// Which pictures share a cell; none where the walk stops at that.
+    fn shots(&mut self, inputs: &Inputs, embedded: &Embedded) -> Result<Option<Made>> {
+        let ctx = self.ctx;
+        let nearest = match neighbours::state(ctx, self.features(embedded)) {
+            State::Stale(job) if !self.makes => {
+                self.stop(Stage::Assign, reasons(ctx, &job.key));
+                return Ok(None);
+            }
+            State::Fresh(made) if !self.makes => made,
+            state => state.made(ctx)?,
+        };
+        let bursts = self.request.settings.assign.fold == Fold::Bursts;
+        let (images, sources) = (&embedded.rows, &inputs.places(&embedded.rows));
+        match shots::state(ctx, shots::Input { nearest: &nearest.artifact, images, sources, bursts }) {
+            State::Stale(job) if !self.makes => {
+                self.stop(Stage::Assign, reasons(ctx, &job.key));
+                Ok(None)
+            }
+            State::Fresh(made) if !self.makes => Ok(Some(made)),
+            state => state.made(ctx).map(Some),
+        }
     }
 
     /// The groups of the wall; none where the walk stops at them.
@@ -442,6 +334,7 @@ impl<'a> Walk<'a> {
         inputs: &Inputs,
         embedded: &Embedded,
         [project, assign, groups]: [&Made; 3],
+        shots: Option<&Made>,
     ) -> Result<Option<Drawn>> {
         let (ctx, settings) = (self.ctx, &self.request.settings.render);
         let pictures = inputs.pictures();
@@ -456,6 +349,7 @@ impl<'a> Walk<'a> {
             fields: &embedded.fields,
             groups: Some(&groups.artifact),
             words: embedded.words.as_ref().map(|words| &words.artifact),
+            folds: shots.map(|shots| Folds::of(&shots.artifact)).transpose()?,
             likeness: Some(Likeness { features: self.features(embedded), assigned: &assign.artifact }),
             new: arrivals.newest(&pictures),
             earlier: earlier.to_vec(),
