@@ -78,7 +78,7 @@ pub enum Command {
     Gc(GcArgs),
     /// Write one flat table: path, caption, time, x, y, row, col
     Export(ExportArgs),
-    /// Rank the pictures by a text (they need the vectors of siglip2-base-patch32-256 or of clip-vit-base-patch32)
+    /// Rank the pictures by texts and by other pictures (texts need words of efficientnet-lite0, or the vectors of siglip2-base-patch32-256 or of clip-vit-base-patch32)
     Search(SearchArgs),
     /// List the pictures of the last run that are the same shot: copies encoded again, resized, cropped, edited a little
     Duplicates,
@@ -298,15 +298,24 @@ pub struct ExportArgs {
 /// Arguments of `search`.
 #[derive(Debug, Args)]
 pub struct SearchArgs {
-    /// What to look for, as a caption would say it: "a dog on a beach"
-    #[arg(value_parser = words, required_unless_present = "like")]
-    pub text: Option<String>,
-    /// Look for what is like this picture of the last run: its path, the end of its path, or its identifier
-    #[arg(long, value_name = "PICTURE", conflicts_with = "text")]
-    pub like: Option<String>,
+    /// What to look for, as a caption would say it: "a dog on a beach"; several texts count together, `dog^2` twice as much
+    #[arg(value_name = "TEXT", value_parser = words, required_unless_present = "like")]
+    pub texts: Vec<String>,
+    /// And what is like this picture: of the last run, by its path, the end of its path, or its identifier; or any file
+    #[arg(long, value_name = "PICTURE")]
+    pub like: Vec<String>,
+    /// But not what this text says
+    #[arg(long, value_name = "TEXT", value_parser = words)]
+    pub not: Vec<String>,
+    /// Nor what is like this picture
+    #[arg(long, value_name = "PICTURE")]
+    pub not_like: Vec<String>,
     /// Pictures to show, the best first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// Print nothing but the files, each ended by a zero byte, for `xargs -0`
+    #[arg(short = '0', long = "null")]
+    pub null: bool,
     /// The safetensors file that the pictures were embedded with, if it was not the hub's
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,

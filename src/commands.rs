@@ -24,10 +24,11 @@ use crate::model::text::Speaking;
 use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Preflight, Remembered, Request};
 use crate::report::{Event, Reporter, counted, thousands};
+use crate::search::{self, Search, Term};
 use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project};
 use crate::store::{self, GcOptions, Store};
 use crate::ui::harmless;
-use crate::{duplicates, export, memory, sample, search};
+use crate::{duplicates, export, memory, sample};
 use answer::Heard;
 
 /// Exit code of `--strict` when an input was skipped for a defect.
@@ -141,10 +142,6 @@ impl App {
 
     fn hub(&self) -> Hub {
         Hub { models: Store::new(&self.global.models), offline: self.global.offline, reporter: self.reporter.clone() }
-    }
-
-    fn settings(&self) -> Result<Settings> {
-        Ok(Settings::load(self.global.config.as_deref())?)
     }
 
     fn request(&self, common: Common, stages: StageFlags) -> Result<Request> {
@@ -381,26 +378,51 @@ impl App {
         Ok(self.answer(summary, object))
     }
 
-    /// With the weights of `[embed]` if they are those of the model that knows texts.
+    /// Texts are read with the weights of `[embed]` if they are those of the model that knows texts.
     fn search(&self, args: SearchArgs) -> Result<Answer> {
-        let mut embed = self.settings()?.embed;
-        if Speaking::of(embed.model).is_none() {
-            // Where the weights of a model are that cannot read says nothing of those that can.
-            embed = EmbedSettings { fetch: embed.fetch, ..EmbedSettings::default() };
+        let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
+        let mut request = self.asked(common, StageFlags::default(), false)?.request;
+        let named = args.weights;
+        if let Some(weights) = &named {
+            request.settings.embed.weights = weights.clone();
         }
-        if let Some(weights) = args.weights {
-            embed.weights = weights;
-        }
-        let (store, hub, limit) = (self.store(), self.hub(), args.limit as usize);
-        let (hits, asked) = match (args.like, args.text) {
-            (Some(like), _) => (search::like(&store, &like, limit, |text| hub.warn(&text))?, json!({"like": like})),
-            (None, text) => {
-                let text = text.unwrap_or_default();
-                (search::search(&store, &hub, &embed, &text, limit)?, json!({"text": text}))
+        let ctx = self.context(self.store(), &request, false);
+        let embed = &request.settings.embed;
+        // Where the weights of a model are that cannot read says nothing of those that can.
+        let texts = match Speaking::of(embed.model) {
+            Some(_) => embed.clone(),
+            None => {
+                EmbedSettings { fetch: embed.fetch, weights: named.unwrap_or_default(), ..EmbedSettings::default() }
             }
         };
-        let mut object = asked;
-        object["pictures"] = json!(hits);
+        let search =
+            Search { store: &ctx.store, hub: &request.hub, budget: &ctx.budget, settings: embed, texts: &texts };
+        let terms = |asked: fn(String) -> search::Asked, texts: &[String], sign: f64| {
+            texts.iter().map(|text| Term::new(asked, text, sign)).collect::<Vec<_>>()
+        };
+        let all = [
+            terms(search::Asked::Text, &args.texts, 1.0),
+            terms(search::Asked::Like, &args.like, 1.0),
+            terms(search::Asked::Text, &args.not, -1.0),
+            terms(search::Asked::Like, &args.not_like, -1.0),
+        ];
+        let hits = search.find(&all.concat(), args.limit as usize)?;
+        if args.null && !self.global.json {
+            let files = pipeline::files(&ctx, &request, hits.iter().map(|hit| (&*hit.source, &*hit.path)))?;
+            let text = files.iter().map(|file| format!("{}\0", file.display())).collect();
+            return Ok(Answer::text(text));
+        }
+        let mut object = json!({"pictures": hits});
+        for (name, asked) in [("like", &args.like), ("not", &args.not), ("not_like", &args.not_like)] {
+            if !asked.is_empty() {
+                object[name] = json!(asked);
+            }
+        }
+        match args.texts.as_slice() {
+            [] => {}
+            [text] => object["text"] = json!(text),
+            texts => object["text"] = json!(texts),
+        }
         Ok(self.answer(harmless(&search::table(&hits)), object))
     }
 

@@ -23,7 +23,7 @@ pub use live::{live_files, lock};
 pub use outlook::Outlook;
 pub use preflight::Preflight;
 pub use remembered::Remembered;
-pub use request::Request;
+pub use request::{Request, files};
 pub use shots::duplicates;
 pub use sources::{LeftOut, Pictures, Recognised, sources};
 pub use standing::{Code, Standing, Why};

@@ -1,6 +1,6 @@
 //! What is asked for: sources and settings; and the sources as a list of inputs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,7 +10,8 @@ use super::remembered::place;
 use crate::config::{Asked, Settings};
 use crate::error::Halt;
 use crate::model::Hub;
-use crate::source::{self, Bounds, Listing, Rule, Seen};
+use crate::report::counted;
+use crate::source::{self, Bounds, Entry, Listing, Rule, Seen};
 use crate::stage::embed::Inputs;
 use crate::stage::{Context, render};
 use crate::store::folder_of;
@@ -85,4 +86,33 @@ impl Request {
         listing.notes.iter().for_each(|note| ctx.note(note.clone()));
         Ok(listing)
     }
+}
+
+/// The files of some pictures of the last run, by source and path; what lies in a zip is none, and told.
+///
+/// # Errors
+/// When the sources of the last run cannot be listed.
+pub fn files<'a>(
+    ctx: &Context,
+    request: &Request,
+    pictures: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<PathBuf>> {
+    let listing = request.list(ctx, &request.sources(ctx)?)?;
+    let by_path: HashMap<(&str, &str), &Entry> =
+        listing.entries.iter().map(|entry| ((&*entry.source, entry.path.as_str()), entry)).collect();
+    let (mut files, mut others) = (Vec::new(), 0);
+    for picture in pictures {
+        match by_path.get(&picture).and_then(|entry| entry.file()) {
+            Some(file) => files.push(file.to_owned()),
+            None => others += 1,
+        }
+    }
+    if others > 0 {
+        ctx.warn(format!("{} no files by themselves: they lie in a zip, or are gone", counted_are(others)));
+    }
+    Ok(files)
+}
+
+fn counted_are(count: usize) -> String {
+    format!("{} {}", counted(count, "picture"), if count == 1 { "is" } else { "are" })
 }

@@ -1,10 +1,15 @@
-//! Pictures ranked by a text or by another picture, from the vectors and words that are already there.
+//! Pictures ranked by texts and by other pictures, from the vectors and words that are already there.
 
+mod outside;
+mod terms;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+pub use terms::{Asked, Term};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,12 +19,15 @@ use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::EmbedSettings;
 use crate::model::Hub;
 use crate::model::text::{SPEAKING, Space, Speaking, Texts};
+use crate::photo::Budget;
 use crate::store::Store;
+use terms::Scores;
 
 /// A picture that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hit {
-    /// Cosine of the angle between the picture's vector and that of the text or picture; of words their probability.
+    /// Cosine of the angle between the picture's vector and that of the text or picture; of words their probability; of
+    /// several the weighted mean, in deviations from what is usual.
     pub score: f32,
     /// Where it lies in its source.
     pub path: String,
@@ -31,56 +39,107 @@ pub struct Hit {
     pub image: String,
 }
 
-/// The last run's pictures in the order in which they fit `text`, at most `limit`; of one picture
-/// under several paths the first. Where the last run's model knows words, by these, unless weights are named.
-///
-/// # Errors
-/// When nothing was run, no picture has a vector of a model that can read, its text tower is not to be had, or no picture
-/// has such words.
-pub fn search(store: &Store, hub: &Hub, settings: &EmbedSettings, text: &str, limit: usize) -> Result<Vec<Hit>> {
-    let pictures = pictures(store)?;
-    if let (true, Some(words)) = (settings.weights.as_os_str().is_empty(), words::known(store)?) {
-        let mut hits = words::rank(&words, pictures, text)?;
-        hits.truncate(limit);
-        return Ok(hits);
-    }
-    let (model, params) = spoken(store, hub, settings)?;
-    let texts = Texts::load(model, settings, hub)?;
-    let mut hits = rank(store, pictures, &params, &texts.embed(text)?, |text| hub.warn(&text))?;
-    hits.truncate(limit);
-    Ok(hits)
+/// Where to search, and with what.
+pub struct Search<'a> {
+    /// The cache.
+    pub store: &'a Store,
+    /// Where weights come from.
+    pub hub: &'a Hub,
+    /// Memory that decoding may take, for pictures from outside.
+    pub budget: &'a Budget,
+    /// With which weights pictures were embedded.
+    pub settings: &'a EmbedSettings,
+    /// With which weights texts are read.
+    pub texts: &'a EmbedSettings,
 }
 
-/// The last run's pictures in the order in which they are like one of them, itself first, at most `limit`. `like` is its
-/// path as `images` has it, the end of that path from a `/` on, or its identifier or the beginning of it.
-///
-/// # Errors
-/// When nothing was run, or there is no such picture or more than one.
-pub fn like(store: &Store, like: &str, limit: usize, warn: impl Fn(String)) -> Result<Vec<Hit>> {
-    let pictures = pictures(store)?;
-    let path = store.latest("embed.parquet").context("the cache has no vectors; run first")?;
-    let params = Artifact::decode(store.read(&path)?)?.header.key.params;
-    let is_it = |row: &&ImageRow| {
-        row.path == like || row.path.ends_with(&format!("/{like}")) || (like.len() >= 8 && row.image.starts_with(like))
-    };
-    let mut fitting = pictures.iter().filter(is_it);
-    let one = fitting.next().with_context(|| format!("none of the last run's pictures is {like}"))?;
-    if let Some(other) = fitting.next() {
-        anyhow::bail!("{like} may be {} or {}; give more of the path", one.path, other.path);
-    }
-    let image = one.image.clone();
-    let mut query = Vec::new();
-    let length = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
-    let take = |name: &ImageId, vector: &[f32]| {
-        if *name == image {
-            query = vector.iter().map(|x| x / length(vector)).collect();
+impl Search<'_> {
+    /// The last run's pictures in the order in which they fit what is asked for, at most `limit`; of one picture
+    /// under several paths the first. Where the last run's model knows words, texts go by these, unless weights are named.
+    ///
+    /// # Errors
+    /// When nothing was run; for a text, when no picture has a vector of a model that can read, its text tower is not to be had, or no
+    /// picture has such words; for a picture, when there is none, or several are meant.
+    pub fn find(&self, terms: &[Term], limit: usize) -> Result<Vec<Hit>> {
+        let pictures = pictures(self.store)?;
+        let words = if self.texts.weights.as_os_str().is_empty() { words::known(self.store)? } else { None };
+        let mut tower = None;
+        let mut scored = Vec::new();
+        for Term { asked, weight } in terms {
+            let scores = match (asked, &words) {
+                (Asked::Text(text), Some(words)) => {
+                    let of = words::scores(words, text);
+                    // What nothing shows need not be kept out.
+                    ensure!(!of.is_empty() || *weight < 0.0, words::none_shows(text));
+                    Scores { of, else_none: true }
+                }
+                (Asked::Text(text), None) => {
+                    let (texts, params) = match &mut tower {
+                        Some(tower) => tower,
+                        none => none.insert(self.tower()?),
+                    };
+                    self.near(&pictures, params, &texts.embed(text)?)?
+                }
+                (Asked::Like(like), _) => self.like(&pictures, like)?,
+            };
+            scored.push((*weight, scores));
         }
-    };
-    shards::visit_model(store, &params, take, &warn)?;
-    ensure!(!query.is_empty(), "{like} has no vector; run again");
-    let mut hits = rank(store, pictures, &params, &query, warn)?;
-    hits.truncate(limit);
-    Ok(hits)
+        Ok(hits(terms::together(pictures, &scored), limit))
+    }
+
+    /// The newest text tower that reads the vectors of the pictures, and their parameters.
+    fn tower(&self) -> Result<(Texts, Value)> {
+        let (model, params) = spoken(self.store, self.hub, self.texts)?;
+        Ok((Texts::load(model, self.texts, self.hub)?, params))
+    }
+
+    /// How near the pictures are to a vector of length one.
+    fn near(&self, pictures: &[ImageRow], params: &Value, query: &[f32]) -> Result<Scores> {
+        let of = scores(self.store, (pictures, params), query, |text| self.hub.warn(&text))?;
+        Ok(Scores { of, else_none: false })
+    }
+
+    /// How near they are to one of them: `like` is its path as `images` has it, the end of that path from a `/` on, or its identifier
+    /// or the beginning of it; or to a picture in a file.
+    fn like(&self, pictures: &[ImageRow], like: &str) -> Result<Scores> {
+        let path = self.store.latest("embed.parquet").context("the cache has no vectors; run first")?;
+        let params = Artifact::decode(self.store.read(&path)?)?.header.key.params;
+        let is_it = |row: &&ImageRow| {
+            row.path == like
+                || row.path.ends_with(&format!("/{like}"))
+                || (like.len() >= 8 && row.image.starts_with(like))
+        };
+        let mut fitting = pictures.iter().filter(is_it);
+        let query = match (fitting.next(), fitting.next()) {
+            (Some(one), Some(other)) => bail!("{like} may be {} or {}; give more of the path", one.path, other.path),
+            (Some(one), None) => {
+                self.kept(&one.image, &params)?.with_context(|| format!("{like} has no vector; run again"))?
+            }
+            (None, _) => {
+                let file = Path::new(like);
+                ensure!(file.is_file(), "none of the last run's pictures is {like}, and there is no such file");
+                let (image, bytes) = outside::read(file, self.budget)?;
+                match self.kept(&image, &params)? {
+                    Some(vector) => vector,
+                    None => outside::vector((file, &bytes), &params, self.settings, (self.hub, self.budget))?,
+                }
+            }
+        };
+        self.near(pictures, &params, &query)
+    }
+
+    /// The vector of a picture, of length one, if the cache has it.
+    fn kept(&self, image: &ImageId, params: &Value) -> Result<Option<Vec<f32>>> {
+        let mut kept = None;
+        let length = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        let take = |name: &ImageId, vector: &[f32]| {
+            if name == image {
+                kept = Some(vector.iter().map(|x| x / length(vector)).collect());
+            }
+        };
+        shards::visit_model(self.store, params, take, |text| self.hub.warn(&text))?;
+        Ok(kept)
+    }
 }
 
 /// The last run's pictures.
@@ -107,27 +166,45 @@ pub fn rank(
     query: &[f32],
     warn: impl Fn(String),
 ) -> Result<Vec<Hit>> {
+    let of = scores(store, (&pictures, params), query, warn)?;
+    let found = terms::together(pictures, &[(1.0, Scores { of, else_none: false })]);
+    Ok(hits(found, usize::MAX))
+}
+
+/// The cosine of the angle between each picture's vector and `query`.
+fn scores(
+    store: &Store,
+    (pictures, params): (&[ImageRow], &Value),
+    query: &[f32],
+    warn: impl Fn(String),
+) -> Result<HashMap<ImageId, f32>> {
     let mut scores: HashMap<ImageId, f32> = HashMap::new();
     let score = |image: &ImageId, vector: &[f32]| {
         let (product, squares) = vector.iter().zip(query).fold((0.0, 0.0), |(p, s), (a, b)| (p + a * b, s + a * a));
         scores.insert(image.clone(), product / squares.sqrt().max(f32::MIN_POSITIVE));
     };
     shards::visit_model(store, params, score, &warn)?;
-    let all = pictures.len();
-    let mut found: Vec<(ImageRow, f32)> =
-        pictures.into_iter().filter_map(|row| scores.get(&row.image).map(|&score| (row, score))).collect();
+    let (all, found) = (pictures.len(), pictures.iter().filter(|row| scores.contains_key(&row.image)).count());
     let model = params["model"].as_str().unwrap_or_default();
-    ensure!(!found.is_empty(), none_there(store, model));
-    if found.len() < all {
-        let missing = all - found.len();
+    ensure!(found > 0, none_there(store, model));
+    if found < all {
+        let missing = all - found;
         warn(format!("{missing} of {all} pictures have no vector of {model} yet: tsne-grid embed --model {model}"));
     }
-    found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
-    Ok(found.into_iter().map(|(row, score)| hit(row, score)).collect())
+    Ok(scores)
 }
 
-fn hit(ImageRow { path, source, caption, image, .. }: ImageRow, score: f32) -> Hit {
-    Hit { score, path, source, caption, image: image.to_string() }
+/// The best ones first, at most `limit`.
+fn hits(mut found: Vec<(ImageRow, f32)>, limit: usize) -> Vec<Hit> {
+    found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
+    let hit = |(ImageRow { path, source, caption, image, .. }, score)| Hit {
+        score,
+        path,
+        source,
+        caption,
+        image: image.to_string(),
+    };
+    found.into_iter().take(limit).map(hit).collect()
 }
 
 fn none_there(store: &Store, model: impl std::fmt::Display) -> String {

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use super::{Hit, hit};
-use crate::artifact::rows::{ImageRow, Row, WordRow};
+use crate::artifact::rows::{Row, WordRow};
 use crate::artifact::{Artifact, ImageId};
 use crate::store::Store;
 
@@ -19,11 +18,8 @@ pub(super) fn known(store: &Store) -> Result<Option<Vec<WordRow>>> {
     Ok(Some(rows).filter(|rows| !rows.is_empty()))
 }
 
-/// The pictures that show what `text` says, the likeliest first; of several words all have to be shown.
-///
-/// # Errors
-/// When none does.
-pub(super) fn rank(words: &[WordRow], pictures: Vec<ImageRow>, text: &str) -> Result<Vec<Hit>> {
+/// How surely the pictures show what `text` says; of several words all have to be shown.
+pub(super) fn scores(words: &[WordRow], text: &str) -> HashMap<ImageId, f32> {
     let asked: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     let mut scores: HashMap<&ImageId, Vec<f64>> = HashMap::new();
     for row in words {
@@ -35,16 +31,17 @@ pub(super) fn rank(words: &[WordRow], pictures: Vec<ImageRow>, text: &str) -> Re
             }
         }
     }
-    let score = |image: &ImageId| scores.get(image)?.iter().copied().reduce(f64::min).filter(|&score| score > 0.0);
-    let mut found: Vec<(ImageRow, f64)> =
-        pictures.into_iter().filter_map(|row| score(&row.image).map(|score| (row, score))).collect();
-    ensure!(
-        !found.is_empty(),
+    let least = |scores: Vec<f64>| scores.into_iter().reduce(f64::min).filter(|&score| score > 0.0);
+    let found = scores.into_iter().filter_map(|(image, scores)| Some((image.clone(), least(scores)? as f32)));
+    found.collect()
+}
+
+/// What is said where no picture shows it.
+pub(super) fn none_shows(text: &str) -> String {
+    format!(
         "none of the pictures shows \"{text}\", as far as the words of efficientnet-lite0 say (the table words has them); \
          any text can be searched for among pictures that were embedded with --model siglip2-base-patch32-256"
-    );
-    found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
-    Ok(found.into_iter().map(|(row, score)| hit(row, score as f32)).collect())
+    )
 }
 
 /// Whether a word of a name is what was asked for: itself, or its plural, or one that begins with it.

@@ -48,6 +48,7 @@ mod preflight;
 mod raw;
 mod recognised;
 mod remembered;
+mod searching;
 mod signals;
 mod sources;
 mod tables;

@@ -120,6 +120,11 @@ fn siglip2_finds_pictures_by_text_too() {
         let score = picture["score"].as_f64().unwrap();
         assert!((score - f64::from(expected)).abs() < 1e-4, "{score} for {expected}");
     }
+    let mut both = story.command(&format!("search --offline --json --weights {beside} --like wide.png^20"));
+    let ran = crate::driver::ran(both.arg("a dog on a beach"));
+    assert_eq!(ran.code, 0, "a text and a picture in one space: {}", ran.stderr);
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answer["pictures"][0]["path"], "wide.png");
     // A file of weights that is neither's is told apart.
     let ran = search("a dog", &weights("resnet50").display().to_string());
     assert!(ran.code == 1 && ran.stderr.contains("there is no tensor"), "{}", ran.stderr);
