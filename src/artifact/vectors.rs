@@ -168,22 +168,27 @@ pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<ImageId>> {
 /// When the bytes are not a shard.
 pub fn shard_blocks(bytes: Vec<u8>) -> Result<impl Iterator<Item = Result<Vectors>>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
-    Ok(builder.with_batch_size(READ_ROWS).build()?.map(|batch| {
-        let batch = batch?;
-        let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
-        let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
-        let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
-        let lengths = match batch.columns().get(2).map(|column| column.as_primitive_opt::<Float32Type>()) {
-            Some(column) => column.context("not a shard of embeddings")?.values().to_vec(),
-            None => Vec::new(),
-        };
-        Ok(Vectors {
-            names: names.iter().flatten().map(ImageId::from).collect(),
-            dim: lists.value_length() as usize,
-            values: values.values().to_vec(),
-            lengths,
-        })
-    }))
+    Ok(builder.with_batch_size(READ_ROWS).build()?.map(|batch| of_batch(&batch?)))
+}
+
+/// The vectors of a table that has names, embeddings and perhaps lengths in this order.
+///
+/// # Errors
+/// When the columns are others.
+pub fn of_batch(batch: &RecordBatch) -> Result<Vectors> {
+    let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
+    let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
+    let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
+    let lengths = match batch.columns().get(2).map(|column| column.as_primitive_opt::<Float32Type>()) {
+        Some(column) => column.context("not a shard of embeddings")?.values().to_vec(),
+        None => Vec::new(),
+    };
+    Ok(Vectors {
+        names: names.iter().flatten().map(ImageId::from).collect(),
+        dim: lists.value_length() as usize,
+        values: values.values().to_vec(),
+        lengths,
+    })
 }
 
 /// A whole shard.

@@ -118,6 +118,8 @@ table! {
         fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed", hide_short_help = true);
         /// Whether large JPEGs are decoded at a half to an eighth of their size
         decode: Decode = Decode::Scaled, arg(help_heading = "Embed", hide_short_help = true);
+        /// Words that siglip2 and clip tell pictures by: plain (those that come with the program), files of a word a line, or both
+        vocabulary: Vec<String> = Vec::new(), arg(value_delimiter = ',', help_heading = "Embed", hide_short_help = true);
         /// A local safetensors file instead of the hub's, or of what is built in
         weights: PathBuf = PathBuf::new(), arg(help_heading = "Embed");
         /// The hub's repository ("auto": the pinned one)

@@ -17,7 +17,8 @@ use super::input::Model;
 use super::kernels::dense::Layer;
 use super::kernels::simd::Level;
 use super::network::{self, Normalisation};
-use super::words::{self, Classifier};
+use super::vocabulary::Vocabulary;
+use super::words::Classifier;
 use crate::weights::{BuiltIn, Wanted};
 
 /// The numbers that come with the program, and their blake3. Where they are from stands beside them.
@@ -28,7 +29,7 @@ pub(super) static BUILT_IN: BuiltIn = BuiltIn {
 /// Length of its vectors.
 pub(super) const DIM: usize = 1280;
 /// Classes it was trained for.
-const CLASSES: usize = words::CLASSES;
+const CLASSES: usize = 1000;
 /// Its last layer, from a vector to what the classes weigh.
 const CLASSIFIER: [&str; 2] = ["classifier.weight", "classifier.bias"];
 /// What its authors subtract from a byte, and what they divide by.
@@ -124,7 +125,7 @@ pub(super) fn wanted() -> Vec<Wanted> {
 /// Its last layer.
 pub(super) fn classifier(tensors: &HashMap<String, Tensor>, level: Level) -> Result<Classifier> {
     let [weight, bias] = CLASSIFIER.map(|name| numbers(tensors, name));
-    Ok(Classifier::new(level, &weight?, &bias?))
+    Ok(Classifier::new(level, &weight?, &bias?, Vocabulary::imagenet()))
 }
 
 /// A tensor's numbers, one after another.

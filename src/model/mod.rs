@@ -24,6 +24,7 @@ pub mod text;
 mod towers;
 pub mod vgg16;
 mod vit;
+pub mod vocabulary;
 pub mod words;
 
 use anyhow::Result;

@@ -6,8 +6,10 @@ use candle_nn::{Func, Module};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::network::{Build, wanted};
+use super::network::{Build, level, wanted};
 use super::table::{Network, Pretrained, pretrained};
+use super::vocabulary::Vocabulary;
+use super::words::Classifier;
 use super::{clip, siglip};
 use crate::config::{EmbedSettings, ModelName};
 use crate::weights::{self, Hub, Pin, Weights};
@@ -15,6 +17,8 @@ use crate::weights::{self, Hub, Pin, Weights};
 /// What the towers give, by the names that transformers has for them.
 pub(super) const IMAGES: &str = "image_embeds";
 const TEXTS: &str = "text_embeds";
+/// By how much a cosine counts before it is made a probability: what CLIP has learned, and about what SigLIP 2 has.
+const SHARPNESS: f32 = 100.0;
 /// The file with a vocabulary.
 const TOKENIZER: &str = "tokenizer.json";
 
@@ -143,6 +147,15 @@ impl Texts {
         ensure!(vector.iter().all(|x| x.is_finite()), "the weights give a vector that is not finite for this text");
         Ok(vector)
     }
+}
+
+/// What tells a vocabulary's words by a picture's vector; `vectors` are those of the words, of length one, one after another.
+///
+/// # Errors
+/// When this processor has no kernels.
+pub fn classifier(vocabulary: Vocabulary, vectors: &[f32]) -> Result<Classifier> {
+    let weight: Vec<f32> = vectors.iter().map(|x| SHARPNESS * x).collect();
+    Ok(Classifier::new(level()?, &weight, &vec![0.0; vocabulary.len()], vocabulary))
 }
 
 /// The bytes of `tokenizer.json`.

@@ -14,11 +14,11 @@ use crate::artifact::{Artifact, shards};
 use crate::error::Halt;
 use crate::render::tiles::{self, Kept};
 use crate::report::{Event, Reporter};
-use crate::stage::render;
+use crate::stage::{render, words};
 use crate::store::{Lock, Store};
 
 /// The stages whose tables a wall is made of.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 14] = [
     ImageRow::STAGE,
     SkippedRow::STAGE,
     FieldRow::STAGE,
@@ -28,6 +28,7 @@ pub(super) const TABLES: [&str; 13] = [
     NeighbourRow::STAGE,
     SeamRow::STAGE,
     ShotRow::STAGE,
+    words::VOCABULARY,
     EmbedRow::STAGE,
     ProjectRow::STAGE,
     AssignRow::STAGE,

@@ -6,15 +6,20 @@ use anyhow::Result;
 
 use crate::artifact::rows::{Row, WordRow};
 use crate::artifact::{Artifact, ImageId};
+use crate::stage::words::VOCABULARY;
 use crate::store::Store;
 
-/// The words of the last run's pictures; none if its model knows none.
+/// The words of the last run's pictures; none if its model knows none, or reads: then it ranks by any text.
 ///
 /// # Errors
 /// When the table is damaged.
 pub(super) fn known(store: &Store) -> Result<Option<Vec<WordRow>>> {
     let Some(path) = store.latest(&format!("{}.parquet", WordRow::STAGE)) else { return Ok(None) };
-    let rows = WordRow::from_batch(&Artifact::decode(store.read(&path)?)?.batch)?;
+    let table = Artifact::decode(store.read(&path)?)?;
+    if table.header.key.params.get(VOCABULARY).is_some() {
+        return Ok(None);
+    }
+    let rows = WordRow::from_batch(&table.batch)?;
     Ok(Some(rows).filter(|rows| !rows.is_empty()))
 }
 

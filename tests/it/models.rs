@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tsne_grid::artifact::rows::EmbedRow;
+use tsne_grid::artifact::rows::{EmbedRow, WordRow};
 
 use crate::driver::{Story, png, put};
 use crate::formula::weights;
@@ -200,4 +200,59 @@ fn pictures_are_found_by_text() {
         let ran = search(&flags);
         assert!(ran.code == 0 && ran.stderr.contains(expected), "{}", ran.stderr);
     }
+}
+
+/// The words of a vocabulary are those whose texts are nearest, and they name groups and stand on the page.
+#[test]
+fn a_vocabulary_is_read_by_the_text_tower_once() {
+    let story = two_drawings();
+    let dir = tempfile::tempdir().unwrap();
+    let beside = dir.path().join("model.safetensors");
+    std::os::unix::fs::symlink(weights("clip-vit-base-patch32"), &beside).unwrap();
+    put(&dir.path().join("tokenizer.json"), include_bytes!("../../src/model/golden/tokenizer.json"));
+    let words = ["a dog", "the beach", "old house"];
+    story.put("words.txt", b"# mine\na dog: animal, pet\nthe beach: outdoors\nold house: outdoors\n");
+    let beside = beside.display();
+    let run =
+        format!("run in --offline --model clip-vit-base-patch32 --weights {beside} --vocabulary words.txt -o grid.png");
+    story.ok(&run);
+    let rows: Vec<WordRow> = story.latest();
+    let paths: BTreeMap<_, _> = story.images().into_iter().map(|row| (row.image, row.path)).collect();
+    let mut cosines: BTreeMap<(String, &str), f64> = BTreeMap::new();
+    for word in words {
+        let mut search = story.command(&format!("search --offline --json --weights {beside}"));
+        let ran = crate::driver::ran(search.arg(format!("a photo of {word}")));
+        let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        for hit in answer["pictures"].as_array().unwrap() {
+            cosines.insert((hit["path"].as_str().unwrap().to_owned(), word), hit["score"].as_f64().unwrap());
+        }
+    }
+    for (image, path) in &paths {
+        let weight = |word: &str| (100.0 * cosines[&(path.clone(), word)]).exp();
+        let all: f64 = words.iter().map(|word| weight(word)).sum();
+        let of_picture: Vec<&WordRow> = rows.iter().filter(|row| row.image == *image).collect();
+        for row in of_picture.iter().filter(|row| !row.broader) {
+            let expected = weight(&row.word) / all;
+            assert!((row.score - expected).abs() < 0.02, "{path} {}: {} for {expected}", row.word, row.score);
+        }
+        assert_eq!(of_picture.iter().filter(|row| !row.broader).count(), 3);
+        assert!(of_picture.iter().any(|row| row.broader));
+    }
+    assert!(String::from_utf8(story.read("explorer/index.html")).unwrap().contains("the beach"));
+    let again = story.json(&run);
+    assert_eq!((again["words"]["fresh"].as_bool(), again["render"]["fresh"].as_bool()), (Some(true), Some(true)));
+    assert_eq!(story.run(&format!("status --check {}", run.trim_start_matches("run "))).code, 0);
+    // The vectors of the words are kept: without the tower's vocabulary file a new picture gets its words.
+    story.ok("gc");
+    std::fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    story.put("in/more.png", &png(&drawing(90, 50, 7)));
+    story.ok(&run);
+    let more: Vec<WordRow> = story.latest();
+    assert!(more.len() > rows.len());
+    let refused = story.run("embed in --model scattering --vocabulary plain");
+    assert!(
+        refused.code == 2 && refused.stderr.contains("embed.vocabulary is of models that read"),
+        "{}",
+        refused.stderr
+    );
 }

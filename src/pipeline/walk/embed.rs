@@ -63,8 +63,9 @@ impl Walk<'_> {
         let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
         let mut why: BTreeMap<Reason, usize> = inputs.listing.unlisted().collect();
         skipped.iter().for_each(|row| *why.entry(row.reason).or_default() += 1);
+        let texts = (&self.request.settings.embed, &self.request.hub);
         if !self.makes {
-            let words = match words::state(ctx, &chosen, &index.artifact) {
+            let words = match words::state(ctx, &chosen, &index.artifact, texts)? {
                 Some(State::Stale(job)) => {
                     self.standings.push(Standing::stale(WordRow::STAGE, reasons(ctx, &job.key)));
                     None
@@ -86,7 +87,7 @@ impl Walk<'_> {
         let [images, left_out, further] = tables.map(|table| table.made(ctx));
         let tables = [images?, left_out?, further?];
         ctx.latest(&index)?;
-        let words = words::state(ctx, &chosen, &index.artifact).map(|words| words.made(ctx)).transpose()?;
+        let words = words::state(ctx, &chosen, &index.artifact, texts)?.map(|words| words.made(ctx)).transpose()?;
         inputs.remember(ctx);
         pace::remember(ctx, &pace::rate_of(&chosen), new, new as f64, began.elapsed());
         self.request.remember(ctx, sources);
