@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the recipes of the README and of docs/models.md for DuckDB, pandas, make and the shell on a sample; needs python3 with venv (installs duckdb, jsonschema, pandas, pyarrow).
+# Runs the recipes of the README and of docs/models.md for DuckDB, pandas, make, CI and the shell on a sample; needs python3 with venv (installs duckdb, jsonschema, pandas, pyarrow).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -16,6 +16,10 @@ cd "$work"
 PATH="$(dirname "$bin"):$PATH"
 "$venv/bin/python" "$root/scripts/recipes.py" cache "$root/README.md" "$root/docs/models.md"
 (mkdir json && cd json && "$venv/bin/python" "$root/scripts/json_schema.py" "$bin" ../photos)
+# What the recipe for CI does, but for fetching and installing.
+awk '/^```yaml$/{on=1; next} /^```$/{on=0} on' "$root/README.md" | sed -n 's/^.*run: \(tsne-grid .*\)$/\1/p' >ci.sh
+[ "$(wc -l <ci.sh)" -ge 4 ]
+(mkdir ci && cd ci && cp -r ../photos . && PATH="$(dirname "$bin"):$PATH" bash -eux ../ci.sh)
 awk '/^```make$/{on=1; next} /^```$/{on=0} on' "$root/README.md" >Makefile
 make -s wall.png && test -s wall.png
 before=$(stat -c %y wall.png)

@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use crate::config::{AssignFlags, EmbedFlags, LimitFlags, ProjectFlags, RenderFlags, SourceFlags};
 use crate::sample::Layout;
+use crate::stage::Stage;
 
 /// Lay pictures out by likeness: VGG16, t-SNE, optimal assignment to a grid.
 #[derive(Debug, Parser)]
@@ -251,6 +252,9 @@ pub struct StatusArgs {
     /// Exit with 4 if anything is stale
     #[arg(long)]
     pub check: bool,
+    /// Look no further than this stage (where the picture is not here, say)
+    #[arg(long, value_name = "STAGE", default_value = "render")]
+    pub until: Stage,
     #[command(flatten)]
     pub run: RunArgs,
 }

@@ -318,7 +318,7 @@ impl App {
     fn status(&self, args: StatusArgs) -> Result<Answer> {
         let request = self.request(args.run.common, args.run.stages)?;
         let ctx = &self.context(self.store(), &request, true);
-        let standings = pipeline::status(ctx, &request, Stage::Render)?.standings;
+        let standings = pipeline::status(ctx, &request, args.until)?.standings;
         let stale = standings.iter().any(|standing| !standing.fresh);
         let mut answer = self.answer(answer::table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {

@@ -102,6 +102,8 @@ table! {
         max_zip_entries: u32 = 200_000, arg(help_heading = "Limits", hide_short_help = true);
         /// Entries of a zip that grow by more than this factor are not unpacked
         max_zip_ratio: u32 = 200, arg(help_heading = "Limits", hide_short_help = true);
+        /// What a run does not need goes from a cache that is larger, the oldest first, in MB; 0: only what it leaves behind
+        max_cache: u32 = 0, arg(help_heading = "Limits", hide_short_help = true);
     }
 }
 

@@ -7,15 +7,16 @@ use anyhow::{Context as _, Result, bail};
 
 use super::walls;
 use crate::artifact::rows::{
-    ArrivalRow, AssignRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, Row, SeamRow, ShotRow,
-    SkippedRow, WordRow,
+    ArrivalRow, AssignRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, RenderRow, Row, SeamRow,
+    ShotRow, SkippedRow, WordRow,
 };
-use crate::artifact::{Artifact, shards};
+use crate::artifact::{Artifact, ImageId, shards};
+use crate::config::RenderSettings;
 use crate::error::Halt;
 use crate::render::tiles::{self, Kept};
 use crate::report::{Event, Reporter};
-use crate::stage::{render, words};
-use crate::store::{Lock, Store};
+use crate::stage::{Context, render, words};
+use crate::store::{GcOptions, Lock, Store, remove};
 
 /// The stages whose tables a wall is made of.
 pub(super) const TABLES: [&str; 14] = [
@@ -32,8 +33,59 @@ pub(super) const TABLES: [&str; 14] = [
     EmbedRow::STAGE,
     ProjectRow::STAGE,
     AssignRow::STAGE,
-    "render",
+    RenderRow::STAGE,
 ];
+
+/// Tables of a kind that stay when a run is through, the newest: going back to an earlier layout makes nothing anew.
+const KEPT_TABLES: usize = 8;
+/// Records of pictures, which hold the picture itself: this one and the one before.
+const KEPT_PICTURES: usize = 2;
+
+/// Drops what a run has left behind: all but the newest tables and pictures, thumbnails in sizes that no picture uses any
+/// more, and, where pictures are `gone`, their thumbnails. Vectors stay.
+///
+/// # Errors
+/// When the cache cannot be listed, or a file cannot be removed.
+pub(super) fn trim(ctx: &Context, settings: &RenderSettings, gone: bool) -> Result<()> {
+    let store = &ctx.store;
+    let walls = walls::load(store);
+    for stage in TABLES {
+        let kept = if stage == RenderRow::STAGE { KEPT_PICTURES } else { KEPT_TABLES };
+        let latest = store.latest(&format!("{stage}.parquet"));
+        let of_walls: Vec<PathBuf> = walls.iter().filter_map(|wall| wall.table(store, stage)).chain(latest).collect();
+        for old in store.newest_first(stage).into_iter().skip(kept).filter(|path| !of_walls.contains(path)) {
+            remove(&old)?;
+        }
+    }
+    let artifacts = |stage: &str| -> Vec<Artifact> {
+        let files = store.newest_first(stage).into_iter();
+        files.filter_map(|path| Artifact::decode(store.read(&path).ok()?).ok()).collect()
+    };
+    let drawn = artifacts(RenderRow::STAGE);
+    let mut used: Vec<_> = drawn.iter().flat_map(|drawn| render::thumbnails_of(&drawn.header.key.params)).collect();
+    used.extend(render::thumbnails(settings));
+    tiles::drop_others(store, &used)?;
+    if gone {
+        let rows = |index: &Artifact| EmbedRow::from_batch(&index.batch).unwrap_or_default();
+        let living: BTreeSet<ImageId> = artifacts(EmbedRow::STAGE).iter().flat_map(rows).map(|row| row.image).collect();
+        tiles::drop_gone(store, &used, &living)?;
+    }
+    Ok(())
+}
+
+/// Drops the oldest of what nothing current needs, until the cache has no more than so many bytes.
+///
+/// # Errors
+/// As [`Store::gc`].
+pub(super) fn bound(ctx: &Context, bytes: u64) -> Result<()> {
+    let options = GcOptions { max_size: Some(bytes), ..GcOptions::default() };
+    let report = ctx.store.gc(&live_files(&ctx.store)?, &options)?;
+    if report.kept_bytes > bytes {
+        let (kept, most) = (report.kept_bytes as f64 / 1e6, bytes as f64 / 1e6);
+        ctx.warn(format!("the cache has {kept:.0} MB, all of which this run needs; limits.max_cache is {most:.0} MB"));
+    }
+    Ok(())
+}
 
 /// Everything that the last runs still need: what `latest/` points at and the tables of every wall whose picture is there,
 /// the shards of their indexes, what is known of the sources, and the thumbnails of their pictures.
@@ -65,7 +117,7 @@ fn keep(store: &Store, table: &dyn Fn(&str) -> Option<PathBuf>, live: &mut BTree
         let folder = shards::folder(&index.header.key.params);
         live.extend(store.names(&folder).into_iter().map(|name| store.root().join(&folder).join(name)));
     }
-    if let Some(path) = table("render") {
+    if let Some(path) = table(RenderRow::STAGE) {
         let header = Artifact::decode(store.read(&path)?).context("the last picture")?.header;
         let kept = [render::thumbnails_of(&header.key.params), vec![Kept::Look]].concat();
         live.extend(tiles::files(store, &kept));

@@ -2,7 +2,7 @@
 //! taken for a change of the other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,9 @@ pub(super) struct Drawn {
 impl Drawn {
     /// The table of a stage, if it is still there.
     pub(super) fn table(&self, store: &Store, stage: &str) -> Option<PathBuf> {
-        self.tables.get(stage).map(|path| store.root().join(path)).filter(|path| path.exists())
+        // Whoever wrote the list, it leads to a file of this store or nowhere.
+        let inside = |path: &&PathBuf| path.components().all(|part| matches!(part, Component::Normal(_)));
+        self.tables.get(stage).filter(inside).map(|path| store.root().join(path)).filter(|path| path.is_file())
     }
 
     /// The pictures of its index, if that is there and intact.

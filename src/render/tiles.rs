@@ -1,6 +1,6 @@
 //! Thumbnails, kept by picture and size, so that a second picture decodes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Cursor;
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::artifact::ImageId;
 use crate::photo::{self, Budget, Photo, TileFit};
 use crate::registration::SIDE;
 use crate::source::Entry;
-use crate::store::{Digest, Durability, Store};
+use crate::store::{Digest, Durability, Store, remove};
 
 /// Raised when the same picture and size give another thumbnail.
 pub const VERSION: u32 = 4;
@@ -180,6 +180,57 @@ pub fn files(store: &Store, kept: &[Kept]) -> Vec<PathBuf> {
     };
     let parts = kept.iter().flat_map(of).flat_map(|folder| parts(&folder).collect::<Vec<_>>());
     parts.flat_map(|f| store.names(&f).into_iter().map(move |name| store.root().join(&f).join(name))).collect()
+}
+
+/// Drops the thumbnails of all kinds but these. Of what is shown large the records of pictures name no size: those of
+/// others go once one is in use.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn drop_others(store: &Store, used: &[Kept]) -> std::io::Result<()> {
+    let used: Vec<String> = used.iter().map(|kept| kept.folder()).collect();
+    let shows_large = used.iter().any(|folder| folder.starts_with("thumbs/large-"));
+    let folders = std::fs::read_dir(store.root().join("thumbs")).into_iter().flatten();
+    let names = folders.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    for folder in names.map(|name| format!("thumbs/{name}")) {
+        let stays = used.contains(&folder) || (folder.starts_with("thumbs/large-") && !shows_large);
+        for part in parts(&folder).filter(|_| !stays) {
+            drop_of(store, &part, |_| true)?;
+        }
+        if !stays {
+            // Whatever else is in it is not ours.
+            let _ = std::fs::remove_dir(store.root().join(&folder));
+        }
+    }
+    Ok(())
+}
+
+/// Drops the thumbnails of these kinds whose pictures are not among the living.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn drop_gone(store: &Store, kinds: &[Kept], living: &BTreeSet<ImageId>) -> std::io::Result<()> {
+    let folders: BTreeSet<String> = kinds.iter().map(|kept| kept.folder()).collect();
+    for part in folders.iter().flat_map(|folder| parts(folder)) {
+        let names = store.names(&part);
+        let of_living = |image: &ImageId| Store::find_among(&names, &image.digest()?).cloned();
+        let byte = part.rsplit('/').next().unwrap_or_default();
+        // A picture's digest begins with the name of its part.
+        let stay: BTreeSet<String> =
+            living.iter().filter(|image| image.starts_with(byte)).filter_map(of_living).collect();
+        drop_of(store, &part, |name| !stay.contains(name))?;
+    }
+    Ok(())
+}
+
+fn drop_of(store: &Store, part: &str, which: impl Fn(&str) -> bool) -> std::io::Result<()> {
+    let place = store.root().join(part);
+    for name in store.names(part).into_iter().filter(|name| which(name)) {
+        remove(&place.join(name))?;
+    }
+    // Only an empty folder goes.
+    let _ = std::fs::remove_dir(place);
+    Ok(())
 }
 
 /// Thumbnails are spread over 256 folders.

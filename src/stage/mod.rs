@@ -29,7 +29,7 @@ use crate::artifact::{Artifact, Facts, content_digest};
 use crate::store::Key;
 
 /// The stages, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Stage {
     /// Pictures to vectors.
     Embed,

@@ -2,6 +2,7 @@
 
 mod beside;
 mod bombs;
+mod bounded;
 mod brought;
 mod browser;
 mod cli;

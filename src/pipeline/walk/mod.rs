@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use super::live::{bound, trim};
 use super::outlook::Outlook;
 use super::pace::{self, Pace};
 use super::preflight::{Preflight, plan};
@@ -183,6 +184,10 @@ impl<'a> Walk<'a> {
         }
         if self.makes {
             let pictures = drawn_pictures(&embedded);
+            if self.did && self.last == Stage::Render {
+                let gone = embedded.as_ref().is_some_and(|embedded| embedded.counts.gone > 0);
+                self.tidy(gone);
+            }
             summary::end(ctx, pictures, self.did, drawn.as_ref(), self.began.elapsed());
         }
         let Self { mut standings, preflight, seconds, .. } = self;
@@ -206,6 +211,17 @@ impl<'a> Walk<'a> {
         if !self.seconds.contains_key(stage.name()) {
             self.seconds.insert(stage.name(), 0.0);
             self.ctx.reporter.event(&Event::Begin(stage.name()));
+        }
+    }
+
+    /// What this run leaves behind goes. A cache that cannot be tidied still serves.
+    fn tidy(&self, gone: bool) {
+        let settings = &self.request.settings;
+        let most = u64::from(settings.limits.max_cache) * 1_000_000;
+        let tidied =
+            trim(self.ctx, &settings.render, gone).and_then(|()| if most > 0 { bound(self.ctx, most) } else { Ok(()) });
+        if let Err(error) = tidied {
+            self.ctx.warn(format!("the cache is not tidied: {error:#}"));
         }
     }
 
