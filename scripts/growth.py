@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How a wall grows: by default 260 pictures, then 40 more.
 
-    scripts/growth.py PICTURES WORK [--steps 260,40] [--seed 1] [--fresh 1] [FLAG...]
+    scripts/growth.py PICTURES WORK [--steps 260,40] [--seed 1] [--fresh 1] [--model scattering] [FLAG...]
 
 PICTURES is a folder with enough pictures, WORK an empty folder; other flags go to every run (such as --stay 1). A step
 `20-5` adds 20 and takes the 5 oldest away, `20-5x30` does that 30 times. After every step, or every `--fresh`-th, the
@@ -30,7 +30,7 @@ LIKES = 5
 
 
 def program(work, command, *flags):
-    flags = ["--quiet", "--json", "--cache", work / "cache", command, work / "in", "--model", "scattering", *flags]
+    flags = ["--quiet", "--json", "--cache", work / "cache", command, work / "in", *flags]
     done = subprocess.run([PROGRAM, *flags], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -92,7 +92,9 @@ def main():
     parser.add_argument("--steps", default="260,40")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fresh", type=int, default=1)
+    parser.add_argument("--model", default="scattering")
     given, flags = parser.parse_known_args()
+    flags += ["--model", given.model]
     work, steps = given.work, list(parsed(given.steps))
     (work / "in").mkdir(parents=True)
     files = sorted(given.pictures.iterdir())
@@ -107,7 +109,7 @@ def main():
         for file in files[:add]:
             shutil.copy(file, work / "in")
         files = files[add:]
-        program(work, "embed")
+        program(work, "embed", "--model", given.model)
         name = f"{number:02}-{len(there)}"
         cells, facts, seconds = wall(work, name, *flags)
         again, _, _ = wall(work, name, *flags)

@@ -10,6 +10,10 @@ use tsne_grid::commands;
 use tsne_grid::photo::in_decoder;
 use tsne_grid::ui::Terminal;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let parsed = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.unwrap_or_else(|error| refuse(&error));

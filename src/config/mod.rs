@@ -210,6 +210,8 @@ table! {
         frames: PathBuf = PathBuf::new(), arg(help_heading = "Render");
         /// Write the explorer, a page to walk through the pictures, beside the picture
         page: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// What the page is called; empty: how many pictures there are
+        title: String = String::new(), arg(help_heading = "Render");
         /// Longest side of the pictures that the page shows large, in pixels; 0 leaves them out
         large: u32 = 512, arg(help_heading = "Render", hide_short_help = true);
         /// Link from the page to the original files, relative to it

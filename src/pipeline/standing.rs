@@ -141,7 +141,7 @@ pub(super) fn previous_images(ctx: &Context) -> BTreeSet<ImageId> {
 }
 
 /// The rows of a table of the last run, if it is there and intact.
-fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
+pub(super) fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
     let path = ctx.store.latest(&format!("{}.parquet", R::STAGE))?;
     R::from_batch(&Artifact::decode(ctx.store.read(&path).ok()?).ok()?.batch).ok()
 }

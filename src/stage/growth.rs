@@ -14,6 +14,7 @@ use crate::carve::Board;
 use crate::config::{AssignSettings, GridShape};
 use crate::lap::Grid;
 use crate::linalg;
+use crate::store::Digest;
 
 /// How many pictures that are like one say where it should be.
 const LIKES: usize = 5;
@@ -38,6 +39,12 @@ pub(super) struct Grown {
     before: Vec<Option<[u32; 2]>>,
     /// The pictures that are most like each, by their vectors, as numbers of rows.
     likes: linalg::Neighbours,
+}
+
+/// The wall with this content, if it is still in the cache.
+pub(super) fn before(ctx: &Context, content: Digest) -> Option<Before> {
+    let mut walls = ctx.earlier(AssignRow::STAGE).map(|made| made.artifact);
+    Before::of(&walls.find(|wall| wall.header.content == content)?).ok()
 }
 
 impl Before {

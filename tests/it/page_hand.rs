@@ -230,3 +230,28 @@ fn what_is_open_closes_and_what_lacks_says_so() {
     browser.wait_for("!box.open && element('slides').getAttribute('aria-pressed') === 'false'");
     assert_well(&mut browser);
 }
+
+#[test]
+fn the_page_shows_how_the_wall_grew() {
+    let Some(mut browser) = browser() else { return };
+    let story = Story::with_photos(40);
+    story.ok("run photos --model scattering -o grid.jpg");
+    let page = story.path("explorer/index.html");
+    browser.prefer("light", true);
+    browser.open(&page, "");
+    assert_eq!(browser.eval("element('grew').hidden"), true, "a first wall grew from none");
+    for i in 40..48 {
+        story.put(&format!("photos/{i:03}.png"), &png(&picture(i)));
+    }
+    story.ok("run photos --model scattering -o grid.jpg");
+    assert!(story.made_by("run photos --model scattering -o grid.jpg").is_empty());
+    browser.open(&page, "");
+    let old = browser.eval("block('facts').before.cells.filter((cell) => cell !== null).length");
+    assert_eq!(old, 40);
+    browser.click_on("#look");
+    browser.click_on("#grew");
+    browser.wait_for("layout.from.name === 'before' && layout.share > 0 && layout.share < 1");
+    browser.wait_for("layout.share === 1");
+    assert_eq!(browser.eval("layout.to.name"), "grid");
+    assert_well(&mut browser);
+}

@@ -14,7 +14,7 @@ use super::preflight::{Preflight, plan};
 use super::request::Request;
 use super::standing::{Code, Standing, Why, reasons};
 use super::summary;
-use super::{live, walls};
+use super::walls;
 use crate::artifact::findings::{EmbedFindings, ProjectFindings};
 use crate::artifact::rows::{FieldRow, ImageRow, Row};
 use crate::artifact::{Folds, Reason};
@@ -26,7 +26,7 @@ use crate::stage::components::Features;
 use crate::stage::embed::{Counts, Inputs};
 use crate::stage::neighbours::{self, Likeness};
 use crate::stage::render::Drawn;
-use crate::stage::{Context, Job, Made, Stage, State, assign, groups, project, render, shots};
+use crate::stage::{Context, Job, Made, Stage, State, assign, groups, lineage, project, render, shots};
 use crate::store::{folder_of, remove_abandoned};
 
 /// What the first stage comes to.
@@ -172,9 +172,12 @@ impl<'a> Walk<'a> {
         let drawn = match (&embedded, &project, &assign, &groups) {
             (Some(embedded), Some(project), Some(assign), Some(groups)) => {
                 let render = self.render(&inputs, embedded, [project, assign, groups], shots.as_ref())?;
-                if self.makes {
-                    walls::remember(ctx, &settings.render.output, &sources, &live::TABLES);
-                }
+                let output = &settings.render.output;
+                let wall = match self.makes {
+                    true => Some(walls::remember(ctx, output, &sources, &assign.artifact)).filter(|_| !assign.fresh),
+                    false => walls::at(&ctx.store, output),
+                };
+                wall.and_then(|wall| wall.worth_a_relayout()).into_iter().for_each(|worth| ctx.note(worth));
                 render
             }
             _ => None,
@@ -368,6 +371,7 @@ impl<'a> Walk<'a> {
             folds: shots.map(|shots| Folds::of(&shots.artifact)).transpose()?,
             likeness: Some(Likeness { features: self.features(embedded), assigned: &assign.artifact }),
             new: arrivals.newest(&pictures),
+            before: lineage::parent(&assign.artifact),
             earlier: earlier.to_vec(),
         };
         let input = render::Input::assignment(&assign.artifact)?;

@@ -121,8 +121,32 @@ function showFile([name, path, link], i) {
   original.hidden = link === "";
   if (link) original.href = link;
   else original.removeAttribute("href");
-  element("frame").replaceChildren(largeOf(name, i));
+  const large = largeOf(name, i);
+  element("frame").replaceChildren(large);
   lieStill();
+  if (link && SHOWN.test(link)) sharpen(large, link);
+}
+
+/** Kinds of files that every browser shows. */
+const SHOWN = /\.(jpe?g|png|webp|gif|bmp)$/i;
+
+/** Puts the original in the place of a picture that has fewer pixels than its frame, once it is there; if it is. */
+async function sharpen(shown, link) {
+  const original = new Image();
+  original.alt = shown.alt ?? "";
+  try {
+    if (shown instanceof Image) await shown.decode();
+    const { clientWidth, clientHeight } = element("frame");
+    if (shown.naturalWidth >= clientWidth * devicePixelRatio || shown.naturalHeight >= clientHeight * devicePixelRatio)
+      return;
+    original.src = link;
+    await original.decode();
+  } catch {
+    return;
+  }
+  if (shown.parentElement !== element("frame") || original.naturalWidth <= (shown.naturalWidth || shown.width)) return;
+  original.style.transform = shown.style.transform;
+  shown.replaceWith(original);
 }
 
 /** The larger picture; without one, the tile. */

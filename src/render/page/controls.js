@@ -1,7 +1,7 @@
 // The panels: what is filtered by, and how it is viewed.
 
 const { block, wall, element } = page.data;
-const { canvas, redraw, windowWidth, switchTo } = page.view;
+const { canvas, redraw, windowWidth, switchTo, replay } = page.view;
 const { show } = page.picked;
 const { hideCard } = page.card;
 const { makeGroups } = page.groups;
@@ -70,9 +70,14 @@ function makePanels() {
   });
   element("seams-label").hidden = !wall.hasCells || !block("likeness").seams;
   element("new-label").hidden = facts.new.length === 0;
+  element("grew").hidden = !wall.hasCells || !facts.before;
+  element("grew").addEventListener("click", () => {
+    chooseLayout("grid");
+    replay();
+  });
   element("new-text").textContent = `Frame the ${facts.new.length.toLocaleString("en")} that are new`;
   makeGroups();
-  element("shows").hidden = ["seams-label", "new-label", "groups-label"].every((id) => element(id).hidden);
+  element("shows").hidden = ["seams-label", "new-label", "groups-label", "grew"].every((id) => element(id).hidden);
   for (const [what, id] of [
     ["seams", "seams"],
     ["new", "new"],

@@ -123,6 +123,8 @@ impl Groups {
 
 /// Everything that the page is made of.
 pub struct Wall<'a> {
+    /// What it is called; empty where that is only how many pictures it has.
+    pub title: &'a str,
     /// Columns and rows.
     pub grid: (u32, u32),
     /// How a picture fills its tile.
@@ -149,14 +151,28 @@ pub struct Wall<'a> {
     pub words: Vec<Vec<(String, u8)>>,
     /// Shades of the borders to the right of each picture and below it, if they are known.
     pub seams: Option<Vec<[Option<u8>; 2]>>,
+    /// The wall that this one has grown from.
+    pub before: Option<Before>,
     /// The pictures, in the order of their cells.
     pub pictures: Vec<Picture<'a>>,
+}
+
+/// The wall before the last growth.
+#[derive(Serialize)]
+pub struct Before {
+    /// Columns and rows.
+    pub grid: (u32, u32),
+    /// Column and row of each picture that was on it.
+    pub cells: Vec<Option<[u32; 2]>>,
 }
 
 impl<'a> Wall<'a> {
     /// What the page is called.
     pub fn title(&self) -> String {
-        counted(self.pictures.len(), "picture")
+        match self.title {
+            "" => counted(self.pictures.len(), "picture"),
+            title => visible(title),
+        }
     }
 
     fn column<'s, T>(&'s self, of: impl Fn(&'s Picture<'a>) -> T) -> Vec<T> {
@@ -199,7 +215,7 @@ impl<'a> Wall<'a> {
         let facts = json!({
             "name": self.column(|picture| &picture.name), "time": times, "kinds": kinds, "kind": kind, "post": post,
             "order": order, "vague": some(self.column(Picture::vagueness), |vague| *vague == 0),
-            "size": some(self.column(Picture::size), Option::is_none), "new": new, "newColour": Colour(colours::NEW), "legend": legend,
+            "size": some(self.column(Picture::size), Option::is_none), "new": new, "before": self.before, "newColour": Colour(colours::NEW), "legend": legend,
             "behind": some(self.column(|picture| picture.behind.iter().map(Behind::json).collect()), Vec::is_empty),
         });
         let texts = json!({
@@ -267,6 +283,7 @@ pub(super) mod tests {
     /// A wall without pictures.
     pub(in crate::render::page) fn empty() -> Wall<'static> {
         Wall {
+            title: "",
             grid: (0, 0),
             fit: TileFit::Cover,
             background: Colour([255; 3]),
@@ -280,6 +297,7 @@ pub(super) mod tests {
             groups: Vec::new(),
             words: Vec::new(),
             seams: None,
+            before: None,
             pictures: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 // One frame. A grid at rest is drawn sheet by sheet, anything else tile by tile or, where there are many,
 // block by block; each from the level whose tiles are as large as they will be seen.
 
-const { wall, count, inCell, isSettled } = page.data;
+const { block, wall, count, inCell, isSettled } = page.data;
 const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, eachVisible } = page.view;
 const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, found, findTile } = page.sheets;
 const { picked, shows } = page.picked;
@@ -174,12 +174,17 @@ function drawPictures(ratio) {
 function drawTiles(ratio) {
   const side = tileSide();
   const level = affordableLevel(side * ratio);
+  const cells = layout.share < 1 && layout.from.name === "before" ? block("facts").before.cells : null;
   inPasses(paint, (only) => {
     eachVisible((i, px, py) => {
       if (only !== null && picked.lit[i] !== only) return;
       findTile(i, level);
       const { bitmap, x, y, side: from } = found;
-      if (bitmap) paint.drawImage(bitmap, x, y, from, from, px - side / 2, py - side / 2, side, side);
+      if (!bitmap) return;
+      // What was not there before comes in as the others make room.
+      if (cells && !cells[i]) paint.globalAlpha = layout.share ** 2;
+      paint.drawImage(bitmap, x, y, from, from, px - side / 2, py - side / 2, side, side);
+      if (cells && !cells[i]) paint.globalAlpha = 1;
     });
   });
 }

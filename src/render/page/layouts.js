@@ -14,6 +14,15 @@ const layouts = {
     return { name: "grid", x, y, width: wall.columns, height: wall.rows, labels: [] };
   },
 
+  // The wall before the last growth; what is new waits at its place.
+  before() {
+    const { grid, cells } = block("facts").before;
+    const { x, y, width, height, labels } = layoutOf("grid");
+    const [dx, dy] = [(width - grid[0]) / 2, (height - grid[1]) / 2];
+    const at = (of, axis, d) => Float32Array.from(of, (here, i) => (cells[i] ? cells[i][axis] + 0.5 + d : here));
+    return { name: "before", x: at(x, 0, dx), y: at(y, 1, dy), width, height, labels };
+  },
+
   map() {
     const side = Math.max(1, Math.sqrt(count) * MAP_ROOM - 1);
     const scale = side / 65535;

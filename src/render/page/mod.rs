@@ -7,7 +7,7 @@
 
 mod data;
 
-pub use data::{Behind, Groups, Level, Picture, Wall};
+pub use data::{Before, Behind, Groups, Level, Picture, Wall};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -64,7 +64,7 @@ pub fn html(wall: &Wall<'_>) -> String {
     fill(TEMPLATE, |name| match name {
         "policy" => policy.clone(),
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
-        "title" => wall.title(),
+        "title" => escaped(&wall.title()),
         "style" => style.clone(),
         "script" => script.clone(),
         "wall" => block(&first),
@@ -84,6 +84,11 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
         filled.push_str(text);
     }
     filled
+}
+
+/// Text that stands between two tags.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// JSON in which no character means anything to HTML.

@@ -11,6 +11,7 @@ const goal = { scale: 1, x: 0, y: 0 };
 /** Pictures move from one layout to the next: `share` of the way is behind them. */
 const layout = { from: null, to: null, share: 1, started: 0 };
 const MOVE_MS = 900;
+const GROW_MS = 2600;
 const CLOSEST = 700;
 
 const frame = { number: 0, asked: false, glide: null };
@@ -35,7 +36,8 @@ const ease = (share) => (share < 0.5 ? 4 * share ** 3 : 1 - (2 - 2 * share) ** 3
 function advance(now) {
   if (layout.share < 1) {
     if (layout.started === 0) layout.started = now;
-    layout.share = stillness.matches ? 1 : Math.min(1, (now - layout.started) / MOVE_MS);
+    const lasts = layout.from?.name === "before" ? GROW_MS : MOVE_MS;
+    layout.share = stillness.matches ? 1 : Math.min(1, (now - layout.started) / lasts);
     redraw();
   }
   if (frame.glide) {
@@ -183,6 +185,12 @@ function switchTo(name) {
   if (layout.from) showAll();
 }
 
+/** Shows once more how the wall grew: from where pictures were to where they are. */
+function replay() {
+  Object.assign(layout, { from: layoutOf("before"), to: layoutOf("grid"), share: 0, started: 0 });
+  glideTo(wholeView(layout.to));
+}
+
 /** The picture at a point of the window, or -1. */
 function pictureAt(px, py) {
   const [x, y] = toWall(px, py);
@@ -227,5 +235,5 @@ function eachVisible(each) {
 // biome-ignore format: a name a line is too long a list
 page.view = {
   canvas, view, layout, frame, crowding, crowd, tileSide, redraw, steps, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible,
-  pictureAt, wholeView, limited, zoomBy, zoomTo, lookAt, panBy, glideTo, jumpTo, showAll, reveal, switchTo,
+  pictureAt, wholeView, limited, zoomBy, zoomTo, lookAt, panBy, glideTo, jumpTo, showAll, reveal, switchTo, replay,
 };

@@ -18,8 +18,9 @@ use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
 use crate::render::page::{self, Level};
 use crate::render::tiles::{self, Kept};
+use crate::stage::growth;
 use crate::stage::neighbours::Likeness;
-use crate::store::{Key, OwnFolder};
+use crate::store::{Key, OwnFolder, later};
 
 /// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
 fn own(settings: &RenderSettings) -> OwnFolder {
@@ -52,10 +53,11 @@ impl Output for Explorer {
 
     fn key(&self, wall: &Wall<'_>) -> Result<Key> {
         let (settings, known) = (wall.settings, wall.known);
-        let params = json!({
+        let mut params = json!({
             "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
             "large": settings.large, "color_by": settings.color_by,
         });
+        later(&mut params, "title", &*settings.title, "");
         let mut inputs = BTreeMap::from([
             ("assign".to_owned(), wall.input.digest),
             ("pictures".to_owned(), digest_of(wall.having(Kept::Page(settings.fit)).map(|image| &**image))),
@@ -72,6 +74,7 @@ impl Output for Explorer {
             inputs.extend(table.map(|table| (name.to_owned(), table.header.content)));
         }
         inputs.extend(wall.folded());
+        inputs.extend(known.before.map(|before| ("previous".to_owned(), before)));
         if settings.links {
             let links = links(own(settings).root(), known);
             let links = digest_of(links.iter().flat_map(|(image, link)| [&***image, link.as_str()]));
@@ -131,10 +134,16 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
         }
     };
     let pictures = order.iter().enumerate().map(picture).collect();
+    let before = known.before.and_then(|content| growth::before(wall.ctx, content));
+    let before = before.map(|before| page::Before {
+        grid: (before.grid.width, before.grid.height),
+        cells: order.iter().map(|&i| before.cells.get(&input.rows[i].image).copied()).collect(),
+    });
     let number: Numbers<'_> = order.iter().enumerate().map(|(n, &i)| (&input.rows[i].image, n)).collect();
     let seams = wall.seams()?;
     let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
     Ok(page::Wall {
+        title: &settings.title,
         grid,
         fit: settings.fit,
         background: settings.background,
@@ -148,6 +157,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
         groups: groups(wall, &number)?,
         words: words(wall, &number)?,
         seams: order.iter().map(shades).collect(),
+        before,
         pictures,
     })
 }

@@ -35,6 +35,8 @@ pub struct Known<'a> {
     pub likeness: Option<Likeness<'a>>,
     /// Those that came with the last run that brought any.
     pub new: BTreeSet<ImageId>,
+    /// The content of the assignment that this one was grown from.
+    pub before: Option<Digest>,
     /// Keys of the stages before the assignment.
     pub earlier: Vec<Key>,
 }
