@@ -20,7 +20,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     settings.render.page = false;
     let reporter = Arc::new(Silent);
     let hub = Hub { models: Store::new("models"), offline: true, reporter: reporter.clone() };
-    let request = Request { sources: vec![folder], settings, hub, relayout: false, keep: false, replace: false, asked: Asked::new() };
+    let request = Request {
+        sources: vec![folder],
+        settings,
+        hub,
+        relayout: false,
+        keep: false,
+        replace: false,
+        asked: Asked::new(),
+    };
     let store = Store::new("example-cache");
     let ctx = Context { store, reporter, budget: Budget::new(1 << 30), keep_latest: true };
 

@@ -28,7 +28,7 @@ const COARSEST: f64 = 8.0;
 /// Places on the map count so much beside the words, where there are words.
 const MAP_WEIGHT: f64 = 0.2;
 /// Raised when the same wall gets other groups or names.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What groups are made of.
 pub struct Input<'a> {
@@ -74,9 +74,9 @@ fn rows(input: &Input<'_>, last: Option<&Artifact>) -> Result<RecordBatch> {
     let wall = AssignRow::from_batch(&input.assigned.batch)?;
     let words = input.words.map(|words| WordRow::from_batch(&words.batch)).transpose()?.unwrap_or_default();
     let texts = [Texts::shown(&wall, &words), Texts::written(&wall, input.images, input.fields)];
-    let (features, dim) = features(&wall, &words);
-    let merges = regions::merge(Features { values: &features, dim }, &neighbours(&wall));
     let mut before = last.map(Before::of).transpose()?;
+    let (features, dim) = features(&wall, &words, before.as_ref());
+    let merges = regions::merge(Features { values: &features, dim }, &neighbours(&wall));
     let mut rows = Vec::new();
     for (level, &count) in levels(wall.len()).iter().enumerate() {
         let groups = members(&regions::cut(wall.len(), &merges, count));
@@ -141,14 +141,15 @@ fn neighbours(wall: &[AssignRow]) -> Vec<(u32, u32)> {
 }
 
 /// What pictures are put together by: the square roots of their broader words' scores, whose distances are those of
-/// Hellinger, and their places on the map in deviations; row after row, and how long a row is.
-fn features(wall: &[AssignRow], words: &[WordRow]) -> (Vec<f32>, usize) {
+/// Hellinger, marks of the groups that they were in, and their places on the map in deviations; row after row, and how long a row is.
+fn features(wall: &[AssignRow], words: &[WordRow], before: Option<&Before>) -> (Vec<f32>, usize) {
     let mut columns: HashMap<&str, usize> = HashMap::new();
     for row in words.iter().filter(|row| row.broader) {
         let next = columns.len();
         columns.entry(&row.word).or_insert(next);
     }
-    let dim = columns.len() + 2;
+    let marks = before.map_or(0, Before::mark_length);
+    let dim = columns.len() + marks + 2;
     let mut values = vec![0.0; wall.len() * dim];
     let at: HashMap<&ImageId, usize> = wall.iter().enumerate().map(|(i, row)| (&row.image, i)).collect();
     for row in words.iter().filter(|row| row.broader) {
@@ -162,6 +163,9 @@ fn features(wall: &[AssignRow], words: &[WordRow]) -> (Vec<f32>, usize) {
     let deviation = (squares / (2 * wall.len().max(1)) as f64).sqrt().max(f64::MIN_POSITIVE);
     let weight = if columns.is_empty() { 1.0 } else { MAP_WEIGHT };
     for (row, values) in wall.iter().zip(values.chunks_exact_mut(dim)) {
+        if let Some(before) = before {
+            before.mark(&row.image, &mut values[dim - 2 - marks..dim - 2]);
+        }
         values[dim - 2] = ((row.x - x) / deviation * weight) as f32;
         values[dim - 1] = ((row.y - y) / deviation * weight) as f32;
     }
