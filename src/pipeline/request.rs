@@ -108,11 +108,7 @@ pub fn files<'a>(
         }
     }
     if others > 0 {
-        ctx.warn(format!("{} no files by themselves: they lie in a zip, or are gone", counted_are(others)));
+        ctx.warn(format!("{} left out, no files by themselves: in a zip, or gone", counted(others, "picture")));
     }
     Ok(files)
-}
-
-fn counted_are(count: usize) -> String {
-    format!("{} {}", counted(count, "picture"), if count == 1 { "is" } else { "are" })
 }

@@ -23,8 +23,8 @@ pub struct Lettering {
     pub width: u32,
     /// Pixels, halo included.
     pub height: u32,
-    /// How much ink, and how much halo, covers each pixel, 0 to 1.
-    cover: Vec<[f32; 2]>,
+    /// How much ink, and how much halo, covers each pixel, of 255.
+    cover: Vec<[u8; 2]>,
 }
 
 impl Lettering {
@@ -64,7 +64,11 @@ impl Lettering {
         Some(Self {
             width: width as u32,
             height: height as u32,
-            cover: ink.into_iter().zip(halo).map(|(a, b)| [a, b]).collect(),
+            cover: ink
+                .into_iter()
+                .zip(halo)
+                .map(|(ink, halo)| [ink, halo].map(|x| (255.0 * x).round() as u8))
+                .collect(),
         })
     }
 
@@ -77,7 +81,8 @@ impl Lettering {
         let width = self.width as usize;
         for (row, covers) in self.cover.chunks_exact(width).enumerate() {
             let Some(to_y) = within(y + row as i64, band.height()) else { continue };
-            for (column, &[of_ink, of_halo]) in covers.iter().enumerate() {
+            for (column, covers) in covers.iter().enumerate() {
+                let [of_ink, of_halo] = covers.map(|cover| f32::from(cover) / 255.0);
                 let Some(to_x) = within(x + column as i64, band.width()) else { continue };
                 let pixel = band.get_pixel_mut(to_x, to_y);
                 if let Some(halo) = halo {
@@ -97,24 +102,40 @@ fn mixed(below: [u8; 3], above: [u8; 3], cover: f32) -> [u8; 3] {
     std::array::from_fn(|c| (f32::from(below[c]) * (1.0 - cover) + f32::from(above[c]) * cover).round() as u8)
 }
 
-/// What is around the ink, up to so many pixels away.
+/// What is around the ink, up to so many pixels away: by Felzenszwalb's and Huttenlocher's distance transform, in time linear in
+/// the pixels however far it reaches.
 fn spread(ink: &[f32], width: usize, reach: f32) -> Vec<f32> {
-    let height = ink.len() / width.max(1);
-    let far = reach.ceil() as i64;
-    let disc: Vec<(i64, i64, f32)> = (-far..=far)
-        .flat_map(|dy| (-far..=far).map(move |dx| (dx, dy)))
-        .map(|(dx, dy)| (dx, dy, (reach + 0.5 - (dx as f32).hypot(dy as f32)).clamp(0.0, 1.0)))
-        .filter(|(.., cover)| *cover > 0.0)
-        .collect();
-    let mut halo = vec![0.0_f32; ink.len()];
-    for (i, &cover) in ink.iter().enumerate().filter(|(_, cover)| **cover > 0.0) {
-        let (x, y) = ((i % width) as i64, (i / width) as i64);
-        for &(dx, dy, share) in &disc {
-            let (x, y) = (x + dx, y + dy);
-            if (0..width as i64).contains(&x) && (0..height as i64).contains(&y) {
-                let at = &mut halo[y as usize * width + x as usize];
-                *at = at.max(cover * share);
+    // First along columns: how many pixels away the nearest ink above or below is.
+    let far = (ink.len() as f32).sqrt() + width as f32;
+    let mut away: Vec<f32> = ink.iter().map(|cover| if *cover >= 0.5 { 0.0 } else { far }).collect();
+    for i in width..away.len() {
+        away[i] = away[i].min(away[i - width] + 1.0);
+    }
+    for i in (0..away.len().saturating_sub(width)).rev() {
+        away[i] = away[i].min(away[i + width] + 1.0);
+    }
+    // Then along rows: the least of the parabolas that stand on these.
+    let mut halo = Vec::with_capacity(ink.len());
+    for row in away.chunks_exact(width) {
+        let meet = |a: usize, b: usize| {
+            let height = |i: usize| row[i] * row[i] + (i * i) as f32;
+            (height(b) - height(a)) / (2 * (b - a)) as f32
+        };
+        let mut lowest: Vec<(usize, f32)> = Vec::new();
+        for x in 0..width {
+            while lowest.last().is_some_and(|&(last, from)| meet(last, x) <= from) {
+                lowest.pop();
             }
+            let from = lowest.last().map_or(f32::NEG_INFINITY, |&(last, _)| meet(last, x));
+            lowest.push((x, from));
+        }
+        let mut at = 0;
+        for x in 0..width {
+            while lowest.get(at + 1).is_some_and(|&(_, from)| from < x as f32) {
+                at += 1;
+            }
+            let nearest = lowest[at].0;
+            halo.push((reach + 0.5 - (nearest.abs_diff(x) as f32).hypot(row[nearest])).clamp(0.0, 1.0));
         }
     }
     halo
@@ -242,6 +263,20 @@ mod tests {
         let mut tiny = RgbImage::new(12, 12);
         count(&mut tiny, 3);
         assert_eq!(tiny, RgbImage::new(12, 12));
+    }
+
+    #[test]
+    fn the_halo_is_as_far_as_the_nearest_ink() {
+        let (width, height) = (23, 17);
+        let ink: Vec<f32> =
+            (0..width * height).map(|i| if [40, 41, 130, 300].contains(&i) { 1.0 } else { 0.0 }).collect();
+        for (i, found) in spread(&ink, width, 4.5).into_iter().enumerate() {
+            let apart =
+                |j: usize| ((i % width).abs_diff(j % width) as f32).hypot((i / width).abs_diff(j / width) as f32);
+            let nearest = (0..ink.len()).filter(|&j| ink[j] > 0.5).map(apart).fold(f32::INFINITY, f32::min);
+            assert!((found - (5.0 - nearest).clamp(0.0, 1.0)).abs() < 1e-3, "{i}: {found} at {nearest}");
+        }
+        assert!(spread(&[0.0; 12], 4, 2.0).iter().all(|cover| *cover == 0.0));
     }
 
     #[test]

@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(best(&[(1.0, near())]), "abc", "of d nothing is known");
         assert_eq!(best(&[(1.0, near()), (1.0, text())]), "bac");
         assert_eq!(best(&[(9.0, near()), (1.0, text())]), "abc", "nine times as much");
-        assert_eq!(best(&[(1.0, near()), (-2.0, text())]), "abc");
+        assert_eq!(best(&[(1.0, near()), (-2.0, text())]), "acb", "what the text says goes behind");
         assert_eq!(best(&[(1.0, text()), (-1.0, near())]), "cba");
         let words = || scores(&[("a", 0.7), ("d", 0.5)], true);
         assert_eq!(best(&[(1.0, words())]), "ad", "the others have no such word");

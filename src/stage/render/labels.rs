@@ -19,6 +19,8 @@ const HEIGHT: f32 = 1.0 / 8.0;
 const HIGHEST: f32 = 1.0 / 16.0;
 const LOWEST: f32 = 11.0;
 const LOWEST_SHARE: f32 = 1.0 / 110.0;
+/// Whatever the picture, no name takes more memory than one of so many pixels.
+const MOST: f32 = 400.0;
 /// A name may be somewhat wider than its group.
 const WIDEST: f32 = 1.15;
 /// Room between names, for their height.
@@ -49,7 +51,7 @@ pub(super) fn labels(wall: &Wall<'_>, size: (u32, u32)) -> Result<Vec<(Lettering
     }
     named.sort_by_key(|place| (place.level, std::cmp::Reverse(place.members.len())));
     let short = size.0.min(size.1) as f32;
-    let lowest = (short * LOWEST_SHARE).max(LOWEST);
+    let lowest = (short * LOWEST_SHARE).clamp(LOWEST, MOST);
     let mut taken: Vec<Rectangle> = Vec::new();
     let mut said: Vec<(String, Rectangle)> = Vec::new();
     let mut labels = Vec::new();
@@ -61,7 +63,7 @@ pub(super) fn labels(wall: &Wall<'_>, size: (u32, u32)) -> Result<Vec<(Lettering
         };
         let extent = extent(&members, wall.settings.cell as f32);
         let wide = (extent.right - extent.left).min(2.5 * (extent.bottom - extent.top));
-        let fitting = (WIDEST * wide / width_for_height).min(HEIGHT * wide).min(HIGHEST * short);
+        let fitting = (WIDEST * wide / width_for_height).min(HEIGHT * wide).min(HIGHEST * short).min(MOST);
         // A large group's name is shown in any case, a small one's where it can be read.
         if fitting < lowest && level > 0 {
             continue;
