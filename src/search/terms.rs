@@ -63,10 +63,11 @@ pub(super) fn together(pictures: Vec<ImageRow>, terms: &[(f64, Scores)]) -> Vec<
         if let ([score], [(1.0.., _)]) = (scores, terms) {
             return *score;
         }
-        let term = |((score, (mean, deviation)), (weight, _)): ((&f32, &(f64, f64)), &(f64, Scores))| {
-            weight * (f64::from(*score) - mean) / deviation
+        let term = |i: usize| {
+            let ((mean, deviation), (weight, _)) = (usual[i], &terms[i]);
+            weight * (f64::from(scores[i]) - mean) / deviation
         };
-        (scores.iter().zip(&usual).zip(terms).map(term).sum::<f64>() / all) as f32
+        ((0..terms.len()).map(term).sum::<f64>() / all) as f32
     };
     known.into_iter().map(|(row, scores)| (row, mixed(&scores))).collect()
 }
