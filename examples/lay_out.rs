@@ -10,7 +10,7 @@ use tsne_grid::tsne;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A hundred vectors of sixteen numbers, in two clusters.
     let mut random = Random::new(0, 0);
-    let value = |i: usize| if (i / 16) % 2 == 0 { 4.0 } else { -4.0 };
+    let value = |i: usize| if (i / 16).is_multiple_of(2) { 4.0 } else { -4.0 };
     let values: Vec<f32> = (0..100 * 16).map(|i| value(i) + random.normals()[0] as f32).collect();
     let vectors = Matrix::new(100, 16, values)?;
 

@@ -59,9 +59,17 @@ fn main() -> ExitCode {
 
 /// Ends with what is wrong with the command line, or with the help that it asked for.
 fn refuse(error: &clap::Error) -> ! {
-    if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
-        // Nobody is left to tell if standard output is gone.
-        let _ = writeln!(std::io::stdout().lock(), "{}", commands::refused(&error.render().to_string()));
+    if !error.use_stderr() {
+        error.exit();
     }
-    error.exit()
+    let plain = |text: String| {
+        let text = text.replace("invalid digit found in string", "a whole number is wanted");
+        text.replace("invalid float literal", "a number is wanted")
+    };
+    // Nobody is left to tell if both are gone.
+    if std::env::args_os().any(|arg| arg == "--json") {
+        let _ = writeln!(std::io::stdout().lock(), "{}", commands::refused(&plain(error.render().to_string())));
+    }
+    let _ = write!(anstream::stderr().lock(), "{}", plain(error.render().ansi().to_string()));
+    std::process::exit(error.exit_code())
 }

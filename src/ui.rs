@@ -61,7 +61,8 @@ impl Terminal {
     fn line(&self, label: &str, text: &str) {
         let text = harmless(text);
         let text = if label.contains("error") { text } else { text.replace('\n', "\\n") };
-        let text = if self.bars.is_some() { wrapped(&text, columns()) } else { text };
+        let before = console::measure_text_width(label);
+        let text = if self.bars.is_some() { wrapped(&text, columns(), before) } else { text };
         let print = || {
             // Nobody is left to tell if standard error is gone.
             let _ = writeln!(anstream::stderr().lock(), "{label}{text}");
@@ -183,11 +184,16 @@ fn columns() -> usize {
     terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into()).clamp(20, WIDEST)
 }
 
-/// Lines that break at words; an address or a path is never cut.
-fn wrapped(text: &str, columns: usize) -> String {
+/// Lines that break at words; an address or a path is never cut. The first line has `before` columns before it.
+fn wrapped(text: &str, columns: usize, before: usize) -> String {
     let options = textwrap::Options::new(columns).subsequent_indent("  ").break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
-    text.lines().map(|line| textwrap::fill(line, &options)).collect::<Vec<_>>().join("\n")
+    let begins = " ".repeat(before);
+    let wrap = |(i, line): (usize, &str)| match i {
+        0 => textwrap::fill(line, options.clone().initial_indent(&begins))[before..].to_owned(),
+        _ => textwrap::fill(line, &options),
+    };
+    text.lines().enumerate().map(wrap).collect::<Vec<_>>().join("\n")
 }
 
 /// Text in which nothing can move the cursor, ring the bell or turn the writing around. Line
@@ -212,8 +218,9 @@ mod tests {
     fn lines_break_at_words_and_addresses_stay_whole() {
         let text = "2 pictures are left out, see file:///a/very/long/path/to/a/table.parquet for it";
         let expected = "2 pictures are left out, see\n  file:///a/very/long/path/to/a/table.parquet\n  for it";
-        assert_eq!(wrapped(text, 30), expected);
-        assert_eq!(wrapped("a\nb", 30), "a\nb");
+        assert_eq!(wrapped(text, 30, 0), expected);
+        assert_eq!(wrapped("a\nb", 30, 0), "a\nb");
+        assert_eq!(wrapped("one two three", 14, 9), "one\n  two three");
     }
 
     #[test]

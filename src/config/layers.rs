@@ -60,7 +60,8 @@ impl File {
             Err(error) if !required && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Halt::Usage(format!("cannot read {}: {error}", path.display()))),
         };
-        let wrong = |error: toml::de::Error| Halt::Usage(format!("{}: {error}", path.display()));
+        let wrong =
+            |error: toml::de::Error| Halt::Usage(format!("{}: {}", path.display(), plainly(&error.to_string())));
         toml::from_str::<Settings>(&text).map_err(wrong)?;
         Ok(Self { path: path.to_owned(), named: text.parse().map_err(wrong)? })
     }
@@ -96,6 +97,28 @@ impl File {
     }
 }
 
+/// What the parser of TOML says, in plain words.
+fn plainly(error: &str) -> String {
+    let words = [
+        ("TOML parse error at ", ""),
+        ("invalid type: ", "this is "),
+        ("floating point `", "the number `"),
+        ("integer `", "the number `"),
+        ("boolean `", "the truth value `"),
+        ("string \"", "the text \""),
+        (", expected usize", "; a whole number is wanted"),
+        (", expected u64", "; a whole number is wanted"),
+        (", expected u32", "; a whole number is wanted"),
+        (", expected u8", "; a whole number is wanted"),
+        (", expected f64", "; a number is wanted"),
+        (", expected a boolean", "; true or false is wanted"),
+        (", expected a sequence", "; a list is wanted, as [\"a\", \"b\"]"),
+        (", expected a string", "; a text in quotes is wanted"),
+        (", expected path string", "; a text in quotes is wanted"),
+    ];
+    words.iter().fold(error.trim_end().to_owned(), |text, (raw, plain)| text.replace(raw, plain))
+}
+
 /// The settings as a `pipeline.toml`, with the origin of each behind it.
 ///
 /// # Errors
@@ -123,6 +146,22 @@ mod tests {
 
     fn asked(value: Value) -> Asked {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_told_in_plain_words() {
+        let error = |text: &str| plainly(&toml::from_str::<Settings>(text).unwrap_err().to_string());
+        let whole = error("[project]\niterations = 1.5");
+        assert!(whole.starts_with("line 2, column 14\n"), "{whole}");
+        assert!(whole.ends_with("this is the number `1.5`; a whole number is wanted"), "{whole}");
+        assert!(error("[project]\nperplexity = \"x\"").ends_with("this is the text \"x\"; a number is wanted"));
+        assert!(error("[render]\npage = 1").ends_with("; true or false is wanted"), "{}", error("[render]\npage = 1"));
+        assert!(error("[source]\nkinds = \"post\"").contains("; a list is wanted"));
+        assert!(
+            error("[render]\noutput = 3").ends_with("; a text in quotes is wanted"),
+            "{}",
+            error("[render]\noutput = 3")
+        );
     }
 
     #[test]

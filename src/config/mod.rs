@@ -132,6 +132,8 @@ table! {
         sha256: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
         /// Fetch only the tensors that the layer needs, or the whole file
         fetch: Fetch = Fetch::Tensors, arg(help_heading = "Embed", hide_short_help = true);
+        /// Also write cache/latest/vectors.parquet: all vectors of the run in one table
+        vectors: bool = false, arg(help_heading = "Embed", hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true");
     }
 }
 

@@ -15,11 +15,12 @@ use crate::config::RenderSettings;
 use crate::error::Halt;
 use crate::render::tiles::{self, Kept};
 use crate::report::{Event, Reporter};
+use crate::stage::vectors::VECTORS;
 use crate::stage::{Context, render, words};
 use crate::store::{GcOptions, Lock, Store, remove};
 
 /// The stages whose tables a wall is made of.
-pub(super) const TABLES: [&str; 14] = [
+pub(super) const TABLES: [&str; 15] = [
     ImageRow::STAGE,
     SkippedRow::STAGE,
     FieldRow::STAGE,
@@ -30,6 +31,7 @@ pub(super) const TABLES: [&str; 14] = [
     SeamRow::STAGE,
     ShotRow::STAGE,
     words::VOCABULARY,
+    VECTORS,
     EmbedRow::STAGE,
     ProjectRow::STAGE,
     AssignRow::STAGE,
@@ -50,7 +52,11 @@ pub(super) fn trim(ctx: &Context, settings: &RenderSettings, gone: bool) -> Resu
     let store = &ctx.store;
     let walls = walls::load(store);
     for stage in TABLES {
-        let kept = if stage == RenderRow::STAGE { KEPT_PICTURES } else { KEPT_TABLES };
+        let kept = match stage {
+            RenderRow::STAGE => KEPT_PICTURES,
+            VECTORS => 1,
+            _ => KEPT_TABLES,
+        };
         let latest = store.latest(&format!("{stage}.parquet"));
         let of_walls: Vec<PathBuf> = walls.iter().filter_map(|wall| wall.table(store, stage)).chain(latest).collect();
         for old in store.newest_first(stage).into_iter().skip(kept).filter(|path| !of_walls.contains(path)) {

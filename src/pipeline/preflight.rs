@@ -149,6 +149,9 @@ impl Preflight {
             (new, 0, reused) => format!("{} to embed, {} known", thousands(new), thousands(reused)),
             (0, unread, 0) if self.first => format!("{} to read and embed", thousands(unread)),
             (0, unread, 0) => format!("{} to read, and to embed unless known", thousands(unread)),
+            (0, unread, reused) => {
+                format!("{} known, {} to read, and to embed unless known", thousands(reused), thousands(unread))
+            }
             (new, unread, reused) => format!(
                 "{} to embed, {} known, {} to read, and to embed unless known",
                 thousands(new),

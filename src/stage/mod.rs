@@ -16,6 +16,7 @@ pub mod neighbours;
 pub mod project;
 pub mod render;
 pub mod shots;
+pub mod vectors;
 pub mod words;
 
 pub use context::{Context, Made, copy_if_changed};

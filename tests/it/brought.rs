@@ -70,6 +70,20 @@ fn numpy_has_its_names_beside() {
 }
 
 #[test]
+fn all_vectors_can_be_one_table() {
+    let story = Story::with_photos(12);
+    story.ok("embed photos --model scattering --vectors");
+    let table = read_table(story.read("cache/latest/vectors.parquet")).unwrap();
+    let columns: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!((table.num_rows(), columns.join(" ")), (12, "image embedding".into()));
+    story.ok("gc");
+    // It does as the table of a projection; and is not there where it is not asked for.
+    story.ok("project --input cache/latest/vectors.parquet --perplexity 3");
+    story.ok("embed photos --model scattering");
+    assert!(!story.path("cache/latest/vectors.parquet").exists());
+}
+
+#[test]
 fn what_cannot_be_used_says_which_columns_there_are() {
     let story = Story::new();
     story.put("t.csv", b"a,b\nx,1\ny,2\n");

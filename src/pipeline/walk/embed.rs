@@ -22,7 +22,7 @@ use crate::pipeline::{summary, walls};
 use crate::render::tiles::{Kept, Thumbs};
 use crate::report::{Event, Silent};
 use crate::stage::embed::{Counts, Inputs};
-use crate::stage::{Made, Stage, State, assign, embed, render, words};
+use crate::stage::{Made, Stage, State, assign, embed, render, vectors, words};
 use crate::weights::NotHere;
 
 impl Walk<'_> {
@@ -87,6 +87,11 @@ impl Walk<'_> {
         let [images, left_out, further] = tables.map(|table| table.made(ctx));
         let tables = [images?, left_out?, further?];
         ctx.latest(&index)?;
+        if self.request.settings.embed.vectors {
+            vectors::write(ctx, &index.artifact)?;
+        } else {
+            vectors::forget(ctx)?;
+        }
         let words = words::state(ctx, &chosen, &index.artifact, texts)?.map(|words| words.made(ctx)).transpose()?;
         inputs.remember(ctx);
         pace::remember(ctx, &pace::rate_of(&chosen), new, new as f64, began.elapsed());
