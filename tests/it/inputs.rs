@@ -216,7 +216,8 @@ fn every_input_is_accounted_for() {
     story.put("photos/.hidden/x.png", &png(&picture(90)));
     let counts = &story.json(RUN)["counts"];
     let expected = serde_json::json!({
-        "inputs": 26, "pictures": 21, "duplicates": 2, "skipped": 3, "defective": 1, "damaged": 1, "embedded": 21, "gone": 0
+        "inputs": 26, "pictures": 21, "duplicates": 2, "skipped": 3, "defective": 1, "damaged": 1, "embedded": 21, "gone": 0,
+        "reasons": { "not-an-image": 1, "undecodable": 1, "video": 1 }
     });
     assert_eq!(counts, &expected);
     assert_eq!(story.images().len() + story.skipped().len(), 26);
