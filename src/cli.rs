@@ -31,10 +31,10 @@ pub struct Global {
     /// Settings [default: ./pipeline.toml if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where artifacts are kept
+    /// Where tables, vectors and thumbnails are kept, so that nothing is made twice
     #[arg(long, global = true, value_name = "DIR", env = "TSNE_GRID_CACHE")]
     pub cache: Option<PathBuf>,
-    /// Where weights are kept
+    /// Where the numbers of the networks (weights) are kept
     #[arg(long, global = true, value_name = "DIR", env = "TSNE_GRID_MODELS", default_value = "models")]
     pub models: PathBuf,
     /// Print one JSON object on standard output
@@ -43,7 +43,7 @@ pub struct Global {
     /// Say only what goes wrong
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more
+    /// Say more: figures of the layout, seconds
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Threads to use [default: one per core]; the results do not depend on it
@@ -59,21 +59,21 @@ pub struct Global {
 pub enum Command {
     /// Bring everything up to date, from sources to the picture
     Run(RunArgs),
-    /// Turn pictures into vectors
+    /// Turn pictures into vectors: lists of numbers, alike for pictures that are alike
     Embed(EmbedArgs),
-    /// Turn vectors into places in the plane
+    /// Turn vectors into places in the plane (t-SNE)
     Project(ProjectArgs),
     /// Turn places into cells of a grid
     Assign(AssignArgs),
     /// Draw the picture
     Render(RenderArgs),
-    /// Say for each stage whether it is fresh, or why it is stale
+    /// Say for each stage whether it is fresh (nothing to do) or stale (to be made again), and why
     Status(StatusArgs),
     /// Print the settings in force as a pipeline.toml, each with where it comes from
     Config(RunArgs),
     /// Show what is recognised in the sources: pictures, dates, captions, what is left out and why
     Sources(SourcesArgs),
-    /// Re-hash every artifact
+    /// Check every file of the cache against its name
     Verify,
     /// Drop what nothing current refers to
     Gc(GcArgs),
