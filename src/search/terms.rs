@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(best(&[(1.0, text()), (-1.0, near())]), "cba");
         let words = || scores(&[("a", 0.7), ("d", 0.5)], true);
         assert_eq!(best(&[(1.0, words())]), "ad", "the others have no such word");
-        assert_eq!(best(&[(1.0, words()), (-1.0, scores(&[("a", 0.9)], true))]), "da");
+        assert_eq!(best(&[(1.0, words()), (-2.0, scores(&[("a", 0.9)], true))]), "da");
         let single = together(vec![image("b")], &[(1.0, near())]);
         assert_eq!(single[0].1, 0.8, "a score of its own");
     }
