@@ -15,7 +15,7 @@ take 1 100
 echo "run pictures tables_kB pictures_kB thumbnails_kB vectors_kB files"
 for run in $(seq 1 "${1:-30}"); do
   "$bin" run photos --model scattering -q >/dev/null
-  kb() { du -skc "$@" 2>/dev/null | tail -1 | cut -f1; }
+  kb() { { du -skc "$@" 2>/dev/null || true; } | tail -1 | cut -f1; }
   tables=$(kb cache/{images,skipped,fields,words,project,assign,groups,neighbours,seams,arrivals} cache/embed/*.parquet)
   echo "$run $(find photos -type f | wc -l) $tables $(kb cache/render) $(kb cache/thumbs) $(kb cache/embed/*/) $(find cache -type f | wc -l)"
   find photos -type f | sort | head -5 | xargs rm

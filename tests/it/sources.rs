@@ -200,3 +200,15 @@ fn there_is_a_limit_on_inputs_and_it_is_named() {
         assert!(ran.code == 1 && ran.stderr.contains(&expected), "{sources}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn a_folder_of_exports_is_read_as_all_of_them() {
+    let story = Story::new();
+    story.ok("sample all/me --images 12");
+    story.ok("sample all/older/you --images 12 --seed 5 --layout g2");
+    let posts = &story.json("sources all")["kinds"]["post"];
+    let one = &story.json("sources all/me")["kinds"]["post"];
+    let count = |posts: &serde_json::Value, what: &str| posts[what].as_u64().unwrap();
+    assert!(count(posts, "pictures") > count(one, "pictures"), "{posts}");
+    assert_eq!(count(posts, "captions"), count(posts, "pictures"), "{posts}");
+}
