@@ -7,7 +7,7 @@ bin=${TSNE_GRID_BIN:-$PWD/target/release/tsne-grid}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$bin" sample all --images 900 >/dev/null
+"$bin" sample all --images $((150 + 25 * ${1:-30})) >/dev/null
 find all -name '*.jpg' | sort >list
 mkdir photos
 take() { sed -n "$1,$2p" list | while read -r file; do cp "$file" "photos/$(basename "$file")"; done; }
@@ -18,6 +18,6 @@ for run in $(seq 1 "${1:-30}"); do
   kb() { { du -skc "$@" 2>/dev/null || true; } | tail -1 | cut -f1; }
   tables=$(kb cache/{images,skipped,fields,words,project,assign,groups,neighbours,seams,arrivals} cache/embed/*.parquet)
   echo "$run $(find photos -type f | wc -l) $tables $(kb cache/render) $(kb cache/thumbs) $(kb cache/embed/*/) $(find cache -type f | wc -l)"
-  find photos -type f | sort | head -5 | xargs rm
+  find photos -type f | sort | sed -n 1,5p | xargs rm
   take $((101 + 20 * (run - 1))) $((100 + 20 * run))
 done
