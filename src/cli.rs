@@ -254,7 +254,7 @@ pub struct StatusArgs {
     pub check: bool,
     /// Look no further than this stage (where the picture is not here, say)
     #[arg(long, value_name = "STAGE", default_value = "render")]
-    pub until: Stage,
+    pub up_to: Stage,
     #[command(flatten)]
     pub run: RunArgs,
 }

@@ -318,7 +318,7 @@ impl App {
     fn status(&self, args: StatusArgs) -> Result<Answer> {
         let request = self.request(args.run.common, args.run.stages)?;
         let ctx = &self.context(self.store(), &request, true);
-        let standings = pipeline::status(ctx, &request, args.until)?.standings;
+        let standings = pipeline::status(ctx, &request, args.up_to)?.standings;
         let stale = standings.iter().any(|standing| !standing.fresh);
         let mut answer = self.answer(answer::table(&standings), json!({"stages": standings, "fresh": !stale}));
         if args.check && stale {
@@ -381,8 +381,9 @@ impl App {
     /// Texts are read with the weights of `[embed]` if they are those of the model that knows texts.
     fn search(&self, args: SearchArgs) -> Result<Answer> {
         let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
-        let mut request = self.asked(common, StageFlags::default(), false)?.request;
         let named = args.weights;
+        // With weights of one's own it is they that say which vectors are meant, and not the last run.
+        let mut request = self.asked(common, StageFlags::default(), named.is_some())?.request;
         if let Some(weights) = &named {
             request.settings.embed.weights = weights.clone();
         }

@@ -9,7 +9,7 @@ use crate::config::Settings;
 const WITH_SETTINGS: [&str; 8] = ["run", "embed", "project", "assign", "render", "status", "config", "sources"];
 
 /// Examples of each command.
-const EXAMPLES: [(&str, &[&str]); 15] = [
+const EXAMPLES: [(&str, &[&str]); 16] = [
     (
         "run",
         &[
@@ -97,6 +97,14 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
             "tsne-grid search dogs                                      after a run with efficientnet-lite0",
             "tsne-grid search \"a dog on a beach\" --limit 5            after a run with siglip2",
             "tsne-grid search --like IMG_1234.jpg",
+        ],
+    ),
+    (
+        "duplicates",
+        &[
+            "tsne-grid duplicates                                       of the last run",
+            "tsne-grid duplicates --json",
+            "tsne-grid run --fold duplicates                            each set in one cell",
         ],
     ),
     (

@@ -38,7 +38,7 @@ pub enum Outlook {
 }
 
 impl Outlook {
-    /// What will become of it with these pictures, by a model with these parameters, and `unread` more, of which nothing is known yet.
+    /// What will become of it with these pictures, by a model with these parameters, and `unread` more, of which nothing is known yet: they are taken for those that were there, as far as these are not known.
     pub(super) fn new(
         ctx: &Context,
         settings: &Settings,
@@ -68,6 +68,7 @@ impl Outlook {
             return Self::Anew { reason: format!("the grid was {grid}, and another or another shape is asked for") };
         }
         let stay = before.cells.keys().filter(|image| pictures.contains(*image)).count();
+        let stay = before.cells.len().min(stay + unread);
         Self::Grows { grid: before.grid_of(&settings.assign, pictures, count), stay, gone: before.cells.len() - stay }
     }
 
@@ -93,5 +94,6 @@ fn estranged(ctx: &Context, settings: &Settings, model: &Value, pictures: &BTree
     }
     let rows = ProjectRow::from_batch(batch).unwrap_or_default();
     let shared = rows.iter().filter(|row| pictures.contains(&row.image)).count();
+    let shared = rows.len().min(shared + (count - pictures.len()));
     format!("{} of {} were there before, less than half", thousands(shared), counted(count.max(rows.len()), "picture"))
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use font8x8::{BASIC_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::{GenericImage, GenericImageView, Rgb, RgbImage};
 
 use super::colours::Legend;
+use super::lettering::Lettering;
 use super::{Canvas, fill};
 
-/// Pixels of a letter's side, before it is enlarged.
-const LETTER: u32 = 8;
+/// Pixels of a line's height, before it is enlarged.
+const LINE: u32 = 13;
 /// More entries are not named.
 const MOST: usize = 40;
 /// Longer texts are cut.
@@ -56,8 +56,8 @@ impl Canvas for Captioned<'_> {
 
 /// The strip for a picture of this width.
 pub fn strip(legend: &Legend, width: u32, background: [u8; 3]) -> RgbImage {
-    let scale = (width / 800).clamp(1, 6);
-    let (letter, gap) = (LETTER * scale, LETTER * scale / 2);
+    let line = LINE * (width / 800).clamp(1, 6);
+    let gap = line / 2;
     let luminance =
         (299 * u32::from(background[0]) + 587 * u32::from(background[1]) + 114 * u32::from(background[2])) / 1000;
     let ink = if luminance > 127 { [20; 3] } else { [235; 3] };
@@ -77,22 +77,24 @@ pub fn strip(legend: &Legend, width: u32, background: [u8; 3]) -> RgbImage {
     // Where each entry begins; what does not fit goes to the next line.
     let (mut x, mut y, mut placed) = (gap, gap, Vec::new());
     for (text, colour) in &entries {
-        let swatch = if colour.is_some() { letter + gap } else { 0 };
-        let wide = swatch + text.chars().count() as u32 * letter + 2 * gap;
+        let text = Lettering::of_any(text, line as f32);
+        let swatch = if colour.is_some() { line + gap } else { 0 };
+        let wide = swatch + text.as_ref().map_or(0, |text| text.width) + gap;
         if x > gap && x + wide > width {
-            (x, y) = (gap, y + letter + gap);
+            (x, y) = (gap, y + line + gap);
         }
-        placed.push((x, y, swatch));
+        placed.push((text, *colour, x, y, swatch));
         x += wide;
     }
-    let mut strip = RgbImage::new(width, y + letter + gap);
+    let mut strip = RgbImage::new(width, y + line + gap);
     fill(&mut strip, background);
-    for ((text, colour), (x, y, swatch)) in entries.iter().zip(placed) {
+    for (text, colour, x, y, swatch) in placed {
         if let Some(colour) = colour {
-            block(&mut strip, (x, y), letter, *colour);
+            block(&mut strip, (x, y), line, colour);
         }
-        for (i, c) in text.chars().enumerate() {
-            glyph(&mut strip, (x + swatch + i as u32 * letter, y), scale, c, ink);
+        if let Some(text) = text {
+            let above = (i64::from(text.height) - i64::from(line)) / 2;
+            text.write(&mut strip, i64::from(x + swatch), i64::from(y) - above, ink);
         }
     }
     strip
@@ -116,15 +118,6 @@ fn block(strip: &mut RgbImage, (left, top): (u32, u32), side: u32, colour: [u8; 
     }
 }
 
-fn glyph(strip: &mut RgbImage, (left, top): (u32, u32), scale: u32, c: char, ink: [u8; 3]) {
-    let rows = BASIC_FONTS.get(c).or_else(|| LATIN_FONTS.get(c)).or_else(|| BASIC_FONTS.get('?')).unwrap_or_default();
-    for (y, row) in rows.iter().enumerate() {
-        for x in (0..LETTER).filter(|x| row >> x & 1 == 1) {
-            block(strip, (left + x * scale, top + y as u32 * scale), scale, ink);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +133,7 @@ mod tests {
         let entries = legend(&[("animal", red), ("größe", blue)]);
         let one = strip(&entries, 400, [255; 3]);
         let has = |picture: &RgbImage, colour| picture.pixels().any(|pixel| pixel.0 == colour);
-        assert!(one.dimensions() == (400, 16) && has(&one, red) && has(&one, blue) && has(&one, [20; 3]));
+        assert!(one.dimensions() == (400, 25) && has(&one, red) && has(&one, blue) && has(&one, [20; 3]));
         let narrow = strip(&entries, 100, [0; 3]);
         assert!(narrow.height() > one.height() && has(&narrow, [235; 3]));
         let shared = strip(&legend(&[("a", red), ("b", blue), ("c", blue)]), 400, [255; 3]);

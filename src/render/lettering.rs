@@ -28,6 +28,13 @@ pub struct Lettering {
 }
 
 impl Lettering {
+    /// The same of any text: letters that the font has not become question marks.
+    pub fn of_any(text: &str, pixels: f32) -> Option<Self> {
+        let font = FontRef::try_from_slice(FONT).ok()?;
+        let known: String = text.chars().map(|c| if font.glyph_id(c).0 == 0 { '?' } else { c }).collect();
+        Self::new(&known, pixels)
+    }
+
     /// Of words in one line, so many pixels high; none if the font has not all their letters, or there are none.
     pub fn new(words: &str, pixels: f32) -> Option<Self> {
         let font = FontRef::try_from_slice(FONT).ok()?;
@@ -75,6 +82,11 @@ impl Lettering {
     /// Draws the words with their upper left corner at (`x`, `y`) of `band`; what sticks out is cut.
     pub fn draw(&self, band: &mut RgbImage, x: i64, y: i64) {
         self.draw_in(band, x, y, INK, Some(HALO));
+    }
+
+    /// The same in a colour of its own, on a plain ground, without a halo.
+    pub fn write(&self, band: &mut RgbImage, x: i64, y: i64, ink: [u8; 3]) {
+        self.draw_in(band, x, y, ink, None);
     }
 
     fn draw_in(&self, band: &mut RgbImage, x: i64, y: i64, ink: [u8; 3], halo: Option<[u8; 3]>) {

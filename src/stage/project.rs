@@ -137,6 +137,8 @@ fn nearest(
     for earlier in ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).filter(alike) {
         let rows = ProjectRow::from_batch(&earlier.batch).unwrap_or_default();
         let shared = rows.iter().filter(|row| names.contains(&row.image)).count();
+        // Of which nothing is known yet may well be those that were there.
+        let shared = rows.len().min(shared + (count - names.len()));
         let share = shared as f64 / rows.len().max(count).max(1) as f64;
         if share > most || (parent.is_none() && share >= most) {
             (parent, most) = (Some(earlier), share);

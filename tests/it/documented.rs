@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use tsne_grid::artifact::rows::{
     ArrivalRow, AssignRow, CellRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, RenderRow, Row,
-    SeamRow, SkippedRow, WordRow,
+    SeamRow, ShotRow, SkippedRow, WordRow,
 };
 
 /// A table of the page or of the program: name, type and whether it may be empty, column by column.
@@ -58,6 +58,7 @@ fn every_column_is_documented_as_it_is() {
         of::<GroupRow>(),
         of::<NeighbourRow>(),
         of::<SeamRow>(),
+        of::<ShotRow>(),
         of::<ArrivalRow>(),
         of::<CellRow>(),
         of::<RenderRow>(),

@@ -72,10 +72,10 @@ fn copies_are_found_the_best_one_first() {
     assert_eq!(again["image"], set.as_array().unwrap().iter().find(|copy| copy["path"] == "0.png").unwrap()["image"]);
     let text = story.ok("duplicates");
     assert!(text.starts_with("best ") && text.ends_with("\n6 files of 1 shot\n"), "{text}");
-    assert_eq!(story.json("duplicates --threads 1"), found, "the same again, whatever the threads");
+    assert_eq!(story.json("duplicates --threads 1")["sets"], found["sets"], "the same again, whatever the threads");
     // Where the pictures are gone, what the cache has of them will do.
     std::fs::rename(story.path("in"), story.path("gone")).unwrap();
-    assert_eq!(story.json("duplicates"), found);
+    assert_eq!(story.json("duplicates")["sets"], found["sets"]);
     story.ok("gc");
     assert_eq!(story.json("duplicates")["sets"].as_array().unwrap().len(), 1);
 }
@@ -171,9 +171,9 @@ fn the_page_counts_them_and_shows_what_is_behind() {
     assert_eq!(counted, json!([4]));
     browser.eval("open([...Array(count).keys()].find((i) => behind(i).length > 0))");
     assert_eq!(browser.eval("element('behind').querySelectorAll('button').length"), 5);
-    let first = browser.eval("element('box-path').textContent");
+    let first = browser.eval("element('box-facts').lastElementChild.textContent");
     browser.click_on("#behind button:nth-child(3)");
-    let third = browser.eval("element('box-path').textContent");
+    let third = browser.eval("element('box-facts').lastElementChild.textContent");
     assert_ne!(first, third);
     assert!(SAME.contains(&third.as_str().unwrap()), "{third}");
     browser.wait_for("element('frame').querySelector('img').naturalWidth > 0");

@@ -172,7 +172,7 @@ fn what_becomes_of_the_wall_is_said_before_and_can_be_refused() {
     let story = Story::with_photos(60);
     story.ok(&format!("{RUN} --keep"));
     add(&story, 60, 66);
-    let preview = story.json("run photos --model scattering -o out.png --dry-run --json");
+    let preview = story.json("run photos --model scattering -o out.png --dry-run");
     let ran = story.run(&format!("{RUN} --keep"));
     let grid = story.findings().1.grid;
     assert!(ran.stderr.contains(&format!("grid {grid} grown around 60")), "{}", ran.stderr);

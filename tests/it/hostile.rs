@@ -88,7 +88,8 @@ fn pointers_of_git_lfs_are_called_that() {
         story.put(&format!("photos/{name}"), pointer);
     }
     let ran = story.run(RUN);
-    let told = "skipped a.jpg and 1 more: a Git LFS pointer, which `git lfs pull` turns into the file";
+    let told =
+        "skipped a.jpg and 1 more (34 % of 6 files): a Git LFS pointer, which `git lfs pull` turns into the file";
     assert!(ran.code == 0 && ran.stderr.contains(told), "{}", ran.stderr);
     let skipped = story.skipped();
     assert!(skipped.iter().all(|row| row.detail.contains("`git lfs pull`")), "{skipped:?}");

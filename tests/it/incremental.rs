@@ -134,7 +134,7 @@ fn status_gives_reasons_and_a_run_settles_them() {
     assert_eq!(story.run(&format!("{status} --check")).code, 0);
     let stale = state(&format!("{status} --perplexity 3 --seed 4"));
     assert!(
-        stale.contains("project  stale: perplexity 30 -> 3, seed 0 -> 4\nassign   stale: waits for project"),
+        stale.contains("project  stale: perplexity 30 -> 3, seed 0 -> 4, the wall is laid out anew\nassign   stale: waits for project"),
         "{stale}"
     );
     story.put("photos/new.png", &png(&picture(50)));

@@ -130,6 +130,8 @@ fn every_answer_is_as_the_schema_says() {
         "verify",
         "gc --dry-run",
         "search --like 000.png",
+        "duplicates",
+        "run photos --fold duplicates",
         "export all.csv",
         "sample other --images 5",
         "project --input cache/latest/embed.parquet --dry-run",

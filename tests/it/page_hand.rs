@@ -210,10 +210,10 @@ fn what_is_open_closes_and_what_lacks_says_so() {
     browser.wait_for("element('keys-box').open");
     browser.key("Escape");
     browser.wait_for("!element('keys-box').open");
-    browser.click_on("#more");
-    browser.wait_for("!element('panel').hidden");
+    browser.click_on("#look");
+    browser.wait_for("!element('looks').hidden");
     browser.key("Escape");
-    browser.wait_for("element('panel').hidden");
+    browser.wait_for("element('looks').hidden");
     browser.click_on("#look");
     let (x, y) = (300.0, 400.0);
     browser.click(x, y);

@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
                 bail!(Halt::Usage(format!("the wall would be laid out anew: {reason}; --keep refuses that")));
             }
             if self.makes {
-                self.ctx.note(format!("layout   the wall is laid out anew: {reason}"));
+                self.ctx.note(format!("the wall is laid out anew: {reason}"));
             }
             self.anew = Some(reason);
         }
@@ -262,11 +262,15 @@ impl<'a> Walk<'a> {
     fn take(&mut self, stage: Stage, embedded: &Embedded, state: State<Job<'_>>) -> Result<Option<Made>> {
         let made = match state {
             State::Stale(job) if !self.makes => {
-                let anew = self
-                    .anew
-                    .take()
-                    .map(|reason| Why::new(Code::Afresh, format!("the wall is laid out anew: {reason}")));
-                self.stop(stage, reasons(self.ctx, &job.key).into_iter().chain(anew).collect());
+                let mut why = reasons(self.ctx, &job.key);
+                // What is told already is not told again.
+                let told = why.iter().map(|why| why.text.as_str()).collect::<Vec<_>>().join(", ");
+                let anew = self.anew.take().map(|reason| match told == reason {
+                    true => "the wall is laid out anew".to_owned(),
+                    false => format!("the wall is laid out anew: {reason}"),
+                });
+                why.extend(anew.map(|text| Why::new(Code::Afresh, text)));
+                self.stop(stage, why);
                 return Ok(None);
             }
             State::Fresh(made) if !self.makes => made,

@@ -6,14 +6,14 @@ const { show } = page.picked;
 const { hideCard } = page.card;
 const { makeGroups } = page.groups;
 const { read } = page.facets;
-const { looking, look, lookAndGo, makeSearch } = page.search;
+const { ask, look, lookAndGo, makeSearch } = page.search;
 const { makeTimes, setTimes } = page.periods;
 const { makeTints } = page.tints;
 const { makeSelection } = page.selection;
 
 /** Sets all that is looked for, and its controls; `pairs` are those of the address. */
 function lookFor({ text = "", kinds = null, from = null, to = null, only = null, pairs = [] }) {
-  Object.assign(looking, { text, from, to, kinds: kinds && new Set(kinds), only: only && new Set(only) });
+  ask({ text, from, to, kinds: kinds && new Set(kinds), only: only && new Set(only) });
   element("search").value = text;
   for (const check of element("kinds").querySelectorAll("input")) check.checked = !kinds || kinds.includes(check.value);
   setTimes(from, to);
@@ -65,7 +65,7 @@ function makePanels() {
   makeLegend(facts);
   makeTints();
   makeSelection((only) => {
-    looking.only = new Set(only);
+    ask({ only: new Set(only) });
     lookAndGo();
   });
   element("seams-label").hidden = !wall.hasCells || !block("likeness").seams;
@@ -103,7 +103,7 @@ function makeKinds({ kinds }) {
     check.value = kind;
     check.addEventListener("change", () => {
       const on = [...element("kinds").querySelectorAll("input:checked")].map((input) => input.value);
-      looking.kinds = on.length === named.length ? null : new Set(on);
+      ask({ kinds: on.length === named.length ? null : new Set(on) });
       lookAndGo();
     });
     label.append(check, kind);

@@ -1,7 +1,7 @@
 // The groups of the wall: their names over the pictures, at the level that the zoom has room for, and as a
 // list to go to.
 
-const { block, element, count } = page.data;
+const { block, element, count, isSettled } = page.data;
 const { view, layout, crowding, glideTo, limited, toWindow, windowWidth, windowHeight } = page.view;
 const { paint, colours } = page.paint;
 const { shows } = page.picked;
@@ -122,6 +122,7 @@ function goTo(level, group) {
   glideTo({ x: place.x, y: place.y, scale: limited(scale) });
 }
 
-crowding.first = () => placesIn(layout.to).map(({ middle }) => middle);
+// Before all data are there, nothing is known of groups.
+crowding.first = () => (isSettled() ? placesIn(layout.to).map(({ middle }) => middle) : []);
 
 page.groups = { groupsOf, drawGroups, makeGroups, named };

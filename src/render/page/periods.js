@@ -1,7 +1,7 @@
 // When pictures were taken, as a slider of two handles over the days or months that have some.
 
 const { element, dayFormat } = page.data;
-const { looking, lookAndGo } = page.search;
+const { ask, lookAndGo } = page.search;
 
 /** More days with pictures than this, and the slider goes by months. */
 const MOST_DAYS = 800;
@@ -54,8 +54,7 @@ function slide(moved) {
   }
   [from.value, to.value] = [first, last];
   const [begin, end] = [periods[first].from, periods[last - 1].to];
-  looking.from = first === 0 ? null : begin;
-  looking.to = last === periods.length ? null : end;
+  ask({ from: first === 0 ? null : begin, to: last === periods.length ? null : end });
   const day = (seconds) => dayFormat.format(1000 * seconds);
   element("span").textContent = `${day(begin)} – ${day(end - 86400)}`;
   from.setAttribute("aria-valuetext", day(begin));

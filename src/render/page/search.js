@@ -12,7 +12,11 @@ const LIKELY = 30;
 /** The view goes to what is found once typing pauses for so many milliseconds. */
 const PAUSE = 350;
 
+/** What is looked for; changed by `ask`. */
 const looking = { text: "", kinds: null, from: null, to: null, only: null };
+
+/** Changes what is looked for. */
+const ask = (what) => Object.assign(looking, what);
 
 /** Without accents and case: who looks for "cafe" means "Café" too, and with "strasse" "Straße". */
 const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase();
@@ -161,4 +165,4 @@ function makeSearch() {
 
 why.of = reasonFor;
 
-page.search = { looking, hits, look, lookAndGo, goToHits, makeSearch };
+page.search = { looking, ask, hits, look, lookAndGo, goToHits, makeSearch };
