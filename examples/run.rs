@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         keep: false,
         replace: false,
         asked: Asked::new(),
+        publishing: None,
     };
     let store = Store::new("example-cache");
     let ctx = Context { store, reporter, budget: Budget::new(1 << 30), keep_latest: true };

@@ -67,6 +67,8 @@ pub enum Command {
     Assign(AssignArgs),
     /// Draw the picture
     Render(RenderArgs),
+    /// Write the last run's wall as a folder for any web host
+    Publish(PublishArgs),
     /// Say for each stage whether it is fresh (nothing to do) or stale (to be made again), and why
     Status(StatusArgs),
     /// Print the settings in force as a pipeline.toml, each with where it comes from
@@ -105,6 +107,7 @@ impl Command {
             Self::Project(_) => "project",
             Self::Assign(_) => "assign",
             Self::Render(_) => "render",
+            Self::Publish(_) => "publish",
             Self::Status(_) => "status",
             Self::Config(_) => "config",
             Self::Sources(_) => "sources",
@@ -245,6 +248,28 @@ pub struct RenderArgs {
     pub run: RunArgs,
 }
 
+/// Arguments of `publish`.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// The folder to write: a new one, an empty one, or one that was published before
+    pub dir: PathBuf,
+    /// What the page is called [default: render.title]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub title: String,
+    /// A sentence or two about it, for the page, search engines and previews of links
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub description: String,
+    /// Where the folder will lie on the web; previews of links and --iiif need it
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub base_url: Option<String>,
+    /// Copy the original files too, with all that is in them (places as well), and link to them
+    #[arg(long)]
+    pub originals: bool,
+    /// For viewers such as Mirador and OpenSeadragon too: IIIF tiles and a manifest
+    #[arg(long, requires = "base_url")]
+    pub iiif: bool,
+}
+
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field is documented by its flag")]
@@ -369,6 +394,16 @@ fn words(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("there is nothing to look for".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// An address that files can be put behind, ending in `/`.
+fn base_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`{|}?#".contains(c);
+    match rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && rest.chars().all(plain) {
+        true => Ok(format!("{}/", text.trim_end_matches('/'))),
+        false => Err("not an address like https://example.org/pictures/".into()),
+    }
+}
+
 fn size(text: &str) -> Result<u64, String> {
     let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("KB", 1e3), ("G", 1e9), ("M", 1e6), ("B", 1.0), ("", 1.0)];
     let parsed = units.into_iter().find_map(|(unit, factor)| {
@@ -403,6 +438,16 @@ mod tests {
         assert!(size("many").is_err() && size("-1GB").is_err());
         assert_eq!(age("2d"), Ok(Duration::from_secs(172_800)));
         assert!(age("soon").is_err());
+    }
+
+    #[test]
+    fn a_base_url_is_one_of_the_web_and_nothing_more() {
+        assert_eq!(base_url("https://example.org/a").unwrap(), "https://example.org/a/");
+        assert_eq!(base_url("http://localhost:8000//").unwrap(), "http://localhost:8000/");
+        for other in ["example.org", "https://", "javascript:alert(1)", "https://a b", "https://a/?b", "https://a/\"x"]
+        {
+            assert!(base_url(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::artifact::brought::Named;
 use crate::cli::{
-    self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, RenderArgs, RunArgs,
-    SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
+    self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, PublishArgs, RenderArgs,
+    RunArgs, SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
 };
 use crate::config::{Asked, EmbedSettings, File, LimitFlags, LimitSettings, ModelName, Settings, SourceFlags, written};
 use crate::error::Halt;
@@ -25,6 +25,7 @@ use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Preflight, Remembered, Request};
 use crate::report::{Event, Reporter, counted, thousands};
 use crate::search::{self, Search, Term};
+use crate::stage::render::Publishing;
 use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project};
 use crate::store::{self, GcOptions, Store};
 use crate::ui::harmless;
@@ -38,7 +39,7 @@ const STALE: u8 = 4;
 
 /// What a command that ran stages prints.
 enum Show<'a> {
-    /// The path of the picture.
+    /// The path of the picture, or of the page that is published.
     Picture,
     /// The path of the last stage's artifact, which is also copied to a place the user named.
     Artifact(Option<&'a Path>),
@@ -88,6 +89,7 @@ impl App {
             Command::Project(args) => self.project(args),
             Command::Assign(args) => self.assign(args),
             Command::Render(args) => self.render(args),
+            Command::Publish(args) => self.publish(args),
             Command::Status(args) => self.status(args),
             Command::Config(args) => self.config(args),
             Command::Sources(args) => self.sources(args),
@@ -185,7 +187,8 @@ impl App {
         source.apply(&mut settings.source);
         limits.apply(&mut settings.limits);
         settings.check()?;
-        let request = Request { sources, settings, hub: self.hub(), relayout, keep, replace, asked: flags };
+        let request =
+            Request { sources, settings, hub: self.hub(), relayout, keep, replace, asked: flags, publishing: None };
         Ok(Asking { request, file, last })
     }
 
@@ -254,7 +257,10 @@ impl App {
                 }
                 made.path.display().to_string()
             }
-            _ => request.settings.render.output.display().to_string(),
+            _ => match &request.publishing {
+                Some(publishing) => publishing.page().display().to_string(),
+                None => request.settings.render.output.display().to_string(),
+            },
         };
         let mut answer = self.answer(line, answer::outcome(&outcome, request));
         let defective = outcome.embedded.is_some_and(|embedded| embedded.counts.defective > 0);
@@ -287,6 +293,16 @@ impl App {
 
     fn render(&self, args: RenderArgs) -> Result<Answer> {
         self.stage(Stage::Render, args.run.common, args.tables, args.run.stages, pipeline::render_table)
+    }
+
+    /// The wall of the last run as a folder for a static host.
+    fn publish(&self, args: PublishArgs) -> Result<Answer> {
+        let PublishArgs { dir, title, description, base_url, originals, iiif } = args;
+        let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
+        let mut request = self.request(common, StageFlags::default())?;
+        let base_url = base_url.unwrap_or_default();
+        request.publishing = Some(Publishing { folder: dir, title, description, base_url, originals, iiif });
+        self.bring(self.store(), &request, Stage::Render, false, Show::Picture)
     }
 
     /// A stage, and what it needs before it; or, with `--input`, `from_table` alone, while
@@ -457,6 +473,7 @@ impl App {
             keep: false,
             replace: false,
             asked,
+            publishing: None,
         };
         self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
     }

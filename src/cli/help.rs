@@ -51,6 +51,14 @@ const EXAMPLES: [(&str, &[&str]); 16] = [
         ],
     ),
     (
+        "publish",
+        &[
+            "tsne-grid publish site --title \"My year\"                  a folder to upload",
+            "tsne-grid publish site --base-url https://example.org/year",
+            "tsne-grid publish site --base-url https://example.org/year --originals --iiif",
+        ],
+    ),
+    (
         "status",
         &[
             "tsne-grid status",

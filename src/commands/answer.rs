@@ -158,6 +158,9 @@ pub(super) fn outcome(outcome: &Outcome, request: &Request) -> Value {
     if outcome.render.is_some() {
         object["explorer"] = Value::Null;
         render::places(&request.settings.render).into_iter().for_each(|(name, place)| object[name] = json!(place));
+        if let Some(publishing) = &request.publishing {
+            object["published"] = json!(publishing.page());
+        }
     }
     object
 }

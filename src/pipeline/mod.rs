@@ -69,7 +69,7 @@ pub fn status(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> 
 /// As [`render::Job::make`].
 pub fn render_table(ctx: &Context, request: &Request, table: &Named) -> Result<Made> {
     let settings = &request.settings;
-    render::check(&settings.render)?;
+    render::check(&settings.render, None)?;
     let input = render::Input::table(ctx, table, &settings.render)?;
     let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
     let inputs = match request.sources(ctx) {
@@ -85,7 +85,7 @@ pub fn render_table(ctx: &Context, request: &Request, table: &Named) -> Result<M
     let began = Instant::now();
     let count = input.len();
     let mut did = false;
-    let drawn = render::Job::new(ctx, &settings.render, &input, &known)?.make(&mut || did = true)?;
+    let drawn = render::Job::new(ctx, &settings.render, &input, &known, None)?.make(&mut || did = true)?;
     summary::end(ctx, count, did, Some(&drawn), began.elapsed());
     Ok(drawn.record)
 }

@@ -13,6 +13,7 @@ use crate::model::Hub;
 use crate::report::counted;
 use crate::source::{self, Bounds, Entry, Listing, Rule, Seen};
 use crate::stage::embed::Inputs;
+use crate::stage::render::Publishing;
 use crate::stage::{Context, render};
 use crate::store::folder_of;
 
@@ -32,6 +33,8 @@ pub struct Request {
     pub replace: bool,
     /// The settings that the command line named, to be remembered with its sources.
     pub asked: Asked,
+    /// The folder that is published in the end, if one is.
+    pub publishing: Option<Publishing>,
 }
 
 impl Request {

@@ -1,6 +1,6 @@
 //! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`], [`seams`], [`lettering`],
 //! [`legend`]), files written row
-//! by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`]), and a page to
+//! by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`], [`iiif`]), and a page to
 //! walk through them ([`page`]).
 //!
 //! ```
@@ -22,6 +22,7 @@
 pub mod colours;
 pub mod dzi;
 pub mod encode;
+pub mod iiif;
 pub mod legend;
 pub mod lettering;
 pub mod mosaic;

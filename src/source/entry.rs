@@ -161,7 +161,7 @@ impl Entry {
     }
 
     /// Gives its bytes, as a stream, and its size to `read`.
-    pub(super) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
+    pub(crate) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
         match &self.place {
             Place::File(path) => {
                 // It was a regular one when it was listed.

@@ -8,7 +8,7 @@
 //! what is lost later is noticed, whatever the user has put there.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,7 @@ use fs_err as fs;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Digest;
 use super::disk::sync_files;
 use super::file::{
     SMALL, TempFile, create_folder, is_temporary, names, read_small, remove, remove_abandoned, replace_file, temp_name,
@@ -206,6 +207,36 @@ impl Filling {
         Ok(())
     }
 
+    /// Copies a stream to a file of the folder, in one rename, if its bytes have this digest; tells whether they have.
+    ///
+    /// # Errors
+    /// Whatever the disk or the stream says.
+    pub fn copy(&self, name: &str, from: &mut dyn Read, digest: Digest) -> io::Result<bool> {
+        let path = self.folder.root.join(name);
+        let folder = path.parent().unwrap_or(&self.folder.root);
+        create_folder(folder)?;
+        let mut temp = TempFile::create(folder)?;
+        let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
+        let mut some = vec![0; 1 << 16];
+        loop {
+            let read = match from.read(&mut some) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            hasher.update(&some[..read]);
+            temp.file.write_all(&some[..read])?;
+            bytes += read as u64;
+        }
+        if Digest::from_hasher(&hasher) != digest {
+            return Ok(false);
+        }
+        temp.rename(&path)?;
+        self.whole().insert(name.to_owned(), bytes);
+        Ok(true)
+    }
+
     /// Puts a file into the folder that is there already, as a second name of the same file where the disk allows it,
     /// as a copy elsewhere.
     ///
@@ -341,6 +372,17 @@ mod tests {
         filling.remove("never there").unwrap();
         assert!(!filling.has("sub/y"));
         assert_eq!(folder.names(""), [MARKER]);
+    }
+
+    #[test]
+    fn a_copy_is_of_the_bytes_that_were_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let filling = OwnFolder::new(dir.path()).claim().unwrap();
+        let bytes = vec![7; 100_000];
+        assert!(!filling.copy("a/x", &mut &bytes[1..], Digest::of(&bytes)).unwrap());
+        assert!(!filling.has("a/x") && filling.folder().names("a").is_empty());
+        assert!(filling.copy("a/x", &mut &bytes[..], Digest::of(&bytes)).unwrap());
+        assert!(filling.has("a/x") && std::fs::read(dir.path().join("a/x")).unwrap() == bytes);
     }
 
     #[test]

@@ -46,6 +46,7 @@ mod page_hostile;
 mod page_looks;
 mod pictures;
 mod preflight;
+mod publish;
 mod raw;
 mod recognised;
 mod remembered;

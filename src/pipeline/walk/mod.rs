@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         let (ctx, settings) = (self.ctx, &self.request.settings);
         let draws = self.makes && self.last == Stage::Render;
         if draws {
-            render::check(&settings.render)?;
+            render::check(&settings.render, self.request.publishing.as_ref())?;
             remove_abandoned(folder_of(&settings.render.output));
         }
         let sources = self.request.sources(ctx)?;
@@ -379,7 +379,7 @@ impl<'a> Walk<'a> {
             earlier: earlier.to_vec(),
         };
         let input = render::Input::assignment(&assign.artifact)?;
-        let job = render::Job::new(ctx, settings, &input, &known)?;
+        let job = render::Job::new(ctx, settings, &input, &known, self.request.publishing.as_ref())?;
         if self.makes {
             let size = embedded.size();
             let why = if job.is_drawn() { Vec::new() } else { reasons(ctx, &job.key) };

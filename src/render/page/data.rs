@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Published;
 use crate::artifact::rows::{FieldRow, ImageRow};
 use crate::artifact::{Precision, Time};
 use crate::config::Colour;
@@ -155,6 +156,8 @@ pub struct Wall<'a> {
     pub before: Option<Before>,
     /// The pictures, in the order of their cells.
     pub pictures: Vec<Picture<'a>>,
+    /// What the page says of itself, if it is published.
+    pub published: Option<Published<'a>>,
 }
 
 /// The wall before the last growth.
@@ -271,7 +274,7 @@ fn numbered(texts: Vec<String>) -> (Vec<String>, Vec<usize>) {
 }
 
 /// Text without control characters, of which only the line break means anything on a page.
-fn visible(text: &str) -> String {
+pub(in crate::render) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -299,6 +302,7 @@ pub(super) mod tests {
             seams: None,
             before: None,
             pictures: Vec::new(),
+            published: None,
         }
     }
 

@@ -6,8 +6,12 @@
 //! these two, by their hashes, and nothing be loaded but pictures.
 
 mod data;
+mod published;
 
 pub use data::{Before, Behind, Groups, Level, Picture, Wall};
+pub use published::Published;
+
+pub(super) use data::visible;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -65,6 +69,8 @@ pub fn html(wall: &Wall<'_>) -> String {
         "policy" => policy.clone(),
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
         "title" => escaped(&wall.title()),
+        "head" => wall.published.as_ref().map(|published| published.head(&wall.title())).unwrap_or_default(),
+        "about" => wall.published.as_ref().map(Published::about).unwrap_or_default(),
         "style" => style.clone(),
         "script" => script.clone(),
         "wall" => block(&first),

@@ -3,14 +3,16 @@
 //! `index.html` is written last and refers to a folder of sheets named after what is on them, so that
 //! whoever opens the page while it is made anew sees the old one whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
 
+use super::iiif::Iiif;
 use super::links::links;
 use super::output::{Output, cannot_write};
+use super::publish::{MANIFEST, ORIGINALS, Publishing, copy, originals};
 use super::sheets::{self, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{FieldRow, GroupRow, ImageRow, NeighbourRow, Row, WordRow};
@@ -20,7 +22,7 @@ use crate::render::page::{self, Level};
 use crate::render::tiles::{self, Kept};
 use crate::stage::growth;
 use crate::stage::neighbours::Likeness;
-use crate::store::{Key, OwnFolder, later};
+use crate::store::{Filling, Key, OwnFolder, later};
 
 /// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
 fn own(settings: &RenderSettings) -> OwnFolder {
@@ -32,19 +34,78 @@ fn own(settings: &RenderSettings) -> OwnFolder {
 /// Words that are less likely are not on the page.
 const LEAST_PERCENT: u8 = 5;
 
-pub(super) struct Explorer;
+/// Raised when the same wall is published in other files.
+const PUBLISHED: u32 = 1;
 
-impl Output for Explorer {
+/// The page beside the picture; or the one that is published.
+pub(super) struct Explorer<'p>(pub(super) Option<&'p Publishing>);
+
+impl Explorer<'_> {
+    fn own(&self, settings: &RenderSettings) -> OwnFolder {
+        self.0.map_or_else(|| own(settings), |publishing| OwnFolder::new(&publishing.folder))
+    }
+
+    fn title<'a>(&'a self, settings: &'a RenderSettings) -> &'a str {
+        self.0.map(|publishing| &*publishing.title).filter(|title| !title.is_empty()).unwrap_or(&settings.title)
+    }
+
+    /// Whether the page links to the originals.
+    fn has_links(&self, settings: &RenderSettings) -> bool {
+        self.0.map_or(settings.links, |publishing| publishing.originals)
+    }
+
+    /// The links to the originals: to where they are; where they go along, to the copies.
+    fn links<'a>(&self, wall: &Wall<'a>) -> BTreeMap<&'a ImageId, String> {
+        match self.0 {
+            _ if !self.has_links(wall.settings) => BTreeMap::new(),
+            Some(_) => originals(wall),
+            None => links(own(wall.settings).root(), wall.known),
+        }
+    }
+
+    fn write_into(&self, wall: &Wall<'_>, page: &Filling) -> Result<()> {
+        let sheets = Sheets { wall, page };
+        // Where the picture was drawn in this run, it was said of damaged thumbnails then, and they are whole.
+        wall.prepare("page", sheets.tile_kind())?.into_iter().for_each(|line| wall.ctx.warn(line));
+        let (name, levels) = sheets.write()?;
+        let large = sheets.write_large()?;
+        let links = self.links(wall);
+        let mut data = data(wall, self.title(wall.settings), &links, levels, large.clone())?;
+        if let Some(publishing) = self.0 {
+            if publishing.originals {
+                copy(wall, page, &links)?;
+            }
+            let published = publishing.present(page, &data)?;
+            if publishing.iiif {
+                Iiif { page, publishing, wall: &data, published: &published, sheets: &name }.write()?;
+            }
+            data.published = Some(published);
+        }
+        page.put("index.html", page::html(&data).as_bytes())?;
+        sheets.sweep("", &name, large.as_deref())?;
+        let Some(publishing) = self.0 else { return Ok(()) };
+        if publishing.iiif {
+            sheets.sweep("iiif/", &name, large.as_deref())?;
+        } else {
+            sheets.sweep("iiif/", "", None)?;
+            page.remove(MANIFEST)?;
+        }
+        let copies: BTreeSet<&str> = links.values().filter_map(|link| link.rsplit('/').next()).collect();
+        sheets.sweep_pictures(ORIGINALS, |file| copies.contains(file))
+    }
+}
+
+impl Output for Explorer<'_> {
     fn name(&self) -> &'static str {
-        "explorer"
+        if self.0.is_some() { "published" } else { "explorer" }
     }
 
     fn place(&self, settings: &RenderSettings) -> PathBuf {
-        own(settings).root().join("index.html")
+        self.own(settings).root().join("index.html")
     }
 
     fn folder(&self, settings: &RenderSettings) -> Option<OwnFolder> {
-        Some(own(settings))
+        Some(self.own(settings))
     }
 
     fn thumbnails(&self, settings: &RenderSettings) -> Vec<Kept> {
@@ -57,7 +118,10 @@ impl Output for Explorer {
             "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
             "large": settings.large, "color_by": settings.color_by,
         });
-        later(&mut params, "title", &*settings.title, "");
+        later(&mut params, "title", self.title(settings), "");
+        if let Some(Publishing { description, base_url, originals, iiif, .. }) = self.0 {
+            params["published"] = json!([PUBLISHED, description, base_url, originals, iiif]);
+        }
         let mut inputs = BTreeMap::from([
             ("assign".to_owned(), wall.input.digest),
             ("pictures".to_owned(), digest_of(wall.having(Kept::Page(settings.fit)).map(|image| &**image))),
@@ -75,8 +139,8 @@ impl Output for Explorer {
         }
         inputs.extend(wall.folded());
         inputs.extend(known.before.map(|before| ("previous".to_owned(), before)));
-        if settings.links {
-            let links = links(own(settings).root(), known);
+        if self.has_links(settings) {
+            let links = self.links(wall);
             let links = digest_of(links.iter().flat_map(|(image, link)| [&***image, link.as_str()]));
             inputs.insert("links".to_owned(), links);
         }
@@ -84,16 +148,9 @@ impl Output for Explorer {
     }
 
     fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
-        let folder = own(wall.settings);
         let write = || {
-            let page = folder.claim()?;
-            let sheets = Sheets { wall, page: &page };
-            // Where the picture was drawn in this run, it was said of damaged thumbnails then, and they are whole.
-            wall.prepare("page", sheets.tile_kind())?.into_iter().for_each(|line| wall.ctx.warn(line));
-            let (name, levels) = sheets.write()?;
-            let large = sheets.write_large()?;
-            page.put("index.html", page::html(&data(wall, levels, large.clone())?).as_bytes())?;
-            sheets.sweep(&name, large.as_deref())?;
+            let page = self.own(wall.settings).claim()?;
+            self.write_into(wall, &page)?;
             anyhow::Ok(page.seal(&self.key(wall)?.digest().to_string())?)
         };
         let place = self.place(wall.settings);
@@ -103,12 +160,17 @@ impl Output for Explorer {
 }
 
 /// Everything that the page knows, in the order of the grid.
-fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Result<page::Wall<'a>> {
+fn data<'a>(
+    wall: &'a Wall<'_>,
+    title: &'a str,
+    links: &BTreeMap<&ImageId, String>,
+    levels: Vec<Level>,
+    large: Option<String>,
+) -> Result<page::Wall<'a>> {
     let Wall { settings, input, known, .. } = wall;
     let mut order: Vec<usize> = (0..input.rows.len()).collect();
     order.sort_by_key(|&i| (input.rows[i].row, input.rows[i].col));
     let (by_image, fields) = (known.by_image(), known.fields_by_image());
-    let links = if settings.links { links(own(settings).root(), known) } else { BTreeMap::new() };
     let grid = input.grid();
     let behind = |image: &'a ImageId| page::Behind {
         name: name(image).to_owned(),
@@ -143,7 +205,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
     let seams = wall.seams()?;
     let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
     Ok(page::Wall {
-        title: &settings.title,
+        title,
         grid,
         fit: settings.fit,
         background: settings.background,
@@ -159,6 +221,7 @@ fn data<'a>(wall: &'a Wall<'_>, levels: Vec<Level>, large: Option<String>) -> Re
         seams: order.iter().map(shades).collect(),
         before,
         pictures,
+        published: None,
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) fn links<'a>(folder: &Path, known: &Known<'a>) -> BTreeMap<&'a ImageI
 }
 
 /// The folder's real place, whether it is there yet or not.
-fn resolved(folder: &Path) -> PathBuf {
+pub(super) fn resolved(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let there = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     there.map_or(absolute.clone(), |(above, real)| match absolute.strip_prefix(above) {

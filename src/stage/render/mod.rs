@@ -7,16 +7,20 @@ mod cells;
 mod draw;
 mod explorer;
 mod frames;
+mod iiif;
 mod input;
 mod labels;
 mod links;
 mod output;
 mod picture;
+mod preview;
+mod publish;
 mod sheets;
 mod size;
 mod wall;
 
 pub use input::Input;
+pub use publish::Publishing;
 pub use size::size;
 pub use wall::Known;
 
@@ -28,30 +32,36 @@ use serde_json::Value;
 use super::{Context, Made, State};
 use crate::config::RenderSettings;
 use crate::render::tiles::{Kept, Tiles};
-use crate::store::Key;
+use crate::store::{Key, OwnFolder};
 use output::Output;
 use wall::Wall;
 
 /// What these settings ask for, in the order in which it is written.
-fn outputs(settings: &RenderSettings) -> Vec<&'static dyn Output> {
-    let all: [(&dyn Output, bool); 4] = [
-        (&picture::Picture, true),
-        (&cells::Cells, true),
-        (&frames::Frames, !settings.frames.as_os_str().is_empty()),
-        (&explorer::Explorer, settings.page),
-    ];
-    all.into_iter().filter(|(_, wanted)| *wanted).map(|(output, _)| output).collect()
+fn outputs(settings: &RenderSettings) -> Vec<Box<dyn Output>> {
+    let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(picture::Picture), Box::new(cells::Cells)];
+    if !settings.frames.as_os_str().is_empty() {
+        outputs.push(Box::new(frames::Frames));
+    }
+    if settings.page {
+        outputs.push(Box::new(explorer::Explorer(None)));
+    }
+    outputs
 }
 
 /// Checks, before any work is done, that what will be written can be.
 ///
 /// # Errors
-/// [`crate::error::Halt::Usage`] when the output has no known suffix; when a folder that would be filled is
-/// someone else's.
-pub fn check(settings: &RenderSettings) -> Result<()> {
+/// [`crate::error::Halt::Usage`] when the output has no known suffix, or what is published would go where something
+/// else goes; when a folder that would be filled is someone else's.
+pub fn check(settings: &RenderSettings, publishing: Option<&Publishing>) -> Result<()> {
     size::format(settings)?;
-    let mut folders = outputs(settings).into_iter().filter_map(|output| output.folder(settings));
-    folders.try_for_each(|folder| Ok(folder.check()?))
+    let outputs = outputs(settings);
+    outputs.iter().filter_map(|output| output.folder(settings)).try_for_each(|folder| folder.check())?;
+    if let Some(publishing) = publishing {
+        publishing.check(&outputs, settings)?;
+        OwnFolder::new(&publishing.folder).check()?;
+    }
+    Ok(())
 }
 
 /// Where everything is written, by its name in `--json`.
@@ -61,7 +71,7 @@ pub fn places(settings: &RenderSettings) -> Vec<(&'static str, PathBuf)> {
 
 /// The files among them that lie by themselves; whatever lies in a folder of ours is told by that folder.
 pub fn files(settings: &RenderSettings) -> Vec<PathBuf> {
-    let alone = |output: &&dyn Output| {
+    let alone = |output: &Box<dyn Output>| {
         output.folder(settings).is_none_or(|folder| !output.place(settings).starts_with(folder.root()))
     };
     outputs(settings).into_iter().filter(alone).map(|output| output.place(settings)).collect()
@@ -108,21 +118,33 @@ pub struct Job<'a> {
     pub key: Key,
     wall: Wall<'a>,
     alike: Option<[State<super::Job<'a>>; 2]>,
+    publishing: Option<&'a Publishing>,
 }
 
 impl<'a> Job<'a> {
-    /// Looks at what is there.
+    /// Looks at what is there, and may be published.
     ///
     /// # Errors
     /// When there is nothing to draw, or the settings ask for what cannot be had.
-    pub fn new(ctx: &'a Context, settings: &'a RenderSettings, input: &'a Input, known: &'a Known<'a>) -> Result<Self> {
+    pub fn new(
+        ctx: &'a Context,
+        settings: &'a RenderSettings,
+        input: &'a Input,
+        known: &'a Known<'a>,
+        publishing: Option<&'a Publishing>,
+    ) -> Result<Self> {
         ensure!(!input.rows.is_empty(), "there is nothing to draw");
-        let tiles = Tiles::new(&ctx.store, &ctx.budget, thumbnails(settings), &known.sources);
+        let mut kept = thumbnails(settings);
+        if publishing.is_some() && !settings.page {
+            kept.extend(explorer::Explorer(publishing).thumbnails(settings));
+        }
+        let tiles = Tiles::new(&ctx.store, &ctx.budget, kept, &known.sources);
         let mut wall = Wall { ctx, settings, input, known, tiles, drawn: None, alike: None };
         let key = picture::Picture.key(&wall)?;
         wall.drawn = ctx.look_up(&key);
-        let alike = wall.likeness().map(|likeness| likeness.states(ctx));
-        Ok(Self { key, wall, alike })
+        let likeness = if publishing.is_some() { known.likeness } else { wall.likeness() };
+        let alike = likeness.map(|likeness| likeness.states(ctx));
+        Ok(Self { key, wall, alike, publishing })
     }
 
     /// Whether there is a record of the picture.
@@ -152,7 +174,7 @@ impl<'a> Job<'a> {
     /// When something cannot be written, vectors are damaged, or the user interrupts.
     pub fn make(mut self, begins: &mut dyn FnMut()) -> Result<Drawn> {
         let ctx = self.wall.ctx;
-        check(self.wall.settings)?;
+        check(self.wall.settings, self.publishing)?;
         self.wall.size()?;
         // Brought up to date even where what shows them is fresh: they are tables of their own.
         if let Some([nearest, seams]) = self.alike.take() {
@@ -163,7 +185,7 @@ impl<'a> Job<'a> {
         }
         let (mut made, mut written) = (None, Vec::new());
         for output in outputs(self.wall.settings) {
-            let fresh = self.put(output, begins)?;
+            let fresh = self.put(&*output, begins)?;
             // The picture comes first, and stands whatever becomes of the others.
             if made.is_none() {
                 let record = if fresh.fresh { self.wall.drawn.take() } else { ctx.look_up(&self.key) };
@@ -172,6 +194,9 @@ impl<'a> Job<'a> {
                 made = Some(record);
             }
             written.push(fresh);
+        }
+        if self.publishing.is_some() {
+            written.push(self.put(&explorer::Explorer(self.publishing), begins)?);
         }
         Ok(Drawn { record: made.context("a picture is always drawn")?, outputs: written })
     }

@@ -149,16 +149,16 @@ impl Sheets<'_> {
     }
 
     /// Takes out the sheets of other grids, and larger pictures of another size or that are no longer on
-    /// the wall.
-    pub(super) fn sweep(&self, sheets: &str, large: Option<&str>) -> Result<()> {
+    /// the wall. They are in the page's folder, or `under` one in it whose name ends in `/`.
+    pub(super) fn sweep(&self, under: &str, sheets: &str, large: Option<&str>) -> Result<()> {
         let ours = |name: &String| {
             let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
             name.strip_prefix("large-").is_some_and(digits)
                 || name.strip_prefix("sheets-").is_some_and(|rest| rest.len() == NAME_DIGITS)
         };
         let current = |name: &String| name == sheets || large == Some(name);
-        for old in self.page.folder().names("").iter().filter(|name| ours(name) && !current(name)) {
-            self.page.remove(old)?;
+        for old in self.page.folder().names(under).iter().filter(|name| ours(name) && !current(name)) {
+            self.page.remove(&format!("{under}{old}"))?;
         }
         let Some(path) = large else { return Ok(()) };
         let shown = self.wall.input.rows.iter().map(|row| &row.image);
@@ -166,12 +166,21 @@ impl Sheets<'_> {
             .flat_map(|image| std::iter::once(image).chain(self.wall.behind(image)))
             .map(|image| name(image))
             .collect();
-        for file in self.page.folder().names(path) {
-            let stem = file.strip_suffix(".jpg").filter(|stem| stem.len() == NAME_DIGITS);
-            if stem.is_some_and(|stem| !on_the_wall.contains(stem)) {
-                self.page.remove(&format!("{path}/{file}"))?;
+        self.sweep_pictures(&format!("{under}{path}"), |name| on_the_wall.contains(stem(name)))
+    }
+
+    /// Takes out of a folder what is called like a picture, but for what `stays`.
+    pub(super) fn sweep_pictures(&self, folder: &str, stays: impl Fn(&str) -> bool) -> Result<()> {
+        for file in self.page.folder().names(folder) {
+            if stem(&file).len() == NAME_DIGITS && !stays(&file) {
+                self.page.remove(&format!("{folder}/{file}"))?;
             }
         }
         Ok(())
     }
+}
+
+/// A file's name without its suffix.
+fn stem(file: &str) -> &str {
+    file.split('.').next().unwrap_or_default()
 }
