@@ -133,6 +133,7 @@ fn every_answer_is_as_the_schema_says() {
         "duplicates",
         "run photos --fold duplicates",
         "export all.csv",
+        "publish site",
         "sample other --images 5",
         "project --input cache/latest/embed.parquet --dry-run",
     ] {
