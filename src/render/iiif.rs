@@ -40,7 +40,7 @@ impl Service {
     }
 
     /// The `info.json` of one that can also be had in square tiles, `side` pixels each, of itself and of its `halvings`
-    /// successive halves. Where it is larger than a tile, all of it is had in one file no larger than that.
+    /// successive halves. Where it is larger than a tile, `max` is no larger than that.
     pub fn tiled(&self, sizes: &[(u32, u32)], side: u32, halvings: u32) -> Value {
         let mut info = self.info(sizes);
         let factors: Vec<u32> = (0..=halvings).map(|halvings| 1 << halvings).collect();

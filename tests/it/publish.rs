@@ -94,7 +94,10 @@ fn promised(info: &Value) -> Vec<(String, (u32, u32))> {
         let (w, h) = of(size);
         files.push((format!("full/{w},{h}/0/default.jpg"), (w, h)));
     }
-    files.push(("full/max/0/default.jpg".to_owned(), of(info["sizes"].as_array().unwrap().last().unwrap())));
+    // All of it in one file, no larger than `maxWidth`.
+    let most = info["maxWidth"].as_u64().map_or(width.max(height), |most| most as u32);
+    let fitted = |side: u32| side * most / width.max(height);
+    files.push(("full/max/0/default.jpg".to_owned(), (fitted(width), fitted(height))));
     for tiles in info["tiles"].as_array().unwrap_or(&Vec::new()) {
         let side = number(&tiles["width"]);
         assert_eq!(side, number(&tiles["height"]));

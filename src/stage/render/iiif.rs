@@ -84,13 +84,13 @@ impl Iiif<'_> {
         let service = Service { id: self.address(&folder), size: largest };
         wall.levels.par_iter().try_for_each(|level| self.write_level(level, largest, &folder))?;
         let (bytes, whole) = preview::whole(self.page, wall)?;
-        for name in [iiif::MAX.to_owned(), iiif::file(None, whole)] {
-            self.page.put(&format!("{folder}/{name}"), &bytes)?;
+        self.page.put(&format!("{folder}/{}", iiif::MAX), &bytes)?;
+        if whole == largest {
+            self.page.put(&format!("{folder}/{}", iiif::file(None, whole)), &bytes)?;
         }
+        // OpenSeadragon takes these for the levels of the tiles, if they are as many. So only a level is among them.
         let smallest = preview::size(wall.levels.first().context("a wall has sheets")?, wall.grid);
-        let mut sizes = vec![smallest, whole];
-        sizes.dedup();
-        let info = service.tiled(&sizes, SHEET, wall.levels.len() as u32 - 1);
+        let info = service.tiled(&[smallest], SHEET, wall.levels.len() as u32 - 1);
         self.put(&format!("{folder}/info.json"), &info)?;
         Ok(service)
     }

@@ -84,11 +84,17 @@ pub(super) fn icon(page: &Filling, wall: &Wall<'_>) -> Result<Vec<u8>> {
     let pitch = SQUARE + SPACE;
     let icon = RgbImage::from_fn(SQUARES * pitch + SPACE, SQUARES * pitch + SPACE, |x, y| {
         let inside = |at: u32| at % pitch >= SPACE;
-        if inside(x) && inside(y) { *colours.get_pixel(x / pitch, y / pitch) } else { BEHIND }
+        if inside(x) && inside(y) { vivid(*colours.get_pixel(x / pitch, y / pitch)) } else { BEHIND }
     });
     let mut bytes = Cursor::new(Vec::new());
     icon.write_to(&mut bytes, ImageFormat::Png)?;
     Ok(bytes.into_inner())
+}
+
+/// Twice as far from grey: the mean of many pictures is nearly that.
+fn vivid(Rgb(colour): Rgb<u8>) -> Rgb<u8> {
+    let grey = colour.iter().map(|&part| i32::from(part)).sum::<i32>() / 3;
+    Rgb(colour.map(|part| (2 * i32::from(part) - grey).clamp(0, 255) as u8))
 }
 
 fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
