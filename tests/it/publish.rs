@@ -10,7 +10,8 @@ use crate::browser::browser;
 use crate::driver::{Story, ran};
 use crate::page::{assert_well, explored};
 
-const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{script}}";
+const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{script}}, \
+                       and so on, as titles of exhibitions go on and on, with a second half that is longer still";
 const BASE: &str = "https://example.org/wall/";
 
 /// Every file of a folder, with its bytes.
@@ -43,8 +44,9 @@ fn a_published_page_opens_and_leads_nowhere_that_is_not_there() {
     let text = String::from_utf8(site["index.html"].clone()).unwrap();
     let head = text.split_once("<style>").unwrap().0;
     let words = "&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&gt;&lt;img src=x onerror=alert(2)&gt; {{script}}";
+    let rest = HOSTILE.split_once("{{script}}").unwrap().1;
     for name in ["name=\"description\"", "property=\"og:title\"", "property=\"og:description\""] {
-        assert!(head.contains(&format!("<meta {name} content=\"{words}\">")), "{head}");
+        assert!(head.contains(&format!("<meta {name} content=\"{words}{rest}\">")), "{head}");
     }
     assert!(head.contains("<meta property=\"og:image\" content=\"preview.jpg\">"), "{head}");
     for (name, size) in [("preview.jpg", (1200, 630)), ("icon.png", (180, 180))] {
@@ -65,6 +67,8 @@ fn a_published_page_opens_and_leads_nowhere_that_is_not_there() {
         browser.open(&story.path("site/index.html"), "");
         assert_eq!((browser.eval("document.title"), browser.text("#title")), (json!(HOSTILE), HOSTILE.to_owned()));
         assert_eq!(browser.text("#about"), HOSTILE);
+        let inside = "document.querySelector('search').getBoundingClientRect().right <= innerWidth";
+        assert_eq!(browser.eval(inside), true, "a long title leaves room for the bars");
         browser.eval("open(0)");
         browser.wait_for("document.querySelector('#frame img')?.naturalWidth > 0");
         let found = browser.eval("block('texts').link.filter(Boolean)");

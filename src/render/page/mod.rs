@@ -18,7 +18,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// Raised when the same data give another page.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];

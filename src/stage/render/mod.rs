@@ -71,10 +71,12 @@ pub fn places(settings: &RenderSettings) -> Vec<(&'static str, PathBuf)> {
 
 /// The files among them that lie by themselves; whatever lies in a folder of ours is told by that folder.
 pub fn files(settings: &RenderSettings) -> Vec<PathBuf> {
-    let alone = |output: &Box<dyn Output>| {
-        output.folder(settings).is_none_or(|folder| !output.place(settings).starts_with(folder.root()))
+    let place = |output: Box<dyn Output>| {
+        let place = output.place(settings);
+        let alone = output.folder(settings).is_none_or(|folder| !place.starts_with(folder.root()));
+        alone.then_some(place)
     };
-    outputs(settings).into_iter().filter(alone).map(|output| output.place(settings)).collect()
+    outputs(settings).into_iter().filter_map(place).collect()
 }
 
 /// The thumbnails that will be wanted of every picture.
