@@ -9,7 +9,7 @@ use crate::config::Settings;
 const WITH_SETTINGS: [&str; 8] = ["run", "embed", "project", "assign", "render", "status", "config", "sources"];
 
 /// Examples of each command.
-const EXAMPLES: [(&str, &[&str]); 16] = [
+const EXAMPLES: [(&str, &[&str]); 17] = [
     (
         "run",
         &[

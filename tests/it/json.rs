@@ -131,7 +131,7 @@ fn every_answer_is_as_the_schema_says() {
         "gc --dry-run",
         "search --like 000.png",
         "duplicates",
-        "run photos --fold duplicates",
+        "run photos --model scattering -o a.png --fold duplicates",
         "export all.csv",
         "publish site",
         "sample other --images 5",

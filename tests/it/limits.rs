@@ -219,7 +219,7 @@ fn mistakes_in_the_settings() {
         (b"[projekt]\n", "line 1, column 2", "projekt"),
         (b"\n\nperplexity = 3\n", "line 3, column 1", "perplexity"),
         (b"[project]\nperplexity = \"3\"\n", "line 2, column 14", "a number is wanted"),
-        (b"[project]\niterations = 1.5\n", "line 2, column 14", "floating point"),
+        (b"[project]\niterations = 1.5\n", "line 2, column 14", "a whole number is wanted"),
         (b"[project]\niterations = -1\n", "line 2, column 14", "-1"),
         (b"[project]\niterations = 750\niterations = 751\n", "line 3, column 1", "duplicate"),
         (b"[project]\n[project]\n", "line 2, column 2", "duplicate"),

@@ -23,8 +23,10 @@ pub(crate) fn explored(images: u32) -> (Story, PathBuf) {
 pub(crate) fn assert_well(browser: &mut Browser) {
     assert_eq!(browser.trapped(), Vec::<String>::new());
     let folder = browser.eval("new URL('.', location.href).href").as_str().unwrap().to_owned();
-    let originals =
-        browser.eval("block('texts').link.filter(Boolean).map((link) => new URL(link, location.href).href)");
+    let originals = browser.eval(
+        "[...block('texts').link, ...[...Array(count).keys()].flatMap((i) => behind(i).map(([, , link]) => link))]\
+                                  .filter(Boolean).map((link) => new URL(link, location.href).href)",
+    );
     let strange: Vec<String> = browser
         .requested()
         .into_iter()
