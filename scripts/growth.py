@@ -85,6 +85,20 @@ def parsed(steps):
         yield from [(int(add), int(remove or 0))] * int(times or 1)
 
 
+def beside(walls, out, height=420, gap=12):
+    """Joins pictures side by side, at one height."""
+    from PIL import Image
+
+    shown = [Image.open(wall) for wall in walls]
+    shown = [wall.resize((round(wall.width * height / wall.height), height), Image.Resampling.LANCZOS) for wall in shown]
+    joined = Image.new("RGB", (sum(wall.width + gap for wall in shown) - gap, height), "white")
+    left = 0
+    for wall in shown:
+        joined.paste(wall, (left, 0))
+        left += wall.width + gap
+    joined.save(out, quality=85)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=pathlib.Path)
@@ -93,13 +107,14 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fresh", type=int, default=1)
     parser.add_argument("--model", default="scattering")
+    parser.add_argument("--beside", type=pathlib.Path, help="a picture of every tenth wall, side by side (needs Pillow)")
     given, flags = parser.parse_known_args()
     flags += ["--model", given.model]
     work, steps = given.work, list(parsed(given.steps))
     (work / "in").mkdir(parents=True)
     files = sorted(given.pictures.iterdir())
     random.Random(given.seed).shuffle(files)
-    there, before, worst = [], {}, 0.0
+    there, before, worst, names = [], {}, 0.0, []
     print("| pictures | grid, fresh | new to alike, fresh | old, fresh | side by side | moved far | seconds |")
     print("|---" * 7 + "|")
     for number, (add, remove) in enumerate(steps):
@@ -111,6 +126,7 @@ def main():
         files = files[add:]
         program(work, "embed", "--model", given.model)
         name = f"{number:02}-{len(there)}"
+        names.append(name)
         cells, facts, seconds = wall(work, name, *flags)
         again, _, _ = wall(work, name, *flags)
         assert all((again[image] == cells[image]).all() for image in cells), "a second run changes nothing"
@@ -131,6 +147,8 @@ def main():
                 line += " | | "
             print(f"{line} | {still_near(before, cells):.3f} | {100 * far:.1f} % | {seconds:.2f} |", flush=True)
         before = cells
+    if given.beside:
+        beside([work / f"{name}.jpg" for name in names[::10]], given.beside)
     print(f"\nin the worst step {100 * worst:.1f} % of the old pictures moved by more than three columns or rows")
 
 
