@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::standing::differences;
+use super::walls;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row};
 use crate::artifact::{Artifact, ImageId};
 use crate::config::{Init, Settings};
@@ -38,8 +39,22 @@ pub enum Outlook {
 }
 
 impl Outlook {
-    /// What will become of it with these pictures, by a model with these parameters, and `unread` more, of which nothing is known yet: they are taken for those that were there, as far as these are not known.
+    /// As [`Outlook::of_pictures`]; where the picture is drawn at a place that had none, no wall is lost.
     pub(super) fn new(
+        ctx: &Context,
+        settings: &Settings,
+        model: &Value,
+        pictures: &BTreeSet<ImageId>,
+        (unread, relayout): (usize, bool),
+    ) -> Self {
+        match Self::of_pictures(ctx, settings, model, pictures, (unread, relayout)) {
+            Self::Anew { .. } if walls::is_first(&ctx.store, &settings.render.output) => Self::First,
+            other => other,
+        }
+    }
+
+    /// What will become of it with these pictures, by a model with these parameters, and `unread` more, of which nothing is known yet: they are taken for those that were there, as far as these are not known.
+    fn of_pictures(
         ctx: &Context,
         settings: &Settings,
         model: &Value,

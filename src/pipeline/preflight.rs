@@ -166,7 +166,9 @@ impl Preflight {
             second.push_str(&format!("; grid {width}x{height}"));
             match &self.outlook {
                 Outlook::First => {}
-                Outlook::Grows { stay, .. } => second.push_str(&format!(" grown around {}", thousands(*stay))),
+                Outlook::Grows { stay, .. } => {
+                    second.push_str(&format!(" with {} about where they were", thousands(*stay)))
+                }
                 Outlook::Anew { reason } => second.push_str(&format!(" laid out anew ({reason})")),
             }
         }
@@ -201,7 +203,7 @@ mod tests {
             preflight.lines(),
             [
                 "1,180 pictures (1,100 posts, 80 stories), 20 left out (20 videos)",
-                "40 to embed, 1,140 known; about 2 min for everything, memory up to 1.2 GB; grid 35x34 grown around 1,138, 2240x2176 pixels"
+                "40 to embed, 1,140 known; about 2 min for everything, memory up to 1.2 GB; grid 35x34 with 1,138 about where they were, 2240x2176 pixels"
             ]
         );
     }

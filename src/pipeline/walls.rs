@@ -152,6 +152,12 @@ pub(super) fn previous(ctx: &Context, output: Option<&Path>) -> BTreeSet<ImageId
     }
 }
 
+/// Whether no picture was drawn at this place, though some were at others: there is no wall yet that could be lost.
+pub(super) fn is_first(store: &Store, output: &Path) -> bool {
+    let walls = load(store);
+    !walls.is_empty() && walls.iter().all(|wall| wall.output != place(output))
+}
+
 /// The picture of another collection is not drawn over unasked.
 ///
 /// # Errors
