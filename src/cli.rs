@@ -125,7 +125,7 @@ impl Command {
 }
 
 /// What every stage has.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// Folders, zips (read in place), Instagram exports, or single pictures [default: those of the last run]
     #[arg(value_name = "SOURCE")]
@@ -148,13 +148,6 @@ pub struct Common {
     /// What is too large.
     #[command(flatten)]
     pub limits: LimitFlags,
-}
-
-impl Common {
-    /// Of these sources, with nothing else asked.
-    pub fn of(sources: Vec<PathBuf>, source: SourceFlags, limits: LimitFlags) -> Self {
-        Self { sources, dry_run: false, relayout: false, keep: false, replace: false, source, limits }
-    }
 }
 
 /// Where a stage's table comes from and goes to.

@@ -17,7 +17,7 @@ use crate::cli::{
     self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, PublishArgs, RenderArgs,
     RunArgs, SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
 };
-use crate::config::{Asked, EmbedSettings, File, LimitFlags, LimitSettings, ModelName, Settings, SourceFlags, written};
+use crate::config::{Asked, EmbedSettings, File, LimitSettings, ModelName, Settings, written};
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::model::text::Speaking;
@@ -298,8 +298,7 @@ impl App {
     /// The wall of the last run as a folder for a static host.
     fn publish(&self, args: PublishArgs) -> Result<Answer> {
         let PublishArgs { dir, title, description, base_url, originals, iiif } = args;
-        let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
-        let mut request = self.request(common, StageFlags::default())?;
+        let mut request = self.request(Common::default(), StageFlags::default())?;
         let base_url = base_url.unwrap_or_default();
         request.publishing = Some(Publishing { folder: dir, title, description, base_url, originals, iiif });
         self.bring(self.store(), &request, Stage::Render, false, Show::Picture)
@@ -344,7 +343,7 @@ impl App {
     }
 
     fn sources(&self, SourcesArgs { sources, source, limits }: SourcesArgs) -> Result<Answer> {
-        let common = Common::of(sources, source, limits);
+        let common = Common { sources, source, limits, ..Common::default() };
         let request = self.request(common, StageFlags::default())?;
         let recognised = pipeline::sources(&self.context(self.store(), &request, false), &request)?;
         Ok(self.answer(harmless(&recognised.text()), json!(recognised)))
@@ -396,10 +395,9 @@ impl App {
 
     /// Texts are read with the weights of `[embed]` if they are those of the model that knows texts.
     fn search(&self, args: SearchArgs) -> Result<Answer> {
-        let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
         let named = args.weights;
         // With weights of one's own it is they that say which vectors are meant, and not the last run.
-        let mut request = self.asked(common, StageFlags::default(), named.is_some())?.request;
+        let mut request = self.asked(Common::default(), StageFlags::default(), named.is_some())?.request;
         if let Some(weights) = &named {
             request.settings.embed.weights = weights.clone();
         }
@@ -444,8 +442,7 @@ impl App {
     }
 
     fn duplicates(&self) -> Result<Answer> {
-        let common = Common::of(Vec::new(), SourceFlags::default(), LimitFlags::default());
-        let request = self.request(common, StageFlags::default())?;
+        let request = self.request(Common::default(), StageFlags::default())?;
         // `latest/` goes on being that of the last run.
         let ctx = self.context(self.store(), &request, false);
         let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;

@@ -49,11 +49,9 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<(usize, Option
         .context("the last assignment is not of the last images; run again")?;
     let vectors = if vector { Some(vectors_of(store, &images)?) } else { None };
     // A cache of an earlier version has no such table.
-    let fields = match store.latest("fields.parquet") {
-        Some(path) => FieldRow::from_batch(&Artifact::decode(store.read(&path)?)?.batch)?,
-        None => Vec::new(),
-    };
-    let further = further(&images, &fields);
+    let fields =
+        Artifact::last(store, FieldRow::STAGE)?.map(|fields| FieldRow::from_batch(&fields.batch)).transpose()?;
+    let further = further(&images, &fields.unwrap_or_default());
     replace_file(file, |out| {
         let written = match suffix {
             "npy" => npy(out, &cells, vectors),
@@ -83,10 +81,10 @@ pub fn export(store: &Store, file: &Path, vector: bool) -> Result<(usize, Option
     Ok((images.len(), names))
 }
 
-fn last(store: &Store, stage: &str) -> Result<Artifact> {
-    let path = store.latest(&format!("{stage}.parquet"));
-    let path = path.with_context(|| format!("the cache at {} has no {stage}; run first", store.root().display()))?;
-    Artifact::decode(store.read(&path)?)
+/// The table of a stage of the last run, which has to be there.
+pub(crate) fn last(store: &Store, stage: &str) -> Result<Artifact> {
+    Artifact::last(store, stage)?
+        .with_context(|| format!("the cache at {} has no {stage}; run first", store.root().display()))
 }
 
 /// Which pictures share a cell in this assignment.

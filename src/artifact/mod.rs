@@ -52,7 +52,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use serde_json::Value;
 
-use crate::store::{Digest, Key, canonical_json};
+use crate::store::{Digest, Key, Store, canonical_json};
 
 /// Rows in a row group: enough for DuckDB to work in parallel, few enough to hold.
 pub const ROW_GROUP: usize = 8192;
@@ -109,6 +109,15 @@ impl Artifact {
         let header = header(&builder).context("not an artifact of tsne-grid")?;
         let batch = read_all(builder)?;
         Ok(Self { header, batch })
+    }
+
+    /// The table of a stage of the last run; none if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, or is no artifact.
+    pub fn last(store: &Store, stage: &str) -> Result<Option<Self>> {
+        let path = store.latest(&format!("{stage}.parquet"));
+        path.map(|path| Self::decode(store.read(&path)?)).transpose()
     }
 }
 

@@ -357,6 +357,32 @@ row! {
 pub struct Blob(pub Vec<u8>);
 
 #[cfg(test)]
+impl ImageRow {
+    /// A picture of which nothing is known but what it is called.
+    pub(crate) fn called(name: &str) -> Self {
+        Self {
+            image: name.into(),
+            path: name.into(),
+            source: "in".into(),
+            kind: crate::config::Kind::File,
+            bytes: 1,
+            width: 1,
+            height: 1,
+            format: crate::photo::Format::Png,
+            taken_at: None,
+            taken_from: None,
+            taken_precision: None,
+            caption: None,
+            post: None,
+            carousel_index: None,
+            uri: None,
+            duplicate_of: None,
+            damage: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::artifact::Witness;

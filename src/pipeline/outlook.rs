@@ -39,7 +39,9 @@ pub enum Outlook {
 }
 
 impl Outlook {
-    /// As [`Outlook::of_pictures`]; where the picture is drawn at a place that had none, no wall is lost.
+    /// What will become of it with these pictures, by a model with these parameters, and `unread` more, of which nothing is known
+    /// yet: they are taken for those that were there, as far as these are not known. Where the picture is drawn at a place that had
+    /// none, no wall is lost.
     pub(super) fn new(
         ctx: &Context,
         settings: &Settings,
@@ -47,22 +49,13 @@ impl Outlook {
         pictures: &BTreeSet<ImageId>,
         (unread, relayout): (usize, bool),
     ) -> Self {
-        match Self::of_pictures(ctx, settings, model, pictures, (unread, relayout)) {
-            Self::Anew { .. } if walls::is_first(&ctx.store, &settings.render.output) => Self::First,
-            other => other,
+        let anew = |reason: &str| match walls::is_first(&ctx.store, &settings.render.output) {
+            true => Self::First,
+            false => Self::Anew { reason: reason.to_owned() },
+        };
+        if ctx.earlier(AssignRow::STAGE).next().is_none() {
+            return Self::First;
         }
-    }
-
-    /// What will become of it with these pictures, by a model with these parameters, and `unread` more, of which nothing is known yet: they are taken for those that were there, as far as these are not known.
-    fn of_pictures(
-        ctx: &Context,
-        settings: &Settings,
-        model: &Value,
-        pictures: &BTreeSet<ImageId>,
-        (unread, relayout): (usize, bool),
-    ) -> Self {
-        let anew = |reason: &str| Self::Anew { reason: reason.to_owned() };
-        let Some(last) = ctx.earlier(AssignRow::STAGE).next() else { return Self::First };
         if relayout {
             return anew("--relayout asks for it");
         }
@@ -74,13 +67,13 @@ impl Outlook {
         }
         let count = pictures.len() + unread;
         let Some(projection) = project::relative(ctx, &settings.project, model, (pictures, count)) else {
-            return Self::Anew { reason: estranged(ctx, settings, model, pictures, count) };
+            return anew(&estranged(ctx, settings, model, pictures, count));
         };
-        let wall = assign::wall_of(ctx, last.artifact.header.key.version, projection.header.content);
+        let wall = assign::wall_of(ctx, projection.header.content);
         let Some(before) = wall.and_then(|wall| Before::of(&wall).ok()) else { return Self::First };
         if !before.suits(&settings.assign) {
             let grid = before.grid;
-            return Self::Anew { reason: format!("the grid was {grid}, and another or another shape is asked for") };
+            return anew(&format!("the grid was {grid}, and another or another shape is asked for"));
         }
         let stay = before.cells.keys().filter(|image| pictures.contains(*image)).count();
         let stay = before.cells.len().min(stay + unread);

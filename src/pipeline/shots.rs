@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Request;
-use crate::artifact::Artifact;
 use crate::artifact::rows::{EmbedRow, ImageRow, Row, ShotRow};
+use crate::export::last;
 use crate::stage::components::Features;
 use crate::stage::{Context, neighbours, shots};
 
@@ -17,14 +17,8 @@ use crate::stage::{Context, neighbours, shots};
 /// # Errors
 /// When nothing was run, or the cache is damaged or cannot be written.
 pub fn duplicates(ctx: &Context, request: &Request) -> Result<Vec<Vec<(ImageRow, ShotRow)>>> {
-    let last = |stage: &str| -> Result<Artifact> {
-        let path = ctx.store.latest(&format!("{stage}.parquet"));
-        let path =
-            path.with_context(|| format!("the cache at {} has no {stage}; run first", ctx.store.root().display()))?;
-        Artifact::decode(ctx.store.read(&path)?)
-    };
-    let images = ImageRow::from_batch(&last(ImageRow::STAGE)?.batch)?;
-    let index = last(EmbedRow::STAGE)?;
+    let images = ImageRow::from_batch(&last(&ctx.store, ImageRow::STAGE)?.batch)?;
+    let index = last(&ctx.store, EmbedRow::STAGE)?;
     let sources = request.sources(ctx).unwrap_or_default();
     let there = !sources.is_empty() && sources.iter().all(|source| source.exists());
     let inputs = if there { Some(request.inputs(ctx, &sources, false)?) } else { None };

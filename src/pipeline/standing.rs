@@ -142,14 +142,12 @@ pub(super) fn previous_images(ctx: &Context) -> BTreeSet<ImageId> {
 
 /// The rows of a table of the last run, if it is there and intact.
 pub(super) fn last_rows<R: Row>(ctx: &Context) -> Option<Vec<R>> {
-    let path = ctx.store.latest(&format!("{}.parquet", R::STAGE))?;
-    R::from_batch(&Artifact::decode(ctx.store.read(&path).ok()?).ok()?.batch).ok()
+    R::from_batch(&Artifact::last(&ctx.store, R::STAGE).ok()??.batch).ok()
 }
 
 /// `model scattering -> vgg16`, against the last index.
 pub(super) fn changed_model(ctx: &Context, now: ModelName) -> Option<Why> {
-    let path = ctx.store.latest(&format!("{}.parquet", EmbedRow::STAGE))?;
-    let last = Artifact::decode(ctx.store.read(&path).ok()?).ok()?.header.key.params;
+    let last = Artifact::last(&ctx.store, EmbedRow::STAGE).ok()??.header.key.params;
     let (before, now) = (last.get("model").and_then(Value::as_str)?, now.to_string());
     (before != now).then(|| Why::new(Code::Setting, format!("model {before} -> {now}")))
 }

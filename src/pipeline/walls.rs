@@ -147,7 +147,7 @@ pub(super) fn previous(ctx: &Context, output: Option<&Path>) -> BTreeSet<ImageId
     let Some(output) = output else { return previous_images(ctx) };
     match at(&ctx.store, output) {
         Some(drawn) => drawn.images(ctx).unwrap_or_default(),
-        None if !load(&ctx.store).is_empty() => BTreeSet::new(),
+        None if is_first(&ctx.store, output) => BTreeSet::new(),
         None => previous_images(ctx),
     }
 }
@@ -169,9 +169,11 @@ pub(super) fn refuse_strangers(
     pictures: &BTreeSet<ImageId>,
 ) -> Result<()> {
     let Some(drawn) = at(&ctx.store, output) else { return Ok(()) };
-    let known = sources.iter().any(|source| drawn.sources.contains(&place(source)));
+    if sources.iter().any(|source| drawn.sources.contains(&place(source))) {
+        return Ok(());
+    }
     let images = drawn.images(ctx).unwrap_or_default();
-    if known || images.is_empty() || pictures.is_empty() || !images.is_disjoint(pictures) {
+    if images.is_empty() || pictures.is_empty() || !images.is_disjoint(pictures) {
         return Ok(());
     }
     let (output, others) = (drawn.output.display(), counted(images.len(), "other picture"));

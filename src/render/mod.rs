@@ -55,6 +55,11 @@ pub trait Canvas {
     fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()>;
 }
 
+/// Text that stands between two tags of HTML or XML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// Draws a canvas band by band; `each` is told which is the last.
 fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(RgbImage, bool) -> Result<()>) -> Result<()> {
     let (height, mut top) = (canvas.height(), 0);

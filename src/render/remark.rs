@@ -24,7 +24,7 @@ pub fn provenance(keys: &[&Key]) -> String {
 
 /// XMP with the remark as the description.
 pub fn xmp(remark: &str) -> String {
-    let text = remark.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = super::escaped(remark);
     format!(
         "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">\
          <rdf:Description rdf:about=\"\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><dc:description><rdf:Alt>\

@@ -102,8 +102,8 @@ impl Search<'_> {
     /// How near they are to one of them: `like` is its path as `images` has it, the end of that path from a `/` on, or its identifier
     /// or the beginning of it; or to a picture in a file.
     fn like(&self, pictures: &[ImageRow], like: &str) -> Result<Scores> {
-        let path = self.store.latest("embed.parquet").context("the cache has no vectors; run first")?;
-        let params = Artifact::decode(self.store.read(&path)?)?.header.key.params;
+        let index = Artifact::last(self.store, EmbedRow::STAGE)?.context("the cache has no vectors; run first")?;
+        let params = index.header.key.params;
         let is_it = |row: &&ImageRow| {
             row.path == like
                 || row.path.ends_with(&format!("/{like}"))
@@ -147,9 +147,9 @@ impl Search<'_> {
 /// # Errors
 /// When there was none, or its table is damaged.
 pub fn pictures(store: &Store) -> Result<Vec<ImageRow>> {
-    let path = store.latest(&format!("{}.parquet", ImageRow::STAGE));
-    let path = path.with_context(|| format!("the cache at {} has no pictures; run first", store.root().display()))?;
-    let mut pictures = ImageRow::from_batch(&Artifact::decode(store.read(&path)?)?.batch)?;
+    let table = Artifact::last(store, ImageRow::STAGE)?;
+    let table = table.with_context(|| format!("the cache at {} has no pictures; run first", store.root().display()))?;
+    let mut pictures = ImageRow::from_batch(&table.batch)?;
     pictures.retain(|row| row.duplicate_of.is_none());
     Ok(pictures)
 }

@@ -83,8 +83,6 @@ fn usual(scores: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Kind;
-    use crate::photo::Format;
 
     #[test]
     fn weights_stand_behind_a_roof() {
@@ -98,28 +96,6 @@ mod tests {
         }
     }
 
-    fn image(name: &str) -> ImageRow {
-        ImageRow {
-            image: name.into(),
-            path: name.into(),
-            source: "in".into(),
-            kind: Kind::File,
-            bytes: 1,
-            width: 1,
-            height: 1,
-            format: Format::Png,
-            taken_at: None,
-            taken_from: None,
-            taken_precision: None,
-            caption: None,
-            post: None,
-            carousel_index: None,
-            uri: None,
-            duplicate_of: None,
-            damage: None,
-        }
-    }
-
     #[test]
     fn terms_count_by_their_weights_whatever_their_scale() {
         let scores = |of: &[(&str, f32)], else_none| {
@@ -129,7 +105,7 @@ mod tests {
         let near = || scores(&[("a", 0.9), ("b", 0.8), ("c", 0.1)], false);
         let text = || scores(&[("a", 0.01), ("b", 0.03), ("c", 0.02)], false);
         let best = |terms: &[(f64, Scores)]| {
-            let mut found = together(["a", "b", "c", "d"].map(image).into(), terms);
+            let mut found = together(["a", "b", "c", "d"].map(ImageRow::called).into(), terms);
             found.sort_by(|(_, a), (_, b)| b.total_cmp(a));
             found.iter().map(|(row, _)| row.path.as_str()).collect::<Vec<_>>().join("")
         };
@@ -141,7 +117,7 @@ mod tests {
         let words = || scores(&[("a", 0.7), ("d", 0.5)], true);
         assert_eq!(best(&[(1.0, words())]), "ad", "the others have no such word");
         assert_eq!(best(&[(1.0, words()), (-2.0, scores(&[("a", 0.9)], true))]), "da");
-        let single = together(vec![image("b")], &[(1.0, near())]);
+        let single = together(vec![ImageRow::called("b")], &[(1.0, near())]);
         assert_eq!(single[0].1, 0.8, "a score of its own");
     }
 }

@@ -14,8 +14,7 @@ use crate::store::Store;
 /// # Errors
 /// When the table is damaged.
 pub(super) fn known(store: &Store) -> Result<Option<Vec<WordRow>>> {
-    let Some(path) = store.latest(&format!("{}.parquet", WordRow::STAGE)) else { return Ok(None) };
-    let table = Artifact::decode(store.read(&path)?)?;
+    let Some(table) = Artifact::last(store, WordRow::STAGE)? else { return Ok(None) };
     if table.header.key.params.get(VOCABULARY).is_some() {
         return Ok(None);
     }

@@ -146,7 +146,7 @@ pub fn state<'a>(
         if let Some(made) = ctx.current(&key) {
             return Ok(State::Fresh(made));
         }
-        from = wall_of(ctx, key.version, grown);
+        from = wall_of(ctx, grown);
     }
     if let Some(parent) = &from {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
@@ -156,11 +156,11 @@ pub fn state<'a>(
 
 /// The last assignment, by this version, of the projection with this content; if that has none, the last one of the
 /// projection that it was grown from, and so on.
-pub(crate) fn wall_of(ctx: &Context, version: u32, projection: Digest) -> Option<Artifact> {
+pub(crate) fn wall_of(ctx: &Context, projection: Digest) -> Option<Artifact> {
     let of = |projection: Digest| {
         ctx.earlier(AssignRow::STAGE).map(|made| made.artifact).find(|artifact| {
             let found = &artifact.header.key;
-            found.version == version && found.inputs.get(PROJECT) == Some(&projection)
+            found.version == AssignRow::FORMAT && found.inputs.get(PROJECT) == Some(&projection)
         })
     };
     let before = |projection: &Digest| {

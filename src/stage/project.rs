@@ -219,7 +219,7 @@ fn lay_out(
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
     if allowed < settings.perplexity {
         ctx.warn(format!(
-            "perplexity {} needs more than {}; {allowed:.1} is used",
+            "perplexity {} is too large for {}; {allowed:.1} is used",
             settings.perplexity,
             counted(count, "picture")
         ));

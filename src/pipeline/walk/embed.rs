@@ -160,15 +160,13 @@ impl Walk<'_> {
         let thumbs = Thumbs::new(&ctx.store, kept);
         // Whatever fails here is tried again, and told, when the thumbnail is wanted.
         let (made, new) = job.make(inputs, &|image, photo| drop(thumbs.keep(image, photo)))?;
-        let why = if made.fresh {
-            Vec::new()
-        } else {
-            reasons_of_index(ctx, Some(&made.artifact.header.key), &inputs.pictures())
-        };
-        self.standings.push(if made.fresh {
-            Standing::fresh(Stage::Embed.name())
-        } else {
-            Standing::stale(Stage::Embed.name(), why)
+        let name = Stage::Embed.name();
+        self.standings.push(match made.fresh {
+            true => Standing::fresh(name),
+            false => {
+                let why = reasons_of_index(ctx, Some(&made.artifact.header.key), &inputs.pictures());
+                Standing::stale(name, why)
+            }
         });
         Ok(Some((made, new)))
     }

@@ -90,7 +90,8 @@ pub(super) struct Walk<'a> {
     makes: bool,
     standings: Vec<Standing>,
     preflight: Option<Preflight>,
-    /// Why the wall is laid out anew, once that is known.
+    /// Whether it is known what becomes of the last wall; and why it is laid out anew, until that is told.
+    foretold: bool,
     anew: Option<String>,
     began: Instant,
     seconds: BTreeMap<&'static str, f64>,
@@ -116,6 +117,7 @@ impl<'a> Walk<'a> {
             pending: None,
             planned: false,
             did: false,
+            foretold: false,
             anew: None,
         }
     }
@@ -239,9 +241,10 @@ impl<'a> Walk<'a> {
 
     /// Says, before a stage is made, why the wall will not be the one that people know; with `--keep` that ends the run.
     fn foretell(&mut self, embedded: &Embedded, fresh: bool) -> Result<()> {
-        if fresh || self.anew.is_some() || self.last < Stage::Assign {
+        if fresh || self.foretold || self.last < Stage::Assign {
             return Ok(());
         }
+        self.foretold = true;
         let request = self.request;
         let pictures = embedded.rows.iter().map(|row| row.image.clone()).collect();
         let model = &embedded.index.artifact.header.key.params;
@@ -312,23 +315,24 @@ impl<'a> Walk<'a> {
     /// Which pictures share a cell; none where the walk stops at that.
     fn shots(&mut self, inputs: &Inputs, embedded: &Embedded) -> Result<Option<Made>> {
         let ctx = self.ctx;
-        let nearest = match neighbours::state(ctx, self.features(embedded)) {
-            State::Stale(job) if !self.makes => {
-                self.stop(Stage::Assign, reasons(ctx, &job.key));
-                return Ok(None);
-            }
-            State::Fresh(made) if !self.makes => made,
-            state => state.made(ctx)?,
+        let Some(nearest) = self.beside(Stage::Assign, neighbours::state(ctx, self.features(embedded)))? else {
+            return Ok(None);
         };
         let bursts = self.request.settings.assign.fold == Fold::Bursts;
         let (images, sources) = (&embedded.rows, &inputs.places(&embedded.rows));
-        match shots::state(ctx, shots::Input { nearest: &nearest.artifact, images, sources, bursts }) {
+        let input = shots::Input { nearest: &nearest.artifact, images, sources, bursts };
+        self.beside(Stage::Assign, shots::state(ctx, input))
+    }
+
+    /// A table that a stage needs beside those of the stages before it; none where the walk stops at that.
+    fn beside(&mut self, stage: Stage, state: State<Job<'_>>) -> Result<Option<Made>> {
+        match state {
             State::Stale(job) if !self.makes => {
-                self.stop(Stage::Assign, reasons(ctx, &job.key));
+                self.stop(stage, reasons(self.ctx, &job.key));
                 Ok(None)
             }
             State::Fresh(made) if !self.makes => Ok(Some(made)),
-            state => state.made(ctx).map(Some),
+            state => state.made(self.ctx).map(Some),
         }
     }
 
@@ -337,19 +341,11 @@ impl<'a> Walk<'a> {
         let ctx = self.ctx;
         let words = embedded.words.as_ref().map(|words| &words.artifact).filter(|words| words.batch.num_rows() > 0);
         let (images, fields) = (&embedded.rows, &embedded.fields);
-        match groups::state(ctx, groups::Input { assigned: &assign.artifact, words, images, fields }) {
-            State::Stale(job) if !self.makes => {
-                self.stop(Stage::Render, reasons(ctx, &job.key));
-                Ok(None)
-            }
-            State::Fresh(made) if !self.makes => Ok(Some(made)),
-            state => {
-                if !state.is_fresh() {
-                    self.begins(Stage::Render, embedded.size());
-                }
-                state.made(ctx).map(Some)
-            }
+        let state = groups::state(ctx, groups::Input { assigned: &assign.artifact, words, images, fields });
+        if self.makes && !state.is_fresh() {
+            self.begins(Stage::Render, embedded.size());
         }
+        self.beside(Stage::Render, state)
     }
 
     fn render(

@@ -2,6 +2,7 @@
 // aside to the next picture, down to close.
 
 const { element } = page.data;
+const { pinch, turned } = page.gestures;
 
 const frame = element("frame");
 const [NEAREST, SWIPE] = [8, 56];
@@ -52,9 +53,8 @@ frame.addEventListener("pointermove", (event) => {
   if (!before) return;
   const now = [event.clientX, event.clientY];
   if (touches.size === 2) {
-    const other = [...touches].find(([id]) => id !== event.pointerId)[1];
-    const spread = (point) => Math.max(1, Math.hypot(point[0] - other[0], point[1] - other[1]));
-    scaleBy(spread(now) / spread(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+    const { factor, to } = pinch(touches, event.pointerId, now);
+    scaleBy(factor, ...to);
   } else if (lies.scale > 1) {
     lies.x += now[0] - before[0];
     lies.y += now[1] - before[1];
@@ -80,7 +80,7 @@ frame.addEventListener(
   "wheel",
   (event) => {
     event.preventDefault();
-    scaleBy(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0022)), event.clientX, event.clientY);
+    scaleBy(turned(event), event.clientX, event.clientY);
   },
   { passive: false },
 );

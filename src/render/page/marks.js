@@ -64,12 +64,19 @@ let newOnes = null;
 
 function drawNew() {
   newOnes ??= new Set(block("facts").new);
-  const width = Math.max(1.5, tileSide() / 16);
-  paint.strokeStyle = block("facts").newColour;
-  paint.lineWidth = width;
+  const { newColour } = block("facts");
+  drawFrames(Math.max(1.5, tileSide() / 16), (i) => (newOnes.has(i) ? newColour : null));
+}
+
+/** Frames inside the tiles, in the colour that `colourOf` gives for a picture; none where that is null. */
+function drawFrames(width, colourOf) {
   const side = Math.max(2, tileSide() - width);
+  paint.lineWidth = width;
   eachVisible((i, px, py) => {
-    if (newOnes.has(i)) paint.strokeRect(px - side / 2, py - side / 2, side, side);
+    const colour = colourOf(i);
+    if (colour === null) return;
+    paint.strokeStyle = colour;
+    paint.strokeRect(px - side / 2, py - side / 2, side, side);
   });
 }
 
@@ -177,4 +184,4 @@ function drawCrowd() {
   });
 }
 
-page.marks = { drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels };
+page.marks = { drawFrames, drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels };

@@ -17,15 +17,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::escaped;
+
 /// Raised when the same data give another page.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
 /// One script, in the order in which it is read. Each file has a scope of its own; what it gives to others it puts at
 /// its end under its name into `page`, and what it takes from others stands at its beginning. Values that change are
 /// given to be read: only functions of the file that they belong to change them.
-const SCRIPTS: [&str; 23] = [
+const SCRIPTS: [&str; 24] = [
     include_str!("data.js"),
     include_str!("layouts.js"),
     include_str!("crowd.js"),
@@ -41,6 +43,7 @@ const SCRIPTS: [&str; 23] = [
     include_str!("selection.js"),
     include_str!("overview.js"),
     include_str!("draw.js"),
+    include_str!("gestures.js"),
     include_str!("fingers.js"),
     include_str!("card.js"),
     include_str!("search.js"),
@@ -90,11 +93,6 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
         filled.push_str(text);
     }
     filled
-}
-
-/// Text that stands between two tags.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// JSON in which no character means anything to HTML.

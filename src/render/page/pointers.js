@@ -2,6 +2,7 @@
 
 const { stillness } = page.data;
 const { canvas, view, layout, pictureAt, panBy, zoomBy, zoomTo, glideTo } = page.view;
+const { pinch, turned } = page.gestures;
 const { hover, tapped, hideCard } = page.card;
 const { loop, draw, closeLoop } = page.selection;
 
@@ -40,12 +41,9 @@ canvas.addEventListener("pointermove", (event) => {
     const passed = Math.max(1, event.timeStamp - fling.at);
     fling = { x: (now[0] - before[0]) / passed, y: (now[1] - before[1]) / passed, at: event.timeStamp };
   } else if (pointers.size === 2) {
-    const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
-    const spread = (point) => Math.max(1, Math.hypot(point[0] - other[0], point[1] - other[1]));
-    const middle = (point) => [(point[0] + other[0]) / 2, (point[1] + other[1]) / 2];
-    const [from, to] = [middle(before), middle(now)];
+    const { factor, from, to } = pinch(pointers, event.pointerId, now);
     panBy(to[0] - from[0], to[1] - from[1]);
-    zoomTo((view.scale * spread(now)) / spread(before), ...to);
+    zoomTo(view.scale * factor, ...to);
   }
   pointers.set(event.pointerId, now);
 });
@@ -82,10 +80,7 @@ canvas.addEventListener(
   "wheel",
   (event) => {
     event.preventDefault();
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    // A pinch on a touchpad comes as a wheel with the control key.
-    const speed = event.ctrlKey ? 0.01 : 0.0022;
-    zoomBy(Math.exp(-event.deltaY * lines * speed), event.clientX, event.clientY);
+    zoomBy(turned(event), event.clientX, event.clientY);
     hideCard();
   },
   { passive: false },

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::data::visible;
-use super::escaped;
+use crate::render::escaped;
 
 /// What a page that is published says beyond the wall.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 // A column's values as colours: a frame around each picture, and a legend that also chooses.
 
 const { count, element } = page.data;
-const { tileSide, redraw, eachVisible } = page.view;
+const { tileSide, redraw } = page.view;
 const { facets, toggle, asked } = page.facets;
 const { picked } = page.picked;
-const { paint } = page.paint;
+const { drawFrames } = page.marks;
 
 /** So many values have a colour of their own; those that are rarer share one. */
 const COLOURS = 18;
@@ -79,14 +79,8 @@ function makeTints() {
 
 function drawTints() {
   if (!tint.of) return;
-  const width = Math.max(2, tileSide() / 12);
-  const side = Math.max(2, tileSide() - width);
-  paint.lineWidth = width;
-  eachVisible((i, px, py) => {
-    if (tint.of[i] === null || (picked.lit && !picked.lit[i])) return;
-    paint.strokeStyle = tint.of[i];
-    paint.strokeRect(px - side / 2, py - side / 2, side, side);
-  });
+  const { lit } = picked;
+  drawFrames(Math.max(2, tileSide() / 12), (i) => (lit && !lit[i] ? null : tint.of[i]));
 }
 
 page.tints = { tint, tintBy, makeTints, drawTints };

@@ -120,29 +120,10 @@ pub(super) fn copy(wall: &Wall<'_>, page: &Filling, originals: &BTreeMap<&ImageI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Kind;
 
     #[test]
     fn a_suffix_says_what_a_file_is_whatever_it_was_called() {
-        let row = |path: &str, format| ImageRow {
-            image: ImageId::of(b""),
-            path: path.into(),
-            source: String::new(),
-            kind: Kind::File,
-            bytes: 0,
-            width: 1,
-            height: 1,
-            format,
-            taken_at: None,
-            taken_from: None,
-            taken_precision: None,
-            caption: None,
-            post: None,
-            carousel_index: None,
-            uri: None,
-            duplicate_of: None,
-            damage: None,
-        };
+        let row = |path: &str, format| ImageRow { format, ..ImageRow::called(path) };
         for (path, format, expected) in [
             ("a/b.JPG", Format::Jpeg, "jpg"),
             ("a.html", Format::Jpeg, "jpeg"),

@@ -157,29 +157,9 @@ pub(super) fn rows(mut sets: Vec<Set>) -> Vec<ShotRow> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::Kind;
-    use crate::photo::Format;
 
     pub(in crate::stage::shots) fn image(name: &str, side: u32) -> ImageRow {
-        ImageRow {
-            image: name.into(),
-            path: name.into(),
-            source: "in".into(),
-            kind: Kind::File,
-            bytes: 1,
-            width: side,
-            height: side,
-            format: Format::Png,
-            taken_at: None,
-            taken_from: None,
-            taken_precision: None,
-            caption: None,
-            post: None,
-            carousel_index: None,
-            uri: None,
-            duplicate_of: None,
-            damage: None,
-        }
+        ImageRow { width: side, height: side, ..ImageRow::called(name) }
     }
 
     #[test]
