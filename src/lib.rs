@@ -30,6 +30,7 @@ pub mod error;
 mod lfs;
 mod memory;
 pub mod pipeline;
+mod remote;
 
 pub mod artifact;
 pub mod carve;

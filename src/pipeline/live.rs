@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::walls;
+use super::{Remembered, walls};
 use crate::artifact::rows::{
     ArrivalRow, AssignRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, RenderRow, Row, SeamRow,
     ShotRow, SkippedRow, WordRow,
@@ -15,9 +15,10 @@ use crate::config::RenderSettings;
 use crate::error::Halt;
 use crate::render::tiles::{self, Kept};
 use crate::report::{Event, Reporter};
+use crate::source::iiif;
 use crate::stage::vectors::VECTORS;
 use crate::stage::{Context, render, words};
-use crate::store::{GcOptions, Lock, Store, remove};
+use crate::store::{GcOptions, GcReport, Lock, Store, remove};
 
 /// The stages whose tables a wall is made of.
 pub(super) const TABLES: [&str; 15] = [
@@ -98,7 +99,7 @@ pub(super) fn bound(ctx: &Context, bytes: u64) -> Result<()> {
 ///
 /// # Errors
 /// When nothing has been run with this cache, or an index is damaged.
-pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
+fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
     let latest = |stage: &str| store.latest(&format!("{stage}.parquet"));
     if TABLES.iter().all(|stage| latest(stage).is_none()) {
         bail!(
@@ -113,6 +114,28 @@ pub fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
     }
     live.extend(store.names("seen").into_iter().map(|name| store.root().join("seen").join(name)));
     Ok(live)
+}
+
+/// Drops what nothing current needs, and the pictures of IIIF documents that are no sources any more.
+///
+/// # Errors
+/// As of [`live_files`] and [`Store::gc`].
+pub fn gc(store: &Store, options: &GcOptions) -> Result<GcReport> {
+    let mut report = store.gc(&live_files(store)?, options)?;
+    let remembered = Remembered::load(store).map(|remembered| remembered.sources).unwrap_or_default();
+    let sources = walls::load(store).into_iter().flat_map(|wall| wall.sources).chain(remembered);
+    let used: BTreeSet<PathBuf> = sources.map(|source| iiif::folder(store.root(), &source)).collect();
+    let Ok(folders) = std::fs::read_dir(store.root().join(iiif::FOLDER)) else { return Ok(report) };
+    for folder in folders.flatten().map(|folder| folder.path()).filter(|folder| !used.contains(folder)) {
+        for file in std::fs::read_dir(&folder)?.flatten() {
+            report.dropped_bytes += file.metadata()?.len();
+            report.dropped.push(file.path());
+        }
+        if !options.dry_run {
+            std::fs::remove_dir_all(&folder)?;
+        }
+    }
+    Ok(report)
 }
 
 /// Adds what one wall needs, whose tables `table` gives.

@@ -19,7 +19,7 @@ mod summary;
 mod walk;
 mod walls;
 
-pub use live::{live_files, lock};
+pub use live::{gc, lock};
 pub use outlook::Outlook;
 pub use preflight::Preflight;
 pub use remembered::Remembered;
@@ -34,6 +34,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::artifact::brought::Named;
+use crate::source::is_there;
 use crate::stage::{Context, Made, Stage, render};
 use crate::store::ReadError;
 use walk::Walk;
@@ -74,7 +75,7 @@ pub fn render_table(ctx: &Context, request: &Request, table: &Named) -> Result<M
     let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
     let inputs = match request.sources(ctx) {
         // Remembered sources may be gone; the kept thumbnails may still do.
-        Ok(sources) if named || sources.iter().all(|source| source.exists()) => {
+        Ok(sources) if named || sources.iter().all(|source| is_there(source, ctx.store.root())) => {
             Some(request.inputs(ctx, &sources, true)?)
         }
         _ => None,

@@ -11,6 +11,7 @@ use crate::config::{Asked, Settings};
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::report::counted;
+use crate::source::iiif::{self, Fetching};
 use crate::source::{self, Bounds, Entry, Listing, Rule, Seen};
 use crate::stage::embed::Inputs;
 use crate::stage::render::Publishing;
@@ -64,6 +65,13 @@ impl Request {
 
     /// What these sources hold; `read` as of [`Inputs::survey`].
     pub(super) fn inputs(&self, ctx: &Context, sources: &[PathBuf], read: bool) -> Result<Inputs> {
+        if !(read || self.hub.offline) {
+            let (store, reporter, limits) = (&ctx.store, &*ctx.reporter, &self.settings.limits);
+            let documents = sources.iter().filter(|source| iiif::is_iiif(source));
+            documents
+                .into_iter()
+                .try_for_each(|document| iiif::fetch(&Fetching { store, reporter, limits }, document))?;
+        }
         let listing = self.list(ctx, sources)?;
         let mut notes = Vec::new();
         let all: Vec<PathBuf> = sources.iter().chain(&listing.zips).cloned().collect();
@@ -84,7 +92,7 @@ impl Request {
         let cache = ctx.store.is_in_use().then(|| ctx.store.root().canonicalize());
         let models = self.hub.models.is_in_use().then(|| self.hub.models.root().canonicalize());
         let own: Vec<PathBuf> = cache.into_iter().chain(models).chain(written).flatten().collect();
-        let bounds = Bounds { limits: &self.settings.limits, go_on: &|| ctx.go_on() };
+        let bounds = Bounds { limits: &self.settings.limits, go_on: &|| ctx.go_on(), cache: ctx.store.root() };
         let listing = source::list(sources, &self.settings.source, &bounds, &own)?;
         listing.notes.iter().for_each(|note| ctx.note(note.clone()));
         Ok(listing)

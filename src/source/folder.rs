@@ -213,7 +213,7 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", root.join("dangling")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
         let mut listing = Listing::default();
-        let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()) };
+        let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()), cache: Path::new("cache") };
         list(&root, &"s".into(), &[root.join("cache")], &bounds, &mut listing).unwrap();
         let paths: Vec<&str> = listing.entries.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(paths, ["a.png", "b/1.jpg", "b/2.jpg"]);
@@ -245,7 +245,11 @@ mod tests {
             std::os::unix::fs::symlink(target, path).unwrap();
         }
         let mut listing = Listing::default();
-        let bounds = Bounds { limits: &LimitSettings { max_inputs: 1000, ..Default::default() }, go_on: &|| Ok(()) };
+        let bounds = Bounds {
+            limits: &LimitSettings { max_inputs: 1000, ..Default::default() },
+            go_on: &|| Ok(()),
+            cache: Path::new("cache"),
+        };
         list(&dir.path().join("photos"), &"s".into(), &[], &bounds, &mut listing).unwrap();
         let skipped = listing.skipped.iter().map(|row| format!("{}: {} ({})", row.path, row.detail, row.reason));
         let mut skipped: Vec<String> = skipped.collect();

@@ -13,7 +13,8 @@
 //! std::fs::write(folder.path().join("notes.txt"), "")?;
 //! let settings = SourceSettings { exclude: vec!["*.txt".to_owned()], ..SourceSettings::default() };
 //! let sources = [folder.path().to_owned()];
-//! let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()) };
+//! let cache = std::path::Path::new("cache");
+//! let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()), cache };
 //! let listing = tsne_grid::source::list(&sources, &settings, &bounds, &[])?;
 //! assert_eq!(listing.entries.iter().map(|entry| &entry.path).collect::<Vec<_>>(), ["sea.jpg"]);
 //! # Ok::<(), anyhow::Error>(())
@@ -24,6 +25,7 @@ mod dated;
 mod entry;
 mod films;
 mod folder;
+pub mod iiif;
 mod inner;
 pub mod instagram;
 pub mod instaloader;
@@ -89,6 +91,8 @@ pub struct Bounds<'a> {
     pub limits: &'a LimitSettings,
     /// Asked again and again; listing ends with the error that it gives.
     pub go_on: &'a dyn Fn() -> Result<()>,
+    /// The root of the cache, with the folders that stand for IIIF documents.
+    pub cache: &'a Path,
 }
 
 impl Bounds<'_> {
@@ -160,6 +164,12 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     let (mut tables, mut bad) = (Vec::new(), Vec::new());
     for (source, name) in sources.iter().zip(source_names(sources)) {
         let name: Arc<str> = name.into();
+        let standing_for = iiif::is_iiif(source).then(|| iiif::folder(bounds.cache, source));
+        if standing_for.as_ref().is_some_and(|folder| !folder.is_dir()) {
+            let address = source.display();
+            bail!(Halt::NotFound(format!("{address} was not fetched yet; a run that is not --offline fetches it")));
+        }
+        let source: &Path = standing_for.as_deref().unwrap_or(source);
         let meta = std::fs::metadata(source)
             .map_err(|error| Halt::NotFound(format!("cannot open the source {}: {error}", source.display())))?;
         if meta.is_dir() {
@@ -169,10 +179,10 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
             bail!("the source {} is neither a folder nor a file", source.display());
         } else if is_zip(source)? {
             if let Err(why) = archive::list(source, &name, &meta, bounds, &mut listing)? {
-                bad.push((source, name, why));
+                bad.push((source.to_owned(), name, why));
             }
         } else {
-            let place = Place::File(source.clone());
+            let place = Place::File(source.to_owned());
             listing.entries.push(Entry::plain(name.to_string(), name, place, Stamp::of(&meta)));
         }
         bounds.check(listing.len())?;
@@ -207,6 +217,11 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     Ok(listing)
 }
 
+/// Whether a source is there to be listed; a document of IIIF is once it was fetched into this `cache`.
+pub fn is_there(source: &Path, cache: &Path) -> bool {
+    if iiif::is_iiif(source) { iiif::folder(cache, source).is_dir() } else { source.exists() }
+}
+
 /// The sources' names; where two have the same, the second is `name (2)`.
 fn source_names(sources: &[PathBuf]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -225,6 +240,9 @@ fn another_name(names: &[String], source: &Path) -> String {
 /// The last part of a path, readable: of `.` and the like, that of the folder they mean.
 fn source_name(source: &Path) -> String {
     let resolved = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    if let Some(address) = iiif::address(source) {
+        return folder::readable(iiif::name(address).as_bytes());
+    }
     let name = source.file_name().or(resolved.file_name());
     name.map_or_else(|| "source".to_owned(), |name| folder::readable(name.as_encoded_bytes()))
 }

@@ -18,9 +18,9 @@ use sha2::{Digest as _, Sha256};
 use super::alike::{CONFIG, check};
 use super::file::{Wanted, from_bytes, from_file, gather};
 use super::kept::BuiltIn;
-use super::remote::{Metadata, Remote};
 use crate::config::{EmbedSettings, Fetch};
 use crate::error::Halt;
+use crate::remote::{Metadata, Remote};
 use crate::report::{Event, Reporter};
 use crate::store::{Lock, Store};
 
@@ -184,7 +184,7 @@ impl Hub {
         }
         if self.offline {
             let what = format!("the weights of {}", pin.published.name);
-            let text = self.not_to_be_had(pin, "--offline or HF_HUB_OFFLINE asks for no request");
+            let text = self.not_to_be_had(pin, "--offline or HF_HUB_OFFLINE asks for no request", "");
             return Err(NotHere { what, text }.into());
         }
         // What is fetched could not be kept, and would be fetched by every run.
@@ -194,13 +194,13 @@ impl Hub {
             format!("cannot keep the weights of {name} under {models}, so they are not fetched")
         })?;
         let api = ApiBuilder::from_env().build();
-        let api = api.map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string())))?;
+        let api = api.map_err(|error| anyhow!(self.not_to_be_had(pin, &error.to_string(), "")))?;
         let url = api.repo(pin.repo()).url(pin.file);
-        let remote = Remote::new(&*self.reporter, url.clone(), token());
+        let remote = Remote::new(&*self.reporter, "weights", url.clone(), token());
         let Metadata { commit, etag, size } = match remote.metadata() {
             Ok(metadata) => metadata,
             Err(error) if error.is::<Halt>() => return Err(error),
-            Err(error) => bail!("{}", self.not_to_be_had(pin, &format!("{url}: {error:#}"))),
+            Err(error) => bail!("{}", self.not_to_be_had(pin, &format!("{error:#}"), &url)),
         };
         // The hub names large files by their sha256 and serves ranges. A mirror that does not is
         // not trusted to send parts: the whole file is checked instead.
@@ -234,18 +234,18 @@ impl Hub {
         })
     }
 
-    /// One breath: what is missing, its sha256, where it belongs, and what works without it.
-    fn not_to_be_had(&self, pin: &Pin, why: &str) -> String {
+    /// What is missing and why, what works without it, and what to place where; `url` is empty if none was asked.
+    fn not_to_be_had(&self, pin: &Pin, why: &str, url: &str) -> String {
         let (what, are, place) = match pin.file {
-            WEIGHTS => ("weights", "are", "Put the file anywhere and name it with --weights FILE"),
-            _ => ("vocabulary", "is", "Put the file beside the weights and name those with --weights FILE"),
+            WEIGHTS => ("weights", "are", "put it anywhere and name it with --weights FILE"),
+            _ => ("vocabulary", "is", "put it beside the weights and name those with --weights FILE"),
         };
-        let instead = pin.published.instead.map_or_else(String::new, |way| format!(", or {way}"));
+        let instead = pin.published.instead.map_or_else(String::new, |way| format!("Without them: {way}.\n"));
+        let from = if url.is_empty() { String::new() } else { format!(" from {url}") };
         let sha256 = if pin.sha256.is_empty() { "unpinned" } else { &pin.sha256 };
         format!(
-            "the {what} of {} {are} not here and cannot be fetched ({why}).\n\
-             Needed: {} of {} at {}, sha256 {sha256}.\n\
-             {place}{instead}.",
+            "the {what} of {} {are} not here and cannot be fetched: {why}.\n\
+             {instead}Needed: {} of {} at {}, sha256 {sha256}{from}; {place}.",
             pin.published.name, pin.file, pin.repo, pin.revision,
         )
     }

@@ -28,6 +28,7 @@ mod growth;
 mod heic;
 mod hostile;
 mod hub;
+mod iiif;
 mod incremental;
 mod inputs;
 mod instaloader;

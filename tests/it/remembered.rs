@@ -38,7 +38,7 @@ fn who_names_sources_asks_anew_and_status_names_the_difference() {
     let expected = "embed    stale: model scattering -> vgg16, the weights of vgg16 are not here; a run fetches them\n";
     assert!(named.contains(expected) && !named.contains("offline"), "{named}");
     let offline = status("status photos --offline").stdout;
-    assert!(offline.contains("cannot be fetched (--offline"), "{offline}");
+    assert!(offline.contains("cannot be fetched: --offline"), "{offline}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! attempts) or whole. Whatever waits for the network ends at the first signal.
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -21,13 +22,17 @@ const ATTEMPTS: u32 = 3;
 /// A server may ask for a pause of at most so long before the next attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const MOST_REDIRECTS: usize = 5;
+/// What servers are told of who asks.
+const USER_AGENT: &str = concat!("tsne-grid/", env!("CARGO_PKG_VERSION"));
 /// How soon a signal is noticed.
 const POLL: Duration = Duration::from_millis(50);
 /// Larger files are not read whole.
 const MAX_FILE_BYTES: u64 = 4 << 30;
 
-pub(super) struct Remote<'a> {
+pub(crate) struct Remote<'a> {
     reporter: &'a dyn Reporter,
+    /// What is fetched, in a word.
+    what: &'static str,
     agent: Agent,
     token: Option<String>,
     url: String,
@@ -35,13 +40,22 @@ pub(super) struct Remote<'a> {
 
 /// What the server says of a file, without sending it.
 #[derive(Debug, Default)]
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     /// The commit that it is of.
-    pub(super) commit: Option<String>,
+    pub(crate) commit: Option<String>,
     /// The sha256 of a large file; of others something else.
-    pub(super) etag: Option<String>,
+    pub(crate) etag: Option<String>,
     /// Bytes.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
+}
+
+/// What a server sent.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// All of it.
+    pub(crate) bytes: Vec<u8>,
+    /// What the server calls this state of it.
+    pub(crate) tag: Option<String>,
 }
 
 /// The server is busy: it answered 429 or 503.
@@ -54,15 +68,16 @@ struct Busy {
 }
 
 impl<'a> Remote<'a> {
-    /// The file at `url`; `token` is shown to that server only, not to where it may redirect.
-    pub(super) fn new(reporter: &'a dyn Reporter, url: String, token: Option<String>) -> Self {
+    /// The file at `url`, of which people are told as `what`; `token` is shown to that server only, not to where it may
+    /// redirect.
+    pub(crate) fn new(reporter: &'a dyn Reporter, what: &'static str, url: String, token: Option<String>) -> Self {
         let agent = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
             .build()
             .new_agent();
-        Self { reporter, agent, token, url }
+        Self { reporter, what, agent, token, url }
     }
 
     /// Asks what the server says of the file. Redirects are followed here, and the token goes only to the server that
@@ -70,7 +85,7 @@ impl<'a> Remote<'a> {
     ///
     /// # Errors
     /// When the server answers anything but the file, also after [`ATTEMPTS`] if it is busy; at a signal.
-    pub(super) fn metadata(&self) -> Result<Metadata> {
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
         let busy = |error: &anyhow::Error| error.is::<Busy>();
         self.attempts(busy, || self.try_metadata())
     }
@@ -111,7 +126,7 @@ impl<'a> Remote<'a> {
     }
 
     /// `count` bytes from `from`; exactly as many, or an error.
-    pub(super) fn read(&self, from: u64, count: u64, bar: &dyn Progress) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, from: u64, count: u64, bar: &dyn Progress) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < count {
             self.go_on()?;
@@ -148,7 +163,7 @@ impl<'a> Remote<'a> {
     }
 
     /// Everything, in one request.
-    pub(super) fn read_all(&self) -> Result<Vec<u8>> {
+    pub(crate) fn read_all(&self) -> Result<Vec<u8>> {
         let request = self.get(&self.url, true);
         let (sender, blocks) = sync_channel::<Result<(u64, Vec<u8>)>>(2);
         std::thread::spawn(move || {
@@ -178,10 +193,55 @@ impl<'a> Remote<'a> {
             if block.is_empty() {
                 return Ok(bytes);
             }
-            let bar = bar.get_or_insert_with(|| self.reporter.bar("fetching weights", size, true));
+            let bar = bar.get_or_insert_with(|| self.reporter.bar(&format!("fetching {}", self.what), size, true));
             bar.advance(block.len() as u64);
             bytes.extend(block);
         }
+    }
+
+    /// Everything, in one request, with the server's tag; nothing if it still has the tag that is given. Redirects are
+    /// followed here: neither they nor the first request may lead from elsewhere into the own network, where `base`, the
+    /// address that somebody named, does not lie.
+    ///
+    /// # Errors
+    /// When the server answers anything else, also after [`ATTEMPTS`] if it is busy; when there are more than `most` bytes;
+    /// at a signal.
+    pub(crate) fn fetch(&self, base: &str, tag: Option<&str>, most: u64) -> Result<Option<Fetched>> {
+        let base: Option<Uri> = base.parse().ok();
+        let busy = |error: &anyhow::Error| error.is::<Busy>();
+        self.attempts(busy, || {
+            let mut at: Uri = self.url.parse()?;
+            for _ in 0..=MOST_REDIRECTS {
+                ensure!(matches!(at.scheme_str(), Some("http" | "https")), "{at} is no address of the web");
+                let known = base.as_ref().is_some_and(|base| base.host() == at.host());
+                ensure!(
+                    known || !is_near(&at),
+                    "{at} lies in the own network, and only what is named there leads there"
+                );
+                let mut request = self.agent.get(at.to_string()).header("User-Agent", USER_AGENT);
+                if let Some(tag) = tag {
+                    request = request.header("If-None-Match", tag);
+                }
+                let request = request.config().timeout_global(Some(RANGE_TIMEOUT)).max_redirects(0).build();
+                let response = self.awaited(move || Ok(request.call()?))?;
+                match response.status().as_u16() {
+                    200 => {
+                        let tag = header(&response, "etag").map(str::to_owned);
+                        let bytes = self.awaited(move || {
+                            Ok(response.into_body().into_with_config().limit(most).read_to_vec()?)
+                        })?;
+                        return Ok(Some(Fetched { bytes, tag }));
+                    }
+                    304 if tag.is_some() => return Ok(None),
+                    301 | 302 | 303 | 307 | 308 => {
+                        let place = header(&response, "location").context("the server redirects to nowhere")?;
+                        at = joined(&at, place)?;
+                    }
+                    _ => return Err(refused(&response)),
+                }
+            }
+            bail!("the server redirects more than {MOST_REDIRECTS} times")
+        })
     }
 
     /// A request to this address; `own` is that of the server that may see the token. Where the agent is redirected to,
@@ -200,7 +260,7 @@ impl<'a> Remote<'a> {
         loop {
             match attempt() {
                 Err(error) if tried < ATTEMPTS && !error.is::<Halt>() && again(&error) => {
-                    self.reporter.event(&Event::Warning(format!("fetching weights: {error:#}; trying again")));
+                    self.reporter.event(&Event::Warning(format!("fetching {}: {error:#}; trying again", self.what)));
                     let asked = error.downcast_ref::<Busy>().and_then(|busy| busy.after);
                     self.pause(asked.unwrap_or(Duration::from_millis(500) * tried).min(LONGEST_PAUSE))?;
                     tried += 1;
@@ -253,6 +313,19 @@ fn refused(response: &Response<Body>) -> anyhow::Error {
     match status {
         429 | 503 => Busy { status, after: after.map(Duration::from_secs) }.into(),
         _ => anyhow!("the server answered {status}"),
+    }
+}
+
+/// Whether an address is that of this machine or of the network that it is in.
+fn is_near(at: &Uri) -> bool {
+    let host = at.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+        Ok(IpAddr::V6(ip)) => {
+            let mapped = ip.to_ipv4_mapped().is_some();
+            mapped || ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
+        }
+        Err(_) => !host.contains('.') || [".localhost", ".local", ".internal"].iter().any(|end| host.ends_with(end)),
     }
 }
 
