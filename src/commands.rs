@@ -38,6 +38,7 @@ const SKIPPED: u8 = 3;
 const STALE: u8 = 4;
 
 /// What a command that ran stages prints.
+#[derive(Clone, Copy)]
 enum Show<'a> {
     /// The path of the picture, or of the page that is published.
     Picture,
@@ -263,6 +264,7 @@ impl App {
             },
         };
         let mut answer = self.answer(line, answer::outcome(&outcome, request));
+        answer.told = matches!(show, Show::Picture);
         let defective = outcome.embedded.is_some_and(|embedded| embedded.counts.defective > 0);
         if request.settings.source.strict && defective {
             answer.code = SKIPPED;
@@ -381,7 +383,7 @@ impl App {
             max_size: args.max_size,
             older_than: args.older_than,
         };
-        let report = store.gc(&pipeline::live_files(&store)?, &options)?;
+        let report = pipeline::gc(&store, &options)?;
         let verb = if args.dry_run { "would drop" } else { "dropped" };
         let (dropped, mb) = (counted(report.dropped.len(), "file"), |bytes: u64| bytes as f64 / 1e6);
         let summary =

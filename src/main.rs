@@ -1,6 +1,6 @@
 //! The program: parse, wire the terminal and Ctrl-C, call the library, print an error once.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let parsed = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.unwrap_or_else(|error| refuse(&error));
-    let terminal = Arc::new(Terminal::new(cli.global.quiet, cli.global.verbose));
+    let quiet = cli.global.quiet;
+    let terminal = Arc::new(Terminal::new(quiet, cli.global.verbose));
 
     // The first signal asks to stop at the next safe point; a second one does not wait for it.
     let asked = terminal.clone();
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
     let answer = commands::execute(cli, terminal.clone());
     if let Some(error) = answer.error {
         terminal.error(&error);
+    }
+    // On a terminal the path stands there already, as an address; a pipe or a file gets it.
+    if answer.told && !quiet && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        return ExitCode::from(answer.code);
     }
     match std::io::stdout().lock().write_all(answer.text.as_bytes()) {
         Ok(()) => ExitCode::from(answer.code),

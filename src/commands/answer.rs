@@ -22,6 +22,8 @@ pub struct Answer {
     pub text: String,
     /// 0 unless something failed, or was asked to be checked and did not hold.
     pub code: u8,
+    /// Whether the end of the run has told people the same.
+    pub told: bool,
     /// What went wrong, if something did.
     pub error: Option<String>,
     /// The same for programs.
@@ -63,6 +65,7 @@ impl Answer {
         self.object["seconds"] = json!(began.elapsed().as_secs_f64());
         self.object["warnings"] = json!(warnings);
         self.text = format!("{}\n", self.object);
+        self.told = false;
         self
     }
 }

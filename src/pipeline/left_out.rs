@@ -9,11 +9,16 @@ use crate::config::{Films, Kind, SourceSettings};
 use crate::report::thousands;
 use crate::source::kind_left_out;
 
+/// So many files of one defect are called by their names.
+const NAMED: usize = 3;
+
 /// What is left out, as it adds up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LeftOut {
     kinds: BTreeMap<Kind, usize>,
     reasons: BTreeMap<Reason, usize>,
+    /// What is called so, of those with a defect, the first.
+    named: BTreeMap<Reason, Vec<String>>,
     /// Whether one of the videos is of a kind that may be read.
     films: bool,
 }
@@ -23,7 +28,13 @@ impl LeftOut {
     pub(super) fn add(&mut self, path: &str, reason: Reason, detail: &str) {
         match kind_left_out(detail).filter(|_| reason == Reason::NotSelected) {
             Some(kind) => *self.kinds.entry(kind).or_default() += 1,
-            None => self.add_many(reason, 1),
+            None => {
+                self.add_many(reason, 1);
+                let named = self.named.entry(reason).or_default();
+                if reason.is_defect() && named.len() <= NAMED {
+                    named.push(path.rsplit_once('/').map_or(path, |(_, name)| name).to_owned());
+                }
+            }
         }
         let suffix = path.rsplit_once('.').map(|(_, suffix)| suffix.to_ascii_lowercase());
         self.films |= reason == Reason::Video && suffix.is_some_and(|suffix| ["mp4", "mov", "m4v"].contains(&&*suffix));
@@ -41,8 +52,9 @@ impl LeftOut {
         all
     }
 
-    /// `29 left out (28 stories: --kinds post,story adds them; 1 video)`; nothing if nothing is.
-    pub(super) fn told(&self, settings: &SourceSettings) -> Option<String> {
+    /// `29 left out (28 stories: --kinds post,story adds them; 1 video)`; nothing if nothing is. A few with a defect are called by
+    /// their names if `naming`.
+    pub(super) fn told(&self, settings: &SourceSettings, naming: bool) -> Option<String> {
         let count: usize = self.kinds.values().chain(self.reasons.values()).sum();
         if count == 0 {
             return None;
@@ -60,6 +72,8 @@ impl LeftOut {
             if *reason == Reason::Video && self.films && settings.films != Films::Still && cfg!(feature = "films") {
                 part.push_str(": --films still shows a still of MP4 and MOV");
             }
+            let named = self.named.get(reason).filter(|named| naming && (1..=NAMED).contains(&named.len()));
+            part.extend(named.map(|named| format!(": {}", named.join(", "))));
             parts.push(part);
         }
         Some(format!("{} left out ({})", thousands(count), parts.join("; ")))
@@ -131,14 +145,21 @@ mod tests {
     fn it_is_said_with_what_would_bring_it_in() {
         let settings = SourceSettings { kinds: vec![Kind::Post], ..SourceSettings::default() };
         let mut out = LeftOut::default();
-        assert_eq!(out.told(&settings), None);
+        assert_eq!(out.told(&settings, true), None);
         (0..28).for_each(|_| out.add("a.jpg", Reason::NotSelected, "kind story is not in source.kinds"));
         out.add("b.webm", Reason::Video, "a video");
-        assert_eq!(out.told(&settings).unwrap(), "29 left out (28 stories: --kinds post,story adds them; 1 video)");
+        assert_eq!(
+            out.told(&settings, true).unwrap(),
+            "29 left out (28 stories: --kinds post,story adds them; 1 video)"
+        );
         out.add("b.mp4", Reason::Video, "a video");
         out.add("a.jpg", Reason::NotSelected, "source.exclude matches it");
-        let told = out.told(&settings).unwrap();
+        let told = out.told(&settings, true).unwrap();
         assert!(told.contains("1 not asked for"), "{told}");
         assert_eq!(told.contains("2 videos: --films still"), cfg!(feature = "films"), "{told}");
+        let mut out = LeftOut::default();
+        ["in/a.jpg", "b.jpg"].iter().for_each(|path| out.add(path, Reason::Undecodable, "a broken PNG"));
+        assert_eq!(out.told(&settings, true).unwrap(), "2 left out (2 broken: a.jpg, b.jpg)");
+        assert_eq!(out.told(&settings, false).unwrap(), "2 left out (2 broken)");
     }
 }

@@ -124,7 +124,7 @@ impl Preflight {
             outlook,
             grid,
             canvas: canvas.and_then(|grid| render::size(&settings.render, pictures, grid).ok()),
-            told: words.told(&settings.source),
+            told: words.told(&settings.source, false),
             first: ctx.store.latest("embed.parquet").is_none(),
         }
     }
@@ -146,14 +146,14 @@ impl Preflight {
         let Ahead { new, reused, unread } = self.ahead;
         let mut second = match (new, unread, reused) {
             (new, 0, 0) => format!("{} to embed", thousands(new)),
-            (new, 0, reused) => format!("{} to embed, {} known", thousands(new), thousands(reused)),
+            (new, 0, reused) => format!("{} to embed, {} as before", thousands(new), thousands(reused)),
             (0, unread, 0) if self.first => format!("{} to read and embed", thousands(unread)),
-            (0, unread, 0) => format!("{} to read, and to embed unless known", thousands(unread)),
+            (0, unread, 0) => format!("{} to read, new ones to embed", thousands(unread)),
             (0, unread, reused) => {
-                format!("{} known, {} to read, and to embed unless known", thousands(reused), thousands(unread))
+                format!("{} as before, {} to read, new ones to embed", thousands(reused), thousands(unread))
             }
             (new, unread, reused) => format!(
-                "{} to embed, {} known, {} to read, and to embed unless known",
+                "{} to embed, {} as before, {} to read, new ones to embed",
                 thousands(new),
                 thousands(reused),
                 thousands(unread)
@@ -161,7 +161,7 @@ impl Preflight {
         };
         let about = if unread > 0 && !self.first { "at most about" } else { "about" };
         let (seconds, memory) = (duration(self.seconds), self.memory as f64 / 1e9);
-        second.push_str(&format!("; {about} {seconds} for everything, memory up to {memory:.1} GB"));
+        second.push_str(&format!("; {about} {seconds} in all, memory up to {memory:.1} GB"));
         if let Some((width, height)) = self.grid {
             second.push_str(&format!("; grid {width}x{height}"));
             match &self.outlook {
@@ -203,7 +203,7 @@ mod tests {
             preflight.lines(),
             [
                 "1,180 pictures (1,100 posts, 80 stories), 20 left out (20 videos)",
-                "40 to embed, 1,140 known; about 2 min for everything, memory up to 1.2 GB; grid 35x34 with 1,138 about where they were, 2240x2176 pixels"
+                "40 to embed, 1,140 as before; about 2 min in all, memory up to 1.2 GB; grid 35x34 with 1,138 about where they were, 2240x2176 pixels"
             ]
         );
     }

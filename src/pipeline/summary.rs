@@ -10,7 +10,7 @@ use super::left_out::plainly;
 use super::pace::duration;
 use crate::artifact::Header;
 use crate::artifact::findings::{AssignFindings, ProjectFindings};
-use crate::artifact::rows::{RenderRow, Row, SkippedRow};
+use crate::artifact::rows::{ImageRow, RenderRow, Row, SkippedRow};
 use crate::report::{Event, counted, thousands};
 use crate::stage::embed::Counts;
 use crate::stage::render::{Drawn, Written};
@@ -18,25 +18,30 @@ use crate::stage::{Context, Made, Stage};
 
 /// At most this many defects are named.
 const NAMED: usize = 20;
+/// At most this many damaged pictures are.
+const NAMED_DAMAGED: usize = 3;
 /// What stands for itself in an address.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b':').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What became of the inputs.
-pub(super) fn inputs(counts: &Counts) -> String {
-    let Counts { pictures, embedded, gone, duplicates, damaged, defective, .. } = *counts;
-    let known = pictures.saturating_sub(embedded);
-    let mut line = match (embedded, known) {
-        (_, 0) => format!("{} embedded", counted(pictures, "picture")),
-        _ => format!("{}: {} new, {} known", counted(pictures, "picture"), thousands(embedded), thousands(known)),
-    };
-    let duplicate = if duplicates == 1 { "duplicate" } else { "duplicates" };
-    for (count, what) in
-        [(gone, "gone"), (duplicates, duplicate), (damaged, "damaged"), (defective, "that could not be read")]
-    {
-        if count > 0 {
-            line.push_str(&format!(", {} {what}", thousands(count)));
-        }
+/// What became of the inputs; all of them add up, with those that are left out.
+pub(super) fn inputs(counts: &Counts, left_out: Option<String>) -> String {
+    let Counts { inputs, pictures, embedded, gone, duplicates, damaged, .. } = *counts;
+    let before = pictures.saturating_sub(embedded);
+    let of_them = [(embedded, "new"), (before, "as before"), (damaged, "damaged")].into_iter();
+    let of_them = of_them.filter(|(count, what)| *count > 0 && !(*what == "new" && before == 0));
+    let of_them: Vec<String> = of_them.map(|(count, what)| format!("{} {what}", thousands(count))).collect();
+    let mut line = if inputs > pictures { format!("{}: ", counted(inputs, "file")) } else { String::new() };
+    line.push_str(&counted(pictures, "picture"));
+    if !of_them.is_empty() {
+        line.push_str(&format!(" ({})", of_them.join(", ")));
+    }
+    if duplicates > 0 {
+        line.push_str(&format!(", {} with the same bytes as another", thousands(duplicates)));
+    }
+    line.extend(left_out.map(|left_out| format!(", {left_out}")));
+    if gone > 0 {
+        line.push_str(&format!("; {} of last time gone", thousands(gone)));
     }
     line
 }
@@ -72,6 +77,19 @@ pub(super) fn name_the_skipped(ctx: &Context, rows: &[SkippedRow], table: &Path,
     }
 }
 
+/// Names pictures that are damaged, but shown.
+pub(super) fn name_the_damaged(ctx: &Context, rows: &[ImageRow]) {
+    let damaged: Vec<String> =
+        rows.iter().filter_map(|row| Some(format!("{} ({})", row.path, row.damage.as_ref()?))).collect();
+    if damaged.is_empty() {
+        return;
+    }
+    let (named, rest) = damaged.split_at(damaged.len().min(NAMED_DAMAGED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", thousands(rest.len())) };
+    let named = named.join(", ");
+    ctx.warn(format!("{}, shown as far as they go: {named}{more}", counted(damaged.len(), "damaged picture")));
+}
+
 /// Says what a stage found.
 pub(super) fn stage(ctx: &Context, stage: Stage, made: &Made) {
     let header = &made.artifact.header;
@@ -104,9 +122,11 @@ fn growth(header: &Header) -> Option<String> {
     let AssignFindings { kept, moved_far, old_to_alike, new_to_alike, .. } = AssignFindings::of(header).ok()?;
     let (kept, far) = kept.zip(moved_far)?;
     let (kept, far) = (100.0 * kept, 100.0 * far);
-    let mut line = format!("{kept:.0} % of tiles kept their cell, {far:.0} % moved by more than two");
+    let near = 100.0 - kept - far;
+    let mut line =
+        format!("{kept:.0} % of the pictures kept their cell, {near:.0} % moved by one or two, {far:.0} % farther");
     if let Some((new, old)) = new_to_alike.zip(old_to_alike) {
-        line.push_str(&format!("; new ones are {new:.1} cells from what is like them, the others {old:.1}"));
+        line.push_str(&format!("; new ones lie {new:.1} cells from those most like them, the others {old:.1}"));
     }
     Some(line)
 }
@@ -151,9 +171,13 @@ mod tests {
     #[test]
     fn what_became_of_the_inputs_is_one_line() {
         let counts = Counts { pictures: 60, embedded: 60, ..Counts::default() };
-        assert_eq!(inputs(&counts), "60 pictures embedded");
-        let counts = Counts { embedded: 5, gone: 1, duplicates: 2, defective: 3, ..counts };
-        assert_eq!(inputs(&counts), "60 pictures: 5 new, 55 known, 1 gone, 2 duplicates, 3 that could not be read");
+        assert_eq!(inputs(&counts, None), "60 pictures");
+        let counts = Counts { inputs: 65, embedded: 5, gone: 1, duplicates: 2, damaged: 1, ..counts };
+        assert_eq!(
+            inputs(&counts, Some("3 left out (3 broken)".into())),
+            "65 files: 60 pictures (5 new, 55 as before, 1 damaged), 2 with the same bytes as another, 3 left out (3 broken); \
+             1 of last time gone"
+        );
     }
 
     #[test]

@@ -218,7 +218,7 @@ fn lay_out(
     let (count, options) = (linalg::Rows::len(points), options(settings));
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
     if allowed < settings.perplexity {
-        ctx.warn(format!(
+        ctx.note(format!(
             "perplexity {} is too large for {}; {allowed:.1} is used",
             settings.perplexity,
             counted(count, "picture")

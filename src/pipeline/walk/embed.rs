@@ -97,14 +97,14 @@ impl Walk<'_> {
         pace::remember(ctx, &pace::rate_of(&chosen), new, new as f64, began.elapsed());
         self.request.remember(ctx, sources);
         let source = &self.request.settings.source;
-        if source.strict || !tables[1].fresh {
+        let names = source.strict || !tables[1].fresh;
+        if names {
             summary::name_the_skipped(ctx, &skipped, &tables[1].path, counts.inputs);
         }
-        let mut line = summary::inputs(&counts);
-        if !self.planned {
-            line.extend(LeftOut::of(&skipped).told(source).map(|told| format!(", {told}")));
+        if !tables[0].fresh {
+            summary::name_the_damaged(ctx, &rows);
         }
-        self.pending = Some(line);
+        self.pending = Some(summary::inputs(&counts, LeftOut::of(&skipped).told(source, !names)));
         let tables_too = tables.iter().chain(&words).all(|made| made.fresh);
         if !(index.fresh && new == 0 && tables_too) {
             self.did = true;
