@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# A whole release without publishing anything, as far as this machine can: scripts/release/dry_run.sh.
+# The archive and the wheel of this machine's kind are built and tried; the manifests are made with archives of other systems
+# standing in; the workflows, formula and manifests are read by their linters where these can be had.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+target=$(uname -m)-unknown-linux-musl
+rm -rf dist
+rustup target add "$target"
+scripts/release/package.sh "$target"
+scripts/release/wheel.sh "$target"
+scripts/release/try.sh dist/*.tar.gz dist/*.whl
+(cd dist && sha256sum --check --quiet ./*.sha256)
+
+# What other systems' archives are called and how long their checksums are is all that the manifests need of them.
+release=$(mktemp -d)
+trap 'rm -rf "$release"' EXIT
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+for archive in {aarch64,x86_64}-unknown-linux-musl.tar.gz {aarch64,x86_64}-apple-darwin.tar.gz x86_64-pc-windows-msvc.zip; do
+  name=tsne-grid-$version-$archive
+  if [ -f "dist/$name.sha256" ]; then cp "dist/$name.sha256" "$release"; else
+    sum=$(printf %s "$name" | sha256sum | cut -d ' ' -f 1)
+    echo "$sum  $name" >"$release/$name.sha256"
+  fi
+done
+scripts/release/manifests.py "$release"
+for tool in ruby actionlint; do
+  command -v "$tool" >/dev/null || { echo "NOT CHECKED: what $tool reads (it is not here)"; continue; }
+  case $tool in
+    ruby) ruby -c "$release/tsne-grid.rb" ;;
+    actionlint) actionlint ;;
+  esac
+done
+python3 -c 'import yaml' 2>/dev/null && python3 - "$release" <<'PY'
+import pathlib, sys, yaml
+for file in [*pathlib.Path(sys.argv[1]).glob("*.yaml"), *pathlib.Path(".github").rglob("*.yml")]:
+    assert yaml.safe_load(file.read_text()), file
+    print("OK:", file.name)
+PY
