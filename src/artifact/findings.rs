@@ -63,6 +63,8 @@ findings! {
         perplexity: f64,
         /// Gradient steps done.
         iterations: usize,
+        /// The share of the nearest vectors that the layout was made from, on a sample; none where all were compared with all.
+        neighbours_found: Option<f64>,
         /// How many pictures had a place in the projection that this one was grown from.
         grown_from: Option<usize>,
         /// How far these moved on average, in the plane's units.

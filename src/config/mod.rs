@@ -148,10 +148,14 @@ table! {
         early_exaggeration: f64 = 12.0, arg(help_heading = "Project", hide_short_help = true);
         /// Steps with early exaggeration
         exaggeration_iterations: usize = 250, arg(help_heading = "Project", hide_short_help = true);
+        /// Attraction is multiplied by this from then on: 1 is t-SNE, about 4 looks like UMAP
+        exaggeration: f64 = 1.0, arg(help_heading = "Project");
         /// Step size; 0 is automatic
         learning_rate: f64 = 0.0, arg(help_heading = "Project", hide_short_help = true);
         /// Principal components kept first; 0 keeps all dimensions
         pca: usize = 50, arg(help_heading = "Project", hide_short_help = true);
+        /// How each one's nearest pictures are found
+        neighbours: Neighbours = Neighbours::Auto, arg(help_heading = "Project", hide_short_help = true);
         /// How far apart two vectors are
         metric: Metric = Metric::Euclidean, arg(help_heading = "Project", hide_short_help = true);
         /// Where the points start
@@ -272,6 +276,7 @@ impl Settings {
             ("limits.max_zip_ratio", f64::from(limits.max_zip_ratio), 1.0, 1e6),
             ("project.perplexity", project.perplexity, 1.0, 1e6),
             ("project.early_exaggeration", project.early_exaggeration, 1.0, 1e3),
+            ("project.exaggeration", project.exaggeration, 1.0, 100.0),
             ("project.learning_rate", project.learning_rate, 0.0, 1e9),
             ("project.iterations", project.iterations as f64, 0.0, 1e6),
             ("project.exaggeration_iterations", project.exaggeration_iterations as f64, 0.0, 1e6),

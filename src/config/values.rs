@@ -208,6 +208,18 @@ choice! {
 }
 
 choice! {
+    /// How nearest neighbours are found.
+    Neighbours {
+        /// Exactly up to 32,768 pictures, approximately above
+        Auto,
+        /// By comparing all with all: what takes four times as long for twice as many
+        Exact,
+        /// By comparing those that are likely: 99 of 100 are found or more, and how many is measured
+        Approximate,
+    }
+}
+
+choice! {
     /// Where t-SNE starts.
     Init {
         /// The last projection that shares at least half of the pictures; where there is none, pca

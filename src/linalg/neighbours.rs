@@ -28,9 +28,9 @@ pub struct Neighbours {
 /// Bytes of rows per block; two blocks of queries and two of candidates are in memory.
 const BLOCK_BYTES: usize = 96 << 20;
 /// Rows and columns of a tile of distances: half a megabyte, at home in a second-level cache.
-const TILE: (usize, usize) = (256, 512);
+pub(super) const TILE: (usize, usize) = (256, 512);
 /// Candidates kept beyond k, because products and direct distances round differently.
-const SPARE: usize = 8;
+pub(super) const SPARE: usize = 8;
 /// Pairs with |x − y|² below this share of |x|² + |y|² are measured directly.
 const CANCELS: f32 = 0.02;
 
@@ -67,20 +67,20 @@ pub fn neighbours(rows: &dyn Rows, k: usize) -> Result<Neighbours, Error> {
         (nearest.par_iter_mut())
             .zip(found.index.par_chunks_mut(k))
             .zip(found.distance.par_chunks_mut(k))
-            .for_each(|((list, index), distance)| list.write(index, distance, frame.scale));
+            .for_each(|((list, index), distance)| list.write(index, distance, &frame));
     }
     Ok(found)
 }
 
 /// What is done to the rows before they are compared.
-struct Frame {
+pub(super) struct Frame {
     mean: Vec<f32>,
     /// A power of two that brings the largest value near 1: squares neither overflow nor vanish.
     scale: f32,
 }
 
 impl Frame {
-    fn of(rows: &dyn Rows, block: usize) -> Result<Self, Error> {
+    pub(super) fn of(rows: &dyn Rows, block: usize) -> Result<Self, Error> {
         let (n, d) = (rows.len(), rows.dim());
         let mut sum = vec![0.0f64; d];
         let mut largest = 0.0f32;
@@ -97,6 +97,11 @@ impl Frame {
         Ok(Self { mean, scale: exponent.exp2() })
     }
 
+    /// The distance of two rows by what is squared between them here.
+    pub(super) fn distance(&self, squared: f32) -> f32 {
+        (f64::from(squared).sqrt() * f64::from(self.scale)).min(f64::from(f32::MAX)) as f32
+    }
+
     fn apply(&self, row: &mut [f32]) {
         let scale = self.scale.recip();
         row.iter_mut().zip(&self.mean).for_each(|(x, m)| *x = *x * scale - m * scale);
@@ -104,15 +109,15 @@ impl Frame {
 }
 
 /// Some rows, ready for comparison.
-struct Block {
-    values: Vec<f32>,
-    norms: Vec<f32>,
+pub(super) struct Block {
+    pub(super) values: Vec<f32>,
+    pub(super) norms: Vec<f32>,
     first: usize,
-    dim: usize,
+    pub(super) dim: usize,
 }
 
 impl Block {
-    fn new(mut values: Vec<f32>, first: usize, count: usize, frame: &Frame) -> Self {
+    pub(super) fn new(mut values: Vec<f32>, first: usize, count: usize, frame: &Frame) -> Self {
         let dim = values.len() / count;
         let mut norms = vec![0.0; count];
         (values.par_chunks_exact_mut(dim.max(1))).zip(&mut norms).for_each(|(row, norm)| {
@@ -122,22 +127,36 @@ impl Block {
         Self { values, norms, first, dim }
     }
 
-    fn row(&self, i: usize) -> &[f32] {
+    /// Rows that are ready already.
+    pub(super) fn of(values: Vec<f32>, count: usize) -> Self {
+        let dim = values.len() / count.max(1);
+        let norm = |row: &[f32]| dot(row, row) as f32;
+        let norms = if dim == 0 { vec![0.0; count] } else { values.par_chunks_exact(dim).map(norm).collect() };
+        Self { values, norms, first: 0, dim }
+    }
+
+    /// Some of the rows.
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
+        let values = rows.iter().flat_map(|&i| self.row(i)).copied().collect();
+        Self { values, norms: rows.iter().map(|&i| self.norms[i]).collect(), first: 0, dim: self.dim }
+    }
+
+    pub(super) fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.dim..(i + 1) * self.dim]
     }
 }
 
 /// The best candidates of one row so far.
-struct Nearest {
+pub(super) struct Nearest {
     keep: usize,
     /// Squared distance and row number.
-    found: Vec<(f32, u32)>,
+    pub(super) found: Vec<(f32, u32)>,
     /// Only what is nearer than this can still matter.
     threshold: f32,
 }
 
 impl Nearest {
-    fn new(keep: usize) -> Self {
+    pub(super) fn new(keep: usize) -> Self {
         Self { keep, found: Vec::with_capacity(2 * keep), threshold: f32::INFINITY }
     }
 
@@ -150,7 +169,7 @@ impl Nearest {
 
     /// Candidates come in ascending order of their number, so a later equal never displaces an
     /// earlier one.
-    fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.found.len() > self.keep {
             let by = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
             let (_, last, _) = self.found.select_nth_unstable_by(self.keep - 1, by);
@@ -159,17 +178,17 @@ impl Nearest {
         }
     }
 
-    fn write(&mut self, index: &mut [u32], distance: &mut [f32], scale: f32) {
+    fn write(&mut self, index: &mut [u32], distance: &mut [f32], frame: &Frame) {
         self.found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         for ((&(squared, i), index), distance) in self.found.iter().zip(index).zip(distance) {
             *index = i;
-            *distance = (f64::from(squared).sqrt() * f64::from(scale)).min(f64::from(f32::MAX)) as f32;
+            *distance = frame.distance(squared);
         }
     }
 }
 
 /// Compares one tile of queries with all candidates of a block.
-fn search(queries: &Block, tile: usize, candidates: &Block, lists: &mut [Nearest], scratch: &mut [f32]) {
+pub(super) fn search(queries: &Block, tile: usize, candidates: &Block, lists: &mut [Nearest], scratch: &mut [f32]) {
     let d = queries.dim;
     let start = tile * TILE.0;
     let query = View::rows(&queries.values[start * d..], lists.len(), d);
@@ -198,7 +217,7 @@ fn search(queries: &Block, tile: usize, candidates: &Block, lists: &mut [Nearest
 }
 
 /// Looks for candidates below the threshold in one row of a tile.
-fn scan(list: &mut Nearest, products: &[f32], norms: &[f32], norm: f32, first: u32, own: u32) {
+pub(super) fn scan(list: &mut Nearest, products: &[f32], norms: &[f32], norm: f32, first: u32, own: u32) {
     const LANES: usize = 32;
     for (part, (products, norms)) in products.chunks(LANES).zip(norms.chunks(LANES)).enumerate() {
         // Branch-free over the lanes, so that it vectorises; almost always nothing is found.

@@ -14,10 +14,10 @@ use crate::artifact::brought::{Brought, Named, in_order, with_columns};
 use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
 use crate::artifact::{Artifact, Facts, Header, ImageId, content_digest, shards};
-use crate::config::{Init, ProjectSettings};
+use crate::config::{Init, Neighbours, ProjectSettings};
 use crate::linalg;
 use crate::report::counted;
-use crate::store::{Digest, Key};
+use crate::store::{Digest, Key, later};
 use crate::tsne;
 
 /// Points whose neighbours are compared with those in the plane.
@@ -31,7 +31,7 @@ const CARRIED: &str = "carried";
 /// The columns that a projection has itself.
 const OWN: [&str; 2] = ["x", "y"];
 
-/// The settings that determine a projection, each by its name: a new one is added with [`crate::store::later`], so
+/// The settings that determine a projection, each by its name: a new one is added with [`later`], so
 /// that neither the keys nor the parents of earlier projections are lost.
 pub(crate) fn params(settings: &ProjectSettings) -> Value {
     let ProjectSettings {
@@ -39,17 +39,23 @@ pub(crate) fn params(settings: &ProjectSettings) -> Value {
         iterations,
         early_exaggeration,
         exaggeration_iterations,
+        exaggeration,
         learning_rate,
         pca,
+        neighbours,
         metric,
         init,
         seed,
     } = settings;
-    json!({
+    let mut params = json!({
         "perplexity": perplexity, "iterations": iterations, "early_exaggeration": early_exaggeration,
         "exaggeration_iterations": exaggeration_iterations, "learning_rate": learning_rate, "pca": pca,
         "metric": metric, "init": init, "seed": seed,
-    })
+    });
+    let default = ProjectSettings::default();
+    later(&mut params, "exaggeration", *exaggeration, default.exaggeration);
+    later(&mut params, "neighbours", *neighbours, default.neighbours);
+    params
 }
 
 /// The key of a projection of vectors with this digest that goes on from nothing.
@@ -195,6 +201,12 @@ fn options(settings: &ProjectSettings) -> tsne::Options {
         iterations: settings.iterations,
         early_exaggeration: settings.early_exaggeration,
         exaggeration_iterations: settings.exaggeration_iterations,
+        exaggeration: settings.exaggeration,
+        neighbours: match settings.neighbours {
+            Neighbours::Auto => tsne::Search::Auto,
+            Neighbours::Exact => tsne::Search::Exact,
+            Neighbours::Approximate => tsne::Search::Approximate,
+        },
         learning_rate: match settings.learning_rate {
             0.0 => tsne::LearningRate::Auto,
             rate => tsne::LearningRate::Fixed(rate),
@@ -248,6 +260,7 @@ fn lay_out(
         trustworthiness: quality.trustworthiness,
         perplexity: layout.perplexity_used,
         iterations: layout.iterations_done,
+        neighbours_found: layout.neighbours_found,
         grown_from: moves.as_ref().map(Vec::len),
         mean_move: moves.map(|moves| moves.iter().sum::<f64>() / moves.len() as f64),
         vectors: None,

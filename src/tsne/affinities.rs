@@ -31,6 +31,20 @@ impl Affinities {
         let values = self.value[range.clone()].iter().map(|&p| f64::from(p));
         self.column[range].iter().map(|&j| j as usize).zip(values)
     }
+
+    /// The same matrix of the points in another order: first comes the point `order[0]`, and so on.
+    pub(super) fn reordered(&self, order: &[u32]) -> Self {
+        let mut place = vec![0u32; self.len];
+        order.iter().zip(0..).for_each(|(&i, at)| place[i as usize] = at);
+        let row = |i: u32| self.start[i as usize]..self.start[i as usize + 1];
+        let lengths: Vec<usize> = order.iter().map(|&i| row(i).len()).collect();
+        compressed(&lengths, self.perplexity, |at, column, value| {
+            let row = row(order[at]);
+            column.iter_mut().zip(&self.column[row.clone()]).for_each(|(new, &old)| *new = place[old as usize]);
+            value.copy_from_slice(&self.value[row]);
+            sort_row(column, value);
+        })
+    }
 }
 
 /// The perplexity that `len` points allow: `asked`, lowered to (n − 1)/3, but at least 1.
@@ -44,31 +58,31 @@ pub fn neighbours_needed(perplexity: f64, len: usize) -> usize {
 }
 
 /// The affinities of points whose nearest neighbours are known; `neighbours.k` should be
-/// [`neighbours_needed`].
+/// [`neighbours_needed`]. Takes the neighbours, because of a million rows there is no room for both.
 ///
 /// A row in which the perplexity cannot be had gets the nearest that can: identical points share
 /// equally, however many they are.
 ///
 /// # Errors
 /// [`Error::Setting`] when `perplexity` is not a finite number of at least 1.
-pub fn affinities(neighbours: &Neighbours, perplexity: f64) -> Result<Affinities, Error> {
+pub fn affinities(neighbours: Neighbours, perplexity: f64) -> Result<Affinities, Error> {
     if !(perplexity.is_finite() && perplexity >= 1.0) {
         let must = "a finite number of at least 1";
         return Err(Error::Setting { name: "perplexity", must, found: perplexity });
     }
-    let perplexity = allowed_perplexity(perplexity, neighbours.len);
-    let rows = conditional(neighbours, perplexity);
-    Ok(symmetric(neighbours, &rows, perplexity))
+    let Neighbours { len, k, mut index, distance: mut rows } = neighbours;
+    let perplexity = allowed_perplexity(perplexity, len);
+    conditional(&mut rows, k, perplexity);
+    sort_rows(&mut index, &mut rows, k);
+    Ok(symmetric(len, k, &index, &rows, perplexity))
 }
 
-/// P(j|i) for the neighbours j of each i, n×k; every row sums to 1.
-pub(super) fn conditional(neighbours: &Neighbours, perplexity: f64) -> Vec<f32> {
-    let k = neighbours.k.max(1);
-    let mut rows = vec![0.0; neighbours.distance.len()];
-    (rows.par_chunks_mut(k)).zip(neighbours.distance.par_chunks(k)).for_each(|(row, distance)| {
-        similarities(distance, perplexity, row);
+/// Turns distances to the neighbours j of each i, n×k, into P(j|i); every row sums to 1.
+pub(super) fn conditional(rows: &mut [f32], k: usize, perplexity: f64) {
+    rows.par_chunks_mut(k.max(1)).for_each(|row| {
+        let distance = row.to_vec();
+        similarities(&distance, perplexity, row);
     });
-    rows
 }
 
 /// Gaussian similarities of ascending distances, with the asked perplexity.
@@ -119,62 +133,96 @@ fn precision(x: &[f64], target: f64) -> f64 {
     log.exp()
 }
 
-/// (P(j|i) + P(i|j)) / 2n, in compressed rows.
-fn symmetric(neighbours: &Neighbours, rows: &[f32], perplexity: f64) -> Affinities {
-    let (n, k) = (neighbours.len, neighbours.k);
-    let forward = sorted_rows(neighbours, rows);
+/// Rows that are worked on together.
+const PIECE: usize = 1024;
+
+/// (P(j|i) + P(i|j)) / 2n, in compressed rows. The neighbours of each row are ascending.
+fn symmetric(n: usize, k: usize, index: &[u32], rows: &[f32], perplexity: f64) -> Affinities {
     // The transpose by counting: its rows come out ascending.
     let mut start = vec![0usize; n + 1];
-    forward.iter().for_each(|&(j, _)| start[j as usize + 1] += 1);
+    index.iter().for_each(|&j| start[j as usize + 1] += 1);
     for i in 0..n {
         start[i + 1] += start[i];
     }
     let mut fill = start.clone();
     let mut backward = vec![(0u32, 0.0f32); n * k];
-    for i in 0..n {
-        for &(j, p) in &forward[i * k..(i + 1) * k] {
-            backward[fill[j as usize]] = (i as u32, p);
-            fill[j as usize] += 1;
-        }
+    for (place, (&j, &p)) in index.iter().zip(rows).enumerate() {
+        backward[fill[j as usize]] = ((place / k) as u32, p);
+        fill[j as usize] += 1;
     }
-    let merged: Vec<Vec<(u32, f32)>> = (0..n)
+    drop(fill);
+    let forward = |i: usize| index[i * k..(i + 1) * k].iter().copied().zip(rows[i * k..(i + 1) * k].iter().copied());
+    let backward = |i: usize| backward[start[i]..start[i + 1]].iter().copied();
+    let lengths: Vec<usize> = (0..n)
         .into_par_iter()
-        .map(|i| merge(&forward[i * k..(i + 1) * k], &backward[start[i]..start[i + 1]]))
+        .map(|i| {
+            let mut length = 0;
+            merge(forward(i), backward(i), |_, _| length += 1);
+            length
+        })
         .collect();
-    let mut offsets = vec![0usize; n + 1];
-    for i in 0..n {
-        offsets[i + 1] = offsets[i] + merged[i].len();
-    }
     let half = 0.5 / n.max(1) as f64;
-    let value = merged.iter().flatten().map(|&(_, p)| (f64::from(p) * half) as f32).collect();
-    let column = merged.iter().flatten().map(|&(j, _)| j).collect();
-    Affinities { len: n, start: offsets, column, value, perplexity }
+    compressed(&lengths, perplexity, |i, column, value| {
+        let mut at = 0;
+        merge(forward(i), backward(i), |j, p| {
+            (column[at], value[at]) = (j, (f64::from(p) * half) as f32);
+            at += 1;
+        });
+    })
 }
 
-fn sorted_rows(neighbours: &Neighbours, rows: &[f32]) -> Vec<(u32, f32)> {
-    let mut all: Vec<(u32, f32)> = neighbours.index.iter().copied().zip(rows.iter().copied()).collect();
-    all.par_chunks_mut(neighbours.k.max(1)).for_each(|row| row.sort_unstable_by_key(|e| e.0));
-    all
-}
-
-/// The sum of two sparse rows, both ascending.
-fn merge(a: &[(u32, f32)], b: &[(u32, f32)]) -> Vec<(u32, f32)> {
-    let mut sum = Vec::with_capacity(a.len() + b.len());
-    let (mut i, mut j) = (0, 0);
-    while i < a.len() || j < b.len() {
-        let (x, y) = (a.get(i).map_or(u32::MAX, |e| e.0), b.get(j).map_or(u32::MAX, |e| e.0));
-        let mut p = 0.0;
-        if x <= y {
-            p += a[i].1;
-            i += 1;
-        }
-        if y <= x {
-            p += b[j].1;
-            j += 1;
-        }
-        sum.push((x.min(y), p));
+/// Compressed rows of these lengths; `write` fills the columns and values of a row.
+fn compressed(lengths: &[usize], perplexity: f64, write: impl Fn(usize, &mut [u32], &mut [f32]) + Sync) -> Affinities {
+    let n = lengths.len();
+    let mut start = vec![0usize; n + 1];
+    for i in 0..n {
+        start[i + 1] = start[i] + lengths[i];
     }
-    sum
+    let (mut column, mut value) = (vec![0u32; start[n]], vec![0.0f32; start[n]]);
+    let mut pieces = Vec::new();
+    let (mut columns, mut values) = (&mut column[..], &mut value[..]);
+    for first in (0..n).step_by(PIECE) {
+        let count = start[n.min(first + PIECE)] - start[first];
+        let (mine, rest) = columns.split_at_mut(count);
+        let (my_values, rest_values) = values.split_at_mut(count);
+        pieces.push((first, mine, my_values));
+        (columns, values) = (rest, rest_values);
+    }
+    pieces.into_par_iter().for_each(|(first, columns, values)| {
+        for i in first..n.min(first + PIECE) {
+            let row = start[i] - start[first]..start[i + 1] - start[first];
+            write(i, &mut columns[row.clone()], &mut values[row]);
+        }
+    });
+    Affinities { len: n, start, column, value, perplexity }
+}
+
+/// Puts the neighbours of each row in ascending order.
+fn sort_rows(index: &mut [u32], rows: &mut [f32], k: usize) {
+    index.par_chunks_mut(k.max(1)).zip(rows.par_chunks_mut(k.max(1))).for_each(|(index, row)| sort_row(index, row));
+}
+
+fn sort_row(column: &mut [u32], value: &mut [f32]) {
+    let mut both: Vec<(u32, f32)> = column.iter().copied().zip(value.iter().copied()).collect();
+    both.sort_unstable_by_key(|entry| entry.0);
+    for ((column, value), sorted) in column.iter_mut().zip(value).zip(both) {
+        (*column, *value) = sorted;
+    }
+}
+
+/// Hands on the sum of two sparse rows, both ascending.
+fn merge(a: impl Iterator<Item = (u32, f32)>, b: impl Iterator<Item = (u32, f32)>, mut each: impl FnMut(u32, f32)) {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    loop {
+        let (x, y) = (a.peek().map_or(u32::MAX, |e| e.0), b.peek().map_or(u32::MAX, |e| e.0));
+        let least = x.min(y);
+        let one = a.next_if(|e| e.0 == least);
+        let other = b.next_if(|e| e.0 == least);
+        match (one, other) {
+            (None, None) => return,
+            (one, other) => each(least, one.map_or(0.0, |e| e.1) + other.map_or(0.0, |e| e.1)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,39 @@ use crate::linalg::{CHUNK, in_order};
 /// Sixteen entries at a time: with eight, the sums wait for one another and the loop takes half as long again.
 const LANES: usize = 16;
 
-/// Σⱼ pᵢⱼ (yᵢ − yⱼ) / (1 + |yᵢ − yⱼ|²) for one point i.
-pub(super) fn force(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f32; 2] {
+/// Writes Σⱼ pᵢⱼ (yᵢ − yⱼ) / (1 + |yᵢ − yⱼ|²) for the points i from `first` on.
+pub(super) fn forces(p: &Affinities, xy: &[[f32; 2]], first: usize, out: &mut [[f32; 2]]) {
+    assert!(xy.len() == p.len, "a place for each point");
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx512f") && xy.len() <= i32::MAX as usize {
+        for (i, force) in (first..).zip(out) {
+            let (columns, values) = row(p, i);
+            let (whole, rest) = columns.as_chunks::<LANES>();
+            let (whole_values, rest_values) = values.as_chunks::<LANES>();
+            #[allow(unsafe_code, reason = "instructions beyond the baseline")]
+            // SAFETY: the processor has just been asked whether it has them, and every column is below `p.len`, the number of
+            // places: `Affinities` are made by `compressed`, from numbers of its own rows.
+            let sums = unsafe { wide::sums(whole, whole_values, xy, xy[i]) };
+            *force = with_rest(sums, rest, rest_values, xy, i);
+        }
+        return;
+    }
+    for (i, force) in (first..).zip(out) {
+        *force = as_compiled(p, xy, i);
+    }
+}
+
+/// Columns and values of a row.
+fn row(p: &Affinities, i: usize) -> (&[u32], &[f32]) {
     let range = p.start[i]..p.start[i + 1];
+    (&p.column[range.clone()], &p.value[range])
+}
+
+fn as_compiled(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f32; 2] {
+    let (columns, values) = row(p, i);
     let [x, y] = xy[i];
-    let (columns, rest) = p.column[range.clone()].as_chunks::<LANES>();
-    let (values, rest_values) = p.value[range].as_chunks::<LANES>();
+    let (columns, rest) = columns.as_chunks::<LANES>();
+    let (values, rest_values) = values.as_chunks::<LANES>();
     let (mut fx, mut fy) = ([0.0f32; LANES], [0.0f32; LANES]);
     for (columns, values) in columns.iter().zip(values) {
         // Gather first, then compute: the second loop vectorises.
@@ -29,8 +56,14 @@ pub(super) fn force(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f32; 2] {
             fy[l] += w * dy[l];
         }
     }
+    with_rest([fx, fy], rest, rest_values, xy, i)
+}
+
+/// The sum of the lanes and of the entries that fill none.
+fn with_rest([fx, fy]: [[f32; LANES]; 2], rest: &[u32], values: &[f32], xy: &[[f32; 2]], i: usize) -> [f32; 2] {
+    let [x, y] = xy[i];
     let mut force = [fx.iter().sum::<f32>(), fy.iter().sum::<f32>()];
-    for (&j, &p) in rest.iter().zip(rest_values) {
+    for (&j, &p) in rest.iter().zip(values) {
         let other = xy[j as usize];
         let (dx, dy) = (x - other[0], y - other[1]);
         let w = p / (1.0 + dx * dx + dy * dy);
@@ -38,6 +71,55 @@ pub(super) fn force(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f32; 2] {
         force[1] += w * dy;
     }
     force
+}
+
+/// The loop in AVX-512: eight places come with one instruction. The same operations in the same order, so the same bits.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use std::arch::x86_64::*;
+
+    use super::LANES;
+
+    /// # Safety
+    /// Every column has a place in `xy`.
+    #[target_feature(enable = "avx512f")]
+    #[allow(unsafe_code, reason = "the compiler makes no gathers of plain loops")]
+    pub(super) unsafe fn sums(
+        columns: &[[u32; LANES]],
+        values: &[[f32; LANES]],
+        xy: &[[f32; 2]],
+        [x, y]: [f32; 2],
+    ) -> [[f32; LANES]; 2] {
+        let (x, y, one) = (_mm512_set1_ps(x), _mm512_set1_ps(y), _mm512_set1_ps(1.0));
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+        let (mut fx, mut fy) = (_mm512_setzero_ps(), _mm512_setzero_ps());
+        let places = xy.as_ptr().cast::<f64>();
+        for (columns, values) in columns.iter().zip(values) {
+            let (left, right) = columns.split_at(LANES / 2);
+            // SAFETY: a load of eight columns from eight, and of eight places, each of which is two floats in the size of a
+            // double; the caller says that they are there.
+            let [left, right] = [left, right].map(|eight| unsafe {
+                let eight = _mm256_loadu_si256(eight.as_ptr().cast());
+                _mm512_castpd_ps(_mm512_i32gather_pd::<8>(eight, places))
+            });
+            // SAFETY: sixteen values.
+            let p = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+            let dx = _mm512_sub_ps(x, _mm512_permutex2var_ps(left, even, right));
+            let dy = _mm512_sub_ps(y, _mm512_permutex2var_ps(left, odd, right));
+            let near = _mm512_add_ps(_mm512_add_ps(one, _mm512_mul_ps(dx, dx)), _mm512_mul_ps(dy, dy));
+            let w = _mm512_div_ps(p, near);
+            fx = _mm512_add_ps(fx, _mm512_mul_ps(w, dx));
+            fy = _mm512_add_ps(fy, _mm512_mul_ps(w, dy));
+        }
+        let mut sums = [[0.0; LANES]; 2];
+        // SAFETY: sixteen floats each.
+        unsafe {
+            _mm512_storeu_ps(sums[0].as_mut_ptr(), fx);
+            _mm512_storeu_ps(sums[1].as_mut_ptr(), fy);
+        }
+        sums
+    }
 }
 
 /// Σ p ln p over all entries: the part of the divergence that no layout changes.
@@ -66,4 +148,23 @@ fn logarithms(p: &Affinities, xy: &[[f32; 2]], i: usize) -> [f64; 2] {
         sums[1] += p;
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::affinities::affinities;
+    use super::*;
+    use crate::linalg::neighbours;
+    use crate::linalg::testing::{blobs, spread};
+
+    #[test]
+    fn wider_vectors_give_the_same_bits() {
+        let points = blobs(700, 6, 3, 1);
+        let p = affinities(neighbours(&points, 50).unwrap(), 15.0).unwrap();
+        let xy: Vec<[f32; 2]> = spread(700, 8.0, 5).iter().map(|p| p.map(|v| v as f32)).collect();
+        let mut wide = vec![[0.0; 2]; 600];
+        forces(&p, &xy, 100, &mut wide);
+        let plain: Vec<[f32; 2]> = (100..700).map(|i| as_compiled(&p, &xy, i)).collect();
+        assert_eq!(wide, plain);
+    }
 }

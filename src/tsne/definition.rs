@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_gradient_is_the_derivative_of_the_divergence() {
         let points = blobs(40, 5, 3, 1);
-        let p = affinities(&neighbours(&points, 24).unwrap(), 8.0).unwrap();
+        let p = affinities(neighbours(&points, 24).unwrap(), 8.0).unwrap();
         let xy = spread(40, 2.0, 2);
         let gradient = gradient(&p, &xy, 1.0);
         for i in 0..xy.len() {

@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use super::affinities::{affinities, allowed_perplexity, neighbours_needed};
 use super::error::Error;
-use super::layout::{Layout, layout, layout_of};
+use super::layout::{Layout, layout, layout_of, nearest};
 use super::options::{Init, Options, Progress, Start};
-use crate::linalg::{self, Matrix, Neighbours, Random, Rows, neighbours, squared_distance};
+use crate::linalg::{self, Matrix, Neighbours, Random, Rows, squared_distance};
 
 /// Iterations at most; a fraction of a fresh layout's is enough.
 pub const GROWTH_ITERATIONS: usize = 150;
@@ -27,7 +27,7 @@ const JITTER: f64 = 1e-2;
 /// Lays out `points`, those with an old place near it.
 ///
 /// `old` has an entry per point, places of an earlier layout in its own unit. Of the iterations of `options` there are at
-/// most [`GROWTH_ITERATIONS`], and the exaggeration, the start and the early stop are not used, unless there is no old
+/// most [`GROWTH_ITERATIONS`], and the early exaggeration, the start and the early stop are not used, unless there is no old
 /// place at all: then this is [`layout`]. The divergence that is reported is that of the places, springs not counted.
 ///
 /// # Errors
@@ -47,9 +47,9 @@ pub fn grow(
     }
     options.check(n)?;
     let perplexity = allowed_perplexity(options.perplexity, n);
-    let near = neighbours(points, neighbours_needed(perplexity, n))?;
-    let p = affinities(&near, perplexity)?;
+    let (near, found) = nearest(points, neighbours_needed(perplexity, n), options)?;
     let xy = starting_places(points, &near, old, options.seed);
+    let p = affinities(near, perplexity)?;
     let options = Options {
         iterations: options.iterations.min(GROWTH_ITERATIONS),
         exaggeration_iterations: 0,
@@ -57,7 +57,8 @@ pub fn grow(
         init: Init::Given(Start { xy, anchors: old.to_vec(), pull: PULL }),
         ..options.clone()
     };
-    let mut grown = layout_of(&p, points, &options, progress)?;
+    let mut grown = layout_of(p, points, &options, progress)?;
+    grown.neighbours_found = found;
     let (from, to): (Vec<_>, Vec<_>) = grown.xy.iter().zip(old).filter_map(|(xy, old)| Some((*xy, (*old)?))).unzip();
     let motion = procrustes(&from, &to);
     grown.xy.iter_mut().for_each(|p| *p = motion.apply(*p));

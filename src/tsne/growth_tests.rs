@@ -1,4 +1,5 @@
 use super::*;
+use crate::linalg::neighbours;
 use crate::linalg::testing::{blobs, same_on_any_threads, spread};
 
 fn go(_: Progress) -> ControlFlow<()> {

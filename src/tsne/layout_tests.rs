@@ -37,7 +37,7 @@ fn the_reported_divergence_is_that_of_the_definition() {
     let options = Options { perplexity: 12.0, iterations: 300, ..Options::default() };
     let placed = quiet(&points, &options);
     let near = neighbours(&points, 36).unwrap();
-    let p = affinities(&near, 12.0).unwrap();
+    let p = affinities(near, 12.0).unwrap();
     let xy: Vec<[f64; 2]> = placed.xy.iter().map(|p| p.map(f64::from)).collect();
     assert!((definition::divergence(&p, &xy) - placed.kl).abs() < 1e-5);
 }

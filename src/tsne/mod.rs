@@ -2,7 +2,7 @@
 //!
 //! It stands on `linalg`: the input and its nearest neighbours. In reading order: `affinities` (the
 //! probabilities to match), `definition` (objective and gradient as they are defined), `attraction`
-//! and `repulsion` (the same, fast), `initial` and `optimiser` (the descent), `layout`, which puts
+//! and `repulsion` (the same, fast), `initial`, `optimiser` (the descent) and `order`, `layout`, which puts
 //! them in a row, `growth` (for a collection that was laid out before) and `quality`.
 //!
 //! As there, slices go in and values come out, the same bytes with any number of threads.
@@ -31,12 +31,13 @@ mod initial;
 mod layout;
 mod optimiser;
 mod options;
+mod order;
 mod quality;
 mod repulsion;
 
 pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
 pub use error::Error;
 pub use growth::{GROWTH_ITERATIONS, grow};
-pub use layout::{Layout, layout};
-pub use options::{Init, LearningRate, Options, Progress, Start};
+pub use layout::{EXACT, Layout, layout};
+pub use options::{Init, LearningRate, Options, Progress, Search, Start};
 pub use quality::{Quality, quality};

@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use super::affinities::Affinities;
-use super::attraction::{divergence, force, negative_entropy};
+use super::attraction::{divergence, forces, negative_entropy};
 use super::options::{LearningRate, Options, Progress, Start};
+use super::order::along_the_plane;
 use super::repulsion::Repulsion;
 use crate::linalg::{CHUNK, in_order};
 
@@ -21,29 +22,42 @@ const GAIN: (f32, f32) = (0.8, 0.01);
 const MOMENTUM: f32 = 0.8;
 /// No point moves further than this in one iteration.
 const LONGEST: f32 = 5.0;
+/// From so many points on they are kept in an order in which those near in the plane are near in memory: a third of the time
+/// of the attraction. Fewer find room in the cache as they come.
+const ORDERED: usize = 32_768;
+/// The iterations before which that order is made anew.
+const ORDER: [usize; 4] = [0, 50, 250, 400];
 
 /// Moves `xy` downhill, held to the anchors of `pull`; gives the divergence at the end and the iterations done.
 pub(super) fn optimise(
-    p: &Affinities,
+    mut p: Affinities,
     xy: &mut Vec<[f32; 2]>,
     pull: Option<&Start>,
     options: &Options,
     progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
 ) -> (f64, usize) {
-    let entropy = negative_entropy(p);
+    assert!(p.column.iter().all(|&j| (j as usize) < p.len), "columns are points");
+    let entropy = negative_entropy(&p);
     let mut repulsion = Repulsion::new(p.len);
     let mut pushes = vec![[0.0; 2]; p.len];
-    let mut descent = Descent::new(p.len);
+    let mut descent = Descent::new(p.len, pull);
+    let mut order: Vec<u32> = (0..p.len as u32).collect();
     let mut done = 0;
     let mut last = f64::INFINITY;
     while done < options.iterations {
+        if p.len >= ORDERED && ORDER.contains(&done) {
+            let now = along_the_plane(xy);
+            p = p.reordered(&now);
+            descent.reorder(&now);
+            (*xy, order) = (picked(xy, &now), picked(&order, &now));
+        }
         let exaggerated = done < options.exaggeration_iterations;
-        let exaggeration = if exaggerated { options.early_exaggeration } else { 1.0 };
+        let exaggeration = if exaggerated { options.early_exaggeration } else { options.exaggeration };
         let z = repulsion.compute(xy, &mut pushes);
         let evaluate = (done + 1) % EVALUATE == 0 || done + 1 == options.iterations;
-        let kl = evaluate.then(|| divergence(p, xy, z, entropy));
+        let kl = evaluate.then(|| divergence(&p, xy, z, entropy));
         let step = Step::new(p.len, exaggeration, z, pull, options);
-        descent.step(p, xy, &pushes, &step, pull);
+        descent.step(&p, xy, &pushes, &step);
         done += 1;
         if progress(Progress { iteration: done, kl }).is_break() {
             break;
@@ -56,7 +70,16 @@ pub(super) fn optimise(
         }
     }
     let z = repulsion.compute(xy, &mut pushes);
-    (divergence(p, xy, z, entropy), done)
+    let kl = divergence(&p, xy, z, entropy);
+    let mut places = vec![[0.0; 2]; xy.len()];
+    order.iter().zip(&*xy).for_each(|(&i, place)| places[i as usize] = *place);
+    *xy = places;
+    (kl, done)
+}
+
+/// The values in another order.
+fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
+    order.iter().map(|&i| values[i as usize]).collect()
 }
 
 /// The numbers of one iteration.
@@ -91,24 +114,37 @@ struct Descent {
     moves: Vec<[f32; 2]>,
     gains: Vec<[f32; 2]>,
     next: Vec<[f32; 2]>,
+    /// Empty where there is none.
+    anchors: Vec<Option<[f32; 2]>>,
 }
 
 impl Descent {
-    fn new(len: usize) -> Self {
-        Self { moves: vec![[0.0; 2]; len], gains: vec![[1.0; 2]; len], next: vec![[0.0; 2]; len] }
+    fn new(len: usize, pull: Option<&Start>) -> Self {
+        let anchors = pull.map(|pull| pull.anchors.clone()).unwrap_or_default();
+        Self { moves: vec![[0.0; 2]; len], gains: vec![[1.0; 2]; len], next: vec![[0.0; 2]; len], anchors }
     }
 
-    fn step(&mut self, p: &Affinities, xy: &mut Vec<[f32; 2]>, pushes: &[[f32; 2]], step: &Step, pull: Option<&Start>) {
+    fn reorder(&mut self, order: &[u32]) {
+        self.moves = picked(&self.moves, order);
+        self.gains = picked(&self.gains, order);
+        if !self.anchors.is_empty() {
+            self.anchors = picked(&self.anchors, order);
+        }
+    }
+
+    fn step(&mut self, p: &Affinities, xy: &mut Vec<[f32; 2]>, pushes: &[[f32; 2]], step: &Step) {
+        let anchors = &self.anchors;
         let sums = (self.next.par_chunks_mut(CHUNK))
             .zip(self.moves.par_chunks_mut(CHUNK))
             .zip(self.gains.par_chunks_mut(CHUNK))
             .enumerate()
             .map(|(chunk, ((next, moves), gains))| {
                 let mut sum = [0.0; 2];
+                forces(p, xy, chunk * CHUNK, next);
                 for (k, ((next, moved), gain)) in next.iter_mut().zip(moves).zip(gains).enumerate() {
                     let i = chunk * CHUNK + k;
-                    let mut gradient = force(p, xy, i);
-                    let anchor = pull.and_then(|pull| pull.anchors.get(i).copied().flatten());
+                    let mut gradient = *next;
+                    let anchor = anchors.get(i).copied().flatten();
                     for axis in 0..2 {
                         gradient[axis] *= step.attraction;
                         gradient[axis] -= step.repulsion * pushes[i][axis];

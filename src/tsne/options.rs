@@ -14,6 +14,11 @@ pub struct Options {
     pub early_exaggeration: f64,
     /// Iterations of the first phase (at most `iterations`).
     pub exaggeration_iterations: usize,
+    /// Factor on the attraction from then on, at least 1. About 4 draws clusters together as UMAP does (Böhm, Berens & Kobak
+    /// 2022); the divergence that is reported is without it.
+    pub exaggeration: f64,
+    /// How the nearest neighbours are found.
+    pub neighbours: Search,
     /// Length of a step for a given gradient.
     pub learning_rate: LearningRate,
     /// Seed of everything random: the same seed, the same layout.
@@ -32,12 +37,26 @@ impl Default for Options {
             iterations: 750,
             early_exaggeration: 12.0,
             exaggeration_iterations: 250,
+            exaggeration: 1.0,
+            neighbours: Search::Auto,
             learning_rate: LearningRate::Auto,
             seed: 0,
             init: Init::Pca,
             early_stop: Some(1e-4),
         }
     }
+}
+
+/// How the nearest neighbours are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Search {
+    /// Exactly up to [`EXACT`](super::EXACT) rows, approximately above.
+    #[default]
+    Auto,
+    /// By comparing all rows with all.
+    Exact,
+    /// By comparing those that are likely; see [`linalg::approximate`].
+    Approximate,
 }
 
 /// Length of a step for a given gradient (of the divergence, without its factor 4).
@@ -105,6 +124,7 @@ impl Options {
                 at_least_1(self.early_exaggeration),
                 "finite and at least 1",
             ),
+            ("exaggeration", self.exaggeration, at_least_1(self.exaggeration), "finite and at least 1"),
             ("learning rate", rate, positive(rate), "finite and positive"),
             ("pull", pull, (0.0..1.0).contains(&pull), "from 0 to below 1"),
             ("early stop", self.early_stop.unwrap_or(0.0), self.early_stop.is_none_or(f64::is_finite), "finite"),

@@ -37,6 +37,12 @@ impl Exact {
 /// Writes the force of the points (x, y) on each of some of them, and gives their share of Z.
 fn push_all(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut [[f32; 2]]) -> f64 {
     #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx512f") {
+        #[allow(unsafe_code, reason = "instructions beyond the baseline")]
+        // SAFETY: the processor has just been asked whether it has them.
+        return unsafe { push_all_avx512(xy, x, y, force) };
+    }
+    #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
         #[allow(unsafe_code, reason = "instructions beyond the baseline")]
         // SAFETY: the processor has just been asked whether it has them.
@@ -48,6 +54,12 @@ fn push_all(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn push_all_avx2(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut [[f32; 2]]) -> f64 {
+    push_all_as_compiled(xy, x, y, force)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn push_all_avx512(xy: &[[f32; 2]], x: &[[f32; LANES]], y: &[[f32; LANES]], force: &mut [[f32; 2]]) -> f64 {
     push_all_as_compiled(xy, x, y, force)
 }
 
