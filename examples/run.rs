@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         replace: false,
         asked: Asked::new(),
         publishing: None,
+        gathering: None,
     };
     let store = Store::new("example-cache");
     let ctx = Context { store, reporter, budget: Budget::new(1 << 30), keep_latest: true };

@@ -1,6 +1,7 @@
 //! The command line, as plain data. What a flag means is decided in [`crate::commands`].
 
 mod help;
+mod shares;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use clap_complete::Shell;
 use crate::config::{AssignFlags, EmbedFlags, LimitFlags, ProjectFlags, RenderFlags, SourceFlags};
 use crate::sample::Layout;
 use crate::stage::Stage;
+
+pub use shares::{GatherFlags, ListArgs, ShardArg, ShardFlags};
 
 /// Lay pictures out by likeness: VGG16, t-SNE, optimal assignment to a grid.
 #[derive(Debug, Parser)]
@@ -75,6 +78,8 @@ pub enum Command {
     Config(RunArgs),
     /// Show what is recognised in the sources: pictures, dates, captions, what is left out and why
     Sources(SourcesArgs),
+    /// Write what the sources hold as a table that many machines share; no picture is read
+    List(ListArgs),
     /// Check every file of the cache against its name
     Verify,
     /// Drop what nothing current refers to
@@ -111,6 +116,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Config(_) => "config",
             Self::Sources(_) => "sources",
+            Self::List(_) => "list",
             Self::Verify => "verify",
             Self::Gc(_) => "gc",
             Self::Export(_) => "export",
@@ -143,6 +149,9 @@ pub struct Common {
     /// Draw over the picture of another collection
     #[arg(long)]
     pub replace: bool,
+    /// Shards instead of sources.
+    #[command(flatten)]
+    pub gather: GatherFlags,
     /// What enters.
     #[command(flatten)]
     pub source: SourceFlags,
@@ -196,8 +205,10 @@ pub struct EmbedArgs {
     #[command(flatten)]
     pub common: Common,
     /// Copy the index here too, unless it is there unchanged
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     pub artifact: Option<PathBuf>,
+    #[command(flatten)]
+    pub shard: ShardFlags,
     #[command(flatten)]
     pub embed: EmbedFlags,
 }

@@ -2,6 +2,7 @@
 //! standard output.
 
 mod answer;
+mod shares;
 
 pub use answer::{Answer, refused};
 
@@ -94,6 +95,7 @@ impl App {
             Command::Status(args) => self.status(args),
             Command::Config(args) => self.config(args),
             Command::Sources(args) => self.sources(args),
+            Command::List(args) => self.list(args),
             Command::Verify => self.verify(),
             Command::Gc(args) => self.gc(&args),
             Command::Export(args) => {
@@ -158,7 +160,7 @@ impl App {
     /// What is asked for; unless `alone`, what was asked with the last sources holds where no others are named.
     fn asked(&self, common: Common, stages: StageFlags, alone: bool) -> Result<Asking> {
         let file = File::read(self.global.config.as_deref())?;
-        let Common { sources, relayout, keep, replace, source, limits, .. } = common;
+        let Common { sources, relayout, keep, replace, gather, source, limits, .. } = common;
         let StageFlags { embed, project, assign, render } = stages;
         let mut flags = Asked::from([
             ("source".to_owned(), source.given()),
@@ -170,7 +172,11 @@ impl App {
         ]);
         flags.retain(|_, keys| !keys.is_empty());
         let mut settings = file.over(&Asked::default())?;
-        let named = alone || !sources.is_empty() || source.paths.is_some() || !settings.source.paths.is_empty();
+        let named = alone
+            || gather.list.is_some()
+            || !sources.is_empty()
+            || source.paths.is_some()
+            || !settings.source.paths.is_empty();
         let mut last = if named { None } else { Remembered::load(&self.store()) };
         if let Some(remembered) = &last {
             match file.over(&remembered.settings()) {
@@ -188,8 +194,10 @@ impl App {
         source.apply(&mut settings.source);
         limits.apply(&mut settings.limits);
         settings.check()?;
-        let request =
-            Request { sources, settings, hub: self.hub(), relayout, keep, replace, asked: flags, publishing: None };
+        let gathered = shares::gathered(&gather)?.or_else(|| last.as_ref().and_then(|last| last.gathered.clone()));
+        let gathering = gathered.map(|named| shares::gathering(named, &sources, &mut settings, &flags)).transpose()?;
+        let (hub, asked) = (self.hub(), flags);
+        let request = Request { sources, settings, hub, relayout, keep, replace, asked, publishing: None, gathering };
         Ok(Asking { request, file, last })
     }
 
@@ -274,7 +282,11 @@ impl App {
 
     fn embed(&self, args: EmbedArgs) -> Result<Answer> {
         let dry_run = args.common.dry_run;
-        let request = self.request(args.common, StageFlags { embed: args.embed, ..StageFlags::default() })?;
+        let stages = StageFlags { embed: args.embed, ..StageFlags::default() };
+        if let Some(shard) = args.shard.shard {
+            return self.shard(args.common, stages, shard, args.shard);
+        }
+        let request = self.request(args.common, stages)?;
         self.bring(self.store(), &request, Stage::Embed, dry_run, Show::Artifact(args.artifact.as_deref()))
     }
 
@@ -322,6 +334,7 @@ impl App {
             let request = self.request(common, stages)?;
             return self.bring(self.store(), &request, stage, dry_run, Show::Artifact(artifact.as_deref()));
         };
+        ensure!(common.gather.list.is_none(), Halt::Usage("--input and --list are two beginnings; name one".into()));
         let request = self.asked(common, stages, true)?.request;
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
@@ -473,6 +486,7 @@ impl App {
             replace: false,
             asked,
             publishing: None,
+            gathering: None,
         };
         self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
     }

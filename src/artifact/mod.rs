@@ -23,6 +23,7 @@ mod cells;
 pub mod findings;
 mod folds;
 mod image;
+pub mod listed;
 mod precision;
 mod reason;
 pub mod rows;
@@ -46,7 +47,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderBuilder, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -165,7 +166,7 @@ fn properties(header: &Header) -> WriterPropertiesBuilder {
         .set_key_value_metadata(Some(metadata))
 }
 
-fn header(builder: &ParquetRecordBatchReaderBuilder<Bytes>) -> Result<Header> {
+fn header<T>(builder: &ArrowReaderBuilder<T>) -> Result<Header> {
     let pairs = builder.metadata().file_metadata().key_value_metadata().map(Vec::as_slice).unwrap_or_default();
     let values: BTreeMap<&str, &str> =
         pairs.iter().filter_map(|pair| Some((pair.key.strip_prefix("tsne_grid.")?, pair.value.as_deref()?))).collect();

@@ -69,6 +69,8 @@ macro_rules! row {
     };
 }
 
+pub(super) use row;
+
 row! {
     /// One input picture that is in the grid, or a duplicate of one that is.
     ImageRow, "images", 3 {

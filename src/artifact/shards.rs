@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use super::findings::EmbedFindings;
 use super::rows::{EmbedRow, Row};
-use super::vectors::{SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names, write_shard};
+use super::vectors::{
+    ARITHMETIC, SHARD_ROWS, Vectors, read_shard, shard_blocks, shard_names_and_arithmetic, write_shard,
+};
 use super::{Artifact, Header, ImageId};
 use crate::store::{self, Digest, Durability, Key, ReadError, Store};
 
@@ -77,6 +79,10 @@ pub struct Library {
     places: HashMap<ImageId, (String, u32)>,
     /// Unsealed parts.
     parts: BTreeSet<String>,
+    /// By which arithmetic new vectors are computed; empty where that is not said.
+    arithmetic: String,
+    /// By which arithmetic those that are there were, as far as their files say so.
+    computed_by: BTreeSet<String>,
 }
 
 impl Library {
@@ -92,12 +98,17 @@ impl Library {
             lengths,
             places: HashMap::new(),
             parts: BTreeSet::new(),
+            arithmetic: String::new(),
+            computed_by: BTreeSet::new(),
             folder,
         };
         for name in store.names(&library.folder) {
-            let names = store.read(&library.path(&name)).map_err(anyhow::Error::from).and_then(shard_names);
-            match names {
-                Ok(names) => library.add(&name, &names),
+            let read = store.read(&library.path(&name)).map_err(anyhow::Error::from);
+            match read.and_then(shard_names_and_arithmetic) {
+                Ok((names, arithmetic)) => {
+                    library.add(&name, &names);
+                    library.computed_by.extend(arithmetic);
+                }
                 Err(error) => {
                     store.put_aside(&library.path(&name));
                     damaged(format!("{error:#}; its pictures are embedded again"));
@@ -105,6 +116,16 @@ impl Library {
             }
         }
         library
+    }
+
+    /// Lets the files of new vectors say by which arithmetic they were computed.
+    pub fn computing_by(self, arithmetic: String) -> Self {
+        Self { arithmetic, ..self }
+    }
+
+    /// By which arithmetic its vectors were computed, as far as their files say so.
+    pub fn computed_by(&self) -> &BTreeSet<String> {
+        &self.computed_by
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -209,7 +230,8 @@ impl Library {
         let inputs = BTreeMap::from([("images".to_owned(), images)]);
         let key = Key { stage: stage.into(), version: FORMAT, params: self.params.clone(), inputs };
         let name = key.digest();
-        let header = Header { key, content: images, facts: BTreeMap::new() };
+        let said = (!self.arithmetic.is_empty()).then(|| (ARITHMETIC.to_owned(), self.arithmetic.clone()));
+        let header = Header { key, content: images, facts: said.into_iter().collect() };
         // A part that is lost is no fault of the disk that is written to.
         let mut lost = None;
         let written = self.store.publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {

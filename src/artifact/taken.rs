@@ -80,6 +80,11 @@ impl Taken {
         Self { at, from: Origin { witness, utc: true }, precision: Precision::Second }
     }
 
+    /// What is remembered of a picture that says so itself.
+    pub fn remembered(at: Time, from: Origin) -> Self {
+        Self { at, from, precision: Precision::Second }
+    }
+
     /// What a clock showed.
     pub fn of_clock(witness: Witness, clock: Clock) -> Self {
         let from = Origin { witness, utc: clock.is_utc() };

@@ -151,7 +151,19 @@ pub fn list_column(dim: usize, values: Vec<f32>) -> Result<ArrayRef> {
 /// # Errors
 /// When the bytes are not a shard.
 pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<ImageId>> {
+    Ok(shard_names_and_arithmetic(bytes)?.0)
+}
+
+/// The fact of a shard that says by which arithmetic its vectors were computed.
+pub const ARITHMETIC: &str = "arithmetic";
+
+/// The same, and by which arithmetic the vectors were computed, if the shard says so.
+///
+/// # Errors
+/// When the bytes are not a shard.
+pub fn shard_names_and_arithmetic(bytes: Vec<u8>) -> Result<(Vec<ImageId>, Option<String>)> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    let arithmetic = super::header(&builder).ok().and_then(|mut header| header.facts.remove(ARITHMETIC));
     let only_names = ProjectionMask::leaves(builder.parquet_schema(), [0]);
     let mut names = Vec::new();
     for batch in builder.with_projection(only_names).build()? {
@@ -159,7 +171,7 @@ pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<ImageId>> {
         let column = batch.column(0).as_string_opt::<i32>().context("column image is not text")?;
         names.extend(column.iter().map(|name| ImageId::from(name.unwrap_or_default())));
     }
-    Ok(names)
+    Ok((names, arithmetic))
 }
 
 /// A shard's rows, a few at a time.

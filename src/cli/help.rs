@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::config::Settings;
 
 /// The commands that take settings.
-const WITH_SETTINGS: [&str; 8] = ["run", "embed", "project", "assign", "render", "status", "config", "sources"];
+const WITH_SETTINGS: [&str; 9] = ["run", "embed", "project", "assign", "render", "status", "config", "sources", "list"];
 
 /// Examples of each command.
-const EXAMPLES: [(&str, &[&str]); 17] = [
+const EXAMPLES: [(&str, &[&str]); 18] = [
     (
         "run",
         &[
@@ -80,6 +80,14 @@ const EXAMPLES: [(&str, &[&str]); 17] = [
             "tsne-grid sources ~/Downloads/instagram-me-*.zip",
             "tsne-grid sources ~/Pictures --films still",
             "tsne-grid sources ~/Pictures --json",
+        ],
+    ),
+    (
+        "list",
+        &[
+            "tsne-grid list /data/pictures --artifact list.parquet",
+            "tsne-grid embed --list list.parquet --shard 17/256 --out shards",
+            "tsne-grid run --list list.parquet --shards shards          put together, and on as ever",
         ],
     ),
     ("verify", &["tsne-grid verify", "tsne-grid verify --cache /mnt/cache", "tsne-grid verify --json"]),

@@ -127,6 +127,15 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
     Ok(Chosen { params, dim, unit, input, decode: settings.decode, batch: row.batch, kind })
 }
 
+/// By which arithmetic vectors are computed here: the kind of processor, and which of its vectors; another one gives
+/// other last digits.
+///
+/// # Errors
+/// When the variable `TSNE_GRID_SIMD` asks for what this processor has not.
+pub fn arithmetic() -> Result<String> {
+    Ok(format!("{}-{}", std::env::consts::ARCH, level()?.name()))
+}
+
 impl Model for Scattering {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let pixels: Vec<&[u8]> = pictures.iter().map(|picture| picture.as_raw().as_slice()).collect();

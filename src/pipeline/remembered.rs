@@ -24,6 +24,28 @@ pub struct Remembered {
     folder: PathBuf,
     /// The settings that the command line named.
     settings: Asked,
+    /// The shards of a list that took the place of sources, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gathered: Option<Gathered>,
+}
+
+/// How the shards of a list were named.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gathered {
+    /// The list, by its real path.
+    pub list: PathBuf,
+    /// Where its shards are.
+    pub shards: String,
+    /// Whether vectors of several arithmetics were taken as they are.
+    pub mixed: bool,
+}
+
+impl Gathered {
+    /// The list and the place of its shards as they were named, to be found from any folder.
+    pub fn new(list: &Path, shards: &str, mixed: bool) -> Self {
+        let folder = if shards.contains("://") { None } else { place(shards.as_ref()).to_str().map(str::to_owned) };
+        Self { list: place(list), shards: folder.unwrap_or_else(|| shards.to_owned()), mixed }
+    }
 }
 
 /// As it is kept; earlier versions kept the sources alone.
@@ -38,7 +60,12 @@ impl Remembered {
     /// What these sources are to be remembered with.
     pub(super) fn new(sources: &[PathBuf], settings: &Asked) -> Self {
         let sources = sources.iter().map(|source| place(source)).collect();
-        Self { sources, folder: here(), settings: settings.clone() }
+        Self { sources, folder: here(), settings: settings.clone(), gathered: None }
+    }
+
+    /// The same, of the shards of a list.
+    pub(super) fn gathered(self, gathered: Gathered) -> Self {
+        Self { gathered: Some(gathered), ..self }
     }
 
     /// What this cache remembers; nothing where it makes no sense.
@@ -82,9 +109,10 @@ impl Remembered {
 
     /// For a person, in a line.
     pub fn told(&self) -> String {
-        let sources = match self.sources.as_slice() {
-            [source] => source.display().to_string(),
-            sources => counted(sources.len(), "source"),
+        let sources = match (&self.gathered, self.sources.as_slice()) {
+            (Some(Gathered { list, shards, .. }), _) => format!("--list {} --shards {shards}", list.display()),
+            (None, [source]) => source.display().to_string(),
+            (None, sources) => counted(sources.len(), "source"),
         };
         let flags = self.settings().into_iter().flat_map(|(table, keys)| {
             keys.into_iter().map(move |(key, value)| flag(&table, &key, &value)).collect::<Vec<_>>()
@@ -127,7 +155,7 @@ mod tests {
         let settings = json!({"embed": {"model": "scattering", "fit": "crop"}, "render": {"output": "a.png", "page": false},
             "source": {"kinds": ["post", "story"]}});
         let settings: Asked = serde_json::from_value(settings).unwrap();
-        let mut remembered = Remembered { sources: vec!["/photos".into()], folder: here(), settings };
+        let mut remembered = Remembered { sources: vec!["/photos".into()], folder: here(), settings, gathered: None };
         let flags = "--embed-fit crop --model scattering --output a.png --page=false --kinds post,story";
         assert_eq!(remembered.told(), format!("as last time: /photos {flags}"));
         remembered.folder = "/elsewhere".into();

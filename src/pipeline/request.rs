@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Remembered;
-use super::remembered::place;
+use super::remembered::{Gathered, place};
 use crate::config::{Asked, Settings};
 use crate::error::Halt;
 use crate::model::Hub;
 use crate::report::counted;
 use crate::source::iiif::{self, Fetching};
-use crate::source::{self, Bounds, Entry, Listing, Rule, Seen};
-use crate::stage::embed::Inputs;
+use crate::source::{self, Bounds, Entry, ListedRows, Listing, Rule, Seen};
+use crate::stage::embed::{Inputs, Part, Sharing};
 use crate::stage::render::Publishing;
 use crate::stage::{Context, render};
 use crate::store::folder_of;
@@ -36,11 +36,26 @@ pub struct Request {
     pub asked: Asked,
     /// The folder that is published in the end, if one is.
     pub publishing: Option<Publishing>,
+    /// The shards of a list that take the place of sources, if they do.
+    pub gathering: Option<Gathering>,
+}
+
+/// The shards of a list, and how they were named.
+pub struct Gathering {
+    /// The shards.
+    pub sharing: Sharing,
+    /// Whether vectors of several arithmetics are taken as they are.
+    pub mixed: bool,
+    /// How they were named, for the next run.
+    pub named: Gathered,
 }
 
 impl Request {
     /// The sources: of the command line, of the settings, or of the last run.
     pub(super) fn sources(&self, ctx: &Context) -> Result<Vec<PathBuf>> {
+        if let Some(Gathering { sharing, .. }) = &self.gathering {
+            return sharing.places();
+        }
         for named in [&self.sources, &self.settings.source.paths] {
             if !named.is_empty() {
                 let mut seen = BTreeSet::new();
@@ -56,6 +71,9 @@ impl Request {
 
     /// Keeps the sources for the next run, with what was asked if it was asked together with them.
     pub(super) fn remember(&self, ctx: &Context, sources: &[PathBuf]) {
+        if let Some(Gathering { named, .. }) = &self.gathering {
+            return Remembered::new(sources, &self.asked).gathered(named.clone()).save(ctx);
+        }
         match (self.sources.is_empty(), self.settings.source.paths.is_empty()) {
             (false, _) => Remembered::new(sources, &self.asked).save(ctx),
             (true, false) => Remembered::new(sources, &Asked::default()).save(ctx),
@@ -81,6 +99,27 @@ impl Request {
         ctx.go_on().map(|()| inputs)
     }
 
+    /// The inputs of `sources`, and with a list the parts that say what they are; `read` as of [`Inputs::survey`].
+    pub(super) fn gathered(&self, ctx: &Context, sources: &[PathBuf], read: bool) -> Result<(Inputs, Vec<Part>)> {
+        match &self.gathering {
+            Some(Gathering { sharing, .. }) => sharing.gather(ctx, Rule::new(&self.settings.source)),
+            None => Ok((self.inputs(ctx, sources, read)?, Vec::new())),
+        }
+    }
+
+    /// What the sources hold, as a table that many machines can share.
+    ///
+    /// # Errors
+    /// When the sources cannot be listed, or the path of one is no text.
+    pub fn listed(&self, ctx: &Context) -> Result<(Vec<u8>, ListCounts)> {
+        let began = source::now_ns();
+        let sources = self.sources(ctx)?;
+        let listing = self.list(ctx, &sources)?;
+        let counts = ListCounts { inputs: listing.entries.len(), skipped: listing.skipped.len() };
+        let rows = ListedRows::new(&listing, &sources, &self.settings.source, began)?;
+        Ok((rows.encode(&self.settings.source)?, counts))
+    }
+
     /// Neither the cache, nor the models, nor a file that is written here is an input. (Folders that are filled say so
     /// themselves.)
     fn list(&self, ctx: &Context, sources: &[PathBuf]) -> Result<Listing> {
@@ -97,6 +136,15 @@ impl Request {
         listing.notes.iter().for_each(|note| ctx.note(note.clone()));
         Ok(listing)
     }
+}
+
+/// What a list holds.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct ListCounts {
+    /// Inputs to be read.
+    pub inputs: usize,
+    /// Those that are known not to enter.
+    pub skipped: usize,
 }
 
 /// The files of some pictures of the last run, by source and path; what lies in a zip is none, and told.

@@ -60,6 +60,10 @@ impl Kept {
         if matches!(self, Self::Tile { .. } | Self::Look) { ImageFormat::Png } else { ImageFormat::Jpeg }
     }
 
+    fn suffix(self) -> &'static str {
+        if self.format() == ImageFormat::Png { "png" } else { "jpg" }
+    }
+
     /// The longest side that it can have, in pixels.
     fn side(self) -> u32 {
         match self {
@@ -150,11 +154,39 @@ impl<'a> Thumbs<'a> {
         }
         let picture = Decoded::new(&photo.pixels);
         for (kept, (folder, key)) in missing {
-            let suffix = if kept.format() == ImageFormat::Png { "png" } else { "jpg" };
             let encoded = kept.encode(&kept.of(&picture))?;
-            let _ = self.store.publish(&folder, &key, suffix, Durability::Relaxed, &encoded);
+            let _ = self.store.publish(&folder, &key, kept.suffix(), Durability::Relaxed, &encoded);
         }
         Ok(())
+    }
+}
+
+impl Thumbs<'_> {
+    /// The folders of its kinds.
+    pub fn kinds(&self) -> Vec<String> {
+        self.kept.iter().map(|kept| kept.folder()).collect()
+    }
+
+    /// Everything that is wanted of a picture and can be made of these pixels: the folder of its kind, and the file.
+    ///
+    /// # Errors
+    /// When a thumbnail cannot be encoded.
+    pub fn files_of(&self, photo: &Photo<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+        let picture = Decoded::new(&photo.pixels);
+        let kept = self.kept.iter().filter(|kept| kept.is_of(photo));
+        kept.map(|kept| Ok((kept.folder(), kept.encode(&kept.of(&picture))?))).collect()
+    }
+
+    /// Keeps a file that was made elsewhere, if it is of one of its kinds and not there yet.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub fn adopt(&self, image: &ImageId, kind: &str, file: &[u8]) -> std::io::Result<()> {
+        let kept = self.kept.iter().find(|kept| kept.folder() == kind);
+        let Some((kept, (folder, key))) = kept.and_then(|&kept| Some((kept, place(image, kept)?))) else {
+            return Ok(());
+        };
+        self.store.publish(&folder, &key, kept.suffix(), Durability::Relaxed, file).map(drop)
     }
 }
 

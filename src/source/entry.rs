@@ -38,7 +38,12 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     File(PathBuf),
-    Zip { archive: Arc<Archive>, index: usize },
+    Zip {
+        archive: Arc<Archive>,
+        index: usize,
+    },
+    /// In a file that is not here.
+    Gone(PathBuf),
 }
 
 /// A file's size, times and number: when these are what they were, so are its bytes.
@@ -130,7 +135,7 @@ impl Entry {
     pub fn file(&self) -> Option<&Path> {
         match &self.place {
             Place::File(path) => Some(path),
-            Place::Zip { .. } => None,
+            Place::Zip { .. } | Place::Gone(_) => None,
         }
     }
 
@@ -157,6 +162,16 @@ impl Entry {
                 Time::of_seconds(modified.timestamp()).ok().map(|time| Taken::utc(Witness::Mtime, time))
             }
             Place::Zip { archive, index } => archive.modified(*index),
+            Place::Gone(_) => None,
+        }
+    }
+
+    /// How many bytes it is said to have.
+    pub(super) fn size(&self) -> Option<u64> {
+        match &self.place {
+            Place::File(_) => self.stamp.map(|stamp| stamp.size),
+            Place::Zip { archive, index } => archive.size(*index),
+            Place::Gone(_) => None,
         }
     }
 
@@ -170,6 +185,7 @@ impl Entry {
                 Ok(read(&mut file, size))
             }
             Place::Zip { archive, index } => archive.open(*index, read),
+            Place::Gone(holder) => Err(gone(holder)),
         }
     }
 
@@ -185,6 +201,7 @@ impl Entry {
                 io::copy(&mut (&mut stream).take(at), &mut io::sink())?;
                 Ok(read(stream))
             })?,
+            Place::Gone(holder) => Err(gone(holder)),
         }
     }
 
@@ -270,6 +287,12 @@ impl Entry {
     pub fn skipped(&self, reason: Reason, detail: impl ToString) -> SkippedRow {
         SkippedRow { path: self.path.clone(), source: self.source.to_string(), reason, detail: detail.to_string() }
     }
+}
+
+/// What is said of an input of a file that is not here.
+fn gone(holder: &Path) -> io::Error {
+    let name = holder.file_name().unwrap_or_default().to_string_lossy();
+    io::Error::new(io::ErrorKind::NotFound, format!("{name}, which it is in, cannot be opened here"))
 }
 
 /// What a file is that begins so and goes on with `rest`, which is read only where the beginning leaves a doubt.

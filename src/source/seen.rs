@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::{Entry, Stamp};
 use crate::artifact::rows::{Row, SeenRow};
-use crate::artifact::{Artifact, ImageId, Precision, Reason, Taken};
+use crate::artifact::{Artifact, ImageId, Reason, Taken};
 use crate::photo::Facts;
 use crate::store::{Digest, Store};
 
@@ -63,12 +63,7 @@ pub struct Seen {
 impl Seen {
     /// Loads what is known of `sources`; a damaged table is an empty one, and a remark.
     pub fn load(store: &Store, sources: &[PathBuf], notes: &mut Vec<String>) -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "stamps are compared with the time of listing; it enters no artifact"
-        )]
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut seen = Self { listed_ns: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX), ..Default::default() };
+        let mut seen = Self { listed_ns: now_ns(), ..Default::default() };
         for (source, name) in sources.iter().zip(super::source_names(sources)) {
             let key = source_key(source);
             seen.sources.push((name, key));
@@ -87,6 +82,12 @@ impl Seen {
         seen
     }
 
+    /// Nothing yet, of these sources: their names, and where they are.
+    pub fn nothing(sources: &[(String, PathBuf)]) -> Self {
+        let sources = sources.iter().map(|(name, place)| (name.clone(), source_key(place))).collect();
+        Self { sources, listed_ns: now_ns(), ..Default::default() }
+    }
+
     fn insert(&mut self, row: SeenRow) {
         let fate = match (row.reason, row.detail) {
             (Some(reason), detail) => Fate::Bad(reason, detail.unwrap_or_default()),
@@ -102,7 +103,7 @@ impl Seen {
             let stamp = Stamp { size: row.size, modified_ns, changed_ns, inode: row.inode };
             self.stamps.insert(place, (stamp, row.image.clone()));
         }
-        let taken = row.taken_at.zip(row.taken_from).map(|(at, from)| Taken { at, from, precision: Precision::Second });
+        let taken = row.taken_at.zip(row.taken_from).map(|(at, from)| Taken::remembered(at, from));
         let picture = Picture { image: row.image.clone(), bytes: row.bytes, taken, fate };
         self.pictures.insert(row.image, picture);
     }
@@ -133,8 +134,7 @@ impl Seen {
         let mut tables: HashMap<&str, Vec<SeenRow>> = HashMap::new();
         for (entry, picture) in findings {
             let Some(place) = self.place(entry) else { continue };
-            let settled = |stamp: &Stamp| stamp.modified_ns.max(stamp.changed_ns) < self.listed_ns - RACY_NS;
-            let stamp = entry.stamp.filter(settled);
+            let stamp = entry.stamp.filter(|stamp| settled(stamp, self.listed_ns));
             let Picture { image, bytes, taken, fate } = picture;
             let (format, width, height) = match fate {
                 Fate::Good(facts, _) => (facts.format.to_string(), facts.width, facts.height),
@@ -170,6 +170,21 @@ impl Seen {
         }
         Ok(())
     }
+}
+
+/// The time, in nanoseconds since 1970.
+pub fn now_ns() -> i64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "stamps are compared with the time of listing; it enters no artifact"
+    )]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Whether a file with this stamp has not been changed for so long that another change would show.
+pub(super) fn settled(stamp: &Stamp, listed_ns: i64) -> bool {
+    stamp.modified_ns.max(stamp.changed_ns) < listed_ns - RACY_NS
 }
 
 /// A source is known by the hash of where it lies; the place itself is not written down.

@@ -70,6 +70,11 @@ impl Archive {
         Clock::new(clock, None).filter(|_| clock.year() > 1980).map(|clock| Taken::of_clock(Witness::Mtime, clock))
     }
 
+    /// How many bytes an entry says that it has.
+    pub(super) fn size(&self, index: usize) -> Option<u64> {
+        self.zip.clone().by_index_raw(index).ok().map(|entry| entry.size())
+    }
+
     /// Gives an entry's bytes, as a stream, and its size to `read`.
     pub(super) fn open<T>(&self, index: usize, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
         let mut zip = self.zip.clone();

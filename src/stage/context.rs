@@ -108,10 +108,17 @@ impl Context {
 /// # Errors
 /// When either file cannot be read or written.
 pub fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
-    let bytes = fs_err::read(from)?;
+    write_if_changed(&fs_err::read(from)?, to)
+}
+
+/// Puts bytes at a place the user named, unless they are there already.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_if_changed(bytes: &[u8], to: &Path) -> Result<()> {
     let same_size = std::fs::metadata(to).is_ok_and(|there| there.is_file() && there.len() == bytes.len() as u64);
-    if same_size && std::fs::read(to).is_ok_and(|there| there == bytes) {
+    if same_size && std::fs::read(to).is_ok_and(|there| there == *bytes) {
         return Ok(());
     }
-    Ok(crate::store::replace_file(to, |file| file.write_all(&bytes))?)
+    Ok(crate::store::replace_file(to, |file| file.write_all(bytes))?)
 }

@@ -19,7 +19,7 @@ pub mod shots;
 pub mod vectors;
 pub mod words;
 
-pub use context::{Context, Made, copy_if_changed};
+pub use context::{Context, Made, copy_if_changed, write_if_changed};
 
 use anyhow::Result;
 use arrow::array::RecordBatch;

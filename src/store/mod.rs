@@ -29,6 +29,7 @@ mod folder;
 mod gc;
 mod key;
 mod lock;
+mod place;
 mod scratch;
 mod verify;
 
@@ -39,6 +40,7 @@ pub use folder::{Filling, OwnFolder};
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json, later};
 pub use lock::{Lock, read_only};
+pub use place::Place;
 pub use scratch::Scratch;
 pub use verify::VerifyReport;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
+use tsne_grid::artifact::listed::{FoundRow, ListRow};
 use tsne_grid::artifact::rows::{
     ArrivalRow, AssignRow, CellRow, EmbedRow, FieldRow, GroupRow, ImageRow, NeighbourRow, ProjectRow, RenderRow, Row,
     SeamRow, ShotRow, SkippedRow, WordRow,
@@ -33,7 +34,7 @@ fn of<R: Row>() -> (String, Table) {
     let column = |field: &arrow::datatypes::FieldRef| {
         let kind = match field.data_type() {
             DataType::Utf8 => "text",
-            DataType::UInt32 | DataType::UInt64 => "whole",
+            DataType::UInt32 | DataType::UInt64 | DataType::Int64 => "whole",
             DataType::Float64 => "number",
             DataType::Boolean => "flag",
             DataType::Timestamp(..) => "time",
@@ -62,6 +63,8 @@ fn every_column_is_documented_as_it_is() {
         of::<ArrivalRow>(),
         of::<CellRow>(),
         of::<RenderRow>(),
+        of::<ListRow>(),
+        of::<FoundRow>(),
     ]);
     let page = documented();
     for (name, table) in &program {

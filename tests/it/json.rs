@@ -134,6 +134,9 @@ fn every_answer_is_as_the_schema_says() {
         "run photos --model scattering -o a.png --fold duplicates",
         "export all.csv",
         "publish site",
+        "list photos --artifact list.parquet",
+        "embed --model scattering --list list.parquet --shard 0/1 --out place",
+        "embed --model scattering --list list.parquet --shards place --cache gathered",
         "sample other --images 5",
         "project --input cache/latest/embed.parquet --dry-run",
     ] {

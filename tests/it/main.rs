@@ -52,6 +52,7 @@ mod raw;
 mod recognised;
 mod remembered;
 mod searching;
+mod shares;
 mod signals;
 mod sources;
 mod tables;

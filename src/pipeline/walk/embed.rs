@@ -17,11 +17,13 @@ use crate::model::{self, Chosen, Hub};
 use crate::pipeline::left_out::LeftOut;
 use crate::pipeline::pace;
 use crate::pipeline::preflight::Preflight;
+use crate::pipeline::request::Gathering;
+use crate::pipeline::share::kinds;
 use crate::pipeline::standing::{Code, Standing, Why, changed_model, changed_paths, reasons, reasons_of_index};
 use crate::pipeline::{summary, walls};
 use crate::render::tiles::{Kept, Thumbs};
 use crate::report::{Event, Silent};
-use crate::stage::embed::{Counts, Inputs};
+use crate::stage::embed::{Counts, Inputs, Part};
 use crate::stage::{Made, Stage, State, assign, embed, render, vectors, words};
 use crate::weights::NotHere;
 
@@ -47,7 +49,12 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn embed(&mut self, inputs: &mut Inputs, sources: &[PathBuf]) -> Result<Option<Embedded>> {
+    pub(super) fn embed(
+        &mut self,
+        inputs: &mut Inputs,
+        sources: &[PathBuf],
+        parts: &[Part],
+    ) -> Result<Option<Embedded>> {
         let ctx = self.ctx;
         // Where nothing is made, nothing more is learned of the inputs.
         let looked = (!self.makes).then(|| inputs.tables());
@@ -58,7 +65,7 @@ impl Walk<'_> {
         }
         let Some(chosen) = self.model()? else { return Ok(None) };
         let began = Instant::now();
-        let Some((index, new)) = self.index(inputs, &chosen)? else { return Ok(None) };
+        let Some((index, new)) = self.index(inputs, &chosen, parts)? else { return Ok(None) };
         let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
         let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
         let mut why: BTreeMap<Reason, usize> = inputs.listing.unlisted().collect();
@@ -126,13 +133,27 @@ impl Walk<'_> {
     }
 
     /// The index of the vectors, and how many of them are new; none where the walk stops at it.
-    fn index(&mut self, inputs: &mut Inputs, chosen: &Chosen) -> Result<Option<(Made, usize)>> {
+    fn index(&mut self, inputs: &mut Inputs, chosen: &Chosen, parts: &[Part]) -> Result<Option<(Made, usize)>> {
         let (ctx, settings) = (self.ctx, &self.request.settings);
         let whole = |index: &Artifact| match self.makes {
             true => shards::complete(&ctx.store, index),
             false => shards::intact(&ctx.store, index, |damage| ctx.warn(damage)),
         };
-        let job = match embed::state(ctx, inputs, chosen, whole)? {
+        let mut state = embed::state(ctx, inputs, chosen, whole)?;
+        if let (Some(Gathering { sharing, mixed, .. }), State::Stale(job), true) =
+            (&self.request.gathering, &state, self.makes)
+        {
+            let new = job.ahead.new;
+            let kinds = if self.last == Stage::Render { kinds(&settings.render) } else { Vec::new() };
+            sharing.take_over(ctx, chosen, (parts, *mixed), &Thumbs::new(&ctx.store, kinds))?;
+            if new > 0 {
+                state = embed::state(ctx, inputs, chosen, whole)?;
+            }
+            if let State::Stale(job) = &state {
+                job.check_gathered(*mixed)?;
+            }
+        }
+        let job = match state {
             State::Fresh(made) => {
                 self.standings.push(Standing::fresh(Stage::Embed.name()));
                 return Ok(Some((made, 0)));

@@ -130,14 +130,14 @@ impl<'a> Walk<'a> {
             remove_abandoned(folder_of(&settings.render.output));
         }
         let sources = self.request.sources(ctx)?;
-        let mut inputs = self.request.inputs(ctx, &sources, !self.makes)?;
+        let (mut inputs, parts) = self.request.gathered(ctx, &sources, !self.makes)?;
         if draws {
             // An upper bound, known before anything is decoded.
             let grid = assign::grid(&settings.assign, inputs.at_most());
             render::size(&settings.render, inputs.at_most(), (grid.width, grid.height))?;
         }
         let began = Instant::now();
-        let embedded = self.embed(&mut inputs, &sources)?;
+        let embedded = self.embed(&mut inputs, &sources, &parts)?;
         self.seconds.insert(Stage::Embed.name(), began.elapsed().as_secs_f64());
         let project = match &embedded {
             Some(embedded) if self.last >= Stage::Project => {

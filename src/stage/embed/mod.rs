@@ -1,15 +1,18 @@
 //! `embed`: every picture that is new to the model is read, decoded and embedded; the rest is
 //! looked up.
 
+mod gather;
 mod inputs;
 mod network;
+mod share;
 
 pub use inputs::{Counts, Finding, Inputs};
+pub use share::{Done, Part, Share, Sharing, automatic};
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use image::RgbImage;
 use rayon::prelude::*;
 
@@ -19,8 +22,10 @@ use crate::artifact::rows::{EmbedRow, Row};
 use crate::artifact::shards::{self, Library};
 use crate::artifact::{Artifact, ImageId, Taken};
 use crate::config::Decode;
-use crate::model::Chosen;
+use crate::error::Halt;
+use crate::model::{self, Chosen};
 use crate::photo::{self, Photo};
+use crate::report::counted;
 use crate::source::{Entry, Fate, Picture, Seen};
 use crate::store::{self, Digest, Key};
 use network::Network;
@@ -79,7 +84,8 @@ pub fn state<'a>(
     {
         return Ok(State::Fresh(made));
     }
-    let library = Library::open(&ctx.store, &chosen.params, (chosen.dim, chosen.unit), |warning| ctx.warn(warning));
+    let library = Library::open(&ctx.store, &chosen.params, (chosen.dim, chosen.unit), |warning| ctx.warn(warning))
+        .computing_by(model::arithmetic()?);
     let reused = images.iter().filter(|image| library.contains(image)).count();
     let unread = inputs.findings.iter().filter(|finding| finding.is_none()).count();
     let ahead = Ahead { new: images.len() - reused, reused, unread };
@@ -87,6 +93,30 @@ pub fn state<'a>(
 }
 
 impl Job<'_> {
+    /// Makes sure that the shards of a list have brought everything that there is to embed, by one arithmetic unless
+    /// several may be `mixed`.
+    ///
+    /// # Errors
+    /// When they have not.
+    pub fn check_gathered(&self, mixed: bool) -> Result<()> {
+        if self.ahead.new > 0 {
+            let pictures = counted(self.ahead.new, "picture");
+            bail!(
+                "{pictures} of the list have no vector in its shards: their files changed while they were read; list and embed them again"
+            );
+        }
+        let computed_by: Vec<&str> = self.library.computed_by().iter().map(String::as_str).collect();
+        if computed_by.len() > 1 && !mixed {
+            bail!(Halt::Usage(format!(
+                "the cache at {} would hold vectors of several arithmetics ({}), whose last digits differ; gather into \
+                 another cache, or take them as they are with --mixed",
+                self.ctx.store.root().display(),
+                computed_by.join(", ")
+            )));
+        }
+        Ok(())
+    }
+
     /// Reads what is not known, embeds what has no vector, and makes the index; gives it and how many pictures were
     /// embedded. What is learned of the inputs is put into them.
     ///
@@ -96,6 +126,9 @@ impl Job<'_> {
         let before = self.library.count();
         self.embed_missing(inputs, also)?;
         let embedded = self.library.count() - before;
+        if embedded > 0 {
+            self.warn_of_other_arithmetic()?;
+        }
         self.library.seal()?;
         let images = inputs.pictures();
         if images.is_empty() {
@@ -107,6 +140,21 @@ impl Job<'_> {
             _ => self.publish_index(key, &images)?,
         };
         Ok((made, embedded))
+    }
+
+    /// A cache that was filled on another kind of processor still serves; that its vectors are not all of one is told.
+    fn warn_of_other_arithmetic(&self) -> Result<()> {
+        let here = model::arithmetic()?;
+        let others: Vec<&str> =
+            self.library.computed_by().iter().map(String::as_str).filter(|by| *by != here).collect();
+        if !others.is_empty() {
+            self.ctx.warn(format!(
+                "vectors that were there were computed by another arithmetic ({}) than this processor's ({here}): their \
+                 last digits are not what they would be here",
+                others.join(", ")
+            ));
+        }
+        Ok(())
     }
 
     fn publish_index(&self, key: Key, images: &BTreeSet<ImageId>) -> Result<Made> {
@@ -138,37 +186,52 @@ impl Job<'_> {
         let bar = ctx.reporter.bar("embedding", todo.len() as u64, false);
         let present: BTreeSet<ImageId> = library.names();
         let reader = Reader { ctx, chosen, seen, present: &present, also };
-        let read = |&i: &usize| reader.read(&listing.entries[i]);
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel::<Vec<(Finding, Option<RgbImage>)>>(1);
-            let chunks = todo.chunks(CHUNK);
-            let reading = chunks.clone();
-            scope.spawn(move || {
-                for chunk in reading {
-                    // The receiver is gone when the run was interrupted or failed.
-                    if ctx.reporter.interrupted() || sender.send(chunk.par_iter().map(read).collect()).is_err() {
-                        break;
-                    }
-                }
-            });
-            let mut network = Network::new(ctx, chosen, library, &*bar);
-            for chunk in chunks {
-                let Ok(reads) = receiver.recv() else { break };
-                for (&i, (finding, input)) in chunk.iter().zip(reads) {
-                    match input {
-                        Some(input) => network.take(&finding, input)?,
-                        None => bar.advance(1),
-                    }
-                    findings[i] = Some(finding);
-                }
-                if ctx.reporter.interrupted() {
+        let entries: Vec<&Entry> = todo.iter().map(|&i| &listing.entries[i]).collect();
+        let mut model = None;
+        let network = Network::new(ctx, chosen, (&mut model, library), &*bar);
+        through(&reader, &entries, network, |n, finding| findings[todo[n]] = Some(finding))
+    }
+}
+
+/// One thread reads and decodes ahead, this one feeds the network and commits; `found` is told what each of the entries
+/// turned out to be.
+fn through(
+    reader: &Reader<'_>,
+    entries: &[&Entry],
+    mut network: Network<'_>,
+    mut found: impl FnMut(usize, Finding),
+) -> Result<()> {
+    let ctx = reader.ctx;
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel::<Vec<(Finding, Option<RgbImage>)>>(1);
+        let chunks = entries.chunks(CHUNK);
+        let reading = chunks.clone();
+        scope.spawn(move || {
+            for chunk in reading {
+                let read = chunk.par_iter().map(|entry| reader.read(entry));
+                // The receiver is gone when the run was interrupted or failed.
+                if ctx.reporter.interrupted() || sender.send(read.collect()).is_err() {
                     break;
                 }
             }
-            network.finish()?;
-            ctx.go_on()
-        })
-    }
+        });
+        let mut at = 0_usize..;
+        for _ in chunks {
+            let Ok(reads) = receiver.recv() else { break };
+            for ((finding, input), n) in reads.into_iter().zip(&mut at) {
+                match input {
+                    Some(input) => network.take(&finding, input)?,
+                    None => network.pass(),
+                }
+                found(n, finding);
+            }
+            if ctx.reporter.interrupted() {
+                break;
+            }
+        }
+        network.finish()?;
+        ctx.go_on()
+    })
 }
 
 /// Reads inputs and decodes those that are to be embedded.

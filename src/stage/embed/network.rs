@@ -19,28 +19,74 @@ const COMMIT_EVERY: Duration = Duration::from_secs(4);
 /// Vectors are also committed when this many wait, which bounds the memory.
 const COMMIT_ROWS: usize = 512;
 
+/// Where vectors go.
+pub(super) trait Keeper {
+    /// Whether a picture has its vector.
+    fn has(&self, image: &ImageId) -> bool;
+
+    /// Takes vectors in.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn keep(&mut self, vectors: Vectors) -> Result<()>;
+}
+
+/// All vectors of a model, in the cache.
+impl Keeper for Library {
+    fn has(&self, image: &ImageId) -> bool {
+        self.contains(image)
+    }
+
+    fn keep(&mut self, vectors: Vectors) -> Result<()> {
+        self.commit(vectors)
+    }
+}
+
+/// A few vectors, in memory.
+impl Keeper for Vectors {
+    fn has(&self, image: &ImageId) -> bool {
+        self.names.contains(image)
+    }
+
+    fn keep(&mut self, vectors: Vectors) -> Result<()> {
+        self.extend(vectors);
+        Ok(())
+    }
+}
+
 /// Collects inputs into batches, embeds them and commits the vectors.
 pub(super) struct Network<'a> {
     ctx: &'a Context,
     chosen: &'a Chosen,
-    library: &'a mut Library,
+    keeper: &'a mut dyn Keeper,
     bar: &'a dyn Progress,
-    model: Option<Box<dyn Model>>,
+    /// Loaded once there is something to embed.
+    model: &'a mut Option<Box<dyn Model>>,
     waiting: Vec<(ImageId, RgbImage)>,
     done: Vectors,
     committed: Instant,
 }
 
 impl<'a> Network<'a> {
-    pub(super) fn new(ctx: &'a Context, chosen: &'a Chosen, library: &'a mut Library, bar: &'a dyn Progress) -> Self {
+    pub(super) fn new(
+        ctx: &'a Context,
+        chosen: &'a Chosen,
+        (model, keeper): (&'a mut Option<Box<dyn Model>>, &'a mut dyn Keeper),
+        bar: &'a dyn Progress,
+    ) -> Self {
         let done = Vectors::empty(chosen.dim);
-        Self { ctx, chosen, library, bar, model: None, waiting: Vec::new(), done, committed: Instant::now() }
+        Self { ctx, chosen, keeper, bar, model, waiting: Vec::new(), done, committed: Instant::now() }
+    }
+
+    /// Another input is through that is not to be embedded.
+    pub(super) fn pass(&self) {
+        self.bar.advance(1);
     }
 
     pub(super) fn take(&mut self, finding: &Finding, input: RgbImage) -> Result<()> {
         let Finding::Picture(Picture { image, .. }) = finding else { return Ok(()) };
         let twice = self.waiting.iter().any(|(name, _)| name == image) || self.done.names.contains(image);
-        if twice || self.library.contains(image) {
+        if twice || self.keeper.has(image) {
             self.bar.advance(1);
             return Ok(());
         }
@@ -80,7 +126,7 @@ impl<'a> Network<'a> {
     fn commit(&mut self) -> Result<()> {
         self.committed = Instant::now();
         let rest = self.done.split_off(0);
-        if rest.names.is_empty() { Ok(()) } else { self.library.commit(rest) }
+        if rest.names.is_empty() { Ok(()) } else { self.keeper.keep(rest) }
     }
 
     /// Embeds what waits (unless interrupted) and commits everything.
