@@ -32,10 +32,10 @@ const METHODS: [(CompressionMethod, &str); 5] = [
 ];
 
 /// What is said of an entry whose name another one has.
-const SECOND: &str = "a second entry of that name";
+pub(super) const SECOND: &str = "a second entry of that name";
 
 /// No system has longer paths.
-const MAX_NAME_BYTES: usize = 4096;
+pub(super) const MAX_NAME_BYTES: usize = 4096;
 
 /// Adds the zip's files; entries that are not what they seem are listed as skipped. What is wrong with the zip as a
 /// whole (it is none, is cut short, has too many entries, they overlap) is told without its name and place.
@@ -106,7 +106,7 @@ pub(super) fn list(
 }
 
 /// Whether an entry of this name, as written and as a path, is a folder or hidden.
-fn is_no_file(written: &str, inside: &str) -> bool {
+pub(super) fn is_no_file(written: &str, inside: &str) -> bool {
     written.ends_with(['/', '\\']) || inside.split('/').any(is_hidden_name)
 }
 
@@ -140,7 +140,7 @@ fn check_count(count: u64, limits: &LimitSettings) -> Result<()> {
 }
 
 /// An entry's name as a path: some programs write `\` where `/` belongs, and `./` before it.
-fn tidy(name: &str) -> String {
+pub(super) fn tidy(name: &str) -> String {
     let parts = name.split(['/', '\\']).filter(|part| !matches!(*part, "" | "."));
     parts.collect::<Vec<_>>().join("/")
 }

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::columnar::Rows;
 use super::films;
 use super::known::Known;
 use super::seen::{Fate, Picture};
@@ -41,6 +42,17 @@ pub(super) enum Place {
     Zip {
         archive: Arc<Archive>,
         index: usize,
+    },
+    /// Some bytes of a file.
+    Part {
+        file: Arc<Path>,
+        at: u64,
+        size: u64,
+    },
+    /// A row of a table.
+    Row {
+        rows: Arc<Rows>,
+        row: usize,
     },
     /// In a file that is not here.
     Gone(PathBuf),
@@ -135,7 +147,7 @@ impl Entry {
     pub fn file(&self) -> Option<&Path> {
         match &self.place {
             Place::File(path) => Some(path),
-            Place::Zip { .. } | Place::Gone(_) => None,
+            Place::Zip { .. } | Place::Part { .. } | Place::Row { .. } | Place::Gone(_) => None,
         }
     }
 
@@ -162,7 +174,7 @@ impl Entry {
                 Time::of_seconds(modified.timestamp()).ok().map(|time| Taken::utc(Witness::Mtime, time))
             }
             Place::Zip { archive, index } => archive.modified(*index),
-            Place::Gone(_) => None,
+            Place::Part { .. } | Place::Row { .. } | Place::Gone(_) => None,
         }
     }
 
@@ -171,7 +183,8 @@ impl Entry {
         match &self.place {
             Place::File(_) => self.stamp.map(|stamp| stamp.size),
             Place::Zip { archive, index } => archive.size(*index),
-            Place::Gone(_) => None,
+            Place::Part { size, .. } => Some(*size),
+            Place::Row { .. } | Place::Gone(_) => None,
         }
     }
 
@@ -185,6 +198,12 @@ impl Entry {
                 Ok(read(&mut file, size))
             }
             Place::Zip { archive, index } => archive.open(*index, read),
+            Place::Part { file, at, size } => {
+                let mut file = open_regular(file)?;
+                file.seek(SeekFrom::Start(*at))?;
+                Ok(read(&mut file.take(*size), *size))
+            }
+            Place::Row { rows, row } => rows.open_row(*row, read),
             Place::Gone(holder) => Err(gone(holder)),
         }
     }
@@ -197,11 +216,15 @@ impl Entry {
                 file.seek(SeekFrom::Start(at))?;
                 Ok(read(&mut file))
             }
-            Place::Zip { archive, index } => archive.open(*index, |mut stream, _| {
+            Place::Part { file, at: start, size } => {
+                let mut file = open_regular(file)?;
+                file.seek(SeekFrom::Start(start.saturating_add(at)))?;
+                Ok(read(&mut file.take(size.saturating_sub(at))))
+            }
+            _ => self.open(|mut stream, _| {
                 io::copy(&mut (&mut stream).take(at), &mut io::sink())?;
                 Ok(read(stream))
             })?,
-            Place::Gone(holder) => Err(gone(holder)),
         }
     }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use super::columnar::Rows;
 use super::dated::taken_by_name;
 use super::entry::{Entry, Place, Stamp};
 use super::known::{Field, Known, Membership};
 use super::seen::settled;
 use super::zipped::Archive;
-use super::{LISTED, Listing, source_names};
+use super::{LISTED, Listing, is_zip, source_names};
 use crate::artifact::listed::{ListFile, ListRow, encode};
 use crate::artifact::rows::{Blob, Row, SkippedRow};
 use crate::artifact::{Facts, Reason, Taken};
@@ -96,6 +97,8 @@ impl<'a> ListedRows<'a> {
                 (inner.and_then(|inner| bytes_unless(inner, &entry.path)), None)
             }
             Place::Zip { index, .. } => (None, Some(*index as u64)),
+            Place::Part { at, .. } => (None, Some(*at)),
+            Place::Row { row, .. } => (None, Some(*row as u64)),
             Place::Gone(_) => (None, None),
         };
         let known = &entry.known;
@@ -176,6 +179,8 @@ struct Source {
 #[derive(Clone)]
 enum Holder {
     Zip(Arc<Archive>),
+    Rows(Arc<Rows>),
+    Tar(Arc<Path>),
     Gone,
 }
 
@@ -238,7 +243,7 @@ impl Opener {
         }
         let inner = row.inner.as_ref().map(|Blob(bytes)| path_of(bytes)).transpose()?;
         let place = match (row.at, inner) {
-            (Some(at), _) => source.place_in(at)?,
+            (Some(at), _) => source.place_in(at, row.bytes)?,
             (None, Some(inner)) if inner.as_os_str().is_empty() => Place::File(source.place.clone()),
             (None, inner) => Place::File(source.place.join(inner.unwrap_or_else(|| row.path.clone().into()))),
         };
@@ -265,13 +270,15 @@ impl Opener {
 
 impl Source {
     /// Where an input is in the file that holds it.
-    fn place_in(&mut self, at: u64) -> Result<Place> {
+    fn place_in(&mut self, at: u64, bytes: Option<u64>) -> Result<Place> {
         let holder = self.holder.get_or_insert_with(|| Holder::open(&self.place));
         Ok(match holder {
             Holder::Zip(archive) => {
                 let (archive, index) = (archive.clone(), usize::try_from(at)?);
                 Place::Zip { archive, index }
             }
+            Holder::Rows(rows) => Place::Row { rows: rows.clone(), row: usize::try_from(at)? },
+            Holder::Tar(file) => Place::Part { file: file.clone(), at, size: bytes.context("column bytes is empty")? },
             Holder::Gone => Place::Gone(self.place.clone()),
         })
     }
@@ -280,8 +287,15 @@ impl Source {
 impl Holder {
     /// Opens what lies at `path`. That it cannot be opened is told of each input of it.
     fn open(path: &Path) -> Self {
-        let archive = || -> Result<Archive> { Archive::new(path, std::fs::metadata(path)?.len(), |_| Ok(())) };
-        archive().map_or(Self::Gone, |archive| Self::Zip(Arc::new(archive)))
+        let zip = || -> Result<Archive> { Archive::new(path, std::fs::metadata(path)?.len(), |_| Ok(())) };
+        if is_zip(path).unwrap_or(false) {
+            return zip().map_or(Self::Gone, |archive| Self::Zip(Arc::new(archive)));
+        }
+        match Rows::open(path) {
+            Ok(rows) => Self::Rows(Arc::new(rows)),
+            Err(_) if path.is_file() => Self::Tar(path.into()),
+            Err(_) => Self::Gone,
+        }
     }
 }
 
@@ -333,7 +347,7 @@ mod tests {
         }
         let sources = [dir.path().join("in"), dir.path().join("alone.png")];
         let settings = SourceSettings::default();
-        let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()) };
+        let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()), cache: dir.path() };
         let listing = list(&sources, &settings, &bounds, &[]).unwrap();
         let rows = ListedRows::new(&listing, &sources, &settings, i64::MAX).unwrap();
         let file = dir.path().join("list.parquet");

@@ -21,6 +21,7 @@
 //! ```
 
 mod archive;
+mod columnar;
 mod dated;
 mod entry;
 mod films;
@@ -44,6 +45,8 @@ pub mod sidecars;
 mod stills;
 mod system;
 pub mod table;
+mod tarred;
+mod webdataset;
 mod zipped;
 
 pub use dated::taken_by_name;
@@ -179,8 +182,8 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
             tables.extend(table::beside(source, &name));
         } else if !meta.is_file() {
             bail!("the source {} is neither a folder nor a file", source.display());
-        } else if is_zip(source)? {
-            if let Err(why) = archive::list(source, &name, &meta, bounds, &mut listing)? {
+        } else if let Some(list) = holder(source)? {
+            if let Err(why) = list(source, &name, &meta, bounds, &mut listing)? {
                 bad.push((source.to_owned(), name, why));
             }
         } else {
@@ -203,6 +206,7 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     instagram::annotate(&mut listing);
     messages::annotate(&mut listing);
     instaloader::annotate(&mut listing);
+    webdataset::annotate(&mut listing);
     sidecars::annotate(&mut listing);
     table::annotate(&mut listing, tables);
     sidecars::xmp::annotate(&mut listing);
@@ -247,6 +251,22 @@ fn source_name(source: &Path) -> String {
     }
     let name = source.file_name().or(resolved.file_name());
     name.map_or_else(|| "source".to_owned(), |name| folder::readable(name.as_encoded_bytes()))
+}
+
+/// Lists what is in a file that holds many inputs.
+type ListOf = fn(&Path, &Arc<str>, &std::fs::Metadata, &Bounds<'_>, &mut Listing) -> Result<Result<()>>;
+
+/// What lists the inputs of a file, if it holds many: a zip, a tar, or a Parquet file with pictures.
+fn holder(path: &Path) -> Result<Option<ListOf>> {
+    Ok(if is_zip(path)? {
+        Some(archive::list)
+    } else if columnar::Rows::open(path).is_ok() {
+        Some(columnar::list)
+    } else if tarred::is_tar(path) {
+        Some(tarred::list)
+    } else {
+        None
+    })
 }
 
 /// By content or by name: a zip may begin with a program that unpacks it.

@@ -26,6 +26,7 @@ mod groups;
 mod growth;
 #[cfg(feature = "heic")]
 mod heic;
+mod holders;
 mod hostile;
 mod hub;
 mod iiif;

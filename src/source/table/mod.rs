@@ -4,6 +4,7 @@
 mod date;
 mod read;
 
+pub(super) use read::Columns;
 pub use read::{Line, Row, Table, Trust, read_csv, read_json};
 
 use std::collections::BTreeSet;
@@ -154,6 +155,11 @@ fn dated(line: Line, order: Option<Order>, unread: &mut Vec<Arc<str>>) -> Known 
     }
     unread.extend(dates.into_iter().map(|(_, text)| text).next().filter(|_| known.taken_at.is_none()));
     known
+}
+
+/// What a line says that stands alone.
+pub(super) fn known(line: Line) -> Known {
+    dated(line, None, &mut Vec::new())
 }
 
 fn without_suffix(path: &str) -> &str {

@@ -281,12 +281,36 @@ fn cell(value: &RawValue) -> Option<Cell> {
 
 /// Makes lines of rows; the names of columns are kept once.
 #[derive(Default)]
-struct Columns {
+pub(in crate::source) struct Columns {
     names: HashSet<Arc<str>>,
     fields: usize,
 }
 
 impl Columns {
+    /// What other columns say of the picture at `path`.
+    ///
+    /// # Errors
+    /// When one is not as it should be.
+    pub(in crate::source) fn of_texts(&mut self, path: &str, cells: Vec<(String, String)>) -> Result<Line, Odd> {
+        let cells = cells.into_iter().map(|(name, text)| (cut(&name, MAX_NAME).to_owned(), Cell::Text(text)));
+        self.of_cells(path, Cells(cells.collect()))
+    }
+
+    /// What an object of JSON says of the picture at `path`.
+    ///
+    /// # Errors
+    /// When it is none, or something in it is not as it should be.
+    pub(in crate::source) fn of_json(&mut self, path: &str, text: &str) -> Result<Line, Odd> {
+        self.of_cells(path, serde_json::from_str(text).map_err(Odd::Entry)?)
+    }
+
+    /// EXIF as text has places, and stays out.
+    fn of_cells(&mut self, path: &str, Cells(cells): Cells) -> Result<Line, Odd> {
+        let of_picture = |name: &str| PATH.iter().chain(&["exif"]).any(|other| other.eq_ignore_ascii_case(name));
+        let cells = cells.into_iter().filter(|(name, _)| !of_picture(name));
+        self.line(Cells([(PATH[0].to_owned(), Cell::Text(path.to_owned()))].into_iter().chain(cells).collect()))
+    }
+
     /// A row out of its cells; empty ones say nothing.
     fn line(&mut self, mut cells: Cells) -> Result<Line, Odd> {
         let path = match cells.text(PATH)? {
