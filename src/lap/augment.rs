@@ -6,9 +6,9 @@
 //! for the next items that the search has not reached yet (the "bichromatic closest pair" way of Vaidya 1989 to do Hungarian
 //! steps in the plane). So the result is exact and the memory O(rows + items).
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
+use super::heap::Heap;
 use super::lists::Lists;
 use super::meter::Meter;
 use super::tree::{FAR, Found, Market};
@@ -61,7 +61,7 @@ pub(crate) struct Phase<'a> {
     /// A row may also stay without an item, once its dual reaches this.
     outside: Option<i64>,
     lists: Lists,
-    heap: BinaryHeap<Reverse<(i64, u32)>>,
+    heap: Heap,
     touched: Vec<u32>,
     done: Vec<(u32, i64)>,
     found: Found,
@@ -84,7 +84,7 @@ impl<'a> Phase<'a> {
             owner,
             outside,
             lists,
-            heap: BinaryHeap::new(),
+            heap: Heap::default(),
             touched: Vec::new(),
             done: Vec::new(),
             found: Found::default(),
@@ -220,7 +220,7 @@ impl<'a> Phase<'a> {
         self.done.clear();
         let mut best = (FAR, End::Open);
         self.scan(source, 0, &mut best);
-        while let Some(Reverse((distance, node))) = self.heap.pop() {
+        while let Some((distance, node)) = self.heap.pop() {
             if distance >= best.0 {
                 break;
             }
@@ -289,7 +289,7 @@ impl<'a> Phase<'a> {
             // By now the dual may be above what was known of the rest when the list was made.
             let next = if rest == i64::MIN { distance } else { (base + rest).max(distance) };
             if next < best.0 {
-                self.heap.push(Reverse((next, row | LOOK)));
+                self.heap.push((next, row | LOOK));
             }
         }
     }
@@ -308,7 +308,7 @@ impl<'a> Phase<'a> {
         if self.owner[j as usize] == NONE {
             *best = (distance, End::Free(j));
         } else {
-            self.heap.push(Reverse((distance, j)));
+            self.heap.push((distance, j));
         }
     }
 
@@ -335,7 +335,7 @@ impl<'a> Phase<'a> {
         if found.best.len() == ASK {
             let next = base + found.best[ASK - 1].0;
             if next < best.0 {
-                self.heap.push(Reverse((next, row | LOOK)));
+                self.heap.push((next, row | LOOK));
             }
         }
         self.found = found;

@@ -6,7 +6,7 @@
 //! a row finds its cheap cells by search in a tree, so memory is O(n + m).
 //!
 //! The way through the modules: `lattice` puts the problem into integers; `order` and `tree` keep one side of it searchable;
-//! `lists` and `augment` are the shortest augmenting paths; `sparse` runs them from coarse to fine; `certificate` proves the
+//! `smooth` finds prices to start from; `lists`, `heap` and `augment` are the shortest augmenting paths; `sparse` runs them from coarse to fine; `certificate` proves the
 //! result. `dense` is the oracle, `refine` an optional step after, in feature space. Nothing here reads a file, a
 //! clock or the environment, and no result depends on the number of threads.
 //!
@@ -28,11 +28,13 @@ mod dense;
 mod error;
 mod fill;
 mod grid;
+mod heap;
 mod lattice;
 mod lists;
 mod meter;
 mod order;
 mod refine;
+mod smooth;
 mod sparse;
 #[cfg(test)]
 mod tests;

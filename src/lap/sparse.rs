@@ -14,6 +14,7 @@ use super::lattice::Lattice;
 use super::lists::Lists;
 use super::meter::Meter;
 use super::order::kd_order;
+use super::smooth::{served, smooth};
 use super::tree::{Found, Item, Market};
 
 /// Items on a row's first list.
@@ -22,6 +23,8 @@ const LIST: usize = 16;
 const SWEEPS: usize = 2;
 /// Cells per task.
 const TASK: usize = 256;
+/// Levels of fewer points are solved sooner than smoothed.
+const SMOOTHED: usize = 2000;
 /// The coarsest problem has at most this many points.
 const COARSEST: usize = 32;
 
@@ -109,7 +112,16 @@ fn level(
     }
     let mut market = market_of(cells, &prices);
     let mut owner = vec![NONE; m];
-    let lists = Lists::all(&rows, &market, LIST, near);
+    let mut lists = Lists::all(&rows, &market, LIST, near);
+    if n >= SMOOTHED {
+        smooth(&lists, &mut prices, n < m);
+        let smoothed = market_of(cells, &prices);
+        let now = Lists::all(&rows, &smoothed, LIST, near);
+        // Where points lie in a row, or many on one spot, lists say too little, and what was handed down is the better start.
+        if 10 * served(&now, m) > 9 * served(&lists, m) {
+            (market, lists) = (smoothed, now);
+        }
+    }
     let mut phase = Phase::new(&mut rows, &mut market, &mut owner, lists, None);
     let free = phase.greedy();
     let free = phase.reduce(free, SWEEPS);

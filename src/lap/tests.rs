@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::certificate::check;
 use super::*;
 use crate::linalg::SplitMix64;
-use crate::linalg::testing::spread;
+use crate::linalg::testing::{same_on_any_threads, spread};
 
 fn quiet(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -334,5 +334,19 @@ proptest! {
         let points: Vec<[f64; 2]> = raw.iter().map(|&(x, y)| [f64::from(x), f64::from(y)]).collect();
         let grid = Grid::new(width, (points.len() as u32 + spare).div_ceil(width));
         exact(&Problem::new(&points, grid));
+    }
+}
+
+/// Only large problems have their prices smoothed first.
+#[test]
+fn what_is_smoothed_first_is_exact_and_the_same_with_any_number_of_threads() {
+    let mut random = SplitMix64::new(8);
+    for grid in [Grid::new(46, 46), Grid::new(52, 45)] {
+        // Four points of five in a corner, the others anywhere.
+        let points: Vec<[f64; 2]> =
+            (0..2100).map(|i| [0, 1].map(|_| random.between(0.0, 1.0).powi(if i % 5 > 0 { 3 } else { 1 }))).collect();
+        let problem = Problem::new(&points, grid);
+        let solved = same_on_any_threads(|| exact(&problem));
+        assert_eq!(solved.gap, 0.0);
     }
 }
