@@ -19,7 +19,7 @@ use tsne_grid::linalg::{SplitMix64, neighbours};
 use tsne_grid::photo::Budget;
 use tsne_grid::report::Silent;
 use tsne_grid::stage::Context;
-use tsne_grid::stage::components::Features;
+use tsne_grid::stage::components::{Features, Kept};
 use tsne_grid::store::{Key, Store};
 
 fn make(ctx: &Context, rows: usize, dim: usize) {
@@ -56,10 +56,11 @@ fn make(ctx: &Context, rows: usize, dim: usize) {
 fn run(ctx: &Context) {
     let index = ctx.earlier(EmbedRow::STAGE).next().expect("a cache that `make` made").artifact;
     let start = Instant::now();
-    let (names, points) =
-        Features { index: &index, metric: Metric::Euclidean }.components(ctx, 50, 0).expect("components");
+    let features = Features { index: &index, metric: Metric::Euclidean, kept: &Kept::default() };
+    let made = features.components(ctx, 50, 0).expect("components");
+    let (names, points) = &*made;
     let components = start.elapsed().as_secs_f64();
-    let near = neighbours(&points, 90).expect("neighbours");
+    let near = neighbours(points, 90).expect("neighbours");
     let all = start.elapsed().as_secs_f64();
     println!("n={} {all:.3} s, of which neighbours {:.3} s; k={}", names.len(), all - components, near.k);
 }

@@ -8,7 +8,7 @@ use super::Request;
 use crate::artifact::rows::{EmbedRow, ImageRow, Row, ShotRow};
 use crate::export::last;
 use crate::source::is_there;
-use crate::stage::components::Features;
+use crate::stage::components::{Features, Kept};
 use crate::stage::{Context, neighbours, shots};
 
 /// Sets of pictures of the last run that are the same shot, the best of each set first, each with what is known of it; files
@@ -24,7 +24,7 @@ pub fn duplicates(ctx: &Context, request: &Request) -> Result<Vec<Vec<(ImageRow,
     let there = !sources.is_empty() && sources.iter().all(|source| is_there(source, ctx.store.root()));
     let inputs = if there { Some(request.inputs(ctx, &sources, false)?) } else { None };
     let places = inputs.as_ref().map_or_else(HashMap::new, |inputs| inputs.places(&images));
-    let features = Features { index: &index, metric: request.settings.project.metric };
+    let features = Features { index: &index, metric: request.settings.project.metric, kept: &Kept::default() };
     let nearest = neighbours::state(ctx, features).made(ctx)?;
     let input = shots::Input { nearest: &nearest.artifact, images: &images, sources: &places, bursts: false };
     let made = shots::state(ctx, input).made(ctx)?;

@@ -1,6 +1,7 @@
 //! Vectors, those far out drawn in, cut down to their principal components; a collection's vectors are never all in memory.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
@@ -11,10 +12,26 @@ use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::Metric;
 use crate::linalg;
 use crate::report::thousands;
-use crate::store::Scratch;
+use crate::store::{Digest, Scratch};
 
 /// Vectors that take more than this many bytes are put in order on disk.
 const IN_MEMORY: usize = 256 << 20;
+
+/// Names of pictures, and the first components of their vectors.
+pub type Points = (Vec<ImageId>, linalg::Matrix);
+
+/// The components that were made last: of one run several stages need the same.
+#[derive(Default)]
+pub struct Kept(Mutex<Option<(Wanted, Arc<Points>)>>);
+
+/// Whose components, how many, and by what.
+#[derive(Clone, Copy, PartialEq)]
+struct Wanted {
+    index: Digest,
+    metric: Metric,
+    count: usize,
+    seed: u64,
+}
 
 /// What pictures are compared by: the vectors of an index, and how far apart two of them are.
 #[derive(Clone, Copy)]
@@ -23,6 +40,8 @@ pub struct Features<'a> {
     pub index: &'a Artifact,
     /// How far apart two vectors are.
     pub metric: Metric,
+    /// Those made before.
+    pub kept: &'a Kept,
 }
 
 impl Features<'_> {
@@ -36,8 +55,17 @@ impl Features<'_> {
     ///
     /// # Errors
     /// When a shard is missing or damaged, a number is not finite, or the disk is full.
-    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<(Vec<ImageId>, linalg::Matrix)> {
-        self.components_within(ctx, count, seed, IN_MEMORY)
+    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<Arc<Points>> {
+        let wanted = Wanted { index: self.index.header.content, metric: self.metric, count, seed };
+        let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, points)) = kept.as_ref().filter(|(made, _)| *made == wanted) {
+            return Ok(Arc::clone(points));
+        }
+        // Those are of no more use, and there may be many.
+        *kept = None;
+        let points = Arc::new(self.components_within(ctx, count, seed, IN_MEMORY)?);
+        *kept = Some((wanted, Arc::clone(&points)));
+        Ok(points)
     }
 
     /// The same of the pictures of a projection, in their order.
@@ -45,24 +73,19 @@ impl Features<'_> {
     /// # Errors
     /// As [`components`](Self::components), and when one of them is not in the index.
     pub fn components_of(&self, ctx: &Context, rows: &[ProjectRow], count: usize) -> Result<linalg::Matrix> {
-        let (names, points) = self.components(ctx, count, 0)?;
+        let made = self.components(ctx, count, 0)?;
+        let (names, points) = &*made;
         let number: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
         let numbers: Option<Vec<usize>> = rows.iter().map(|row| number.get(&row.image).copied()).collect();
         let numbers = numbers.context("the projection is of other pictures than the vectors; run project again")?;
         if numbers.len() == names.len() && numbers.is_sorted() {
-            return Ok(points);
+            return Ok(points.clone());
         }
         let values = numbers.iter().flat_map(|&i| points.row(i)).copied().collect();
-        Ok(linalg::Matrix::new(numbers.len(), linalg::Rows::dim(&points), values)?)
+        Ok(linalg::Matrix::new(numbers.len(), linalg::Rows::dim(points), values)?)
     }
 
-    fn components_within(
-        &self,
-        ctx: &Context,
-        count: usize,
-        seed: u64,
-        in_memory: usize,
-    ) -> Result<(Vec<ImageId>, linalg::Matrix)> {
+    fn components_within(&self, ctx: &Context, count: usize, seed: u64, in_memory: usize) -> Result<Points> {
         let (names, dim) = shards::names_and_length(self.index)?;
         if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
             return of_vectors(ctx, shards::load(&ctx.store, self.index)?, count, seed, self.metric);
@@ -88,13 +111,7 @@ impl Features<'_> {
 ///
 /// # Errors
 /// When a number is not finite.
-pub fn of_vectors(
-    ctx: &Context,
-    vectors: Vectors,
-    count: usize,
-    seed: u64,
-    metric: Metric,
-) -> Result<(Vec<ImageId>, linalg::Matrix)> {
+pub fn of_vectors(ctx: &Context, vectors: Vectors, count: usize, seed: u64, metric: Metric) -> Result<Points> {
     let Vectors { names, dim, mut values, .. } = vectors;
     values.chunks_exact_mut(dim.max(1)).for_each(|vector| prepare(vector, metric));
     let points = linalg::Matrix::new(names.len(), dim, values)?;
@@ -226,7 +243,8 @@ mod tests {
                 let index = Artifact::new(EmbedRow::key(params.clone(), []), EmbedRow::to_batch(&rows), found.facts());
                 let (reporter, budget) = (Arc::new(Silent), Budget::new(1 << 30));
                 let ctx = Context { store, reporter, budget, keep_latest: false };
-                Features { index: &index, metric: Metric::Cosine }.components_within(&ctx, 20, 1, in_memory).unwrap()
+                let features = Features { index: &index, metric: Metric::Cosine, kept: &Kept::default() };
+                features.components_within(&ctx, 20, 1, in_memory).unwrap()
             })
             .collect();
         assert_eq!(results[0], results[1]);

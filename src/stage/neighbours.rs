@@ -1,15 +1,13 @@
 //! Which pictures are alike: the nearest ten of each, and how far apart those are that are side by
 //! side. Both go by the first principal components of the vectors, exactly.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
 use serde_json::json;
 
-use super::components::Features;
+use super::components::{Features, Points};
 use super::{Context, Job, State};
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
 use crate::artifact::{Artifact, Facts, ImageId};
@@ -21,9 +19,6 @@ const NEAREST: usize = 10;
 /// Principal components kept. Of 25,088 numbers that leave hardly anything out which tells
 /// photographs apart, and all pairs of 50,000 pictures take seconds instead of half an hour.
 const COMPONENTS: usize = 256;
-
-/// Names of pictures, and the first components of their vectors.
-type Points = (Vec<ImageId>, linalg::Matrix);
 
 /// What pictures are compared by.
 #[derive(Clone, Copy)]
@@ -48,24 +43,11 @@ impl<'a> Likeness<'a> {
     /// missing or damaged, or a picture of the grid has no vector.
     pub fn states(self, ctx: &'a Context) -> [State<Job<'a>>; 2] {
         let [nearest, seams] = self.keys();
-        // Made once for both.
-        let shared = Rc::new(OnceCell::new());
-        let points = shared.clone();
+        let points = move || self.features.components(ctx, COMPONENTS, 0);
         [
-            State::of(ctx, nearest, move || nearest_of(self.points(ctx, &points)?)),
-            State::of(ctx, seams, move || seams_of(self.points(ctx, &shared)?, self.assigned)),
+            State::of(ctx, nearest, move || nearest_of(&*points()?)),
+            State::of(ctx, seams, move || seams_of(&*points()?, self.assigned)),
         ]
-    }
-
-    /// The names of the pictures, and the first components of their vectors.
-    fn points<'p>(&self, ctx: &Context, made: &'p OnceCell<Points>) -> Result<&'p Points> {
-        match made.get() {
-            Some(points) => Ok(points),
-            None => {
-                let points = self.features.components(ctx, COMPONENTS, 0)?;
-                Ok(made.get_or_init(|| points))
-            }
-        }
     }
 }
 
@@ -76,7 +58,7 @@ fn key(features: Features<'_>) -> Key {
 
 /// How the first of the two tables stands, for whoever needs no other.
 pub fn state<'a>(ctx: &'a Context, features: Features<'a>) -> State<Job<'a>> {
-    State::of(ctx, key(features), move || nearest_of(&features.components(ctx, COMPONENTS, 0)?))
+    State::of(ctx, key(features), move || nearest_of(&*features.components(ctx, COMPONENTS, 0)?))
 }
 
 fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {

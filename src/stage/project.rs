@@ -72,9 +72,10 @@ fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
 pub fn state<'a>(
     ctx: &'a Context,
     settings: &'a ProjectSettings,
-    index: &'a Artifact,
+    features: Features<'a>,
     relayout: bool,
 ) -> Result<State<Job<'a>>> {
+    let index = features.index;
     let mut key = key(settings, index.header.content);
     let mut from = None;
     if settings.init == Init::Previous && !relayout {
@@ -92,13 +93,13 @@ pub fn state<'a>(
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
     Ok(State::of(ctx, key, move || {
-        let features = Features { index, metric: settings.metric };
-        let (names, points) = features.components(ctx, settings.pca, settings.seed)?;
+        let made = features.components(ctx, settings.pca, settings.seed)?;
+        let (names, points) = &*made;
         ctx.go_on()?;
-        let old = from.map(|parent| old_places(&parent, &names)).transpose()?;
-        let (xy, found) = lay_out(ctx, settings, &points, old.as_deref())?;
+        let old = from.map(|parent| old_places(&parent, names)).transpose()?;
+        let (xy, found) = lay_out(ctx, settings, points, old.as_deref())?;
         let found = ProjectFindings { vectors: Some(shards::folder(&index.header.key.params)), ..found };
-        Ok(table(names, &xy, &found))
+        Ok(table(names.clone(), &xy, &found))
     }))
 }
 

@@ -24,7 +24,7 @@ use crate::pipeline::{summary, walls};
 use crate::render::tiles::{Kept, Thumbs};
 use crate::report::{Event, Silent};
 use crate::stage::embed::{Counts, Inputs, Part};
-use crate::stage::{Made, Stage, State, assign, embed, render, vectors, words};
+use crate::stage::{Made, Stage, State, assign, components, embed, render, vectors, words};
 use crate::weights::NotHere;
 
 impl Walk<'_> {
@@ -80,7 +80,16 @@ impl Walk<'_> {
                 Some(State::Fresh(made)) => Some(made),
                 None => None,
             };
-            return Ok(Some(Embedded { rows, fields, tables: None, index, words, counts, reasons: why }));
+            return Ok(Some(Embedded {
+                rows,
+                fields,
+                tables: None,
+                index,
+                words,
+                counts,
+                reasons: why,
+                kept: components::Kept::default(),
+            }));
         }
         let pictures = inputs.pictures();
         let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
@@ -123,7 +132,8 @@ impl Walk<'_> {
         if self.last >= Stage::Assign && each && grid.cells() < points as u64 {
             bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
         }
-        Ok(Some(Embedded { rows, fields, tables: Some(tables), index, words, counts, reasons: why }))
+        let (tables, kept) = (Some(tables), components::Kept::default());
+        Ok(Some(Embedded { rows, fields, tables, index, words, counts, reasons: why, kept }))
     }
 
     /// How the tables of the inputs stand.

@@ -22,7 +22,7 @@ use crate::config::Fold;
 use crate::error::Halt;
 use crate::report::Event;
 use crate::stage::arrivals::Arrivals;
-use crate::stage::components::Features;
+use crate::stage::components::{Features, Kept};
 use crate::stage::embed::{Counts, Inputs};
 use crate::stage::neighbours::{self, Likeness};
 use crate::stage::render::Drawn;
@@ -45,6 +45,8 @@ pub struct Embedded {
     pub counts: Counts,
     /// Those that are not in the grid, by reason.
     pub reasons: BTreeMap<Reason, usize>,
+    /// What was made of the vectors last.
+    pub kept: Kept,
 }
 
 impl Embedded {
@@ -141,8 +143,8 @@ impl<'a> Walk<'a> {
         self.seconds.insert(Stage::Embed.name(), began.elapsed().as_secs_f64());
         let project = match &embedded {
             Some(embedded) if self.last >= Stage::Project => {
-                let index = &embedded.index.artifact;
-                let state = project::state(ctx, &settings.project, index, self.request.relayout)?;
+                let features = self.features(embedded);
+                let state = project::state(ctx, &settings.project, features, self.request.relayout)?;
                 self.foretell(embedded, state.is_fresh())?;
                 self.take(Stage::Project, embedded, state)?
             }
@@ -309,7 +311,8 @@ impl<'a> Walk<'a> {
     }
 
     fn features<'e>(&self, embedded: &'e Embedded) -> Features<'e> {
-        Features { index: &embedded.index.artifact, metric: self.request.settings.project.metric }
+        let metric = self.request.settings.project.metric;
+        Features { index: &embedded.index.artifact, metric, kept: &embedded.kept }
     }
 
     /// Which pictures share a cell; none where the walk stops at that.
