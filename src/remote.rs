@@ -204,12 +204,12 @@ impl<'a> Remote<'a> {
     /// address that somebody named, does not lie.
     ///
     /// # Errors
-    /// When the server answers anything else, also after [`ATTEMPTS`] if it is busy; when there are more than `most` bytes;
-    /// at a signal.
+    /// When the server answers anything else, also after [`ATTEMPTS`] if it is busy or the line breaks; when there are more
+    /// than `most` bytes; at a signal.
     pub(crate) fn fetch(&self, base: &str, tag: Option<&str>, most: u64) -> Result<Option<Fetched>> {
         let base: Option<Uri> = base.parse().ok();
-        let busy = |error: &anyhow::Error| error.is::<Busy>();
-        self.attempts(busy, || {
+        let passing = |error: &anyhow::Error| error.is::<Busy>() || error.is::<ureq::Error>();
+        self.attempts(passing, || {
             let mut at: Uri = self.url.parse()?;
             for _ in 0..=MOST_REDIRECTS {
                 ensure!(matches!(at.scheme_str(), Some("http" | "https")), "{at} is no address of the web");
