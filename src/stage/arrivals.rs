@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::Context;
+use super::{Context, Made};
 use crate::artifact::rows::{ArrivalRow, Row};
 use crate::artifact::{Artifact, ImageId};
 use crate::store::{Key, read_only};
@@ -14,7 +14,8 @@ use crate::store::{Key, read_only};
 /// With which run each picture came that was ever in the cache's grid.
 pub struct Arrivals {
     runs: BTreeMap<ImageId, u32>,
-    changed: bool,
+    /// The table that says so already.
+    made: Option<Made>,
 }
 
 fn key() -> Key {
@@ -25,7 +26,8 @@ fn key() -> Key {
 impl Arrivals {
     /// What is known, and the pictures of now; a damaged table is as good as none.
     pub fn of(ctx: &Context, now: &BTreeSet<ImageId>) -> Self {
-        let known = ctx.look_up(&key()).and_then(|made| ArrivalRow::from_batch(&made.artifact.batch).ok());
+        let made = ctx.look_up(&key());
+        let known = made.as_ref().and_then(|made| ArrivalRow::from_batch(&made.artifact.batch).ok());
         let mut runs: BTreeMap<ImageId, u32> =
             known.unwrap_or_default().into_iter().map(|row| (row.image, row.run)).collect();
         let next = runs.values().max().map_or(0, |last| last + 1);
@@ -33,7 +35,7 @@ impl Arrivals {
         for image in now {
             runs.entry(image.clone()).or_insert(next);
         }
-        Self { changed: runs.len() > before, runs }
+        Self { made: made.filter(|_| runs.len() == before), runs }
     }
 
     /// The pictures among `now` that came with the last run that brought any of them; none if that was their first one.
@@ -48,8 +50,8 @@ impl Arrivals {
     /// # Errors
     /// When a cache that can be written does not take it.
     pub fn save(&self, ctx: &Context) -> Result<()> {
-        if !self.changed {
-            return Ok(());
+        if let Some(made) = &self.made {
+            return ctx.latest(made);
         }
         let rows: Vec<ArrivalRow> =
             self.runs.iter().map(|(image, &run)| ArrivalRow { image: image.clone(), run }).collect();
@@ -94,5 +96,9 @@ mod tests {
         assert_eq!(run("a b c d"), "c d");
         assert_eq!(run("a b d"), "d", "one of them is gone");
         assert_eq!(run("a b c d e"), "e", "what comes back is not new");
+        // A run that was killed before it could say where the table is.
+        std::fs::remove_file(dir.path().join("latest/arrivals.parquet")).unwrap();
+        assert_eq!(run("a b c d e"), "e");
+        assert!(dir.path().join("latest/arrivals.parquet").exists());
     }
 }
