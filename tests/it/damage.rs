@@ -13,7 +13,8 @@ fn files(story: &Story) -> BTreeMap<PathBuf, Vec<u8>> {
     let cache = story.path("cache");
     let entries = walkdir::WalkDir::new(&cache).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
     let inside = |path: &Path| path.strip_prefix(&cache).unwrap().to_owned();
-    let entries = entries.filter(|e| !["corrupt", "seen"].iter().any(|name| e.path().starts_with(cache.join(name))));
+    let entries =
+        entries.filter(|e| !["corrupt", "seen", "latest"].iter().any(|name| e.path().starts_with(cache.join(name))));
     entries.map(|e| (inside(e.path()), std::fs::read(e.path()).unwrap())).collect()
 }
 

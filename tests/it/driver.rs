@@ -11,6 +11,7 @@ use tsne_grid::artifact::findings::{AssignFindings, ProjectFindings};
 use tsne_grid::artifact::rows::{AssignRow, ImageRow, Row, SkippedRow};
 use tsne_grid::artifact::{Artifact, read_table};
 use tsne_grid::stage::Stage;
+use tsne_grid::store::Store;
 use zip::write::SimpleFileOptions;
 
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_tsne-grid");
@@ -100,6 +101,12 @@ impl Story {
         tables().filter(|stage| outcome[stage]["fresh"] == false).collect()
     }
 
+    /// The file of a table of the last run, which `latest` links to, or has a copy of.
+    #[track_caller]
+    pub(crate) fn published(&self, stage: &str) -> PathBuf {
+        Store::new(self.path("cache")).latest(&format!("{stage}.parquet")).unwrap()
+    }
+
     /// The rows of a table of the last run.
     #[track_caller]
     pub(crate) fn latest<R: Row>(&self) -> Vec<R> {
@@ -141,7 +148,9 @@ impl Story {
         let files = walkdir::WalkDir::new(&cache).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
         files
             .filter(|e| {
-                e.path().extension().is_some_and(|s| s == "parquet") && !e.path().starts_with(cache.join("seen"))
+                // On a disk without links `latest` has copies.
+                let other = ["seen", "latest"].iter().any(|name| e.path().starts_with(cache.join(name)));
+                e.path().extension().is_some_and(|s| s == "parquet") && !other
             })
             .map(|e| (e.path().strip_prefix(&cache).unwrap().to_owned(), std::fs::read(e.path()).unwrap()))
             .collect()

@@ -74,7 +74,7 @@ fn the_same_inputs_are_a_hit_and_never_a_drift() {
     // A damaged artifact comes back the same, from the same parent.
     let before = story.artifacts();
     for stage in ["project", "assign"] {
-        let path = story.path(&format!("cache/latest/{stage}.parquet")).canonicalize().unwrap();
+        let path = story.published(stage);
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[100] ^= 1;
         crate::driver::put(&path, &bytes);
