@@ -92,12 +92,13 @@ pub fn state<'a>(
     if let Some(parent) = &from {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
+    let digest = key.digest();
     Ok(State::of(ctx, key, move || {
         let made = features.components(ctx, settings.pca, settings.seed)?;
         let (names, points) = &*made;
         ctx.go_on()?;
         let old = from.map(|parent| old_places(&parent, names)).transpose()?;
-        let (xy, found) = lay_out(ctx, settings, points, old.as_deref())?;
+        let (xy, found) = lay_out(ctx, settings, points, old.as_deref(), &Descent { key: digest, long: LONG })?;
         let found = ProjectFindings { vectors: Some(shards::folder(&index.header.key.params)), ..found };
         Ok(table(names.clone(), &xy, &found))
     }))
@@ -180,10 +181,11 @@ pub fn run_table(ctx: &Context, settings: &ProjectSettings, named: &Named) -> Re
     if !carried.is_empty() {
         key.inputs.insert(CARRIED.to_owned(), content_digest(&RecordBatch::try_from_iter(carried.clone())?));
     }
+    let digest = key.digest();
     let state = State::of(ctx, key, || {
         let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
         ctx.go_on()?;
-        let (xy, found) = lay_out(ctx, settings, &points, None)?;
+        let (xy, found) = lay_out(ctx, settings, &points, None, &Descent { key: digest, long: LONG })?;
         let (batch, facts) = table(names, &xy, &found);
         Ok((with_columns(batch, &carried)?, facts))
     });
@@ -221,14 +223,43 @@ fn options(settings: &ProjectSettings) -> tsne::Options {
     }
 }
 
+/// From so many pictures on a layout takes so long that a killed run should not start from nothing.
+const LONG: usize = 10_000;
+/// The iterations after which it is put down: with each, what is written is a few bytes a picture.
+const PUT_DOWN: usize = 50;
+/// Where in the cache.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// What a layout on the way is put down under.
+struct Descent {
+    key: Digest,
+    /// Layouts of fewer points are not worth it.
+    long: usize,
+}
+
+impl Descent {
+    /// What a run that was killed has left of so many points.
+    fn left(&self, ctx: &Context, points: usize) -> Option<tsne::Checkpoint> {
+        let bytes = ctx.store.read(&ctx.store.find(CHECKPOINTS, &self.key)?).ok()?;
+        tsne::Checkpoint::from_bytes(&bytes, points)
+    }
+
+    /// Puts the layout down. Where that cannot be, the layout goes on without.
+    fn put_down(&self, ctx: &Context, checkpoint: &tsne::Checkpoint) {
+        let _ = ctx.store.supersede(CHECKPOINTS, &self.key, "checkpoint", &checkpoint.to_bytes());
+    }
+}
+
 /// The places of `points`, from where those were that are in `old`.
 fn lay_out(
     ctx: &Context,
     settings: &ProjectSettings,
     points: &linalg::Matrix,
     old: Option<&[Option<[f32; 2]>]>,
+    descent: &Descent,
 ) -> Result<(Vec<[f32; 2]>, ProjectFindings)> {
-    let (count, options) = (linalg::Rows::len(points), options(settings));
+    let (count, mut options) = (linalg::Rows::len(points), options(settings));
+    let is_long = old.is_none() && count >= descent.long;
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
     if allowed < settings.perplexity {
         ctx.note(format!(
@@ -239,8 +270,19 @@ fn lay_out(
     }
     let most = if old.is_some() { tsne::GROWTH_ITERATIONS } else { usize::MAX };
     let bar = ctx.reporter.bar("t-SNE", settings.iterations.min(most) as u64, false);
-    let mut progress = |_: tsne::Progress| {
+    if let Some(left) = descent.left(ctx, count).filter(|_| is_long) {
+        ctx.note(format!("t-SNE goes on after {} of {} iterations", left.iterations(), settings.iterations));
+        bar.advance(left.iterations() as u64);
+        options.init = tsne::Init::Resumed(Box::new(options.init), left);
+    }
+    let mut progress = |now: tsne::Progress<'_>| {
         bar.advance(1);
+        if is_long
+            && now.iteration.is_multiple_of(PUT_DOWN)
+            && let Some(checkpoint) = now.checkpoint
+        {
+            descent.put_down(ctx, &checkpoint());
+        }
         if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let layout = match old {
@@ -248,6 +290,10 @@ fn lay_out(
         None => tsne::layout(points, &options, &mut progress)?,
     };
     ctx.go_on()?;
+    if is_long {
+        // It is of no more use; what cannot be removed is removed by `gc`.
+        let _ = ctx.store.withdraw(CHECKPOINTS, &descent.key);
+    }
     let quality = tsne::quality(points, &layout.xy, 10, QUALITY_SAMPLE, settings.seed)?;
     let moves: Option<Vec<f64>> = old.map(|old| {
         let moved = |(new, old): (&[f32; 2], &Option<[f32; 2]>)| {
@@ -297,6 +343,45 @@ mod tests {
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.into_inner().unwrap()
+    }
+
+    /// Is told to stop after so many looks.
+    struct Impatient(std::sync::atomic::AtomicUsize);
+
+    impl crate::report::Reporter for Impatient {
+        fn event(&self, _: &crate::report::Event) {}
+        fn bar(&self, what: &str, total: u64, bytes: bool) -> Arc<dyn crate::report::Progress> {
+            Silent.bar(what, total, bytes)
+        }
+        fn interrupted(&self) -> bool {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 130
+        }
+    }
+
+    #[test]
+    fn a_layout_that_was_stopped_goes_on_to_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = |reporter| {
+            let store = Store::new(dir.path().join("cache"));
+            Context { store, reporter, budget: Budget::new(1 << 20), keep_latest: false }
+        };
+        let settings = ProjectSettings { iterations: 200, perplexity: 3.0, ..ProjectSettings::default() };
+        let values = (0..300).map(|i| (i * 7919 % 101) as f32).collect();
+        let points = linalg::Matrix::new(100, 3, values).unwrap();
+        let whole = lay_out(
+            &context(Arc::new(Silent)),
+            &settings,
+            &points,
+            None,
+            &Descent { key: Digest::of(b"1"), long: 101 },
+        );
+        let (descent, whole) = (Descent { key: Digest::of(b"2"), long: 100 }, whole.unwrap());
+        let stopped = context(Arc::new(Impatient(0.into())));
+        assert!(lay_out(&stopped, &settings, &points, None, &descent).is_err());
+        assert_eq!(descent.left(&stopped, 100).unwrap().iterations(), 100);
+        let ctx = context(Arc::new(Silent));
+        assert_eq!(lay_out(&ctx, &settings, &points, None, &descent).unwrap(), whole);
+        assert!(descent.left(&ctx, 100).is_none() && ctx.store.names(CHECKPOINTS).is_empty());
     }
 
     /// Earlier versions laid the rows out as they came, and called it by the digest of the file.

@@ -272,6 +272,17 @@ impl Store {
         Ok(newest)
     }
 
+    /// Removes what was published under a key that is of no more use.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn withdraw(&self, folder: &str, key: &Digest) -> io::Result<()> {
+        let prefix = prefix(key);
+        let mut names = self.names(folder);
+        names.retain(|name| name.starts_with(&prefix));
+        names.iter().try_for_each(|name| remove(&self.root.join(folder).join(name)))
+    }
+
     fn write(
         &self,
         folder: &str,

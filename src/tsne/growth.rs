@@ -36,7 +36,7 @@ pub fn grow(
     points: &Matrix,
     old: &[Option<[f32; 2]>],
     options: &Options,
-    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+    progress: &mut (dyn FnMut(Progress<'_>) -> ControlFlow<()> + Send),
 ) -> Result<Layout, Error> {
     let n = points.len();
     if old.len() != n {

@@ -2,7 +2,7 @@ use super::*;
 use crate::linalg::neighbours;
 use crate::linalg::testing::{blobs, same_on_any_threads, spread};
 
-fn go(_: Progress) -> ControlFlow<()> {
+fn go(_: Progress<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -16,10 +16,10 @@ const FAR: f32 = 1e6;
 
 /// The places the points start from; the options have been checked.
 pub(super) fn places(points: &Matrix, options: &Options) -> Result<Vec<[f32; 2]>, Error> {
-    match &options.init {
+    match options.init.first() {
         Init::Given(start) => Ok(start.xy.iter().map(|p| p.map(|x| x.clamp(-FAR, FAR))).collect()),
         Init::Random => Ok(random(points.len(), SPREAD, options.seed)),
-        Init::Pca => principal(points, options.seed),
+        Init::Pca | Init::Resumed(..) => principal(points, options.seed),
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Layout {
 pub fn layout(
     points: &Matrix,
     options: &Options,
-    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+    progress: &mut (dyn FnMut(Progress<'_>) -> ControlFlow<()> + Send),
 ) -> Result<Layout, Error> {
     options.check(points.len())?;
     let perplexity = allowed_perplexity(options.perplexity, points.len());
@@ -69,14 +69,14 @@ pub(super) fn layout_of(
     p: Affinities,
     points: &Matrix,
     options: &Options,
-    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+    progress: &mut (dyn FnMut(Progress<'_>) -> ControlFlow<()> + Send),
 ) -> Result<Layout, Error> {
     options.check(points.len())?;
     if p.len != points.len() {
         return Err(linalg::Error::Shape { what: "affinities", expected: points.len(), found: p.len }.into());
     }
     let mut xy = places(points, options)?;
-    let pull = match &options.init {
+    let pull = match options.init.first() {
         Init::Given(start) if start.anchors.iter().any(Option::is_some) => Some(start),
         _ => None,
     };

@@ -1,4 +1,6 @@
+use super::super::checkpoint::Checkpoint;
 use super::super::definition;
+use super::super::optimiser::ORDERED;
 use super::super::options::{LearningRate, Start};
 use super::super::repulsion::GRID;
 use super::*;
@@ -100,12 +102,12 @@ fn settings_out_of_range_are_named() {
 fn the_caller_can_stop_and_sees_each_iteration() {
     let mut seen = Vec::new();
     let placed = layout(&blobs(100, 5, 2, 1), &Options::default(), &mut |p| {
-        seen.push(p);
+        seen.push((p.iteration, p.kl));
         if p.iteration == 120 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .unwrap();
     assert_eq!((placed.iterations_done, seen.len()), (120, 120));
-    assert!(seen.iter().all(|p| p.kl.is_some() == (p.iteration % 50 == 0)));
+    assert!(seen.iter().all(|(iteration, kl)| kl.is_some() == (iteration % 50 == 0)));
 }
 
 #[test]
@@ -143,6 +145,38 @@ fn the_same_bytes_with_any_number_of_threads() {
             let options = Options { iterations: 60, exaggeration_iterations: 20, init, ..Options::default() };
             same_on_any_threads(|| quiet(&points, &options));
         }
+    }
+}
+
+#[test]
+fn what_was_put_down_goes_on_to_the_same_bytes() {
+    for (n, init) in [(300, Init::Pca), (ORDERED + 1, Init::Random)] {
+        let points = blobs(n, 4, 5, 1);
+        let options = Options {
+            perplexity: 2.0,
+            iterations: if n > 300 { 58 } else { 400 },
+            neighbours: Search::Approximate,
+            init,
+            ..Options::default()
+        };
+        let mut kept = None;
+        let whole = layout(&points, &options, &mut |now| {
+            if now.iteration == options.iterations - 7 {
+                kept = now.checkpoint.map(|checkpoint| checkpoint().to_bytes());
+            }
+            assert_eq!(now.checkpoint.is_none(), now.iteration == options.iterations);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let from = Checkpoint::from_bytes(&kept.unwrap(), n).unwrap();
+        let resumed = Options { init: Init::Resumed(Box::new(options.init.clone()), from), ..options.clone() };
+        let mut first = 0;
+        let rest = layout(&points, &resumed, &mut |now| {
+            first = if first == 0 { now.iteration } else { first };
+            ControlFlow::Continue(())
+        });
+        assert_eq!(rest.unwrap(), whole);
+        assert_eq!(first, options.iterations - 6);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It stands on `linalg`: the input and its nearest neighbours. In reading order: `affinities` (the
 //! probabilities to match), `definition` (objective and gradient as they are defined), `attraction`
-//! and `repulsion` (the same, fast), `initial`, `optimiser` (the descent) and `order`, `layout`, which puts
+//! and `repulsion` (the same, fast), `initial`, `optimiser` (the descent), `order` and `checkpoint`, `layout`, which puts
 //! them in a row, `growth` (for a collection that was laid out before) and `quality`.
 //!
 //! As there, slices go in and values come out, the same bytes with any number of threads.
@@ -24,6 +24,7 @@
 
 mod affinities;
 mod attraction;
+mod checkpoint;
 pub mod definition;
 mod error;
 mod growth;
@@ -36,6 +37,7 @@ mod quality;
 mod repulsion;
 
 pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
+pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use growth::{GROWTH_ITERATIONS, grow};
 pub use layout::{EXACT, Layout, layout};

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::affinities::Affinities;
 use super::attraction::{divergence, forces, negative_entropy};
-use super::options::{LearningRate, Options, Progress, Start};
+use super::checkpoint::Checkpoint;
+use super::options::{Init, LearningRate, Options, Progress, Start};
 use super::order::along_the_plane;
 use super::repulsion::Repulsion;
 use crate::linalg::{CHUNK, in_order};
@@ -24,7 +25,7 @@ const MOMENTUM: f32 = 0.8;
 const LONGEST: f32 = 5.0;
 /// From so many points on they are kept in an order in which those near in the plane are near in memory: a third of the time
 /// of the attraction. Fewer find room in the cache as they come.
-const ORDERED: usize = 32_768;
+pub(super) const ORDERED: usize = 32_768;
 /// The iterations before which that order is made anew.
 const ORDER: [usize; 4] = [0, 50, 250, 400];
 
@@ -34,7 +35,7 @@ pub(super) fn optimise(
     xy: &mut Vec<[f32; 2]>,
     pull: Option<&Start>,
     options: &Options,
-    progress: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+    progress: &mut (dyn FnMut(Progress<'_>) -> ControlFlow<()> + Send),
 ) -> (f64, usize) {
     assert!(p.column.iter().all(|&j| (j as usize) < p.len), "columns are points");
     let entropy = negative_entropy(&p);
@@ -44,6 +45,12 @@ pub(super) fn optimise(
     let mut order: Vec<u32> = (0..p.len as u32).collect();
     let mut done = 0;
     let mut last = f64::INFINITY;
+    if let Init::Resumed(_, from) = &options.init {
+        (done, last, order) = (from.done, from.last, from.order.clone());
+        p = p.reordered(&order);
+        descent.reorder(&order);
+        (*xy, descent.moves, descent.gains) = (from.xy.clone(), from.moves.clone(), from.gains.clone());
+    }
     while done < options.iterations {
         if p.len >= ORDERED && ORDER.contains(&done) {
             let now = along_the_plane(xy);
@@ -59,14 +66,22 @@ pub(super) fn optimise(
         let step = Step::new(p.len, exaggeration, z, pull, options);
         descent.step(&p, xy, &pushes, &step);
         done += 1;
-        if progress(Progress { iteration: done, kl }).is_break() {
-            break;
-        }
+        let mut ends = done == options.iterations;
         if let (Some(kl), Some(share), false) = (kl, options.early_stop, exaggerated) {
-            if last - kl < share * kl.abs() {
-                break;
-            }
+            ends |= last - kl < share * kl.abs();
             last = kl;
+        }
+        let checkpoint = || Checkpoint {
+            done,
+            last,
+            order: order.clone(),
+            xy: xy.clone(),
+            moves: descent.moves.clone(),
+            gains: descent.gains.clone(),
+        };
+        let checkpoint: Option<&dyn Fn() -> Checkpoint> = if ends { None } else { Some(&checkpoint) };
+        if progress(Progress { iteration: done, kl, checkpoint }).is_break() || ends {
+            break;
         }
     }
     let z = repulsion.compute(xy, &mut pushes);

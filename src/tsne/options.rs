@@ -1,5 +1,6 @@
 //! What can be asked of a layout, and what is told while it grows.
 
+use super::checkpoint::Checkpoint;
 use super::error::Error;
 use crate::linalg;
 
@@ -77,6 +78,8 @@ pub enum Init {
     Random,
     /// On given places.
     Given(Start),
+    /// Where an earlier run of the same points with the same options, which started as said first, was left.
+    Resumed(Box<Init>, Checkpoint),
 }
 
 /// Given places, and where points are pulled to.
@@ -94,13 +97,25 @@ pub struct Start {
 }
 
 /// Where a running layout stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
+#[derive(Clone, Copy)]
+pub struct Progress<'a> {
     /// Iterations done, from 1.
     pub iteration: usize,
     /// The divergence before this iteration, each 50 iterations and at the last; without the
     /// exaggeration, so that it can be compared between the phases.
     pub kl: Option<f64>,
+    /// What a later run can go on from; none before the last iteration.
+    pub checkpoint: Option<&'a dyn Fn() -> Checkpoint>,
+}
+
+impl Init {
+    /// How it was at first.
+    pub(super) fn first(&self) -> &Self {
+        match self {
+            Self::Resumed(first, _) => first.first(),
+            first => first,
+        }
+    }
 }
 
 impl Options {
@@ -110,9 +125,9 @@ impl Options {
             LearningRate::Auto => 1.0,
             LearningRate::Fixed(rate) => rate,
         };
-        let pull = match &self.init {
+        let pull = match self.init.first() {
             Init::Given(start) => start.pull,
-            Init::Pca | Init::Random => 0.0,
+            _ => 0.0,
         };
         let at_least_1 = |x: f64| x.is_finite() && x >= 1.0;
         let positive = |x: f64| x.is_finite() && x > 0.0;
@@ -135,8 +150,13 @@ impl Options {
             }
         }
         match &self.init {
-            Init::Given(start) => start.check(len),
-            Init::Pca | Init::Random => Ok(()),
+            Init::Resumed(_, from) if from.order.len() != len => {
+                Err(linalg::Error::Shape { what: "checkpoint", expected: len, found: from.order.len() }.into())
+            }
+            init => match init.first() {
+                Init::Given(start) => start.check(len),
+                _ => Ok(()),
+            },
         }
     }
 }
