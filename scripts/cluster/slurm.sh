@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# An array job of shards: sbatch scripts/cluster/slurm.sh, after `tsne-grid list /data/pictures --artifact /data/list.parquet`.
+# A task that is requeued goes on where it was. Afterwards: tsne-grid run --list /data/list.parquet --shards /data/shards
+#SBATCH --job-name=tsne-grid
+#SBATCH --array=0-255
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=4G
+#SBATCH --requeue
+set -euo pipefail
+exec tsne-grid embed --list "${LIST:-/data/list.parquet}" --shard auto --out "${PLACE:-/data/shards}" \
+  --threads "${SLURM_CPUS_PER_TASK:-4}" ${FLAGS:-}
