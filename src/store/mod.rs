@@ -23,6 +23,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod disk;
 mod file;
 mod folder;
@@ -258,7 +260,7 @@ impl Store {
     /// outside world), and removes the versions before it.
     pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let prefix = prefix(key);
-        let same = format!("{prefix}{}.{suffix}", Digest::of(bytes).short(DIGEST_DIGITS));
+        let same = published_name(key, &Digest::of(bytes), suffix);
         if self.names(folder).contains(&same) {
             return Ok(self.root.join(folder).join(same));
         }
@@ -302,8 +304,7 @@ impl Store {
         if durability == Durability::Synced {
             temp.file.sync_all()?;
         }
-        let name = format!("{}-{}.{suffix}", key.short(KEY_DIGITS), digest.short(DIGEST_DIGITS));
-        let path = folder.join(name);
+        let path = folder.join(published_name(key, &digest, suffix));
         temp.rename(&path)?;
         if durability == Durability::Synced {
             sync_folder(&folder)?;
@@ -381,6 +382,11 @@ fn open_stored(path: &Path) -> io::Result<Option<(impl Read, u64)>> {
     let named = |error| io::Error::other(format!("cannot read {}: {error}", path.display()));
     let file = open_regular(path).map_err(named)?;
     Ok(Some((file.take(meta.len()), meta.len())))
+}
+
+/// The name of a file with this key and this digest.
+fn published_name(key: &Digest, digest: &Digest, suffix: &str) -> String {
+    format!("{}{}.{suffix}", prefix(key), digest.short(DIGEST_DIGITS))
 }
 
 /// How the names of all files with this key begin.

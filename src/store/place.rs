@@ -6,7 +6,11 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
+#[cfg(feature = "s3")]
+use super::bucket::Bucket;
 use super::file::{TempFile, create_folder, temp_name};
+#[cfg(feature = "s3")]
+use super::published_name;
 use super::{DIGEST_DIGITS, Digest, Durability, ReadError, Store, digest_in_name, remove};
 
 /// Where shares of one work are put together.
@@ -14,16 +18,23 @@ use super::{DIGEST_DIGITS, Digest, Durability, ReadError, Store, digest_in_name,
 pub enum Place {
     /// A folder that all of them see.
     Folder(Store),
+    /// A prefix in a bucket.
+    #[cfg(feature = "s3")]
+    Bucket(Bucket),
 }
 
 impl Place {
-    /// The place that is written so: a folder.
+    /// The place that is written so: a folder, or `s3://bucket/prefix`.
     ///
     /// # Errors
     /// When it is written as the address of something else.
     pub fn at(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
-            Some((scheme, _)) => Err(format!("{scheme}:// is no place that this program knows; name a folder")),
+            #[cfg(feature = "s3")]
+            Some(("s3", place)) => Bucket::new(place).map(Self::Bucket),
+            Some((scheme, _)) => Err(format!(
+                "{scheme}:// is no place that this program knows; name a folder or, in a program with the feature s3, s3://bucket/prefix"
+            )),
             None => Ok(Self::Folder(Store::new(text))),
         }
     }
@@ -41,6 +52,8 @@ impl Place {
                 )),
                 _ => Ok(store.names(folder)),
             },
+            #[cfg(feature = "s3")]
+            Self::Bucket(bucket) => bucket.names(folder),
         }
     }
 
@@ -51,6 +64,11 @@ impl Place {
     pub fn read(&self, folder: &str, name: &str) -> Result<Vec<u8>, ReadError> {
         match self {
             Self::Folder(store) => store.read(&store.root().join(folder).join(name)),
+            #[cfg(feature = "s3")]
+            Self::Bucket(bucket) => {
+                let digest = |bytes: &[u8]| Digest::of(bytes).short(DIGEST_DIGITS);
+                Ok(bucket.read(folder, name, |bytes| digest_in_name(name.as_ref()) == Some(&digest(bytes)))?)
+            }
         }
     }
 
@@ -61,6 +79,8 @@ impl Place {
     pub fn publish(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Folder(store) => store.publish(folder, key, suffix, Durability::Synced, bytes).map(drop),
+            #[cfg(feature = "s3")]
+            Self::Bucket(bucket) => bucket.publish(folder, &published_name(key, &Digest::of(bytes), suffix), bytes),
         }
     }
 
@@ -68,6 +88,8 @@ impl Place {
     fn file(&self, folder: &str, name: &str) -> Option<PathBuf> {
         match self {
             Self::Folder(store) => Some(store.root().join(folder).join(name)),
+            #[cfg(feature = "s3")]
+            Self::Bucket(_) => None,
         }
     }
 }
@@ -76,6 +98,8 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(store) => write!(f, "{}", store.root().display()),
+            #[cfg(feature = "s3")]
+            Self::Bucket(bucket) => write!(f, "{bucket}"),
         }
     }
 }

@@ -67,7 +67,16 @@ impl Story {
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(BIN);
         command.args(line.split_whitespace()).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in ["HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "TSNE_GRID_CACHE", "TSNE_GRID_MODELS"] {
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "HF_ENDPOINT",
+            "HF_TOKEN",
+            "HF_HUB_OFFLINE",
+            "TSNE_GRID_CACHE",
+            "TSNE_GRID_MODELS",
+        ] {
             command.env_remove(name);
         }
         command.env("HF_HOME", self.path("hf-home"));

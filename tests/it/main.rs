@@ -5,6 +5,8 @@ mod bombs;
 mod bounded;
 mod brought;
 mod browser;
+#[cfg(feature = "s3")]
+mod bucket;
 mod cli;
 mod columns;
 mod crash;

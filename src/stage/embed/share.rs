@@ -340,3 +340,7 @@ pub fn automatic(count: Option<usize>, variable: impl Fn(&str) -> Option<String>
     let names = SCHEDULERS.map(|[index, ..]| index).join(", ");
     bail!(Halt::Usage(format!("--shard auto needs one of the variables {names}, as schedulers set them; none is set")))
 }
+
+#[cfg(test)]
+#[path = "share_tests.rs"]
+mod tests;

@@ -1,0 +1,261 @@
+//! Shards in a bucket on loopback, with its good and its bad days.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::driver::{Ran, Story, ran};
+
+const SECRET: &str = "a-secret-that-nobody-says";
+
+/// How the server behaves, every third request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    /// As it should, always.
+    Good,
+    /// Answers 503, then 429 with `Retry-After`.
+    Busy,
+    /// Sends half of what it announces and hangs up.
+    Cuts,
+    /// Announces less than there is.
+    Lies,
+    /// Says nothing for longer than one waits, once.
+    Stalls,
+    /// Knows no `If-None-Match`.
+    Old,
+    /// Lets nobody in.
+    Closed,
+}
+
+type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+struct Server {
+    address: String,
+    objects: Objects,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(mood: Mood) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = Self { address, objects: Arc::default(), heads: Arc::default() };
+        let (objects, heads, count) = (server.objects.clone(), server.heads.clone(), Arc::new(AtomicUsize::new(0)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (objects, heads, count) = (objects.clone(), heads.clone(), count.clone());
+                std::thread::spawn(move || {
+                    answer(stream, mood, count.fetch_add(1, Ordering::SeqCst), &objects, &heads)
+                });
+            }
+        });
+        server
+    }
+
+    fn run(&self, story: &Story, line: &str) -> Ran {
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.address.as_str()),
+            ("AWS_ACCESS_KEY_ID", "a-key"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("AWS_REGION", "eu-central-1"),
+        ];
+        let ran = ran(story.command(line).envs(variables));
+        for secret in [SECRET, "X-Amz-Signature", "a-key"] {
+            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{}", ran.stderr);
+        }
+        ran
+    }
+
+    #[track_caller]
+    fn ok(&self, story: &Story, line: &str) {
+        let ran = self.run(story, line);
+        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+    }
+}
+
+fn answer(stream: TcpStream, mood: Mood, count: usize, objects: &Objects, heads: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+    let header = |name: &str| {
+        head.lines()
+            .find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)))
+            .map(|(_, v)| v.to_owned())
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    if reader.read_exact(&mut body).is_err() {
+        return;
+    }
+    heads.lock().unwrap().push(head.clone());
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = percent(path);
+    let path = path.trim_start_matches("/bucket").trim_start_matches('/').to_owned();
+    let bad = count % 3 == 1;
+    let (status, bytes) = match (mood, method) {
+        (Mood::Closed, _) => ("403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>".to_vec()),
+        (Mood::Busy, _) if bad => {
+            if count.is_multiple_of(2) {
+                ("503 Slow Down", Vec::new())
+            } else {
+                ("429 Too Many Requests", Vec::new())
+            }
+        }
+        (Mood::Stalls, "GET") if count == 2 => {
+            std::thread::sleep(Duration::from_secs(30));
+            return;
+        }
+        (_, "PUT") => {
+            let mut objects = objects.lock().unwrap();
+            let condition = header("if-none-match").is_some();
+            match mood {
+                Mood::Old if condition => {
+                    ("501 Not Implemented", b"<Error><Code>NotImplemented</Code></Error>".to_vec())
+                }
+                _ if condition && objects.contains_key(&path) => ("412 Precondition Failed", Vec::new()),
+                _ => {
+                    objects.insert(path, body);
+                    ("200 OK", Vec::new())
+                }
+            }
+        }
+        _ if query.contains("list-type=2") => ("200 OK", list(query, &objects.lock().unwrap())),
+        _ => match objects.lock().unwrap().get(&path) {
+            Some(bytes) => ("200 OK", bytes.clone()),
+            None => ("404 Not Found", b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
+        },
+    };
+    let sent = if mood == Mood::Cuts && bad { bytes.len() / 2 } else { bytes.len() };
+    let said = if mood == Mood::Lies && bad { bytes.len() / 3 } else { bytes.len() };
+    let after = if status.starts_with("429") { "Retry-After: 0\r\n" } else { "" };
+    let mut stream = stream;
+    let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {said}\r\n{after}Connection: close\r\n\r\n");
+    let _ = stream.write_all(&bytes[..sent]);
+}
+
+/// A page of three keys at most, so that there are several.
+fn list(query: &str, objects: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+    let parameter = |name: &str| {
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(percent).unwrap_or_default()
+    };
+    let (prefix, from) = (parameter("prefix"), parameter("continuation-token"));
+    let inside =
+        |key: &&String| key.starts_with(&prefix) && !key[prefix.len()..].contains('/') && key.as_str() > from.as_str();
+    let keys: Vec<&String> = objects.keys().filter(inside).collect();
+    let page: String = keys
+        .iter()
+        .take(3)
+        .map(|key| format!("<Contents><Key>{}</Key><Size>1</Size></Contents>", key.replace('/', "%2F")))
+        .collect();
+    let more = if keys.len() > 3 {
+        format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>", keys[2])
+    } else {
+        "<IsTruncated>false</IsTruncated>".to_owned()
+    };
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><EncodingType>url</EncodingType>{more}{page}</ListBucketResult>").into_bytes()
+}
+
+fn percent(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn shard(i: usize) -> String {
+    format!("embed --model scattering --list list.parquet --shard {i}/5 --out s3://bucket/some/place --tiles")
+}
+
+const GATHER: &str = "run --list list.parquet --shards s3://bucket/some/place --model scattering --perplexity 3";
+
+#[test]
+fn shards_in_a_bucket_are_those_of_a_folder_whatever_its_mood() {
+    let story = Story::with_photos(15);
+    story.ok("run photos --model scattering --perplexity 3 -o one.png");
+    story.ok("list photos --artifact list.parquet");
+    for mood in [Mood::Good, Mood::Busy, Mood::Cuts, Mood::Lies, Mood::Old, Mood::Stalls] {
+        let server = Server::start(mood);
+        for i in 0..5 {
+            server.ok(&story, &shard(i));
+        }
+        let objects = server.objects.lock().unwrap().clone();
+        assert_eq!(objects.len(), 15, "{mood:?}: what was found, vectors and thumbnails of five shards");
+        assert!(objects.keys().all(|key| key.starts_with("some/place/")));
+        let again = server.run(&story, &shard(2));
+        assert!(again.code == 0 && again.stderr.contains("all of it was there"), "{mood:?}: {}", again.stderr);
+        server.ok(&story, &format!("{GATHER} --cache {mood:?} -o {mood:?}.png"));
+        for table in ["images", "skipped", "project", "assign"] {
+            let read = |cache: &str| story.read(&format!("{cache}/latest/{table}.parquet"));
+            assert!(read(&format!("{mood:?}")) == read("cache"), "{mood:?}: {table}");
+        }
+        assert!(story.read(&format!("{mood:?}.png")) == story.read("one.png"), "{mood:?}");
+        assert_eq!(*server.objects.lock().unwrap(), objects, "{mood:?}: nothing is written twice");
+        let heads = server.heads.lock().unwrap();
+        assert!(heads.iter().all(|head| head.contains("X-Amz-Signature=") && !head.contains(SECRET)), "{mood:?}");
+        assert!(
+            heads
+                .iter()
+                .filter(|head| head.starts_with("PUT"))
+                .any(|head| head.to_lowercase().contains("if-none-match: *"))
+        );
+    }
+}
+
+#[test]
+fn what_a_bucket_refuses_or_has_damaged_is_told() {
+    let story = Story::with_photos(5);
+    story.ok("list photos --artifact list.parquet");
+    let closed = Server::start(Mood::Closed).run(&story, &shard(0));
+    assert!(closed.code == 1 && closed.stderr.contains("403 AccessDenied"), "{}", closed.stderr);
+    let server = Server::start(Mood::Good);
+    let empty = server.run(&story, GATHER);
+    assert!(empty.code == 1 && empty.stderr.contains("s3://bucket/some/place has no shard"), "{}", empty.stderr);
+    let line = "embed --model scattering --list list.parquet --shard 0/1 --out s3://";
+    let nameless = server.run(&story, line);
+    assert!(nameless.code == 2 && nameless.stderr.contains("s3://bucket/prefix"), "{}", nameless.stderr);
+    let nobody = ran(story
+        .command(&shard(0))
+        .envs([("AWS_ENDPOINT_URL", server.address.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")]));
+    assert!(nobody.code == 1 && nobody.stderr.contains("there are no credentials"), "{}", nobody.stderr);
+}
+
+#[test]
+fn a_machine_has_credentials_of_its_own() {
+    let story = Story::with_photos(5);
+    story.ok("list photos --artifact list.parquet");
+    let server = Server::start(Mood::Good);
+    // The same server plays the machine's service.
+    let role = r#"{"Code": "Success", "AccessKeyId": "its-key", "SecretAccessKey": "s", "Token": "its-token", "Expiration": "2030-01-01T00:00:00Z"}"#;
+    let roles = "latest/meta-data/iam/security-credentials/";
+    for (path, text) in [(roles.to_owned(), "role"), (format!("{roles}role"), role), ("given".to_owned(), role)] {
+        server.objects.lock().unwrap().insert(path, text.as_bytes().to_vec());
+    }
+    let before = server.objects.lock().unwrap().len();
+    for (name, value) in [
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.address.clone()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/given", server.address)),
+    ] {
+        let line = shard(0).replace("some/place", name);
+        let ran = ran(story.command(&line).env("AWS_ENDPOINT_URL", &server.address).env(name, value));
+        assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
+        let heads = server.heads.lock().unwrap();
+        assert!(
+            heads.iter().any(|head| head.contains(name) && head.contains("its-key") && head.contains("its-token")),
+            "{name}"
+        );
+    }
+    assert!(server.objects.lock().unwrap().len() > before + 4);
+}
