@@ -180,6 +180,8 @@ table! {
         stay: f64 = 0.7, arg(help_heading = "Assign");
         /// Afterwards swap pictures up to this many cells apart to bring likely neighbours together; 0 does not
         refine: u32 = 0, arg(help_heading = "Assign", hide_short_help = true);
+        /// How that is done: by swaps, or by sorting, which comes farther with vectors of few numbers
+        refine_by: RefineBy = RefineBy::Swaps, arg(help_heading = "Assign", hide_short_help = true);
         /// Which pictures share a cell, with the best one in front
         fold: Fold = Fold::None, arg(help_heading = "Assign");
     }

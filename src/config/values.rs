@@ -232,6 +232,16 @@ choice! {
 }
 
 choice! {
+    /// How likely neighbours are brought together.
+    RefineBy {
+        /// Two pictures change places wherever that helps
+        Swaps,
+        /// All are assigned anew, window by window, to a blurred map of the grid
+        Sorting,
+    }
+}
+
+choice! {
     /// The assignment's algorithm.
     Solver {
         /// The best for the size

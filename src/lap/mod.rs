@@ -7,7 +7,7 @@
 //!
 //! The way through the modules: `lattice` puts the problem into integers; `order` and `tree` keep one side of it searchable;
 //! `smooth` finds prices to start from; `lists`, `heap` and `augment` are the shortest augmenting paths; `sparse` runs them from coarse to fine; `certificate` proves the
-//! result. `dense` is the oracle, `refine` an optional step after, in feature space. Nothing here reads a file, a
+//! result. `dense` is the oracle, `refine` and `sort` are optional steps after, in feature space. Nothing here reads a file, a
 //! clock or the environment, and no result depends on the number of threads.
 //!
 //! ```
@@ -35,6 +35,7 @@ mod meter;
 mod order;
 mod refine;
 mod smooth;
+mod sort;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ pub use certificate::Certificate;
 pub use error::Error;
 pub use grid::{Grid, unit_square};
 pub use meter::Progress;
-pub use refine::{Features, refine};
+pub use refine::{Features, refine, sorted};
 
 use lattice::{Lattice, in_units};
 use meter::Meter;

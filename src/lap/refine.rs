@@ -2,9 +2,10 @@
 //!
 //! The optimal assignment is optimal for displacement in the plane, not for the look of the grid. From there, pictures swap
 //! places with pictures nearby wherever that lowers the sum, over all pairs of close cells, of feature distance / grid
-//! distance². That is a descent, so the grid never gets worse by that measure. (Fast Linear Assignment Sorting, Barthel et al.
-//! 2022, assigns groups against a smoothed map at once. From a good start in many dimensions that lost more than it won.)
+//! distance². That is a descent, so the grid never gets worse by that measure. (`sort` is the other
+//! way: it comes farther, and moves more pictures.)
 
+use super::sort::sort;
 use super::{Error, Grid};
 use crate::linalg::SplitMix64;
 
@@ -40,6 +41,57 @@ pub fn refine(
     pinned: &[usize],
     radius: u32,
 ) -> Result<Vec<u32>, Error> {
+    let (mut holder, fixed) = holders(features, grid, cells, pinned)?;
+    let board = Board::new(features, grid, cells.len());
+    let mut chance = SplitMix64::new(SEED);
+    let reach = i64::from(radius);
+    for _ in 0..if reach > 0 && cells.len() > 1 { PASSES } else { 0 } {
+        for a in 0..holder.len() as u32 {
+            let (row, column) = grid.row_column(a);
+            let mut near = |k: u32| i64::from(k) + below(&mut chance, 2 * reach as usize + 1) as i64 - reach;
+            let (row, column) = (near(row), near(column));
+            if !(0..i64::from(grid.height)).contains(&row) || !(0..i64::from(grid.width)).contains(&column) {
+                continue;
+            }
+            let b = row as u32 * grid.width + column as u32;
+            if a == b
+                || fixed[a as usize]
+                || fixed[b as usize]
+                || (holder[a as usize].is_none() && holder[b as usize].is_none())
+            {
+                continue;
+            }
+            if board.tension_if_swapped(&holder, a, b) < 0.0 {
+                holder.swap(a as usize, b as usize);
+            }
+        }
+    }
+    Ok(cells_of(&holder, cells.len()))
+}
+
+/// The same by sorting (see `sort`), from a blur of `radius` cells on; 0 moves nothing.
+///
+/// # Errors
+/// As [`refine`].
+pub fn sorted(
+    features: Features<'_>,
+    grid: Grid,
+    cells: &[u32],
+    pinned: &[usize],
+    radius: u32,
+) -> Result<Vec<u32>, Error> {
+    let (mut holder, fixed) = holders(features, grid, cells, pinned)?;
+    sort(features, grid, &mut holder, &fixed, f64::from(radius));
+    Ok(cells_of(&holder, cells.len()))
+}
+
+/// The picture of each cell, and which cells keep theirs.
+fn holders(
+    features: Features<'_>,
+    grid: Grid,
+    cells: &[u32],
+    pinned: &[usize],
+) -> Result<(Vec<Option<u32>>, Vec<bool>), Error> {
     let bad = |reason| Err(Error::BadInput(reason));
     let Features { values, dimensions } = features;
     if Some(values.len()) != cells.len().checked_mul(dimensions) {
@@ -66,37 +118,18 @@ pub fn refine(
             Some(&cell) => fixed[cell as usize] = true,
         }
     }
-    let board = Board::new(features, grid, cells.len());
-    let mut chance = SplitMix64::new(SEED);
-    let reach = i64::from(radius);
-    for _ in 0..if reach > 0 && cells.len() > 1 { PASSES } else { 0 } {
-        for a in 0..holder.len() as u32 {
-            let (row, column) = grid.row_column(a);
-            let mut near = |k: u32| i64::from(k) + below(&mut chance, 2 * reach as usize + 1) as i64 - reach;
-            let (row, column) = (near(row), near(column));
-            if !(0..i64::from(grid.height)).contains(&row) || !(0..i64::from(grid.width)).contains(&column) {
-                continue;
-            }
-            let b = row as u32 * grid.width + column as u32;
-            if a == b
-                || fixed[a as usize]
-                || fixed[b as usize]
-                || (holder[a as usize].is_none() && holder[b as usize].is_none())
-            {
-                continue;
-            }
-            if board.tension_if_swapped(&holder, a, b) < 0.0 {
-                holder.swap(a as usize, b as usize);
-            }
-        }
-    }
-    let mut refined = vec![0; cells.len()];
+    Ok((holder, fixed))
+}
+
+/// The cell of each of `count` pictures.
+fn cells_of(holder: &[Option<u32>], count: usize) -> Vec<u32> {
+    let mut refined = vec![0; count];
     for (cell, picture) in holder.iter().enumerate() {
         if let Some(picture) = picture {
             refined[*picture as usize] = cell as u32;
         }
     }
-    Ok(refined)
+    refined
 }
 
 /// A number in 0..count.
@@ -168,6 +201,7 @@ impl<'a> Board<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linalg::testing::same_on_any_threads;
 
     #[test]
     fn keeps_pins_and_brings_like_to_like() {
@@ -199,5 +233,11 @@ mod tests {
         };
         assert!(tension(&refined) < 0.5 * tension(&cells), "{} {}", tension(&refined), tension(&cells));
         assert!(refine(features, grid, &cells[1..], &[], 2).is_err());
+        let by_map = same_on_any_threads(|| super::sorted(features, grid, &cells, &[7, 70], 4).unwrap());
+        assert_eq!((by_map[7], by_map[70]), (7, 70));
+        assert!(tension(&by_map) < 0.5 * tension(&cells), "{} {}", tension(&by_map), tension(&cells));
+        let mut all = by_map.clone();
+        all.sort_unstable();
+        assert_eq!(all, (0..140).collect::<Vec<u32>>());
     }
 }

@@ -15,7 +15,7 @@ use crate::artifact::brought::{Brought, Named, with_columns};
 use crate::artifact::findings::AssignFindings;
 use crate::artifact::rows::{AssignRow, ProjectRow, Row, ShotRow};
 use crate::artifact::{Artifact, Facts, Folds, content_digest};
-use crate::config::{AssignSettings, Fold, GridShape, Metric, Solver};
+use crate::config::{AssignSettings, Fold, GridShape, Metric, RefineBy, Solver};
 use crate::error::Halt;
 use crate::lap::{self, Assignment, Frame, Grid, Problem};
 use crate::linalg;
@@ -103,11 +103,15 @@ pub fn grid(settings: &AssignSettings, count: usize) -> Grid {
 
 /// The settings that determine an assignment, each by its name, as of a projection.
 fn params(settings: &AssignSettings) -> Value {
-    let AssignSettings { grid, aspect, solver, effort, stay, refine, fold: _ } = settings;
+    let AssignSettings { grid, aspect, solver, effort, stay, refine, refine_by, fold: _ } = settings;
     // What holds a picture to its cell was another number once, of which most caches have the default.
     let mut params =
         json!({"grid": grid, "aspect": aspect, "solver": solver, "effort": effort, "stay": 1.0, "refine": refine});
-    later(&mut params, "hold", *stay, AssignSettings::default().stay);
+    let default = AssignSettings::default();
+    later(&mut params, "hold", *stay, default.stay);
+    if *refine > 0 {
+        later(&mut params, "refine_by", *refine_by, default.refine_by);
+    }
     params
 }
 
@@ -199,7 +203,11 @@ fn place(
         let kept = grown.as_ref().map(|grown| grown.kept(&found.cells)).unwrap_or_default();
         let values = features.components_of(ctx, &input.rows, REFINE_DIMENSIONS)?;
         let features = lap::Features { values: values.values(), dimensions: linalg::Rows::dim(&values) };
-        found.cells = lap::refine(features, grid, &found.cells, &kept, settings.refine)?;
+        let refined = match settings.refine_by {
+            RefineBy::Swaps => lap::refine,
+            RefineBy::Sorting => lap::sorted,
+        };
+        found.cells = refined(features, grid, &found.cells, &kept, settings.refine)?;
         found.objective = lap::certificate::objective(&problem, &found.cells)?;
         found.gap = (1.0 - found.dual_bound / found.objective).max(0.0);
     }

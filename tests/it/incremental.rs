@@ -36,6 +36,7 @@ fn each_parameter_runs_exactly_its_stages() {
         ("--effort 1", &["assign"]),
         ("--stay 0", &["assign"]),   // nothing was there before
         ("--refine 2", &["assign"]), // nothing to swap among so few
+        ("--refine 2 --refine-by sorting", assigned),
         ("--cell 20", drawn),
         ("--fit contain", drawn),
         ("--gap 2", drawn),
