@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 
 use super::{Entry, Stamp};
+use crate::artifact::listed::encode;
 use crate::artifact::rows::{Row, SeenRow};
 use crate::artifact::{Artifact, ImageId, Reason, Taken};
 use crate::photo::Facts;
@@ -131,44 +132,53 @@ impl Seen {
     /// # Errors
     /// When the cache cannot be written.
     pub fn save<'a>(&self, store: &Store, findings: impl Iterator<Item = (&'a Entry, &'a Picture)>) -> Result<()> {
-        let mut tables: HashMap<&str, Vec<SeenRow>> = HashMap::new();
+        let mut tables: HashMap<&str, Vec<(&Entry, &Picture)>> = HashMap::new();
         for (entry, picture) in findings {
-            let Some(place) = self.place(entry) else { continue };
-            let stamp = entry.stamp.filter(|stamp| settled(stamp, self.listed_ns));
-            let Picture { image, bytes, taken, fate } = picture;
-            let (format, width, height) = match fate {
-                Fate::Good(facts, _) => (facts.format.to_string(), facts.width, facts.height),
-                Fate::Bad(..) => (String::new(), 0, 0),
-            };
-            let (reason, detail, damage) = match fate {
-                Fate::Good(_, damage) => (None, None, damage.clone()),
-                Fate::Bad(reason, detail) => (Some(*reason), Some(detail.clone()), None),
-            };
-            tables.entry(&entry.source).or_default().push(SeenRow {
-                place: place.to_string(),
-                image: image.clone(),
-                bytes: *bytes,
-                size: stamp.map_or(0, |s| s.size),
-                inode: stamp.map_or(0, |s| s.inode),
-                modified_ns: stamp.map(|s| s.modified_ns),
-                changed_ns: stamp.map(|s| s.changed_ns),
-                format,
-                width,
-                height,
-                damage,
-                taken_at: taken.map(|taken| taken.at),
-                taken_from: taken.map(|taken| taken.from),
-                reason,
-                detail,
-            });
+            tables.entry(&entry.source).or_default().push((entry, picture));
         }
         for (name, source) in &self.sources {
-            let Some(rows) = tables.get(name.as_str()) else { continue };
+            let Some(inputs) = tables.get(name.as_str()) else { continue };
             let key = SeenRow::key(serde_json::json!({}), [("source", *source)]);
-            let bytes = Artifact::new(key, SeenRow::to_batch(rows), Default::default()).encode()?;
+            let rows = |first, last| {
+                let some: &[(&Entry, &Picture)] = &inputs[first..last];
+                some.iter().filter_map(|(entry, picture)| self.row(entry, picture)).collect()
+            };
+            let bytes = encode(key, Default::default(), inputs.len(), rows)?;
             store.supersede(SeenRow::STAGE, source, "parquet", &bytes)?;
         }
         Ok(())
+    }
+
+    /// What is remembered of an input, if its source is known.
+    fn row(&self, entry: &Entry, picture: &Picture) -> Option<SeenRow> {
+        let place = self.place(entry)?;
+        let stamp = entry.stamp.filter(|stamp| settled(stamp, self.listed_ns));
+        let Picture { image, bytes, taken, fate } = picture;
+        let (format, width, height) = match fate {
+            Fate::Good(facts, _) => (facts.format.to_string(), facts.width, facts.height),
+            Fate::Bad(..) => (String::new(), 0, 0),
+        };
+        let (reason, detail, damage) = match fate {
+            Fate::Good(_, damage) => (None, None, damage.clone()),
+            Fate::Bad(reason, detail) => (Some(*reason), Some(detail.clone()), None),
+        };
+        Some(SeenRow {
+            place: place.to_string(),
+            image: image.clone(),
+            bytes: *bytes,
+            size: stamp.map_or(0, |s| s.size),
+            inode: stamp.map_or(0, |s| s.inode),
+            modified_ns: stamp.map(|s| s.modified_ns),
+            changed_ns: stamp.map(|s| s.changed_ns),
+            format,
+            width,
+            height,
+            damage,
+            taken_at: taken.map(|taken| taken.at),
+            taken_from: taken.map(|taken| taken.from),
+            reason,
+            detail,
+        })
     }
 }
 
