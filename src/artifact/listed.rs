@@ -1,5 +1,5 @@
 //! Tables that machines hand to each other: the list of inputs, what each share of it turned out to be, and its
-//! thumbnails ([`crate::stage::embed::share`]).
+//! thumbnails ([`crate::stage::embed::Sharing`]).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
