@@ -119,7 +119,7 @@ fn live_files(store: &Store) -> Result<BTreeSet<PathBuf>> {
 /// Drops what nothing current needs, and the pictures of IIIF documents that are no sources any more.
 ///
 /// # Errors
-/// As of [`live_files`] and [`Store::gc`].
+/// When nothing has been run with this cache, or an index is damaged; and as of [`Store::gc`].
 pub fn gc(store: &Store, options: &GcOptions) -> Result<GcReport> {
     let mut report = store.gc(&live_files(store)?, options)?;
     let remembered = Remembered::load(store).map(|remembered| remembered.sources).unwrap_or_default();

@@ -52,13 +52,14 @@ pub(super) fn name(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn a_document_is_told_by_its_address_or_its_beginning() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = dir.path().join(name);
-            fs_err::write(&path, text).unwrap();
+            crate::store::replace_file(&path, |file| file.write_all(text.as_bytes())).unwrap();
             path
         };
         assert!(is_iiif(Path::new("https://m.org/manifest")) && !is_iiif(Path::new("https:/m.org")));
