@@ -150,9 +150,13 @@ fn aspect(settings: &AssignSettings) -> f64 {
 /// The middle of the pictures with a cell that are nearest to picture `i` in the projection.
 fn nearest_in_the_plane(rows: &[ProjectRow], before: &[Option<[u32; 2]>], i: usize) -> [f64; 2] {
     let distance = |j: usize| (rows[j].x - rows[i].x).hypot(rows[j].y - rows[i].y);
-    let mut old: Vec<usize> = (0..rows.len()).filter(|&j| before[j].is_some()).collect();
-    old.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)));
-    old.truncate(LIKES);
-    let mean = |axis: usize| old.iter().map(|&j| f64::from(before[j].unwrap_or_default()[axis])).sum::<f64>();
+    let old = (0..rows.len()).filter(|&j| before[j].is_some());
+    let mut old: Vec<(f64, usize)> = old.map(|j| (distance(j), j)).collect();
+    if old.len() > LIKES {
+        // Where most of a wall is new there are many of these: only the nearest are put in order.
+        old.select_nth_unstable_by(LIKES, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        old.truncate(LIKES);
+    }
+    let mean = |axis: usize| old.iter().map(|&(_, j)| f64::from(before[j].unwrap_or_default()[axis])).sum::<f64>();
     [0, 1].map(|axis| mean(axis) / old.len().max(1) as f64)
 }
