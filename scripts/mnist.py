@@ -42,8 +42,8 @@ def main():
     folder, work, out = map(pathlib.Path, sys.argv[1:])
     work.mkdir(parents=True, exist_ok=True)
     pixels, labels = digits(folder)
-    names = [f"{i:05}" for i in range(len(pixels))]
-    np.savetxt(work / "digits.csv", np.c_[np.arange(len(pixels)), pixels], fmt="%05d" + ",%.6g" * 784, delimiter=",", comments="",
+    names = [f"n{i:05}" for i in range(len(pixels))]
+    np.savetxt(work / "digits.csv", np.c_[np.arange(len(pixels)), pixels], fmt="n%05d" + ",%.6g" * 784, delimiter=",", comments="",
                header="image," + ",".join(f"d{i}" for i in range(784)))
     places = program(work, "project", work / "digits.csv", work / "places.parquet")
     assert places["image"] == names
