@@ -24,7 +24,7 @@ const SWEEPS: usize = 2;
 /// Cells per task.
 const TASK: usize = 256;
 /// Levels of fewer points are solved sooner than smoothed.
-const SMOOTHED: usize = 2000;
+const SMOOTHED: usize = 5000;
 /// The coarsest problem has at most this many points.
 const COARSEST: usize = 32;
 

@@ -341,10 +341,10 @@ proptest! {
 #[test]
 fn what_is_smoothed_first_is_exact_and_the_same_with_any_number_of_threads() {
     let mut random = SplitMix64::new(8);
-    for grid in [Grid::new(46, 46), Grid::new(52, 45)] {
+    for grid in [Grid::new(72, 72), Grid::new(80, 64)] {
         // Four points of five in a corner, the others anywhere.
         let points: Vec<[f64; 2]> =
-            (0..2100).map(|i| [0, 1].map(|_| random.between(0.0, 1.0).powi(if i % 5 > 0 { 3 } else { 1 }))).collect();
+            (0..5100).map(|i| [0, 1].map(|_| random.between(0.0, 1.0).powi(if i % 5 > 0 { 3 } else { 1 }))).collect();
         let problem = Problem::new(&points, grid);
         let solved = same_on_any_threads(|| exact(&problem));
         assert_eq!(solved.gap, 0.0);
