@@ -52,7 +52,6 @@ pub(super) fn name(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
 
     #[test]
     fn a_document_is_told_by_its_address_or_its_beginning() {
