@@ -103,5 +103,8 @@ fn estranged(ctx: &Context, settings: &Settings, model: &Value, pictures: &BTree
     let rows = ProjectRow::from_batch(batch).unwrap_or_default();
     let shared = rows.iter().filter(|row| pictures.contains(&row.image)).count();
     let shared = rows.len().min(shared + (count - pictures.len()));
+    if 2 * shared >= count.max(rows.len()) {
+        return "the earlier layout was made by another version".into();
+    }
     format!("{} of {} were there before, less than half", thousands(shared), counted(count.max(rows.len()), "picture"))
 }

@@ -1,4 +1,7 @@
-//! Stories told to the built binary, each in a folder of its own.
+//! Stories told to the built binary, each in a folder of its own. They make links, pipes, signals and rights, and so want a Unix; elsewhere
+//! the unit tests run.
+
+#![cfg(unix)]
 
 mod beside;
 mod bombs;
