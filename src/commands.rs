@@ -315,7 +315,12 @@ impl App {
         let mut request = self.request(Common::default(), StageFlags::default())?;
         let base_url = base_url.unwrap_or_default();
         request.publishing = Some(Publishing { folder: dir, title, description, base_url, originals, iiif });
-        self.bring(self.store(), &request, Stage::Render, false, Show::Picture)
+        let with = if originals { "the original files" } else { "pictures made smaller, no original" };
+        let published = self.bring(self.store(), &request, Stage::Render, false, Show::Picture)?;
+        self.note(format!(
+            "nothing was sent anywhere: the folder is for a web host of yours; it has {with}, captions, dates and names"
+        ));
+        Ok(published)
     }
 
     /// A stage, and what it needs before it; or, with `--input`, `from_table` alone, while
