@@ -80,6 +80,11 @@ impl<'a> Remote<'a> {
         Self { reporter, what, agent, token, url }
     }
 
+    /// Another file without a token, over the connections that are open.
+    pub(crate) fn at(&self, url: String) -> Self {
+        Self { agent: self.agent.clone(), url, token: None, ..*self }
+    }
+
     /// Asks what the server says of the file. Redirects are followed here, and the token goes only to the server that
     /// was asked first.
     ///
@@ -106,10 +111,7 @@ impl<'a> Remote<'a> {
                 found.size = found.size.or(header(&response, "x-linked-size").and_then(|size| size.parse().ok()));
             }
             match response.status().as_u16() {
-                301 | 302 | 303 | 307 | 308 => {
-                    let place = header(&response, "location").context("the server redirects to nowhere")?;
-                    at = joined(&at, place)?;
-                }
+                301 | 302 | 303 | 307 | 308 => at = redirected(&at, &response)?,
                 206 => {
                     let total = header(&response, "content-range").and_then(|range| range.rsplit_once('/'));
                     found.size = found.size.or(total.and_then(|(_, total)| total.parse().ok()));
@@ -233,10 +235,7 @@ impl<'a> Remote<'a> {
                         return Ok(Some(Fetched { bytes, tag }));
                     }
                     304 if tag.is_some() => return Ok(None),
-                    301 | 302 | 303 | 307 | 308 => {
-                        let place = header(&response, "location").context("the server redirects to nowhere")?;
-                        at = joined(&at, place)?;
-                    }
+                    301 | 302 | 303 | 307 | 308 => at = redirected(&at, &response)?,
                     _ => return Err(refused(&response)),
                 }
             }
@@ -334,7 +333,8 @@ fn same_server(one: &Uri, other: &Uri) -> bool {
 }
 
 /// Where a redirect leads: an address of its own, or a path on the same server.
-fn joined(at: &Uri, place: &str) -> Result<Uri> {
+fn redirected(at: &Uri, response: &Response<Body>) -> Result<Uri> {
+    let place = header(response, "location").context("the server redirects to nowhere")?;
     let place: Uri = place.parse().with_context(|| format!("the server redirects to {place:?}"))?;
     if place.host().is_some() {
         ensure!(matches!(place.scheme_str(), Some("http" | "https")), "the server redirects to {place}");

@@ -68,6 +68,36 @@ row! {
     }
 }
 
+impl ListRow {
+    /// An input of which nothing is known but where it is.
+    pub(crate) fn called(path: String, source: String) -> Self {
+        Self {
+            path,
+            source,
+            inner: None,
+            at: None,
+            bytes: None,
+            size: None,
+            inode: None,
+            modified_ns: None,
+            changed_ns: None,
+            kind: None,
+            taken_at: None,
+            taken_from: None,
+            taken_precision: None,
+            caption: None,
+            post: None,
+            carousel_index: None,
+            uri: None,
+            fields: None,
+            still: None,
+            film: false,
+            reason: None,
+            detail: None,
+        }
+    }
+}
+
 row! {
     /// What an input of a list turned out to be.
     FoundRow, "found", 1 {

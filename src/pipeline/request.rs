@@ -85,10 +85,9 @@ impl Request {
     pub(super) fn inputs(&self, ctx: &Context, sources: &[PathBuf], read: bool) -> Result<Inputs> {
         if !(read || self.hub.offline) {
             let (store, reporter, limits) = (&ctx.store, &*ctx.reporter, &self.settings.limits);
-            let documents = sources.iter().filter(|source| iiif::is_iiif(source));
-            documents
-                .into_iter()
-                .try_for_each(|document| iiif::fetch(&Fetching { store, reporter, limits }, document))?;
+            for document in sources.iter().filter(|source| iiif::is_iiif(source)) {
+                iiif::fetch(&Fetching { store, reporter, limits }, document)?;
+            }
         }
         let listing = self.list(ctx, sources)?;
         let mut notes = Vec::new();

@@ -28,8 +28,10 @@ const ENCODED: &AsciiSet =
 pub(super) fn inputs(counts: &Counts, left_out: Option<String>) -> String {
     let Counts { inputs, pictures, embedded, gone, duplicates, damaged, .. } = *counts;
     let before = pictures.saturating_sub(embedded);
-    let of_them = [(embedded, "new"), (before, "as before"), (damaged, "damaged")].into_iter();
-    let of_them = of_them.filter(|(count, what)| *count > 0 && !(*what == "new" && before == 0));
+    // Where all are new it is not worth a word.
+    let new = if before > 0 { embedded } else { 0 };
+    let of_them = [(new, "new"), (before, "as before"), (damaged, "damaged")].into_iter();
+    let of_them = of_them.filter(|(count, _)| *count > 0);
     let of_them: Vec<String> = of_them.map(|(count, what)| format!("{} {what}", thousands(count))).collect();
     let mut line = if inputs > pictures { format!("{}: ", counted(inputs, "file")) } else { String::new() };
     line.push_str(&counted(pictures, "picture"));

@@ -135,30 +135,8 @@ impl<'a> ListedRows<'a> {
     }
 
     fn of_skipped(&self, row: &SkippedRow) -> ListRow {
-        ListRow {
-            path: row.path.clone(),
-            source: row.source.clone(),
-            inner: None,
-            at: None,
-            bytes: None,
-            size: None,
-            inode: None,
-            modified_ns: None,
-            changed_ns: None,
-            kind: None,
-            taken_at: None,
-            taken_from: None,
-            taken_precision: None,
-            caption: None,
-            post: None,
-            carousel_index: None,
-            uri: None,
-            fields: None,
-            still: None,
-            film: false,
-            reason: Some(row.reason),
-            detail: Some(row.detail.clone()),
-        }
+        let (reason, detail) = (Some(row.reason), Some(row.detail.clone()));
+        ListRow { reason, detail, ..ListRow::called(row.path.clone(), row.source.clone()) }
     }
 }
 

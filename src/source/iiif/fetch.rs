@@ -75,8 +75,10 @@ pub fn fetch(fetching: &Fetching<'_>, document: &Path) -> Result<()> {
         std::fs::read(place.join(TAGS)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let there = !tags.is_empty();
     let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let remote = Remote::new(fetching.reporter, "pictures", String::new(), None);
     let mut visit = Visit {
         fetching,
+        remote,
         place: &place,
         name: format!("{FOLDER}/{name}"),
         tags,
@@ -98,6 +100,8 @@ pub fn fetch(fetching: &Fetching<'_>, document: &Path) -> Result<()> {
 
 struct Visit<'a> {
     fetching: &'a Fetching<'a>,
+    /// Whose connections all requests share.
+    remote: Remote<'a>,
     place: &'a Path,
     /// The place, from the store's root.
     name: String,
@@ -112,14 +116,12 @@ impl Visit<'_> {
     /// The pictures of a document, and of those that it lists.
     fn document(&mut self, first: &Path, canvases: &mut Vec<Canvas>) -> Result<()> {
         let bytes = match address(first) {
-            Some(address) => self.remote(address, address, DOCUMENT_BYTES, ".json")?,
+            Some(address) => self.remote_document(address, address)?,
             None => {
                 let bytes = fs_err::read(first)?;
-                let same = self.tags.get("").is_some_and(|kept| kept.tag == Some(Digest::of(&bytes).to_string()));
-                self.changed |= !same;
                 let kept = Kept { file: String::new(), tag: Some(Digest::of(&bytes).to_string()) };
-                self.tags.insert(String::new(), kept);
                 self.used.insert(String::new());
+                self.changed |= self.tags.insert(String::new(), kept.clone()) != Some(kept);
                 bytes
             }
         };
@@ -133,7 +135,7 @@ impl Visit<'_> {
                     self.bound(seen.len() + listed.len())?;
                     // The last is taken first.
                     for next in listed.into_iter().rev().filter(|next| seen.insert(next.clone())) {
-                        match self.remote(&next, address(first).unwrap_or_default(), DOCUMENT_BYTES, ".json") {
+                        match self.remote_document(&next, address(first).unwrap_or_default()) {
                             Ok(bytes) => waiting.push((next, bytes, depth + 1)),
                             Err(error) if error.is::<Halt>() => return Err(error),
                             Err(error) => self.warn(format!("{next} is left out: {error:#}")),
@@ -174,7 +176,7 @@ impl Visit<'_> {
             let (all, count) = (document.display(), counted(failed.len(), "picture"));
             self.warn(format!("{all}: {count} could not be fetched, the next run tries again ({why})"));
         }
-        self.forget_unused()?;
+        self.forget_unused();
         self.write(TABLE, &table)
     }
 
@@ -182,7 +184,7 @@ impl Visit<'_> {
     fn picture(&mut self, canvas: &Canvas, base: &str) -> Result<String> {
         let mut first = None;
         for address in &canvas.addresses {
-            match self.remote_file(address, base, PICTURE_BYTES, || file_name(canvas, address)) {
+            match self.remote_picture(address, base, || file_name(canvas, address)) {
                 Ok(file) => return Ok(file),
                 Err(error) if error.is::<Halt>() => return Err(error),
                 Err(error) => {
@@ -193,40 +195,50 @@ impl Visit<'_> {
         Err(first.unwrap_or_else(|| anyhow!("it has no address")))
     }
 
-    fn remote(&mut self, at: &str, base: &str, most: u64, suffix: &str) -> Result<Vec<u8>> {
-        let file = self.remote_file(at, base, most, || format!(".{}{suffix}", Digest::of(at.as_bytes()).short(16)))?;
+    /// The bytes of a document, which is always asked for.
+    fn remote_document(&mut self, at: &str, base: &str) -> Result<Vec<u8>> {
+        let name = || format!(".{}.json", Digest::of(at.as_bytes()).short(16));
+        let (file, changed) = self.remote_file(at, base, DOCUMENT_BYTES, name)?;
+        self.changed |= changed;
         Ok(fs_err::read(self.place.join(file))?)
     }
 
-    /// The file of what lies at an address. A document is always asked for, with its tag; a picture when documents changed.
-    fn remote_file(&mut self, at: &str, base: &str, most: u64, name: impl Fn() -> String) -> Result<String> {
+    /// The file of a picture, which is asked for if it is not there, and where documents changed if it has a tag: what has
+    /// none cannot be asked whether it did.
+    fn remote_picture(&mut self, at: &str, base: &str, name: impl Fn() -> String) -> Result<String> {
+        if let Some(kept) = self.kept(at).filter(|kept| !self.changed || kept.tag.is_none()) {
+            let file = kept.file.clone();
+            self.used.insert(at.to_owned());
+            return Ok(file);
+        }
+        self.remote_file(at, base, PICTURE_BYTES, name).map(|(file, _)| file)
+    }
+
+    /// What was fetched from an address and is still there.
+    fn kept(&self, at: &str) -> Option<&Kept> {
+        self.tags.get(at).filter(|kept| self.place.join(&kept.file).is_file())
+    }
+
+    /// The file of what lies at an address, asked for with the tag that it had; and whether it is another than before.
+    fn remote_file(&mut self, at: &str, base: &str, most: u64, name: impl Fn() -> String) -> Result<(String, bool)> {
         self.used.insert(at.to_owned());
-        let kept = self.tags.get(at).filter(|kept| self.place.join(&kept.file).is_file()).cloned();
-        let is_document = most == DOCUMENT_BYTES;
-        if let Some(kept) = kept.as_ref().filter(|_| !is_document && !self.changed) {
-            return Ok(kept.file.clone());
-        }
+        let kept = self.kept(at).cloned();
         let tag = kept.as_ref().and_then(|kept| kept.tag.as_deref());
-        // What has no tag cannot be asked whether it changed.
-        if let Some(kept) = kept.as_ref().filter(|_| !is_document && tag.is_none()) {
-            return Ok(kept.file.clone());
-        }
-        let remote = Remote::new(self.fetching.reporter, "pictures", at.to_owned(), None);
-        let Some(Fetched { bytes, tag }) = remote.fetch(base, tag, most)? else {
-            return kept.map(|kept| kept.file).context("the server says that nothing changed where nothing was");
+        let Some(Fetched { bytes, tag }) = self.remote.at(at.to_owned()).fetch(base, tag, most)? else {
+            let kept = kept.context("the server says that nothing changed where nothing was")?;
+            return Ok((kept.file, false));
         };
         let file = name();
         let same = kept.is_some() && std::fs::read(self.place.join(&file)).is_ok_and(|there| there == bytes);
-        self.changed |= is_document && !same;
         if !same {
             self.write(&file, &bytes)?;
         }
         self.tags.insert(at.to_owned(), Kept { file: file.clone(), tag });
-        Ok(file)
+        Ok((file, !same))
     }
 
     /// Files that no document names any more go.
-    fn forget_unused(&mut self) -> Result<()> {
+    fn forget_unused(&mut self) {
         let used: BTreeSet<String> =
             self.tags.iter().filter(|(at, _)| self.used.contains(*at)).map(|(_, kept)| kept.file.clone()).collect();
         for (_, kept) in self.tags.extract_if(.., |at, _| !self.used.contains(at)) {
@@ -234,7 +246,6 @@ impl Visit<'_> {
                 let _ = std::fs::remove_file(self.place.join(&kept.file));
             }
         }
-        Ok(())
     }
 
     fn note(&self) -> Result<()> {

@@ -108,14 +108,12 @@ impl Sharing {
                  `tsne-grid embed --list {list} --shard 0/N --out {place}` makes the first of N"
             );
         };
-        let shares: BTreeSet<Share> = missing.iter().map(|&row| Share::of(row, count)).collect();
-        let mut named: Vec<String> = shares.iter().take(NAMED).map(ToString::to_string).collect();
-        named.extend((shares.len() > NAMED).then(|| "…".to_owned()));
+        let shares = missing.iter().map(|&row| Share::of(row, count)).collect();
         bail!(
             "{} of the {} rows of {list} are not in {place}; missing or not complete: --shard {}",
             thousands(missing.len()),
             thousands(self.list.rows),
-            named.join(", ")
+            named(&shares)
         )
     }
 
@@ -158,13 +156,12 @@ impl Sharing {
             }
         }
         if !missing.is_empty() {
-            let shares: Vec<String> = missing.iter().take(NAMED).map(ToString::to_string).collect();
             bail!(
                 "{} lacks vectors of {} of {}: run --shard {} again",
                 self.place,
                 counted(missing.len(), "shard"),
                 chosen.params["model"].as_str().unwrap_or("the model"),
-                shares.join(", ")
+                named(&missing)
             );
         }
         self.take_tiles(ctx, parts, thumbs)
@@ -213,6 +210,13 @@ impl Sharing {
         }
         Ok(())
     }
+}
+
+/// The first of these shares, for a person.
+fn named(shares: &BTreeSet<Share>) -> String {
+    let mut named: Vec<String> = shares.iter().take(NAMED).map(ToString::to_string).collect();
+    named.extend((shares.len() > NAMED).then(|| "…".to_owned()));
+    named.join(", ")
 }
 
 /// The part that a key is of.

@@ -52,28 +52,12 @@ fn a_collection_is_made_to_be_gathered() {
     let (folder, rows) =
         (std::path::PathBuf::from(variable("TSNE_GRID_MADE")), variable("TSNE_GRID_ROWS").parse().unwrap());
     let of_row = |row: usize| ListRow {
-        path: format!("part-{:04}/a-picture-of-many-{row:08}.jpg", row / 1000),
-        source: "pictures".into(),
-        inner: None,
-        at: None,
         bytes: Some(1),
         size: Some(1),
         inode: Some(row as u64),
         modified_ns: Some(1),
         changed_ns: Some(1),
-        kind: None,
-        taken_at: None,
-        taken_from: None,
-        taken_precision: None,
-        caption: None,
-        post: None,
-        carousel_index: None,
-        uri: None,
-        fields: None,
-        still: None,
-        film: false,
-        reason: None,
-        detail: None,
+        ..ListRow::called(format!("part-{:04}/a-picture-of-many-{row:08}.jpg", row / 1000), "pictures".into())
     };
     let key = ListRow::key(json!({"source": {}}), []);
     let facts = Facts::from([("sources".to_owned(), r#"[["pictures", "/nowhere/pictures"]]"#.to_owned())]);
