@@ -1,7 +1,7 @@
 //! A pretrained network alone, without decoding: pictures a second of batches of 8 and of 1, medians of five.
 //!
 //!   scripts/models_reference.py weights MODEL DIR
-//!   [TSNE_GRID_SIMD=avx512|avx2|portable] cargo bench --bench networks -- MODEL DIR/model.safetensors [--serve]
+//!   [TSNE_GRID_SIMD=avx512|avx2|portable] cargo bench --bench networks -- MODEL DIR/model.safetensors [bf16] [--serve]
 //!
 //! With --serve a batch size is read from each line of standard input and answered with the pictures a second of about two
 //! seconds, so that another program can take turns with it.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use image::{Rgb, RgbImage};
-use tsne_grid::config::{EmbedSettings, ModelName};
+use tsne_grid::config::{EmbedSettings, ModelName, Precision};
 use tsne_grid::model::{self, Hub, Model};
 use tsne_grid::report::Silent;
 use tsne_grid::store::Store;
@@ -25,7 +25,8 @@ fn main() {
         return;
     };
     let name: ModelName = name.parse().expect("the name of a model");
-    let settings = EmbedSettings { model: name, weights: weights.into(), ..EmbedSettings::default() };
+    let precision = if args.iter().any(|arg| arg == "bf16") { Precision::Bf16 } else { Precision::F32 };
+    let settings = EmbedSettings { model: name, weights: weights.into(), precision, ..EmbedSettings::default() };
     let hub = Hub { models: Store::new("models"), offline: true, reporter: Arc::new(Silent) };
     let chosen = model::choose(&settings, &hub).expect("weights of this model");
     let started = Instant::now();

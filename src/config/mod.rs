@@ -120,6 +120,8 @@ table! {
         fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed", hide_short_help = true);
         /// Whether large JPEGs are decoded at a half to an eighth of their size
         decode: Decode = Decode::Scaled, arg(help_heading = "Embed", hide_short_help = true);
+        /// Of how many bits the factors of siglip2's, clip's and dinov2's products are; bf16 takes AVX512-BF16
+        precision: Precision = Precision::F32, arg(help_heading = "Embed", hide_short_help = true);
         /// Words that siglip2 and clip tell pictures by: plain (those that come with the program), files of a word a line, or both
         vocabulary: Vec<String> = Vec::new(), arg(value_delimiter = ',', help_heading = "Embed", hide_short_help = true);
         /// A local safetensors file instead of the hub's, or of what is built in

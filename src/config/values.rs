@@ -68,6 +68,18 @@ choice! {
 }
 
 choice! {
+    /// Of how many bits the factors of a network's products are.
+    #[derive(Default)]
+    Precision {
+        /// Thirty-two
+        #[default]
+        F32,
+        /// Sixteen (bfloat16): about half the time, where the processor has instructions for it
+        Bf16,
+    }
+}
+
+choice! {
     /// Which pictures share a cell.
     #[derive(Default)]
     Fold {

@@ -27,17 +27,18 @@ mod vit;
 pub mod vocabulary;
 pub mod words;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use crate::config::{Decode, EmbedSettings, InputFit, Layer, Pooling};
+use crate::config::{Decode, EmbedSettings, InputFit, Layer, Pooling, Precision};
+use crate::error::Halt;
 use crate::photo::{Filter, READING};
 use crate::store::later;
 use crate::weights::Weights;
 use lite0::Lite0;
-use network::{GPU, Kerneled, Pictures, device, level, wanted};
+use network::{GPU, Kerneled, Pictures, device, level, level_of, wanted};
 use scattering::Scattering;
 use table::{Network, Pretrained, pretrained};
 use vgg16::Vgg16;
@@ -75,7 +76,15 @@ enum Kind {
 /// When the weights are not to be had, or are not what they should be; the message says where
 /// they belong and what else can be done.
 pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
-    let Some(row) = pretrained(settings.model) else {
+    let row = pretrained(settings.model);
+    let brief = row.is_some_and(|row| matches!(row.network, Network::Fixed { brief: true, .. })) && GPU.is_none();
+    if settings.precision != Precision::F32 && !brief {
+        let name = settings.model;
+        bail!(Halt::Usage(format!(
+            "embed.precision: {name} computes in f32 here; bf16 is for siglip2, clip and dinov2 on the CPU"
+        )));
+    }
+    let Some(row) = row else {
         let mut params = json!({"model": "scattering", "version": scattering::VERSION, "reading": READING});
         later(&mut params, "decode", settings.decode, Decode::Full);
         return Ok(Chosen {
@@ -117,6 +126,7 @@ pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
         }
     };
     later(&mut params, "decode", settings.decode, Decode::Full);
+    later(&mut params, "precision", settings.precision, Precision::F32);
     params["weights"] = json!(weights.digest.to_string());
     if let Some(gpu) = GPU {
         // It adds in another order.
@@ -157,9 +167,10 @@ impl Chosen {
                 Network::Fixed { build, kernels, .. } => {
                     let (device, normalisation) = (device()?, row.normalisation);
                     let tensors = weights.builder(&device)?;
-                    match kernels.filter(|_| device.is_cpu()) {
-                        Some(kernels) => Box::new(Kerneled { network: kernels(&tensors, level()?)?, normalisation }),
-                        None => Box::new(Pictures::new(build(tensors)?, normalisation, device, row.batch)),
+                    if device.is_cpu() {
+                        Box::new(Kerneled { network: kernels(&tensors, level_of(settings.precision)?)?, normalisation })
+                    } else {
+                        Box::new(Pictures::new(build(tensors)?, normalisation, device, row.batch))
                     }
                 }
             }),

@@ -14,6 +14,7 @@ use super::input::Model;
 use super::kernels::simd::Level;
 use super::resnet;
 use super::vit::Tower;
+use crate::config::Precision;
 use crate::weights::Wanted;
 
 /// Where networks run: on the CPU, unless the program was built with the feature `cuda` or `metal`.
@@ -35,6 +36,20 @@ pub(super) const GPU: Option<&str> = if cfg!(feature = "cuda") {
 pub(super) fn level() -> Result<Level> {
     let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
     Level::choose(name.as_deref()).context("TSNE_GRID_SIMD")
+}
+
+/// The same, for products of this precision.
+pub(super) fn level_of(precision: Precision) -> Result<Level> {
+    let level = level()?;
+    match precision {
+        Precision::F32 => Ok(level),
+        Precision::Bf16 => level.brief().with_context(|| {
+            format!(
+                "embed.precision = \"bf16\" takes a processor with AVX512-BF16, this one computes with {}: use f32",
+                level.name()
+            )
+        }),
+    }
 }
 
 /// Makes a network of the tensors that it asks for, by the names in the weights file. The network

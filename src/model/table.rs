@@ -34,8 +34,9 @@ pub(super) enum Network {
     Vgg16,
     /// With a choice of fit, and classes.
     Lite0,
-    /// With one output, called by the name that stands in keys: by candle, and by our kernels where there are such.
-    Fixed { output: &'static str, build: Build, kernels: Option<Kernels> },
+    /// With one output, called by the name that stands in keys: by candle, and by our kernels; whether these can have
+    /// products of factors of sixteen bits.
+    Fixed { output: &'static str, build: Build, kernels: Kernels, brief: bool },
 }
 
 /// That of ImageNet's training set, as torchvision has it.
@@ -124,7 +125,12 @@ static CLIP_VIT_B32: Pretrained = Pretrained {
     dim: 512,
     batch: 16,
     version: 2,
-    network: Network::Fixed { output: text::IMAGES, build: clip::image_tower, kernels: Some(clip::image_kernels) },
+    network: Network::Fixed {
+        output: text::IMAGES,
+        build: clip::image_tower,
+        kernels: clip::image_kernels,
+        brief: true,
+    },
 };
 
 /// Tschannen et al. 2025, arXiv:2502.14786; prepared as its repository's `preprocessor_config.json` says.
@@ -151,7 +157,12 @@ static SIGLIP2_B32: Pretrained = Pretrained {
     dim: 768,
     batch: 16,
     version: 1,
-    network: Network::Fixed { output: text::IMAGES, build: siglip::image_tower, kernels: Some(siglip::image_kernels) },
+    network: Network::Fixed {
+        output: text::IMAGES,
+        build: siglip::image_tower,
+        kernels: siglip::image_kernels,
+        brief: true,
+    },
 };
 
 /// Oquab et al. 2023, arXiv:2304.07193; prepared as for its authors' evaluations.
@@ -170,7 +181,7 @@ static DINOV2_SMALL: Pretrained = Pretrained {
     dim: 384,
     batch: 16,
     version: 2,
-    network: Network::Fixed { output: "cls", build: dinov2::small, kernels: Some(dinov2::small_kernels) },
+    network: Network::Fixed { output: "cls", build: dinov2::small, kernels: dinov2::small_kernels, brief: true },
 };
 
 /// He et al. 2015, arXiv:1512.03385, trained as in arXiv:2110.00476 (A1); timm scales to
@@ -190,7 +201,12 @@ static RESNET50: Pretrained = Pretrained {
     dim: 2048,
     batch: 8,
     version: 2,
-    network: Network::Fixed { output: "pooled", build: resnet50::by_candle, kernels: Some(resnet50::by_kernels) },
+    network: Network::Fixed {
+        output: "pooled",
+        build: resnet50::by_candle,
+        kernels: resnet50::by_kernels,
+        brief: false,
+    },
 };
 
 #[cfg(test)]

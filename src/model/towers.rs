@@ -199,11 +199,30 @@ mod tests {
         }
     }
 
+    /// Vectors of rounded factors point where the others do.
+    #[test]
+    fn sixteen_bits_are_near_thirty_two() {
+        for Case { name, side, kernels, .. } in cases() {
+            let planes = planes(3, side);
+            for level in Level::all() {
+                let Some(brief) = level.brief() else { continue };
+                let (exact, found) = (kernels(level).forward(&planes), kernels(brief).forward(&planes));
+                assert!(exact != found, "{name}: they are computed otherwise");
+                let width = exact.len() / 3;
+                for (a, b) in exact.chunks(width).zip(found.chunks(width)) {
+                    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+                    let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+                    assert!(cosine > 0.999, "{name}: {cosine}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn bytes_depend_neither_on_threads_nor_on_the_batch() {
         for Case { name, side, kernels, .. } in cases() {
             let planes = planes(5, side);
-            for level in Level::all() {
+            for level in Level::all().into_iter().flat_map(|level| [Some(level), level.brief()]).flatten() {
                 let tower = kernels(level);
                 let by = |threads: usize, batch: usize| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

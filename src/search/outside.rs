@@ -64,6 +64,7 @@ fn settings_of(params: &Value, settings: &EmbedSettings) -> Result<EmbedSettings
         pooling: field(params, "pooling").unwrap_or(usual.pooling),
         fit: field(params, "fit").unwrap_or(InputFit::Auto),
         decode: field(params, "decode").unwrap_or(Decode::Full),
+        precision: field(params, "precision").unwrap_or_default(),
         ..settings
     })
 }

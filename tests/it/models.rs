@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tsne_grid::artifact::rows::{EmbedRow, WordRow};
 
-use crate::driver::{Story, png, put};
+use crate::driver::{Ran, Story, png, put, ran};
 use crate::formula::weights;
 use crate::vgg16::{assert_near, drawing, two_drawings, vectors};
 
@@ -58,6 +58,36 @@ fn clip_equals_pytorchs() {
 #[test]
 fn siglip2_equals_pytorchs() {
     equals_pytorch("siglip2-base-patch32-256", 768);
+}
+
+#[test]
+fn sixteen_bits_are_asked_for_have_their_own_key_and_need_a_processor_that_knows_them() {
+    let story = two_drawings();
+    let ran = story.run("embed in --offline --precision bf16 --model efficientnet-lite0");
+    assert!(ran.code == 2 && ran.stderr.contains("bf16 is for siglip2, clip and dinov2"), "{}", ran.stderr);
+    let file = weights("dinov2-small").display().to_string();
+    let brief = format!("embed in --offline --model dinov2-small --weights {file} --precision bf16");
+    let ran = ran_with(&story, &brief, "portable");
+    assert!(ran.code == 1 && ran.stderr.contains("AVX512-BF16, this one computes with portable"), "{}", ran.stderr);
+    let ran = story.run(&brief);
+    if ran.code != 0 {
+        assert!(ran.stderr.contains("takes a processor with AVX512-BF16"), "{}", ran.stderr);
+        return;
+    }
+    let found = vectors(&story);
+    assert_eq!(embedded(&story, "dinov2-small", ""), 2, "others have another key");
+    assert_eq!(embedded(&story, "dinov2-small", "--precision bf16"), 0, "each is kept");
+    for (name, exact) in vectors(&story) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let (brief, exact) = (&found[&name][..], &exact[..]);
+        let cosine = dot(brief, exact) / (dot(brief, brief) * dot(exact, exact)).sqrt();
+        assert!(cosine > 0.999 && brief != exact, "{name}: {cosine}");
+    }
+}
+
+/// Runs with these vectors of the processor.
+fn ran_with(story: &Story, line: &str, level: &str) -> Ran {
+    ran(story.command(line).env("TSNE_GRID_SIMD", level))
 }
 
 #[test]

@@ -58,6 +58,18 @@ const INPUTS: usize = 768 << 10;
 const TASKS: usize = 4;
 const PANELS: usize = 6;
 
+/// Of so many panels, those that are a task.
+pub(super) fn task_panels(panels: usize) -> usize {
+    let fair = panels.div_ceil(rayon::current_num_threads());
+    fair.div_ceil(TASKS).max(PANELS.min(fair))
+}
+
+/// Rows of so many bytes that a task multiplies with all of its panels before it takes the next, in whole register tiles
+/// of `tile` rows.
+pub(super) fn task_rows(bytes: usize, tile: usize) -> usize {
+    (INPUTS / bytes).max(tile) / tile * tile
+}
+
 /// A matrix and a bias in the layout of the product.
 #[derive(Debug)]
 pub(in super::super) struct Dense {
@@ -140,15 +152,13 @@ impl Dense {
 
     /// Panels that are a task where a layer is shared out by outputs, so that each weight is read by one thread.
     pub(in super::super) fn task_panels(&self) -> usize {
-        let fair = self.panels().div_ceil(rayon::current_num_threads());
-        fair.div_ceil(TASKS).max(PANELS.min(fair))
+        task_panels(self.panels())
     }
 
     /// Rows that such a task multiplies with all of its panels before it takes the next: whole register tiles whose
     /// inputs stay in a core's own cache.
     pub(in super::super) fn task_rows(&self) -> usize {
-        let most = (INPUTS / (size_of::<Block>() * self.from())).max(self.level.rows());
-        most / self.level.rows() * self.level.rows()
+        task_rows(size_of::<Block>() * self.from(), self.level.rows())
     }
 
     /// The level that it is laid out for.

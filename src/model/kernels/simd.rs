@@ -3,9 +3,13 @@
 //! All kernels are written once, over [`Simd`], and compiled for each of [`Level`]. [`Portable`] is
 //! the plain meaning of it; the vector instructions of x86-64 are in [`x86`].
 
+#[cfg_attr(target_arch = "x86_64", path = "simd/bf16.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "simd/bf16_absent.rs")]
+mod bf16;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(in super::super) use bf16::{Bf16, Bf16Task};
 #[cfg(target_arch = "x86_64")]
 use x86::{Avx2, Avx512};
 
@@ -75,9 +79,12 @@ pub(in super::super) trait Task {
     fn run<S: Simd>(self, simd: S);
 }
 
-/// A set of vector instructions that this processor has.
+/// A set of vector instructions that this processor has, and whether products are of pairs of sixteen bits.
 #[derive(Clone, Copy, Debug)]
-pub struct Level(Kind);
+pub struct Level {
+    kind: Kind,
+    bf16: Option<Bf16>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -94,7 +101,7 @@ enum Kind {
 /// `$body` with `$simd` bound to the token of a level.
 macro_rules! with_simd {
     ($level:expr, $simd:ident => $body:expr) => {
-        match $level.0 {
+        match $level.kind {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512($simd) => $body,
             #[cfg(target_arch = "x86_64")]
@@ -122,7 +129,22 @@ impl Level {
             levels.extend(Avx2::detect().map(Kind::Avx2));
         }
         levels.push(Kind::Portable(Portable));
-        levels.into_iter().map(Self).collect()
+        levels.into_iter().map(|kind| Self { kind, bf16: None }).collect()
+    }
+
+    /// The same, with products of factors of sixteen bits in those layers that have them; none where the processor has no
+    /// instructions for these.
+    pub fn brief(self) -> Option<Self> {
+        match self.kind {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(avx512) => Bf16::detect(avx512).map(|bf16| Self { bf16: Some(bf16), ..self }),
+            _ => None,
+        }
+    }
+
+    /// The instructions for such products, if they are asked for.
+    pub(in super::super) fn bf16(self) -> Option<Bf16> {
+        self.bf16
     }
 
     /// The one of this name, or the fastest.

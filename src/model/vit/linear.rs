@@ -2,17 +2,24 @@
 
 use rayon::prelude::*;
 
+use super::super::kernels::bf16::{self, Bf16Dense, Brief};
 use super::super::kernels::dense::{Dense, Finish, Kept, Place, Rows};
-use super::super::kernels::product::strips;
-use super::super::kernels::simd::{Block, Level, Simd, Task};
+use super::super::kernels::product::{Strip, strips};
+use super::super::kernels::simd::{Bf16, Bf16Task, Block, Level, Simd, Task};
 use super::Table;
 use super::functions::Activation;
 
 /// A matrix and a bias in the layout of the kernels.
 #[derive(Debug)]
 pub(in super::super) struct Linear {
-    dense: Dense,
+    matrix: Matrix,
     outputs: usize,
+}
+
+#[derive(Debug)]
+enum Matrix {
+    F32(Dense),
+    Bf16(Bf16Dense),
 }
 
 /// What becomes of the sums.
@@ -30,7 +37,12 @@ impl Linear {
     /// `weight` is (outputs, inputs); without a bias it is zero.
     pub(in super::super) fn new(level: Level, weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Self {
         let zeros = vec![0.0; outputs];
-        Self { dense: Dense::new(level, weight, bias.unwrap_or(&zeros)), outputs }
+        let bias = bias.unwrap_or(&zeros);
+        let matrix = match level.bf16() {
+            Some(bf16) => Matrix::Bf16(Bf16Dense::new(bf16, weight, bias)),
+            None => Matrix::F32(Dense::new(level, weight, bias)),
+        };
+        Self { matrix, outputs }
     }
 
     /// Numbers of a row that comes out.
@@ -40,12 +52,18 @@ impl Linear {
 
     /// Blocks of a row that goes in.
     pub(super) fn from(&self) -> usize {
-        self.dense.from()
+        match &self.matrix {
+            Matrix::F32(dense) => dense.from(),
+            Matrix::Bf16(dense) => dense.from(),
+        }
     }
 
     /// Blocks of a row that comes out.
     pub(super) fn to(&self) -> usize {
-        self.dense.to()
+        match &self.matrix {
+            Matrix::F32(dense) => dense.to(),
+            Matrix::Bf16(dense) => dense.to(),
+        }
     }
 
     /// Computes it for all rows.
@@ -54,36 +72,101 @@ impl Linear {
             input.len() >= table.len(self.from()) && output.len() == table.len(self.to()),
             "buffers of these tables"
         );
-        let panels = self.dense.task_panels();
-        let width = panels * self.dense.level().panel();
-        output.par_chunks_mut(width * table.apart).enumerate().for_each(|(at, output)| {
-            self.dense.level().run(Product { linear: self, table, input, then, first: at * panels, output });
-        });
+        match &self.matrix {
+            Matrix::F32(dense) => {
+                let panels = dense.task_panels();
+                let width = panels * dense.level().panel();
+                output.par_chunks_mut(width * table.apart).enumerate().for_each(|(at, output)| {
+                    let factors = Whole { dense, input, apart: table.apart };
+                    let rows = dense.task_rows();
+                    dense.level().run(Product { factors, table, rows, then, first: at * panels, output });
+                });
+            }
+            Matrix::Bf16(dense) => {
+                let input = dense.round(Rows { blocks: &input[..table.len(self.from())], apart: table.apart });
+                let panels = dense.task_panels();
+                output.par_chunks_mut(panels * bf16::PANEL * table.apart).enumerate().for_each(|(at, output)| {
+                    let factors = Rounded { dense, input: &input, apart: table.apart };
+                    let rows = dense.task_rows();
+                    dense.bf16().vectorize(Product { factors, table, rows, then, first: at * panels, output });
+                });
+            }
+        }
     }
 }
 
 /// Some panels of outputs of all rows.
-struct Product<'a> {
-    linear: &'a Linear,
+struct Product<'a, F> {
+    factors: F,
     table: Table,
-    input: &'a [Block],
+    /// Rows that go through all panels before the next do.
+    rows: usize,
     then: Then,
     first: usize,
     output: &'a mut [Block],
 }
 
-impl Task for Product<'_> {
+/// Rows and a matrix, of which `proof` is that the processor multiplies them.
+trait Factors<Proof> {
+    /// Hands the sums of some rows with a panel to `finish`, which counts rows from the first of these.
+    fn multiply(&self, proof: Proof, rows: Strip, panel: usize, finish: &mut impl Finish);
+}
+
+struct Whole<'a> {
+    dense: &'a Dense,
+    input: &'a [Block],
+    apart: usize,
+}
+
+impl<S: Simd> Factors<S> for Whole<'_> {
+    #[inline(always)]
+    fn multiply(&self, simd: S, rows: Strip, panel: usize, finish: &mut impl Finish) {
+        let input = Rows { blocks: &self.input[rows.first..], apart: self.apart };
+        self.dense.multiply(simd, input, rows.height, panel..panel + 1, finish);
+    }
+}
+
+struct Rounded<'a> {
+    dense: &'a Bf16Dense,
+    input: &'a [Brief],
+    apart: usize,
+}
+
+impl Factors<Bf16> for Rounded<'_> {
+    #[inline(always)]
+    fn multiply(&self, bf16: Bf16, rows: Strip, panel: usize, finish: &mut impl Finish) {
+        self.dense.multiply(bf16, (&self.input[rows.first..], self.apart), rows.height, panel, finish);
+    }
+}
+
+impl Task for Product<'_, Whole<'_>> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { linear, table, input, then, first, output } = self;
-        for rows in strips(table.rows, linear.dense.task_rows()) {
-            let input = Rows { blocks: &input[rows.first..], apart: table.apart };
+        self.compute(simd, simd);
+    }
+}
+
+impl Bf16Task for Product<'_, Rounded<'_>> {
+    #[inline(always)]
+    fn run(self, bf16: Bf16) {
+        self.compute(bf16.vectors(), bf16);
+    }
+}
+
+impl<F> Product<'_, F> {
+    #[inline(always)]
+    fn compute<S: Simd, Proof: Copy>(self, simd: S, proof: Proof)
+    where
+        F: Factors<Proof>,
+    {
+        let Self { factors, table, rows, then, first, output } = self;
+        for rows in strips(table.rows, rows) {
             for (at, output) in output.chunks_mut(S::PANEL * table.apart).enumerate() {
                 let panel = first + at;
                 let place = Place { output, apart: table.apart, first: panel * S::PANEL, start: rows.first };
                 match then {
-                    Then::Add => linear.dense.multiply(simd, input, rows.height, panel..panel + 1, &mut Added(place)),
-                    _ => linear.dense.multiply(simd, input, rows.height, panel..panel + 1, &mut Kept(place)),
+                    Then::Add => factors.multiply(proof, rows, panel, &mut Added(place)),
+                    _ => factors.multiply(proof, rows, panel, &mut Kept(place)),
                 }
                 if let Then::Activate(activation) = then {
                     for block in output.chunks_mut(table.apart) {

@@ -15,7 +15,7 @@ macro_rules! level {
      to_integers: $to:ident, shift: $shift:ident, from_integers: $from:ident, max: $max:ident, min: $min:ident) => {
         /// A sign that the processor has these instructions.
         #[derive(Clone, Copy, Debug)]
-        pub(super) struct $name(());
+        pub(in super::super::super) struct $name(());
 
         impl $name {
             /// The sign, if the processor has them.

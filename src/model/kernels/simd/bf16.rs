@@ -1,0 +1,71 @@
+//! Products of pairs of sixteen-bit numbers (bfloat16: a f32 without its last sixteen bits), by the instructions that
+//! x86-64 calls AVX512-BF16. Unsafe for the reasons that [`x86`](super::x86) gives.
+#![allow(unsafe_code, reason = "vector instructions; see above")]
+
+use std::arch::x86_64::*;
+
+use super::super::bf16::{Brief, PANEL, Pairs};
+use super::x86::Avx512;
+use super::{Block, Simd};
+
+// A panel is two whole vectors.
+const _: () = assert!(Avx512::PANEL == PANEL && Avx512::PARTS == 1);
+
+/// Proof that the processor has AVX-512 and its products of pairs.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super::super) struct Bf16(Avx512);
+
+/// Something to compute with pairs; all of it has to be `#[inline(always)]`.
+pub(in super::super::super) trait Bf16Task {
+    /// Computes it.
+    fn run(self, bf16: Bf16);
+}
+
+impl Bf16 {
+    /// Rows of a register tile, as without pairs.
+    pub(in super::super::super) const ROWS: usize = Avx512::ROWS;
+
+    /// The proof, if the processor has them.
+    pub(super) fn detect(avx512: Avx512) -> Option<Self> {
+        is_x86_feature_detected!("avx512bf16").then_some(Self(avx512))
+    }
+
+    /// The vectors that sums are.
+    #[inline(always)]
+    pub(in super::super::super) fn vectors(self) -> Avx512 {
+        self.0
+    }
+
+    /// Computes `task` with these instructions.
+    pub(in super::super::super) fn vectorize(self, task: impl Bf16Task) {
+        #[target_feature(enable = "avx512f,avx512bf16")]
+        fn inner(bf16: Bf16, task: impl Bf16Task) {
+            task.run(bf16);
+        }
+        // SAFETY: `self` exists, so the processor has the features.
+        unsafe { inner(self, task) }
+    }
+
+    /// Each number rounded to the nearest one of sixteen bits; numbers below 2^-126 become zero.
+    #[inline(always)]
+    pub(in super::super::super) fn round(self, block: &Block) -> Brief {
+        let mut brief = Brief::default();
+        // SAFETY: `self` exists, so the processor has the instruction; 32 bytes are written into 32.
+        unsafe {
+            let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(self.0.load(block, 0)));
+            _mm256_storeu_si256((&raw mut brief.0).cast(), rounded);
+        }
+        brief
+    }
+
+    /// For each output: its sum, plus both products of a pair of inputs and its pair of weights.
+    #[inline(always)]
+    pub(in super::super::super) fn add_products(self, sums: __m512, inputs: u32, weights: &Pairs) -> __m512 {
+        // SAFETY: `self` exists, so the processor has the instructions; 64 bytes are read of 64.
+        unsafe {
+            let weights: __m512bh = std::mem::transmute(_mm512_loadu_si512((&raw const weights.0).cast()));
+            let inputs: __m512bh = std::mem::transmute(_mm512_set1_epi32(inputs.cast_signed()));
+            _mm512_dpbf16_ps(sums, inputs, weights)
+        }
+    }
+}
