@@ -112,6 +112,11 @@ impl<'a> Board<'a> {
         ((columns / rows / aspect).ln().abs() * 1e9).round() / 1e9
     }
 
+    /// Where seams have put picture `i`; none if it has no place yet.
+    pub fn place(&self, i: usize) -> Option<[f64; 2]> {
+        self.places[i]
+    }
+
     /// The middle of the pictures that are most like picture `i` and have a place; none where none of them has.
     pub fn wanted(&self, i: usize) -> Option<[f64; 2]> {
         let likes = &self.likes[i * self.k..][..self.k];

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use serde_json::{Value, json};
 
 use super::components::Features;
-use super::growth::Before;
+use super::growth::{Before, Grown};
 use super::lineage::{self, PREVIOUS};
 use super::{Context, Job, State};
 use crate::artifact::brought::{Brought, Named, with_columns};
@@ -23,6 +23,8 @@ use crate::store::{Digest, later};
 
 /// Principal components by which neighbours are compared when the grid is refined.
 const REFINE_DIMENSIONS: usize = 50;
+/// So many times at most, pictures that would move too far are held back, and all are assigned anew.
+const HELD_BACK: usize = 2;
 
 /// The input that the points are.
 const PROJECT: &str = "project";
@@ -183,7 +185,7 @@ fn place(
     parent: Option<&Artifact>,
 ) -> Result<(RecordBatch, Facts)> {
     let before = parent.map(Before::of).transpose()?.filter(|before| before.suits(settings));
-    let grown = match (before, features) {
+    let mut grown = match (before, features) {
         (Some(before), Some(features)) => {
             Some(before.grow(ctx, settings, (&input.rows, input.folds.as_ref()), features)?)
         }
@@ -192,12 +194,14 @@ fn place(
     let grid = grown.as_ref().map_or_else(|| grid(settings, input.rows.len()), |grown| grown.grid);
     let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
     let pinned = pins(input, grid)?;
-    let (targets, frame) = match &grown {
-        Some(grown) => (&grown.targets, Frame::Cells),
-        None => (&points, Frame::Box),
-    };
-    let problem = Problem { points: targets, frame, grid, pinned: &pinned };
-    let mut found = solve(ctx, settings, &problem)?;
+    let mut found = solve(ctx, settings, &problem(grown.as_ref(), &points, grid, &pinned))?;
+    for _ in 0..HELD_BACK {
+        if !grown.as_mut().is_some_and(|grown| grown.hold_back(&found.cells)) {
+            break;
+        }
+        found = solve(ctx, settings, &problem(grown.as_ref(), &points, grid, &pinned))?;
+    }
+    let problem = problem(grown.as_ref(), &points, grid, &pinned);
     if let Some(features) = features.filter(|_| settings.refine > 0) {
         // What kept its place stays there: a wall that is known is worth more than a closer neighbour.
         let kept = grown.as_ref().map(|grown| grown.kept(&found.cells)).unwrap_or_default();
@@ -229,6 +233,19 @@ fn place(
     }
     let batch = AssignRow::to_batch(&rows(input, &points, grid, &found.cells));
     Ok((with_columns(batch, &input.carried)?, facts.facts()))
+}
+
+/// Where each picture should go: where the wall that is grown from has room for it, or else where it is in the plane.
+fn problem<'a>(
+    grown: Option<&'a Grown>,
+    points: &'a [[f64; 2]],
+    grid: Grid,
+    pinned: &'a [(usize, u32)],
+) -> Problem<'a> {
+    match grown {
+        Some(grown) => Problem { points: &grown.targets, frame: Frame::Cells, grid, pinned },
+        None => Problem { points, frame: Frame::Box, grid, pinned },
+    }
 }
 
 fn rows(input: &Input, points: &[[f64; 2]], grid: Grid, cells: &[u32]) -> Vec<AssignRow> {

@@ -22,6 +22,10 @@ const LIKES: usize = 5;
 const DIMENSIONS: usize = 50;
 /// How many times wider for its height, or higher for its width, a grown grid may be than was asked for.
 const TOO_ODD: f64 = 1.5;
+/// A picture that moves by more columns or rows has to be looked for.
+const FAR: u32 = 3;
+/// More than this share of the old pictures are not to move so far, where seams do not move them so far themselves.
+const MOST_FAR: f64 = 0.02;
 
 /// The last wall.
 pub(crate) struct Before {
@@ -37,6 +41,8 @@ pub(super) struct Grown {
     pub(super) targets: Vec<[f64; 2]>,
     /// The cell on the last wall of each picture that was there.
     before: Vec<Option<[u32; 2]>>,
+    /// Where seams alone put each of them.
+    carried: Vec<Option<[f64; 2]>>,
     /// The pictures that are most like each, by their vectors, as numbers of rows.
     likes: linalg::Neighbours,
 }
@@ -103,11 +109,41 @@ impl Before {
         if settings.grid == GridShape::Auto {
             board.fit(rows.len(), aspect(settings));
         }
-        Ok(Grown { grid: board.grid(), targets: board.targets(1.0 - settings.stay), before, likes })
+        let carried = (0..rows.len()).map(|i| board.place(i).filter(|_| before[i].is_some())).collect();
+        Ok(Grown { grid: board.grid(), targets: board.targets(1.0 - settings.stay), before, carried, likes })
     }
 }
 
 impl Grown {
+    /// Draws the targets of those that would move too far back by a cell, where they are more than [`MOST_FAR`] and the
+    /// seams leave a choice; whether it did.
+    pub(super) fn hold_back(&mut self, cells: &[u32]) -> bool {
+        let old = self.before.iter().flatten().count() as f64;
+        let far = |from: [u32; 2], to: [f64; 2]| {
+            [0, 1]
+                .map(|axis| (to[axis] - f64::from(from[axis]), f64::from(FAR)))
+                .map(|(by, far)| if by.abs() > far { by.signum() } else { 0.0 })
+        };
+        let cell = |i: usize| [cells[i] % self.grid.width, cells[i] / self.grid.width].map(f64::from);
+        let (mut moved, mut back) = (0.0, Vec::new());
+        for (i, from) in self.before.iter().enumerate() {
+            let Some((from, carried)) = from.zip(self.carried[i]) else { continue };
+            let by = far(from, cell(i));
+            moved += f64::from(u8::from(by != [0.0; 2]));
+            if by != [0.0; 2] && far(from, carried) == [0.0; 2] {
+                back.push((i, by));
+            }
+        }
+        let by_seams = moved - back.len() as f64;
+        if moved <= MOST_FAR * old || by_seams > MOST_FAR * old {
+            return false;
+        }
+        for (i, by) in back {
+            (0..2).for_each(|axis| self.targets[i][axis] -= by[axis]);
+        }
+        true
+    }
+
     /// The pictures that are just where the seams put them.
     pub(super) fn kept(&self, cells: &[u32]) -> Vec<usize> {
         let place = |cell: u32| [cell % self.grid.width, cell / self.grid.width].map(f64::from);
@@ -159,4 +195,38 @@ fn nearest_in_the_plane(rows: &[ProjectRow], before: &[Option<[u32; 2]>], i: usi
     }
     let mean = |axis: usize| old.iter().map(|&(_, j)| f64::from(before[j].unwrap_or_default()[axis])).sum::<f64>();
     [0, 1].map(|axis| mean(axis) / old.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of pictures of which `carried` says where seams put each.
+    fn grown(carried: &[f64]) -> Grown {
+        let places = || carried.iter().map(|&column| [column, 0.0]);
+        Grown {
+            grid: Grid::new(40, 1),
+            targets: places().collect(),
+            before: (0..carried.len()).map(|i| Some([i as u32, 0])).collect(),
+            carried: places().map(Some).collect(),
+            likes: linalg::Neighbours { len: carried.len(), k: 0, index: Vec::new(), distance: Vec::new() },
+        }
+    }
+
+    #[test]
+    fn who_would_move_too_far_is_held_back_unless_seams_leave_no_choice() {
+        // Each stays but the last, which would move four columns.
+        let cells: Vec<u32> = (0..9).chain([13]).collect();
+        let mut wall = grown(&(0..10).map(f64::from).collect::<Vec<_>>());
+        assert!(wall.hold_back(&cells));
+        assert_eq!((wall.targets[9], wall.targets[8]), ([8.0, 0.0], [8.0, 0.0]));
+        let near: Vec<u32> = (0..9).chain([12]).collect();
+        assert!(!wall.hold_back(&near), "three columns are not too far");
+        // A seam had already moved it that far.
+        let mut carried: Vec<f64> = (0..10).map(f64::from).collect();
+        carried[9] = 13.0;
+        let mut wall = grown(&carried);
+        assert!(!wall.hold_back(&cells));
+        assert_eq!(wall.targets[9], [13.0, 0.0]);
+    }
 }
