@@ -158,10 +158,12 @@ impl Browser {
         self.wait_for("!frame.asked && !frame.glide && layout.share === 1 && loads.running === 0");
     }
 
-    /// The value of an expression in the page, in which all that its files give to each other has its plain name.
+    /// The value of an expression in the page, in which all that its files give to each other has its plain name, and `all`
+    /// is what a function says of each picture.
     #[track_caller]
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let given = "Object.assign({}, ...Object.values(typeof page === 'undefined' ? {} : page))";
+        let given = "Object.assign({ all: (of) => [...Array(page.tiles.count).keys()].map((i) => of(i)) }, \
+                     ...Object.values(typeof page === 'undefined' ? {} : page))";
         let scoped = format!("with ({given}) {{ {expression} }}");
         let params = json!({"expression": scoped, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);

@@ -161,15 +161,46 @@ fn a_burst_is_what_was_taken_within_seconds_and_is_alike() {
 }
 
 #[test]
+fn a_search_finds_what_is_behind_and_opens_the_cell() {
+    let story = copies();
+    story.ok(RUN);
+    let Some(mut browser) = browser() else { return };
+    browser.prefer("light", false);
+    browser.open(&story.path("explorer/index.html"), "");
+    // Whichever of them is in front: the others are behind it.
+    let behind = browser.eval("all((i) => row(i).behind.map(([, path]) => path)).flat()");
+    for path in behind.as_array().unwrap().iter().map(|path| path.as_str().unwrap()) {
+        browser.eval("lookFor({})");
+        browser.click_on("#search");
+        browser.type_text(path);
+        browser.wait_for("picked.lit !== null");
+        assert_eq!(browser.eval("hits.all.map((i) => columns.folded[i])"), json!([4]), "{path}");
+        browser.key("Enter");
+        browser.wait_for("box.open");
+        assert_eq!(browser.eval("element('box-facts').lastElementChild.textContent"), json!(path));
+        let current = "element('behind').querySelector('[aria-current]').getAttribute('aria-label')";
+        assert_eq!(browser.eval(current), json!(path));
+        browser.key("Escape");
+        browser.wait_for("!box.open");
+        browser.rest();
+    }
+    // Of what is in front, no cell has to be opened.
+    browser.eval("lookFor({ text: '3.png' })");
+    browser.eval("walkHits(1)");
+    assert_eq!(browser.eval("[box.open, row(picked.chosen).path]"), json!([false, "3.png"]));
+    assert_well(&mut browser);
+}
+
+#[test]
 fn the_page_counts_them_and_shows_what_is_behind() {
     let story = copies();
     story.ok(RUN);
     let Some(mut browser) = browser() else { return };
     browser.prefer("light", false);
     browser.open(&story.path("explorer/index.html"), "");
-    let counted = browser.eval("[...Array(count).keys()].map((i) => behind(i).length).filter((n) => n > 0)");
+    let counted = browser.eval("all((i) => row(i).behind.length).filter((n) => n > 0)");
     assert_eq!(counted, json!([4]));
-    browser.eval("open([...Array(count).keys()].find((i) => behind(i).length > 0))");
+    browser.eval("open(all((i) => row(i).behind.length).findIndex((n) => n > 0))");
     assert_eq!(browser.eval("element('behind').querySelectorAll('button').length"), 5);
     let first = browser.eval("element('box-facts').lastElementChild.textContent");
     browser.click_on("#behind button:nth-child(3)");

@@ -105,26 +105,23 @@ fn the_page_names_groups_and_finds_what_pictures_show() {
     browser.prefer("light", false);
     browser.open(&story.path("explorer/index.html"), "");
     // Some word of the model, as it stands on the page, finds the pictures that it is likely of.
-    let word = browser.eval(
-        "block('words').names[block('words').of.find((words) => words.some(([, percent]) => percent > 40))
-           .find(([, percent]) => percent > 40)[0]].split(' ')[0]",
-    );
+    let word = browser.eval("all((i) => row(i).words).flat().find(([, percent]) => percent > 40)[0].split(' ')[0]");
     let word = word.as_str().unwrap().to_owned();
     browser.click_on("#search");
     browser.type_text(&word);
     browser.wait_for("picked.lit !== null && picked.lit.some(Boolean)");
     let shown = format!(
-        "block('words').of.every((words, i) => !words.some(([name, percent]) => percent >= 30 && \
-         block('words').names[name].toLowerCase().split(' ').includes({})) || picked.lit[i] === 1)",
+        "all((i) => row(i).words).every((words, i) => !words.some(([name, percent]) => percent >= 30 && \
+         name.toLowerCase().split(' ').includes({})) || picked.lit[i] === 1)",
         json!(word.to_lowercase())
     );
     assert_eq!(browser.eval(&shown), true, "{word}");
     browser.eval("lookFor({ text: '', kinds: null, from: null, to: null })");
-    browser.eval("open(block('words').of.findIndex((words) => words.length > 0))");
+    browser.eval("open(all((i) => row(i).words).findIndex((words) => words.length > 0))");
     assert!(browser.text("#box-facts").contains('%'));
     browser.eval("box.close()");
     // Whatever names there are, no two on the screen meet, and the box in the panel hides them.
-    let names = browser.eval("block('groups').levels.flatMap(({ names }) => names).length").as_u64().unwrap();
+    let names = browser.eval("wall.groups.flat().length").as_u64().unwrap();
     browser.rest();
     assert_eq!(browser.eval("named.length > 0"), names > 0);
     browser.eval("show('groups', false)");

@@ -50,6 +50,7 @@ mod old_caches;
 mod page;
 mod page_hand;
 mod page_hostile;
+mod page_large;
 mod page_looks;
 mod pictures;
 mod preflight;

@@ -24,7 +24,7 @@ pub(crate) fn assert_well(browser: &mut Browser) {
     assert_eq!(browser.trapped(), Vec::<String>::new());
     let folder = browser.eval("new URL('.', location.href).href").as_str().unwrap().to_owned();
     let originals = browser.eval(
-        "[...block('texts').link, ...[...Array(count).keys()].flatMap((i) => behind(i).map(([, , link]) => link))]\
+        "all(row).flatMap(({ link, behind }) => [link, ...behind.map(([, , other]) => other)])\
                                   .filter(Boolean).map((link) => new URL(link, location.href).href)",
     );
     let strange: Vec<String> = browser
@@ -54,8 +54,8 @@ fn one_looks_at_pictures_with_the_mouse() {
     let shot = image::load_from_memory(&browser.screenshot()).unwrap().into_rgb8();
     let colours: std::collections::BTreeSet<[u8; 3]> = shot.pixels().map(|pixel| pixel.0).collect();
     assert!(colours.len() > 1000, "the wall is seen");
-    let captions = browser.eval("block('texts').caption");
-    let of_many = browser.eval("block('facts').post.findIndex((post) => post !== null)").as_u64().unwrap();
+    let captions = browser.eval("all((i) => row(i).caption)");
+    let of_many = browser.eval("all((i) => row(i).post).findIndex((post) => post !== null)").as_u64().unwrap();
 
     let (x, y) = place(&mut browser, of_many);
     browser.mouse("mouseMoved", x, y, json!({}));
@@ -75,14 +75,14 @@ fn one_looks_at_pictures_with_the_mouse() {
     assert_eq!(browser.eval("document.querySelectorAll('#alike button').length"), 10);
     assert!(browser.eval("document.querySelectorAll('#siblings button').length").as_u64() >= Some(2));
     browser.click_on("#alike button");
-    let nearest = format!("picked.chosen === block('likeness').nearest[{of_many}][0]");
+    let nearest = format!("picked.chosen === row({of_many}).nearest[0]");
     browser.wait_for(&nearest);
-    let alike = browser.eval("block('likeness').nearest[picked.chosen]");
+    let alike = browser.eval("row(picked.chosen).nearest");
     assert_eq!(alike.as_array().unwrap().len(), 10);
 
     // The link leads to the very file.
     let link = browser.eval("document.querySelector('#box-link').href").as_str().unwrap().to_owned();
-    let chosen = browser.eval("[block('texts').path[picked.chosen], block('facts').name[picked.chosen]]");
+    let chosen = browser.eval("[row(picked.chosen).path, fileName(picked.chosen)]");
     let file = story.path("photos").join(chosen[0].as_str().unwrap());
     let leads_to = percent_encoding::percent_decode_str(&link).decode_utf8().unwrap();
     assert_eq!(leads_to, format!("file://{}", file.canonicalize().unwrap().display()));
@@ -109,7 +109,7 @@ fn one_goes_about_with_the_keyboard_alone() {
     browser.key("ArrowLeft");
     browser.rest();
     assert_eq!(
-        browser.eval(&format!("wall.cells[{first}] - wall.cells[picked.chosen] === wall.columns")),
+        browser.eval(&format!("columns.cells[{first}] - columns.cells[picked.chosen] === wall.columns")),
         true,
         "the one above"
     );
@@ -122,7 +122,7 @@ fn one_goes_about_with_the_keyboard_alone() {
     // A tile of the most alike is pressed and gone; keys go on.
     browser.eval("document.querySelector('#alike button').focus()");
     browser.key("Enter");
-    browser.wait_for(&format!("picked.chosen === block('likeness').nearest[{opened} + 1][0]"));
+    browser.wait_for(&format!("picked.chosen === row({opened} + 1).nearest[0]"));
     let alike = browser.eval("picked.chosen");
     let leftmost = browser.eval("columnOf(picked.chosen) === 0") == true;
     browser.key(if leftmost { "ArrowRight" } else { "ArrowLeft" });
@@ -162,13 +162,13 @@ fn one_searches_filters_and_links_to_a_place() {
     let (_story, page) = explored(120);
     browser.prefer("light", false);
     browser.open(&page, "");
-    let word = browser.eval("block('texts').caption.find((text) => /\\p{L}{5}/u.test(text)).match(/\\p{L}{5,}/u)[0]");
+    let word =
+        browser.eval("all((i) => row(i).caption).find((text) => /\\p{L}{5}/u.test(text)).match(/\\p{L}{5,}/u)[0]");
     let word = word.as_str().unwrap().to_uppercase();
     browser.click_on("#search");
     browser.type_text(&word);
     browser.wait_for("picked.lit !== null");
-    let fits = "block('texts').caption.map((text, i) => \
-                (text + block('texts').path[i]).toLowerCase().includes(looking.text.toLowerCase()) ? 1 : 0)";
+    let fits = "all((i) => (row(i).caption + row(i).path).toLowerCase().includes(looking.text.toLowerCase()) ? 1 : 0)";
     assert_eq!(browser.eval("[...picked.lit]"), browser.eval(fits));
     let hits = browser.eval("picked.lit.reduce((a, b) => a + b)").as_u64().unwrap();
     assert!(hits > 0 && browser.text("#count").starts_with(&hits.to_string()));
@@ -176,13 +176,9 @@ fn one_searches_filters_and_links_to_a_place() {
     browser.click_on("#more");
     browser.click_on("#kinds input[value=story]");
     browser.wait_for("looking.kinds !== null");
-    assert_eq!(
-        browser
-            .eval("[...picked.lit].every((on, i) => !on || block('facts').kinds[block('facts').kind[i]] === 'post')"),
-        true
-    );
+    assert_eq!(browser.eval("[...picked.lit].every((on, i) => !on || kindOf(i) === 'post')"), true);
     browser.eval("element('from').value = 3; element('from').dispatchEvent(new Event('input'))");
-    let early = "[...picked.lit].every((on, i) => !on || block('facts').time[i] >= looking.from)";
+    let early = "[...picked.lit].every((on, i) => !on || timeOf(i) >= looking.from)";
     assert_eq!(browser.eval(&format!("looking.from > 0 && {early}")), true);
     browser.click_on("#look");
     browser.click_on("#seams");

@@ -82,13 +82,14 @@ fn pictures_on_the_map_never_cover_each_other_and_none_is_lost() {
         for zoom in [1.0, 2.5, 3.0] {
             browser.eval(&format!("zoomTo(view.scale * {zoom}, windowWidth() / 2, windowHeight() / 2)"));
             browser.rest();
-            let seen = "(() => { const { order, shown } = crowd(); return order.slice(0, shown); })()";
+            let seen = "(() => { const { order, shown } = crowd(); return [...order.slice(0, shown)]; })()";
             let covered = browser.eval(&format!(
                 "{seen}.flatMap((i, n) => {seen}.slice(n + 1).filter((j) => Math.max(Math.abs(layout.to.x[i] - layout.to.x[j]), \
                  Math.abs(layout.to.y[i] - layout.to.y[j])) * view.scale < tileSide() - 0.01))"
             ));
             assert_eq!(covered, json!([]), "at {zoom} in {width}x{height}");
-            let total = browser.eval(&format!("{seen}.length + {seen}.reduce((sum, i) => sum + crowd().behind[i], 0)"));
+            let total = browser
+                .eval(&format!("{seen}.length + {seen}.reduce((sum, i) => sum + crowd().behind[crowd().at[i]], 0)"));
             assert_eq!(total, browser.eval("count"), "each is seen or counted");
         }
         browser.eval("showAll()");
@@ -160,7 +161,7 @@ fn fields_filter_colour_and_lead_on() {
     browser.open(&page, link.as_str().unwrap());
     assert_eq!(browser.eval("[picked.lit.reduce((a, b) => a + b), tint.name]"), json!([10, "artist"]));
     // Addresses of the web are links, whatever else stands there is text.
-    let first = browser.eval("block('texts').path.indexOf('000.png')");
+    let first = browser.eval("all((i) => row(i).path).indexOf('000.png')");
     for (picture, links) in [(first.clone(), 0), (json!(if first == 0 { 1 } else { 0 }), 1)] {
         browser.eval(&format!("open({picture})"));
         assert_eq!(browser.eval("document.querySelectorAll('#box-facts a').length"), links);
@@ -246,7 +247,7 @@ fn the_page_shows_how_the_wall_grew() {
     story.ok("run photos --model scattering -o grid.jpg");
     assert!(story.made_by("run photos --model scattering -o grid.jpg").is_empty());
     browser.open(&page, "");
-    let old = browser.eval("block('facts').before.cells.filter((cell) => cell !== null).length");
+    let old = browser.eval("columns.before.filter((cell) => cell >= 0).length");
     assert_eq!(old, 40);
     browser.click_on("#look");
     browser.click_on("#grew");

@@ -8,7 +8,7 @@ use crate::driver::{Story, encoded, picture};
 use crate::page::assert_well;
 
 /// Strings that have undone a page before, and are a file's name too once `/` and `..` are gone.
-fn hostile(i: usize) -> String {
+pub(crate) fn hostile(i: usize) -> String {
     let tricks = [
         "</script><script>alert({i})</script>",
         "<img src=x onerror=alert({i})>",
@@ -81,7 +81,7 @@ fn six_thousand_hostile_strings_stay_text() {
     );
     browser.rest();
     assert_eq!(browser.eval(elements), before, "no string became an element");
-    let captions = browser.eval("block('texts').caption");
+    let captions = browser.eval("all((i) => row(i).caption)");
     let captions: std::collections::BTreeSet<&str> =
         captions.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
@@ -90,7 +90,7 @@ fn six_thousand_hostile_strings_stay_text() {
         let caption: String = caption.join("\n").chars().map(shown).collect();
         assert!(captions.contains(caption.as_str()), "{caption:?}");
     }
-    let links = browser.eval("block('texts').link.map((link) => new URL(link, location.href).protocol)");
+    let links = browser.eval("all((i) => new URL(row(i).link, location.href).protocol)");
     assert!(links.as_array().unwrap().iter().all(|protocol| protocol == "file:"), "no link is anything else");
     assert_well(&mut browser);
 }

@@ -51,8 +51,8 @@ fn it_is_dark_or_light_and_still_for_those_who_ask() {
 }
 
 /// Of all pictures with a date, by date: which of the labels below the wall is theirs.
-const COLUMNS: &str = "[...Array(count).keys()].filter((i) => block('facts').time[i] !== null)\
-    .sort((a, b) => block('facts').time[a] - block('facts').time[b])\
+const COLUMNS: &str = "all((i) => i).filter((i) => !Number.isNaN(timeOf(i)))\
+    .sort((a, b) => timeOf(a) - timeOf(b))\
     .map((i) => layout.to.labels.map((label) => Math.abs(label.x - layout.to.x[i])))\
     .map((far) => far.indexOf(Math.min(...far)))";
 
@@ -176,13 +176,13 @@ fn colours_of_a_column_have_a_legend_and_names() {
     assert_eq!(browser.text("#legend-title"), "kind");
     assert_eq!(browser.text("#legend-list"), "<b>nounverb");
     assert_eq!(browser.eval("layout.to.labels.map((label) => label.text).join()"), "<b>noun,verb");
-    let noun = browser.eval("block('facts').legend.entries[0][1]").as_str().unwrap().to_owned();
+    let noun = browser.eval("wall.legend.entries[0][1]").as_str().unwrap().to_owned();
     let part = |at: usize| u8::from_str_radix(&noun[at..at + 2], 16).unwrap();
     let noun = [part(1), part(3), part(5)];
     let drawn = seen(&mut browser).pixels().filter(|p| (0..3).all(|c| p.0[c].abs_diff(noun[c]) < 12)).count();
     assert!(drawn > 1000, "points have their colour: {drawn}");
     // Identifiers of someone's own are no addresses.
-    let names = "[wall.large, block('facts').name.every((name, i) => name === String(i))]";
+    let names = "[wall.large, all(fileName).every((name, i) => name === String(i))]";
     assert_eq!(browser.eval(names), serde_json::json!([null, true]));
     browser.eval("open(0)");
     browser.wait_for("document.querySelector('#frame canvas') !== null");

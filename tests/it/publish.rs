@@ -71,7 +71,7 @@ fn a_published_page_opens_and_leads_nowhere_that_is_not_there() {
         assert_eq!(browser.eval(inside), true, "a long title leaves room for the bars");
         browser.eval("open(0)");
         browser.wait_for("document.querySelector('#frame img')?.naturalWidth > 0");
-        let found = browser.eval("block('texts').link.filter(Boolean)");
+        let found = browser.eval("all((i) => row(i).link).filter(Boolean)");
         let found = found.as_array().unwrap();
         assert_eq!(!found.is_empty(), links);
         for link in found {

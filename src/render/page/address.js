@@ -1,7 +1,7 @@
 // The view is in the address, so that a place can be linked:
 // #layout=map&x=3.5&y=2&zoom=40&search=sea&kinds=post&from=…&to=…&is.artist=…&only=…&seams=1&picture=…
 
-const { block, isSettled } = page.data;
+const { isSettled, fileName, numberOf } = page.data;
 const { possibleLayouts } = page.layouts;
 const { view, layout, frame, wholeView, limited, jumpTo } = page.view;
 const { picked, shows, mark, show } = page.picked;
@@ -37,11 +37,11 @@ function remember() {
     if (looking.from !== null) state.set("from", looking.from);
     if (looking.to !== null) state.set("to", looking.to);
     for (const [key, value] of written()) state.append(key, value);
-    if (looking.only) state.set("only", [...looking.only].map((i) => block("facts").name[i]).join(","));
+    if (looking.only) state.set("only", [...looking.only].map(fileName).join(","));
     if (tint.name) state.set("colour", tint.name);
     for (const what of ["seams", "new"]) if (shows[what]) state.set(what, "1");
     if (!shows.groups) state.set("groups", "0");
-    if (picked.chosen >= 0) state.set("picture", block("facts").name[picked.chosen]);
+    if (picked.chosen >= 0) state.set("picture", fileName(picked.chosen));
     const hash = String(state) && `#${state}`;
     if (hash !== location.hash) history.replaceState(history.state, "", location.href.split("#")[0] + hash);
   }, 250);
@@ -62,15 +62,10 @@ function recall() {
   for (const what of ["seams", "new"]) show(what, state.get(what) === "1");
   show("groups", state.get("groups") !== "0");
   const name = state.get("picture");
-  mark(name ? block("facts").name.indexOf(name) : -1);
+  mark(name ? numberOf(name) : -1);
   const kinds = state.get("kinds")?.split(",") ?? null;
-  const names = block("facts").name;
-  const numbers =
-    state
-      .get("only")
-      ?.split(",")
-      .map((one) => names.indexOf(one)) ?? [];
-  const only = numbers.some((i) => i >= 0) ? numbers.filter((i) => i >= 0) : null;
+  const numbers = (state.get("only")?.split(",") ?? []).map(numberOf).filter((i) => i >= 0);
+  const only = numbers.length > 0 ? numbers : null;
   tintBy(state.get("colour") ?? "");
   lookFor({ text: state.get("search") ?? "", kinds, from: number("from"), to: number("to"), only, pairs: [...state] });
 }

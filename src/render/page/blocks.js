@@ -2,11 +2,13 @@
 // at scales of powers of two, drawn when they are first seen and kept. A frame is then a few dozen blits,
 // however many pictures there are.
 
-const { wall, count } = page.data;
+const { wall } = page.data;
+const { eachWithin } = page.squares;
 const { view, layout, frame, redraw, windowWidth, windowHeight, toWall, toWindow } = page.view;
 const { affordableLevel, loads, found, findTile } = page.sheets;
 const { picked } = page.picked;
-const { paint, colours, inPasses } = page.paint;
+const { paint, DIM, colours, inPasses } = page.paint;
+const { dotsOn } = page.dots;
 
 const BLOCK = 512;
 const MOST_BLOCKS = 96;
@@ -65,30 +67,41 @@ function eachBlock(level, each) {
   }
 }
 
+/** Calls `each` for the pictures that are at least in part in a block, with their left upper corners in its pixels. */
+function eachIn(level, column, row, each) {
+  const scale = blockScale(level);
+  // Half a cell of room at the edges of the layout, where pictures on the map stick out.
+  const [left, top] = [column * BLOCK - scale / 2, row * BLOCK - scale / 2];
+  const { x, y } = layout.to;
+  const inside = [left, top, left + BLOCK, top + BLOCK].map((at, n) => at / scale + (n < 2 ? -0.5 : 0.5));
+  eachWithin(layout.to, inside, (i) => each(i, (x[i] - 0.5) * scale - left, (y[i] - 0.5) * scale - top));
+}
+
 /** Draws the pictures that are in a block; incomplete as long as one of their sheets is on its way. */
 function makeBlock(level, column, row, best) {
   const canvas = document.createElement("canvas");
   canvas.width = BLOCK;
   canvas.height = BLOCK;
+  const scale = blockScale(level);
+  const small = scale <= wall.levels[0].side;
+  const dots = small ? dotsOn(canvas, scale, colours.ground, picked.lit, DIM) : null;
+  if (dots) {
+    eachIn(level, column, row, (i, px, py) => dots.put(i, px + scale / 2, py + scale / 2));
+    dots.done();
+    return { canvas, complete: true, loads: loads.arrived, used: frame.number };
+  }
   const context = canvas.getContext("2d", { alpha: false });
   context.fillStyle = colours.ground;
   context.fillRect(0, 0, BLOCK, BLOCK);
-  const scale = blockScale(level);
-  // Half a cell of room at the edges of the layout, where pictures on the map stick out.
-  const [left, top] = [column * BLOCK - scale / 2, row * BLOCK - scale / 2];
   const { side: sharp } = wall.levels[best];
   let complete = true;
   const pass = (only) => {
-    const { x, y } = layout.to;
-    for (let i = 0; i < count; i += 1) {
-      const px = (x[i] - 0.5) * scale - left;
-      const py = (y[i] - 0.5) * scale - top;
-      if (px <= -scale || py <= -scale || px >= BLOCK || py >= BLOCK) continue;
-      if (only !== null && picked.lit[i] !== only) continue;
+    eachIn(level, column, row, (i, px, py) => {
+      if (only !== null && picked.lit[i] !== only) return;
       findTile(i, best);
       complete &&= found.side === sharp && found.bitmap !== null;
       if (found.bitmap) context.drawImage(found.bitmap, found.x, found.y, found.side, found.side, px, py, scale, scale);
-    }
+    });
   };
   inPasses(context, pass);
   return { canvas, complete, loads: loads.arrived, used: frame.number };

@@ -1,7 +1,7 @@
 // A picture looked at: the card beside the pointer, and the box with the larger picture.
 
-const { block, wall, count, element, columnOf, rowOf, factsOf, fieldsOf, wordsOf, nameOf, behind, isSettled } =
-  page.data;
+const { wall, count, element, columnOf, rowOf, fileName, isSettled } = page.data;
+const { row, withRows, factsOf, fieldsOf, wordsOf, nameOf } = page.rows;
 const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
 const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
 const { picked, mark, choose } = page.picked;
@@ -10,8 +10,10 @@ const { groupsOf } = page.groups;
 
 const card = element("card");
 const box = element("box");
-/** Why a picture was found; the search says. */
-const why = { of: () => "" };
+/** Why a picture was found, and which of its files was: the one in front is 0. The search says. */
+const why = { of: () => "", file: () => 0 };
+/** The picture that is pointed at, and the one that is to be opened, while what is known of them is on its way. */
+const meant = { pointed: -1, opened: -1 };
 
 function hover(px, py) {
   if (!isSettled()) return;
@@ -22,8 +24,12 @@ function hover(px, py) {
 }
 
 function showCard(i, px, py) {
-  const { caption } = block("texts");
-  element("card-caption").textContent = caption[i];
+  meant.pointed = i;
+  withRows([i], () => meant.pointed === i && fillCard(i, px, py));
+}
+
+function fillCard(i, px, py) {
+  element("card-caption").textContent = row(i).caption;
   element("card-facts").textContent = factsOf(i) || nameOf(i);
   element("card-fields").textContent = fieldsOf(i);
   card.hidden = false;
@@ -34,6 +40,7 @@ function showCard(i, px, py) {
 }
 
 function hideCard() {
+  meant.pointed = -1;
   card.hidden = true;
   canvas.classList.remove("over");
 }
@@ -50,6 +57,11 @@ function tapped(px, py) {
 }
 
 function open(i) {
+  meant.opened = i;
+  withRows([i], () => meant.opened === i && openNow(i));
+}
+
+function openNow(i) {
   choose(i);
   hideCard();
   fillBox(i);
@@ -64,33 +76,30 @@ function open(i) {
 }
 
 function fillBox(i) {
-  const { caption, path, link } = block("texts");
-  const { post, order, name } = block("facts");
-  element("box-caption").textContent = caption[i];
+  const { caption, path, link, behind, post, nearest } = row(i);
+  element("box-caption").textContent = caption;
   element("box-why").textContent = why.of(i);
   box.setAttribute("aria-label", nameOf(i));
   stopWaiting();
-  const front = [name[i], path[i], link[i]];
-  showFile(front, i);
-  fillBehind(behind(i).length && wall.large ? [front, ...behind(i)] : [], i);
-  const siblings = post[i] === null ? [] : [...post.keys()].filter((other) => post[other] === post[i]);
-  siblings.sort((a, b) => order[a] - order[b]);
-  fillStrip("siblings", siblings.length > 1 ? siblings : [], i);
-  fillStrip("alike", block("likeness").nearest[i] ?? [], i);
+  const files = [[fileName(i), path, link], ...(wall.large ? behind : [])];
+  const shown = Math.min(why.file(i), files.length - 1);
+  showFile(files[shown], i);
+  fillBehind(files, i, shown);
+  fillStrip("siblings", post?.[1] ?? [], i);
+  fillStrip("alike", nearest, i);
 }
 
 /** What is known of a picture, a row each: what it is and what it says. */
 function fillFacts(i, path) {
-  const { fields } = block("texts");
-  const { size } = block("facts");
+  const { fields, size } = row(i);
   const folders = path.split("/").slice(0, -1).join(" / ");
   const rows = [
     ["", factsOf(i)],
-    ...(fields?.[i] ?? []).map(([name, ...values]) => [name, values.join(", ")]),
+    ...fields.map(([name, ...values]) => [name, values.join(", ")]),
     ["shows", wordsOf(i)],
     ["group", groupsOf(i).join(" › ")],
     ["place", wall.hasCells ? `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}` : ""],
-    ["pixels", size?.[i] ? `${size[i][0]} × ${size[i][1]}` : ""],
+    ["pixels", size ? `${size[0]} × ${size[1]}` : ""],
     ["folder", folders],
     ["file", path.split("/").pop()],
   ];
@@ -160,14 +169,14 @@ function largeOf(name, i) {
 }
 
 /** The files that share a cell, to be looked at one after the other. */
-function fillBehind(files, i) {
+function fillBehind(files, i, shown) {
   const section = element("behind");
-  section.hidden = files.length === 0;
+  section.hidden = files.length < 2;
   const buttons = files.map((file, number) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", file[1]);
-    if (number === 0) button.setAttribute("aria-current", "true");
+    if (number === shown) button.setAttribute("aria-current", "true");
     button.append(largeOf(file[0], i));
     button.addEventListener("click", () => {
       for (const other of buttons) other.removeAttribute("aria-current");
@@ -176,7 +185,7 @@ function fillBehind(files, i) {
     });
     return button;
   });
-  section.querySelector(".strip").replaceChildren(...buttons);
+  section.querySelector(".strip").replaceChildren(...(section.hidden ? [] : buttons));
 }
 
 /** A tile as an element of its own, drawn as soon as its sheet is there. */
@@ -201,6 +210,10 @@ function tileOf(i, side) {
 function fillStrip(id, pictures, current) {
   const section = element(id);
   section.hidden = pictures.length === 0;
+  withRows(pictures, () => picked.chosen === current && fillWith(section, pictures, current));
+}
+
+function fillWith(section, pictures, current) {
   const buttons = pictures.map((i) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -263,14 +276,27 @@ box.addEventListener("keydown", (event) => {
   if (next >= 0) open(next);
 });
 
+const orders = new WeakMap();
+
+/** All pictures in the order of a layout. */
+function orderOf(of) {
+  if (!orders.has(of)) {
+    const order = Uint32Array.from({ length: count }, (_, i) => i);
+    if (of.name === "time") order.sort((a, b) => of.x[a] - of.x[b] || of.y[b] - of.y[a]);
+    else if (of.name !== "grid") order.sort((a, b) => of.x[a] - of.x[b]);
+    orders.set(of, order);
+  }
+  return orders.get(of);
+}
+
 /** To the next picture that is lit, in the order of the layout. */
 function step(by) {
   const { lit, chosen } = picked;
-  const of = layout.to;
-  const before = (a, b) =>
-    of.name === "grid" ? a - b : of.name === "time" ? of.x[a] - of.x[b] || of.y[b] - of.y[a] : of.x[a] - of.x[b];
-  const order = [...Array(count).keys()].filter((i) => !lit || lit[i] || i === chosen).sort(before);
-  open(order[(order.indexOf(chosen) + by + order.length) % order.length]);
+  const order = orderOf(layout.to);
+  let at = order.indexOf(chosen);
+  do at = (at + by + count) % count;
+  while (lit && !lit[order[at]] && order[at] !== chosen);
+  open(order[at]);
 }
 
 /** The picture next to one in a direction, among those that are lit; -1 if there is none. */

@@ -1,6 +1,6 @@
 // The panels: what is filtered by, and how it is viewed.
 
-const { block, wall, element } = page.data;
+const { wall, element, columns } = page.data;
 const { canvas, redraw, windowWidth, switchTo, replay } = page.view;
 const { show } = page.picked;
 const { hideCard } = page.card;
@@ -58,24 +58,24 @@ const closePanels = () => {
 
 /** Fills the panels with what these pictures can be told apart by. */
 function makePanels() {
-  const facts = block("facts");
+  const fresh = columns.fresh?.reduce((sum, one) => sum + one, 0) ?? 0;
   makeSearch();
-  makeKinds(facts);
-  makeTimes(facts);
-  makeLegend(facts);
+  makeKinds();
+  makeTimes();
+  makeLegend();
   makeTints();
   makeSelection((only) => {
     ask({ only: new Set(only) });
     lookAndGo();
   });
-  element("seams-label").hidden = !wall.hasCells || !block("likeness").seams;
-  element("new-label").hidden = facts.new.length === 0;
-  element("grew").hidden = !wall.hasCells || !facts.before;
+  element("seams-label").hidden = !wall.hasCells || !columns.right;
+  element("new-label").hidden = fresh === 0;
+  element("grew").hidden = !wall.hasCells || !wall.before;
   element("grew").addEventListener("click", () => {
     chooseLayout("grid");
     replay();
   });
-  element("new-text").textContent = `Frame the ${facts.new.length.toLocaleString("en")} that are new`;
+  element("new-text").textContent = `Frame the ${fresh.toLocaleString("en")} that are new`;
   makeGroups();
   element("shows").hidden = ["seams-label", "new-label", "groups-label", "grew"].every((id) => element(id).hidden);
   for (const [what, id] of [
@@ -92,8 +92,8 @@ function makePanels() {
   hide("look", ["shows", "groups", "legend", "tints"]);
 }
 
-function makeKinds({ kinds }) {
-  const named = kinds.filter(Boolean);
+function makeKinds() {
+  const named = wall.kinds.filter(Boolean);
   element("kinds").hidden = named.length < 2;
   for (const kind of named) {
     const label = document.createElement("label");
@@ -111,7 +111,8 @@ function makeKinds({ kinds }) {
   }
 }
 
-function makeLegend({ legend }) {
+function makeLegend() {
+  const { legend } = wall;
   element("legend").hidden = !legend;
   if (!legend) return;
   element("legend-title").textContent = legend.column;

@@ -25,6 +25,20 @@ function mixed(i) {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
+/** The pictures in a fixed order, those of `first` before others, and pictures that are `lit` before all. */
+function ranked(first, lit) {
+  // A rank and a number in one, so that they are sorted as numbers.
+  const [RANKS, NUMBERS] = [2 ** 24, 2 ** 26];
+  const rank = Float64Array.from({ length: count }, (_, i) => RANKS / 16 + (mixed(i) >>> 8));
+  first.forEach((i, n) => {
+    rank[i] = Math.min(rank[i], n);
+  });
+  const keys = rank.map((r, i) => (r + (lit && !lit[i] ? 2 * RANKS : 0)) * NUMBERS + i).sort();
+  return Uint32Array.from(keys, (key) => key % NUMBERS);
+}
+
+const apart = (of, i, j) => Math.max(Math.abs(of.x[i] - of.x[j]), Math.abs(of.y[i] - of.y[j]));
+
 /** Which picture is in each square of a layout, where at most one is; and those around a place. */
 function squaresOf(of, distance) {
   const across = Math.ceil(of.width / distance) + 3;
@@ -41,9 +55,7 @@ function squaresOf(of, distance) {
       for (let row = at - across; row <= at + across; row += across) {
         for (let other = row - 1; other <= row + 1; other += 1) {
           const j = held[other];
-          if (j < 0) continue;
-          const apart = Math.max(Math.abs(of.x[i] - of.x[j]), Math.abs(of.y[i] - of.y[j]));
-          if (apart < least) [found, least] = [j, apart];
+          if (j >= 0 && apart(of, i, j) < least) [found, least] = [j, apart(of, i, j)];
         }
       }
       return found;
@@ -51,46 +63,61 @@ function squaresOf(of, distance) {
   };
 }
 
-/**
- * The pictures of a layout in the order in which they come into sight, and how many of them are seen at each distance
- * between tiles. Those of `first` come before others, and pictures that are `lit` before all.
- */
-function thin(of, first, lit) {
-  const rank = Float64Array.from({ length: count }, (_, i) => 1 + mixed(i));
-  first.forEach((i, n) => {
-    rank[i] = Math.min(rank[i], n / first.length);
+/** The map from so far away that there is room for none. */
+function afar(of, first, lit) {
+  return {
+    of,
+    lit,
+    /** Those that are seen, in the order in which they come into sight, and the place of each in it. */
+    order: new Uint32Array(count),
+    at: new Uint32Array(count).fill(count),
+    waiting: ranked(first, lit),
+    /** Who stands for those that wait. */
+    standing: new Int32Array(count).fill(-1),
+    /** For each distance between tiles how many are seen, and for how many others each of them stands. */
+    steps: [],
+  };
+}
+
+/** One step nearer: those that now have room come into sight. */
+function comeNearer(thinned) {
+  const { of, order, at, standing, steps } = thinned;
+  const last = steps[steps.length - 1];
+  const distance = last ? last.distance * STEP : Math.max(of.width, of.height);
+  let shown = last?.shown ?? 0;
+  const squares = squaresOf(of, distance);
+  for (let n = 0; n < shown; n += 1) squares.put(order[n]);
+  thinned.waiting = thinned.waiting.filter((i) => {
+    // Who stood for it from farther away may do so still.
+    if (standing[i] >= 0 && apart(of, i, standing[i]) < distance) return true;
+    standing[i] = squares.near(i);
+    if (standing[i] >= 0) return true;
+    order[shown] = i;
+    at[i] = shown;
+    shown += 1;
+    squares.put(i);
+    return false;
   });
-  if (lit) for (let i = 0; i < count; i += 1) if (!lit[i]) rank[i] += 2 ** 33;
-  let waiting = [...rank.keys()].sort((a, b) => rank[a] - rank[b]);
-  const [seen, steps] = [[], []];
-  for (let distance = Math.max(of.width, of.height); distance > NEAREST && waiting.length > 0; distance *= STEP) {
-    const squares = squaresOf(of, distance);
-    seen.forEach(squares.put);
-    waiting = waiting.filter((i) => {
-      if (squares.near(i) >= 0) return true;
-      seen.push(i);
-      squares.put(i);
-      return false;
-    });
-    steps.push({ distance, shown: seen.length, behind: null });
-  }
-  return { of, lit, order: [...seen, ...waiting], steps };
+  const behind = new Uint32Array(shown);
+  for (const i of thinned.waiting) behind[at[standing[i]]] += 1;
+  steps.push({ distance, shown, behind });
 }
 
 let thinned = null;
 
-/** What is seen where tiles are `side` cells wide: the first `shown` of `order`, and for how many others each stands. */
+/**
+ * What is seen where tiles are `side` cells wide: the first `shown` of `order`, `at` says the place of each in it, and `behind` for
+ * how many others each of them stands.
+ */
 function crowdOf(of, side, first, lit) {
-  if (thinned?.of !== of || thinned.lit !== lit) thinned = thin(of, first(), lit);
-  const { order, steps } = thinned;
-  const step = steps.findLast(({ distance }) => distance >= side) ?? steps[0];
-  if (!step.behind) {
-    step.behind = new Uint32Array(count);
-    const squares = squaresOf(of, step.distance);
-    for (let n = 0; n < step.shown; n += 1) squares.put(order[n]);
-    for (let n = step.shown; n < order.length; n += 1) step.behind[squares.near(order[n])] += 1;
-  }
-  return { order, shown: step.shown, behind: step.behind };
+  if (thinned?.of !== of || thinned.lit !== lit) thinned = afar(of, first(), lit);
+  const { steps } = thinned;
+  const least = Math.max(side, NEAREST);
+  while (steps.length === 0 || (steps[steps.length - 1].distance * STEP >= least && thinned.waiting.length > 0))
+    comeNearer(thinned);
+  const { shown, behind } = steps.findLast(({ distance }) => distance >= side) ?? steps[0];
+  const { order, at } = thinned;
+  return { order, at, shown, behind };
 }
 
 page.crowd = { tilePixels, crowdOf };

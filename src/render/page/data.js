@@ -1,75 +1,80 @@
-// What the page was written with. A block is parsed when it is first asked for; all but "wall" stand
-// behind this script and are there once the document is.
+// The numbers of all pictures, a column each: of what is no number there are rows (rows.js). Those of a large wall come
+// after it is drawn.
 
-const parsed = new Map();
-
-function block(name) {
-  if (!parsed.has(name)) parsed.set(name, JSON.parse(document.getElementById(`data-${name}`).textContent));
-  return parsed.get(name);
-}
-
-const wall = block("wall");
-const count = wall.cells.length;
+const { wall, count, tile, withTiles, bytesOf } = page.tiles;
 
 const element = (id) => document.getElementById(id);
-const columnOf = (i) => wall.cells[i] % wall.columns;
-const rowOf = (i) => Math.floor(wall.cells[i] / wall.columns);
+const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+
+// A group's number, a cell of the wall before and a seam's shade are -1 where there is none; a time and a colour are NaN.
+const TYPES = {
+  cells: Uint32Array,
+  x: Uint16Array,
+  y: Uint16Array,
+  names: BigUint64Array,
+  time: Float64Array,
+  kind: Uint8Array,
+  fresh: Uint8Array,
+  folded: Uint16Array,
+  right: Int16Array,
+  below: Int16Array,
+  legend: Float64Array,
+  before: Int32Array,
+};
+/** The columns that there are; of a large wall they are filled one tile after the other. */
+const columns = {};
+for (const name of wall.numbers) columns[name] = new (TYPES[name] ?? Int32Array)(count);
 
 // The picture in each cell, or -1.
 const inCell = new Int32Array(wall.columns * wall.rows).fill(-1);
-wall.cells.forEach((cell, i) => {
-  inCell[cell] = i;
-});
 
-const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+const tileNames = Array.from({ length: Math.ceil(count / wall.perColumns) }, (_, k) => `columns-${k}`);
 
-const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeZone: "UTC" });
-const yearFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", timeZone: "UTC" });
-const monthFormat = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric", timeZone: "UTC" });
-
-/** The pictures that share a cell with one, the best first: name, path and link of each. */
-const behind = (i) => block("facts").behind?.[i] ?? [];
-
-/** The facts of a picture in one line: when, what kind, where in its post. */
-function factsOf(i) {
-  const { time, vague, kinds, kind, post, order, legend } = block("facts");
-  const facts = [];
-  const format = [dayFormat, monthFormat, yearFormat][vague ? vague[i] : 0];
-  if (time[i] !== null) facts.push(format.format(1000 * time[i]));
-  // Of a file there is nothing more to say.
-  if (kinds[kind[i]] && kinds[kind[i]] !== "file") facts.push(kinds[kind[i]]);
-  if (post[i] !== null) {
-    const size = post.reduce((sum, other) => sum + (other === post[i]), 0);
-    if (size > 1) facts.push(`${order[i] + 1} of ${size} in its post`);
+function fill(k) {
+  const from = k * wall.perColumns;
+  for (const [name, text] of Object.entries(tile(tileNames[k]) ?? {})) {
+    const bytes = bytesOf(text);
+    new Uint8Array(columns[name].buffer).set(bytes, from * columns[name].BYTES_PER_ELEMENT);
   }
-  if (legend && legend.of[i] !== null) {
-    facts.push(`${legend.column} ${legend.numeric ? legend.of[i] : legend.entries[legend.of[i]][0]}`);
+  for (let i = from; i < Math.min(count, from + wall.perColumns); i += 1) inCell[columns.cells[i]] = i;
+}
+
+let filled = 0;
+/** Calls `then` once all columns are there: at once in a small page. */
+function withColumns(then) {
+  if (filled === tileNames.length) then();
+  else {
+    withTiles([tileNames[filled]], () => {
+      fill(filled);
+      filled += 1;
+      withColumns(then);
+    });
   }
-  if (behind(i).length) facts.push(`${behind(i).length + 1} pictures in one`);
-  return facts.join(" · ");
+}
+const isThere = () => filled === tileNames.length;
+if (!wall.folder) withColumns(() => {});
+
+const columnOf = (i) => columns.cells[i] % wall.columns;
+const rowOf = (i) => Math.floor(columns.cells[i] / wall.columns);
+/** When a picture was taken, in seconds; NaN if that is not known. */
+const timeOf = (i) => (columns.time ? columns.time[i] : Number.NaN);
+const kindOf = (i) => wall.kinds[columns.kind ? columns.kind[i] : 0];
+
+/** The name of a picture's files: sixteen digits; or its number, where it has none. */
+function fileName(i) {
+  const name = columns.names?.[i] ?? 0n;
+  return name ? name.toString(16).padStart(16, "0") : String(i);
 }
 
-/** What a picture is called: its caption, or else the last part of its path. */
-function nameOf(i) {
-  const { caption, path } = block("texts");
-  return caption[i] || path[i].split("/").pop() || `Picture ${i + 1}`;
-}
-
-/** What else a table says of a picture, a line each. */
-function fieldsOf(i) {
-  const { fields } = block("texts");
-  return fields ? fields[i].map(([name, ...values]) => `${name}: ${values.join(", ")}`).join("\n") : "";
-}
-
-/** What the model says a picture shows, the likeliest first. */
-function wordsOf(i) {
-  const { names, of } = block("words");
-  const known = [...(of[i] ?? [])].sort((a, b) => b[1] - a[1]);
-  return known.map(([name, percent]) => `${names[name]} ${percent} %`).join(" · ");
+/** The picture of that name, or -1. */
+function numberOf(name) {
+  if (/^[0-9a-f]{16}$/.test(name)) return columns.names?.indexOf(BigInt(`0x${name}`)) ?? -1;
+  const i = /^\d{1,9}$/.test(name) ? Number(name) : -1;
+  return i < count && i >= 0 && fileName(i) === name ? i : -1;
 }
 
 let settled = false;
-/** Whether all data are there and the view is the one of the address. */
+/** Whether all numbers are there and the view is the one of the address. */
 const isSettled = () => settled;
 const settle = () => {
   settled = true;
@@ -77,6 +82,6 @@ const settle = () => {
 
 // biome-ignore format: a name a line is too long a list
 page.data = {
-  block, wall, count, element, columnOf, rowOf, inCell, stillness, dayFormat, monthFormat, factsOf, fieldsOf, wordsOf, nameOf,
-  behind, isSettled, settle,
+  wall, count, element, stillness, columns, withColumns, isThere, inCell, columnOf, rowOf, timeOf, kindOf, fileName, numberOf,
+  isSettled, settle,
 };

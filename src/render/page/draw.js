@@ -1,12 +1,14 @@
 // One frame. A grid at rest is drawn sheet by sheet, anything else tile by tile or, where there are many,
 // block by block; each from the level whose tiles are as large as they will be seen.
 
-const { block, wall, count, inCell, isSettled } = page.data;
-const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, eachVisible } = page.view;
+const { wall, count, columns, inCell, isThere, isSettled } = page.data;
+const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible } = page.view;
+const { STOP } = page.squares;
 const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, found, findTile } = page.sheets;
 const { picked, shows } = page.picked;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { drawBlocks } = page.blocks;
+const { dotsOn } = page.dots;
 const { drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
 const { drawGroups } = page.groups;
 const { drawTints } = page.tints;
@@ -32,14 +34,16 @@ function draw() {
   if (isSettled() && tileSide() * ratio > 150) drawSharp();
   if (isSettled() && layout.to.name === "map" && layout.share === 1) drawCrowd();
   if (shows.seams && inGrid) drawSeams();
-  drawTints();
-  if (shows.new) drawNew();
+  // What moves by the ten thousand has no frames.
+  const framed = layout.share === 1 || !wall.folder;
+  if (framed) drawTints();
+  if (framed && shows.new) drawNew();
   if (isSettled()) {
     drawFolded();
     drawGroups();
   }
   drawLabels();
-  drawSelected();
+  if (framed) drawSelected();
   if (picked.chosen >= 0) drawChosen();
   drawOverview();
 }
@@ -88,10 +92,12 @@ function drawGaps() {
   }
 }
 
-const emptyCells = [...inCell.keys()].filter((cell) => inCell[cell] < 0);
+let emptyCells = null;
 
 /** Cells without a picture look like what is around the wall, whatever sheets have there. */
 function drawEmpty() {
+  if (!isThere()) return;
+  emptyCells ??= [...inCell.keys()].filter((cell) => inCell[cell] < 0);
   paint.fillStyle = colours.ground;
   for (const cell of emptyCells) {
     const [column, row] = [cell % wall.columns, Math.floor(cell / wall.columns)];
@@ -131,7 +137,7 @@ function dimGrid() {
     mask.width = wall.columns;
     mask.height = wall.rows;
     const pixels = new ImageData(wall.columns, wall.rows);
-    for (let i = 0; i < count; i += 1) pixels.data[4 * wall.cells[i] + 3] = lit[i] ? 0 : 255;
+    for (let i = 0; i < count; i += 1) pixels.data[4 * columns.cells[i] + 3] = lit[i] ? 0 : 255;
     const context = mask.getContext("2d");
     context.putImageData(pixels, 0, 0);
     context.globalCompositeOperation = "source-in";
@@ -148,8 +154,8 @@ function dimGrid() {
   paint.globalAlpha = 1;
 }
 
-/** More pictures than this in the window take too long to be drawn one by one while it moves. */
-const CROWD = 600;
+/** More pictures than this in the window take too long to be drawn one by one while it moves; and than this in any case. */
+const [CROWD, MOST] = [600, 12_000];
 let resting = 0;
 let atRest = false;
 
@@ -157,12 +163,19 @@ let atRest = false;
 function drawPictures(ratio) {
   let seen = 0;
   // There is room for so many on the map as can be drawn.
-  if (layout.share === 1 && layout.to.name !== "map") eachVisible(() => (seen += 1));
-  if (seen <= CROWD || atRest) {
+  if (layout.share === 1 && layout.to.name !== "map") {
+    eachVisible(() => {
+      seen += 1;
+      return seen > MOST ? STOP : null;
+    });
+  }
+  if (layout.share < 1 && drawMoving()) return;
+  if (seen <= CROWD || (atRest && seen <= MOST)) {
     drawTiles(ratio);
   } else {
     drawBlocks(ratio);
     clearTimeout(resting);
+    if (seen > MOST) return;
     resting = setTimeout(() => {
       atRest = true;
       redraw();
@@ -171,10 +184,31 @@ function drawPictures(ratio) {
   atRest = false;
 }
 
+const moving = document.createElement("canvas");
+
+/** Many pictures on their way from one layout to the next; false if their pixels are not there. */
+function drawMoving() {
+  const [width, height] = [windowWidth(), windowHeight()];
+  if (moving.width !== width || moving.height !== height) Object.assign(moving, { width, height });
+  const dots = dotsOn(moving, tileSide(), colours.ground, picked.lit, DIM);
+  if (!dots) return false;
+  const part = ease(layout.share);
+  const [{ x: fromX, y: fromY }, { x: toX, y: toY }] = [layout.from, layout.to];
+  const [{ scale }, cx, cy] = [view, width / 2 - view.x * view.scale, height / 2 - view.y * view.scale];
+  for (let i = 0; i < count; i += 1) {
+    const x = fromX[i] + (toX[i] - fromX[i]) * part;
+    const y = fromY[i] + (toY[i] - fromY[i]) * part;
+    dots.put(i, x * scale + cx, y * scale + cy);
+  }
+  dots.done();
+  paint.drawImage(moving, 0, 0);
+  return true;
+}
+
 function drawTiles(ratio) {
   const side = tileSide();
   const level = affordableLevel(side * ratio);
-  const cells = layout.share < 1 && layout.from.name === "before" ? block("facts").before.cells : null;
+  const cells = layout.share < 1 && layout.from.name === "before" ? columns.before : null;
   inPasses(paint, (only) => {
     eachVisible((i, px, py) => {
       if (only !== null && picked.lit[i] !== only) return;
@@ -182,9 +216,9 @@ function drawTiles(ratio) {
       const { bitmap, x, y, side: from } = found;
       if (!bitmap) return;
       // What was not there before comes in as the others make room.
-      if (cells && !cells[i]) paint.globalAlpha = layout.share ** 2;
+      if (cells?.[i] < 0) paint.globalAlpha = layout.share ** 2;
       paint.drawImage(bitmap, x, y, from, from, px - side / 2, py - side / 2, side, side);
-      if (cells && !cells[i]) paint.globalAlpha = 1;
+      if (cells?.[i] < 0) paint.globalAlpha = 1;
     });
   });
 }
@@ -195,6 +229,7 @@ function drawSharp() {
   const visible = [];
   eachVisible((i, px, py) => {
     if (!picked.lit || picked.lit[i]) visible.push([i, px, py]);
+    return visible.length > MOST_SHARP ? STOP : null;
   });
   if (visible.length > MOST_SHARP) return;
   const side = tileSide();
@@ -221,4 +256,4 @@ function drawFitted(bitmap, x, y, side) {
   }
 }
 
-page.draw = { draw };
+page.draw = { draw, moving };

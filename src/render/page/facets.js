@@ -1,50 +1,59 @@
 // What the columns of a table tell pictures apart by: values that repeat are chosen from a list, numbers by a range. Within a
 // column any of the values will do; of several columns all have to fit.
 
-const { block, count, element } = page.data;
+const { wall, count, tile, bytesOf, eachPicture } = page.tiles;
+const { element } = page.data;
 
-/** A column with more values than this tells nothing apart; and so many values of one are listed at first. */
-const [MOST_VALUES, LISTED] = [500, 10];
-/** A column is numbers if all that is in it is one, and there are more of them than this. */
-const FEW_NUMBERS = 8;
+/** So many values of a column are listed at first. */
+const LISTED = 10;
 
-let columns = null;
+let known = null;
 
-/** The columns that pictures can be chosen by: of each its values with their pictures, or its numbers. */
+/** The columns that pictures can be chosen by: of each its values with their pictures, or its numbers (NaN where there is none). */
 function facets() {
-  if (columns) return columns;
-  const all = new Map();
-  (block("texts").fields ?? []).forEach((fields, i) => {
-    for (const [name, ...values] of fields) {
-      if (!all.has(name)) all.set(name, { name, of: Array.from({ length: count }, () => []) });
-      all.get(name).of[i].push(...values);
+  known ??= facetTiles().map((name) => {
+    const { name: column, numbers: text, values: all } = tile(name);
+    if (text) {
+      const numbers = new Float64Array(bytesOf(text).buffer);
+      const [low, high] = numbers.reduce(
+        ([l, h], v) => (Number.isNaN(v) ? [l, h] : [Math.min(l, v), Math.max(h, v)]),
+        [Infinity, -Infinity],
+      );
+      return { name: column, numbers, low, high };
     }
-  });
-  columns = [...all.values()].flatMap(({ name, of }) => {
     const pictures = new Map();
-    of.forEach((values, i) => {
-      for (const value of values) pictures.set(value, (pictures.get(value) ?? new Set()).add(i));
-    });
-    const distinct = [...pictures.keys()];
-    const isNumeric = distinct.length > FEW_NUMBERS && distinct.every((value) => /^[-+]?\d+([.,]\d+)?$/.test(value));
-    if (isNumeric) {
-      const numbers = of.map(([value]) => (value === undefined ? Number.NaN : Number(value.replace(",", "."))));
-      const known = numbers.filter((number) => !Number.isNaN(number));
-      const [low, high] = known.reduce(([l, h], v) => [Math.min(l, v), Math.max(h, v)], [Infinity, -Infinity]);
-      return [{ name, numbers, low, high }];
+    for (const [value, size, list] of all) {
+      const of = new Uint32Array(size);
+      let n = 0;
+      const bytes = bytesOf(list);
+      eachPicture(bytes, 0, bytes.length, (i) => {
+        of[n] = i;
+        n += 1;
+      });
+      pictures.set(value, of);
     }
-    const tellsApart = distinct.length > 1 && distinct.length <= MOST_VALUES && distinct.length < count;
-    const repeats = [...pictures.values()].some((set) => set.size > 1);
-    if (!tellsApart || !repeats) return [];
-    const values = distinct.sort((a, b) => pictures.get(b).size - pictures.get(a).size || (a < b ? -1 : 1));
-    return [{ name, values, pictures }];
+    return { name: column, values: [...pictures.keys()], pictures };
   });
-  return columns;
+  return known;
 }
+
+const facetTiles = () => Array.from({ length: wall.facets }, (_, k) => `facets-${k}`);
 
 /** What is asked of each column: a set of values, or [from, to]. */
 const asked = new Map();
 let changed = () => {};
+
+const chosen = new WeakMap();
+
+/** For each picture whether it has one of some values of a column; made once for a set of values, which never changes. */
+function oneOf(facet, values) {
+  if (!chosen.has(values)) {
+    const has = new Uint8Array(count);
+    for (const value of values) for (const i of facet.pictures.get(value) ?? []) has[i] = 1;
+    chosen.set(values, has);
+  }
+  return chosen.get(values);
+}
 
 /** Whether a picture is what all columns but `except` are asked for. */
 function suits(i, except = null) {
@@ -54,7 +63,7 @@ function suits(i, except = null) {
     if (!facet) continue;
     if (facet.numbers) {
       if (!(facet.numbers[i] >= what[0] && facet.numbers[i] <= what[1])) return false;
-    } else if (![...what].some((value) => facet.pictures.get(value)?.has(i))) return false;
+    } else if (!oneOf(facet, what)[i]) return false;
   }
   return true;
 }
@@ -173,9 +182,9 @@ function read(pairs) {
       const what = value.split("..").map(Number);
       if (what.length === 2 && what.every(Number.isFinite)) asked.set(facet.name, what);
     } else if (facet.pictures.has(value)) {
-      asked.set(facet.name, (asked.get(facet.name) ?? new Set()).add(value));
+      asked.set(facet.name, new Set(asked.get(facet.name)).add(value));
     }
   }
 }
 
-page.facets = { facets, asked, suits, toggle, tell, makeFacets, written, read };
+page.facets = { facets, facetTiles, asked, suits, toggle, tell, makeFacets, written, read };

@@ -1,7 +1,7 @@
 // The groups of the wall: their names over the pictures, at the level that the zoom has room for, and as a
 // list to go to.
 
-const { block, element, count, isSettled } = page.data;
+const { wall, element, columns, isSettled } = page.data;
 const { view, layout, crowding, glideTo, limited, toWindow, windowWidth, windowHeight } = page.view;
 const { paint, colours } = page.paint;
 const { shows } = page.picked;
@@ -18,14 +18,15 @@ const named = [];
 /** The groups that have a name, the largest first, each with where it is in a layout: its middle and its extent. */
 function placesIn(of) {
   if (!places.has(of.name)) {
-    const { levels } = block("groups");
-    const all = levels.flatMap(({ of: group, names }, level) => {
+    const all = wall.groups.flatMap((names, level) => {
       const members = names.map(() => []);
-      for (let i = 0; i < count; i += 1) if (group[i] >= 0) members[group[i]].push(i);
+      columns[`group${level}`].forEach((group, i) => {
+        members[group]?.push(i);
+      });
       return names.map(([text], n) => ({ text, level, group: n, size: members[n].length, ...extent(of, members[n]) }));
     });
     const wider = ({ level, middle }) =>
-      levels.slice(0, level).map(({ of: group, names }) => names[group[middle]]?.[0]);
+      wall.groups.slice(0, level).map((names, above) => names[columns[`group${above}`][middle]]?.[0]);
     places.set(
       of.name,
       // What a wider group is called is not said again within it.
@@ -39,7 +40,7 @@ function placesIn(of) {
 
 /** The middle of some pictures, which is one of them, and how far most of them reach around it. */
 function extent({ x, y }, members) {
-  const sorted = (axis) => members.map((i) => axis[i]).sort((a, b) => a - b);
+  const sorted = (axis) => Float32Array.from(members, (i) => axis[i]).sort();
   const [xs, ys] = [sorted(x), sorted(y)];
   const at = (values, share) => values[Math.round((values.length - 1) * share)];
   const [cx, cy] = [at(xs, 0.5), at(ys, 0.5)];
@@ -88,20 +89,19 @@ function drawGroups() {
 
 /** The names of the groups that a picture is in, the widest first, each once. */
 function groupsOf(i) {
-  const names = block("groups").levels.map(({ of, names: all }) => (of[i] >= 0 ? all[of[i]][0] : ""));
+  const names = wall.groups.map((all, level) => all[columns[`group${level}`][i]]?.[0]);
   return [...new Set(names.filter(Boolean))];
 }
 
 /** A button for each named group of the coarsest level that has several names. */
 function makeGroups() {
-  const { levels } = block("groups");
-  const level = levels.findIndex(({ names }) => new Set(names.map(([text]) => text)).size > 1);
+  const level = wall.groups.findIndex((names) => new Set(names.map(([text]) => text)).size > 1);
   element("groups").hidden = level < 0;
   element("groups-label").hidden = level < 0;
   if (level < 0) return;
-  const { names, of } = levels[level];
+  const names = wall.groups[level];
   const sizes = names.map(() => 0);
-  for (let i = 0; i < count; i += 1) if (of[i] >= 0) sizes[of[i]] += 1;
+  for (const group of columns[`group${level}`]) if (group >= 0) sizes[group] += 1;
   const order = [...names.keys()].sort((a, b) => sizes[b] - sizes[a]);
   const buttons = order.map((n) => {
     const button = document.createElement("button");

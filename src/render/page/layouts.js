@@ -1,6 +1,7 @@
 // Where pictures are: for each layout the middle of every picture, in cells, and the layout's size.
 
-const { block, wall, count, monthFormat } = page.data;
+const { wall, count, columns } = page.data;
+const { monthFormat } = page.rows;
 
 /** Room between pictures on the map, against the grid. */
 const MAP_ROOM = 1.7;
@@ -9,18 +10,25 @@ const MAP_STRETCH = 2;
 
 const layouts = {
   grid() {
-    const x = Float32Array.from(wall.cells, (cell) => (cell % wall.columns) + 0.5);
-    const y = Float32Array.from(wall.cells, (cell) => Math.floor(cell / wall.columns) + 0.5);
+    const x = Float32Array.from(columns.cells, (cell) => (cell % wall.columns) + 0.5);
+    const y = Float32Array.from(columns.cells, (cell) => Math.floor(cell / wall.columns) + 0.5);
     return { name: "grid", x, y, width: wall.columns, height: wall.rows, labels: [] };
   },
 
   // The wall before the last growth; what is new waits at its place.
   before() {
-    const { grid, cells } = block("facts").before;
+    const [across, down] = wall.before;
     const { x, y, width, height, labels } = layoutOf("grid");
-    const [dx, dy] = [(width - grid[0]) / 2, (height - grid[1]) / 2];
-    const at = (of, axis, d) => Float32Array.from(of, (here, i) => (cells[i] ? cells[i][axis] + 0.5 + d : here));
-    return { name: "before", x: at(x, 0, dx), y: at(y, 1, dy), width, height, labels };
+    const [dx, dy] = [(width - across) / 2 + 0.5, (height - down) / 2 + 0.5];
+    const at = (of, place) => of.map((here, i) => (columns.before[i] < 0 ? here : place(columns.before[i])));
+    return {
+      name: "before",
+      x: at(x, (cell) => (cell % across) + dx),
+      y: at(y, (cell) => Math.floor(cell / across) + dy),
+      width,
+      height,
+      labels,
+    };
   },
 
   map() {
@@ -28,20 +36,19 @@ const layouts = {
     const scale = side / 65535;
     const most = (values) => values.reduce((a, b) => Math.max(a, b), 0);
     // The axes of t-SNE mean nothing, so they may have the window's proportions.
-    const shape = innerWidth / Math.max(1, innerHeight) / (most(wall.x) / Math.max(1, most(wall.y)) || 1);
+    const shape = innerWidth / Math.max(1, innerHeight) / (most(columns.x) / Math.max(1, most(columns.y)) || 1);
     const stretched = Math.sqrt(Math.min(MAP_STRETCH, Math.max(1 / MAP_STRETCH, shape)));
     const stretch = [stretched, 1 / stretched];
-    const x = Float32Array.from(wall.x, (v) => v * scale * stretch[0] + 0.5);
-    const y = Float32Array.from(wall.y, (v) => v * scale * stretch[1] + 0.5);
+    const x = Float32Array.from(columns.x, (v) => v * scale * stretch[0] + 0.5);
+    const y = Float32Array.from(columns.y, (v) => v * scale * stretch[1] + 0.5);
     const [width, height] = [most(x) + 0.5, most(y) + 0.5];
     return { name: "map", x, y, width, height, stretch, labels: groupLabels(x, y) };
   },
 
   // A column of pictures for each day, month, year or decade; those without a date stand at the left.
   time() {
-    const { time } = block("facts");
-    const bins = timeBins(time);
-    const tallest = Math.max(...bins.map((bin) => bin.pictures.length));
+    const bins = timeBins();
+    const tallest = bins.reduce((most, bin) => Math.max(most, bin.pictures.length), 0);
     // As many pictures side by side as bring the whole nearest to the window's proportions.
     const size = (wide) => {
       const gap = wide > 1 ? 0.5 : 0.15;
@@ -96,9 +103,11 @@ const CUTS = {
 };
 
 /** The pieces of time from the first picture to the last, the empty ones too. */
-function timeBins(time) {
-  const dated = [...time.keys()].filter((i) => time[i] !== null).sort((a, b) => time[a] - time[b]);
-  const undated = [...time.keys()].filter((i) => time[i] === null);
+function timeBins() {
+  const { time } = columns;
+  const all = [...time.keys()];
+  const dated = all.filter((i) => !Number.isNaN(time[i])).sort((a, b) => time[a] - time[b]);
+  const undated = all.filter((i) => Number.isNaN(time[i]));
   const bins = undated.length > 0 ? [{ label: "no date", pictures: undated }] : [];
   if (dated.length === 0) return bins;
   const gaps = dated.slice(1).map((i, n) => Math.min(time[i] - time[dated[n]], COUNTED_GAP));
@@ -122,14 +131,18 @@ function timeBins(time) {
 
 /** Names of the groups that colours tell apart, each in the middle of its points. */
 function groupLabels(x, y) {
-  const legend = document.getElementById("data-facts") && block("facts").legend;
+  const { legend } = wall;
   if (!legend || legend.numeric) return [];
   const middle = (values, members) => {
-    const sorted = members.map((i) => values[i]).sort((a, b) => a - b);
+    const sorted = Float32Array.from(members, (i) => values[i]).sort();
     return sorted[Math.floor(sorted.length / 2)];
   };
+  const all = legend.entries.map(() => []);
+  columns.legend.forEach((group, i) => {
+    all[group]?.push(i);
+  });
   return legend.entries.flatMap(([text], group) => {
-    const members = [...legend.of.keys()].filter((i) => legend.of[i] === group);
+    const members = all[group];
     return members.length > 0 ? [{ text, x: middle(x, members), y: middle(y, members) }] : [];
   });
 }
@@ -144,8 +157,7 @@ function layoutOf(name) {
 
 /** The layouts that there is something to show of. */
 function possibleLayouts() {
-  const dated = block("facts").time.some((time) => time !== null);
-  return [wall.hasCells && "grid", wall.hasPlaces && "map", dated && "time"].filter(Boolean);
+  return [wall.hasCells && "grid", wall.hasPlaces && "map", columns.time && "time"].filter(Boolean);
 }
 
 page.layouts = { layoutOf, possibleLayouts, forget: () => made.clear() };

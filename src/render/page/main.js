@@ -1,6 +1,7 @@
 // The beginning: the wall is drawn as soon as its sheet is there, everything else when all data are.
 
-const { wall, count, element, isSettled, settle } = page.data;
+const { wall, count, element, withTiles, withColumns, isSettled, settle } = { ...page.tiles, ...page.data };
+const { facetTiles } = page.facets;
 const { possibleLayouts } = page.layouts;
 const { canvas, view, layout, redraw, steps, windowWidth, windowHeight } = page.view;
 const { wholeView, jumpTo, zoomBy, showAll, reveal, switchTo } = page.view;
@@ -41,8 +42,9 @@ switchTo(wall.hasCells ? "grid" : "map");
 jumpTo(wholeView(layout.to));
 fit();
 
-document.addEventListener("DOMContentLoaded", () => {
-  // Now labels can be had too.
+/** Begins once all numbers are there. */
+function begin() {
+  // The layouts know their pictures now.
   page.layouts.forget();
   const possible = possibleLayouts();
   for (const button of document.querySelectorAll("#layouts button")) {
@@ -56,7 +58,11 @@ document.addEventListener("DOMContentLoaded", () => {
   recall();
   settle();
   addEventListener("hashchange", () => entry.left || recall());
-});
+  page.dots.makeDots();
+}
+
+// The wall is drawn before anything else is asked for.
+document.addEventListener("DOMContentLoaded", () => withColumns(() => withTiles(facetTiles(), begin)));
 
 element("help").addEventListener("click", () => element("keys-box").showModal());
 element("closer").addEventListener("click", () => zoomBy(1.6));

@@ -1,13 +1,13 @@
 // What is drawn over the pictures: seams, outlines of new pictures, the chosen one, labels.
 
-const { block, wall, columnOf, rowOf, behind } = page.data;
+const { wall, columns, columnOf, rowOf } = page.data;
 const { view, layout, crowd, tileSide, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
 const { picked } = page.picked;
 const { paint, colours } = page.paint;
 
 /** The colour of a shade of 0 to 255, as on the picture. */
 function rampColour(shade) {
-  const { ramp } = block("likeness");
+  const { ramp } = wall;
   const at = (shade / 255) * (ramp.length - 1);
   const k = Math.min(ramp.length - 2, Math.floor(at));
   return `rgb(${ramp[k].map((low, c) => Math.round(low + (ramp[k + 1][c] - low) * (at - k)))})`;
@@ -23,13 +23,13 @@ function makeSeamPicture() {
   picture.width = wall.columns * cell;
   picture.height = wall.rows * cell;
   const context = picture.getContext("2d");
-  block("likeness").seams.forEach(([right, below], i) => {
-    const [x, y] = [columnOf(i) * cell, rowOf(i) * cell];
-    if (right !== null) {
+  columns.right.forEach((right, i) => {
+    const [below, x, y] = [columns.below[i], columnOf(i) * cell, rowOf(i) * cell];
+    if (right >= 0) {
       context.fillStyle = rampColour(right);
       context.fillRect(x + cell - 1, y, 1, cell);
     }
-    if (below !== null) {
+    if (below >= 0) {
       context.fillStyle = rampColour(below);
       context.fillRect(x, y + cell - 1, cell, 1);
     }
@@ -44,28 +44,23 @@ function drawSeams() {
     paint.drawImage(seamPicture, x, y, wall.columns * view.scale, wall.rows * view.scale);
     return;
   }
-  const { seams } = block("likeness");
   const width = Math.max(2, view.scale / 14);
   const half = view.scale / 2;
   eachVisible((i, px, py) => {
-    const [right, below] = seams[i];
-    if (right !== null) {
+    const [right, below] = [columns.right[i], columns.below[i]];
+    if (right >= 0) {
       paint.fillStyle = rampColour(right);
       paint.fillRect(px + half - width / 2, py - half, width, view.scale);
     }
-    if (below !== null) {
+    if (below >= 0) {
       paint.fillStyle = rampColour(below);
       paint.fillRect(px - half, py + half - width / 2, view.scale, width);
     }
   });
 }
 
-let newOnes = null;
-
 function drawNew() {
-  newOnes ??= new Set(block("facts").new);
-  const { newColour } = block("facts");
-  drawFrames(Math.max(1.5, tileSide() / 16), (i) => (newOnes.has(i) ? newColour : null));
+  drawFrames(Math.max(1.5, tileSide() / 16), (i) => (columns.fresh[i] ? wall.newColour : null));
 }
 
 /** Frames inside the tiles, in the colour that `colourOf` gives for a picture; none where that is null. */
@@ -86,13 +81,13 @@ const LEAST_COUNTED = 28;
 /** In the corner of a picture with others behind it, how many they are together. */
 function drawFolded() {
   const side = tileSide();
-  if (!block("facts").behind || side < LEAST_COUNTED) return;
+  if (!columns.folded || side < LEAST_COUNTED) return;
   const high = Math.max(13, Math.min(26, side / 5));
   paint.font = `600 ${Math.round(0.72 * high)}px system-ui, sans-serif`;
   paint.textAlign = "center";
   paint.textBaseline = "middle";
   eachVisible((i, px, py) => {
-    const others = behind(i).length;
+    const others = columns.folded[i];
     if (!others || (picked.lit && !picked.lit[i])) return;
     const text = (others + 1).toLocaleString("en");
     const wide = Math.max(high, paint.measureText(text).width + 0.7 * high);
@@ -166,14 +161,15 @@ function drawBreak(px, py) {
 
 /** On the map, for how many pictures each of those that are seen stands. */
 function drawCrowd() {
-  const covered = crowd().behind;
+  const { at, behind } = crowd();
   paint.font = "600 11px system-ui, sans-serif";
   paint.textAlign = "center";
   paint.textBaseline = "middle";
   const half = tileSide() / 2;
   eachVisible((i, px, py) => {
-    if (covered[i] === 0) return;
-    const text = `+${covered[i].toLocaleString("en")}`;
+    const covered = behind[at[i]];
+    if (covered === 0) return;
+    const text = `+${covered.toLocaleString("en")}`;
     const width = paint.measureText(text).width + 8;
     paint.fillStyle = colours.ink;
     paint.beginPath();

@@ -1,9 +1,10 @@
 // Where one is, in small: the whole layout from the roughest sheet, and a frame.
 
-const { count, element } = page.data;
+const { count, element, isThere } = page.data;
 const { layout, lookAt, windowWidth, windowHeight, toWall } = page.view;
 const { found, findTile } = page.sheets;
 const { colours } = page.paint;
+const { dotsOn } = page.dots;
 
 const overview = element("overview");
 /** Pixels of its longer side, at most so much of the window. */
@@ -19,7 +20,7 @@ function drawOverview() {
   const [right, bottom] = toWall(windowWidth(), windowHeight());
   const seen = Math.min(right, of.width) - Math.max(left, 0) > of.width * 0.9;
   const whole = seen && Math.min(bottom, of.height) - Math.max(top, 0) > of.height * 0.9;
-  overview.hidden = whole || layout.share < 1 || windowHeight() < 420;
+  overview.hidden = whole || layout.share < 1 || windowHeight() < 420 || !isThere();
   if (overview.hidden) return;
   const scale = Math.min(OVERVIEW, OVERVIEW_SHARE * windowWidth()) / Math.max(of.width, of.height);
   const [width, height] = [of.width * scale, of.height * scale].map((side) => Math.max(8, Math.round(side)));
@@ -48,6 +49,14 @@ function drawSmall(of, width, height, scale) {
   small.width = width * devicePixelRatio;
   small.height = height * devicePixelRatio;
   const context = small.getContext("2d");
+  const dots = dotsOn(small, scale * devicePixelRatio, colours.ground, null, 1);
+  if (dots) {
+    const ratio = small.width / of.width;
+    for (let i = 0; i < count; i += 1) dots.put(i, of.x[i] * ratio, of.y[i] * ratio);
+    dots.done();
+    smallOf = nameOfSmall(of, width);
+    return;
+  }
   context.scale(devicePixelRatio, devicePixelRatio);
   context.fillStyle = colours.ground;
   context.fillRect(0, 0, width, height);

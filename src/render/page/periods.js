@@ -1,6 +1,7 @@
 // When pictures were taken, as a slider of two handles over the days or months that have some.
 
-const { element, dayFormat } = page.data;
+const { element, columns } = page.data;
+const { dayFormat } = page.rows;
 const { ask, lookAndGo } = page.search;
 
 /** More days with pictures than this, and the slider goes by months. */
@@ -23,8 +24,8 @@ function periodsOf(times, monthly) {
   return found;
 }
 
-function makeTimes({ time }) {
-  const known = time.filter((t) => t !== null).sort((a, b) => a - b);
+function makeTimes() {
+  const known = (columns.time ?? new Float64Array()).filter((time) => !Number.isNaN(time)).sort();
   periods = periodsOf(known, false);
   if (periods.length > MOST_DAYS) periods = periodsOf(known, true);
   element("times").hidden = periods.length < 2;

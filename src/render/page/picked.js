@@ -1,6 +1,7 @@
 // What stands out of the others: the pictures that are looked for, the chosen one, and what is shown over them.
 
-const { element, nameOf, factsOf, rowOf, columnOf } = page.data;
+const { element, rowOf, columnOf } = page.data;
+const { withRows, nameOf, factsOf } = page.rows;
 const { redraw, crowding } = page.view;
 
 /** `lit` is 1 or 0 for each picture while something is looked for; null lights all. No chosen one is -1. */
@@ -21,9 +22,11 @@ function mark(i) {
 /** Makes a picture the chosen one, and says so. */
 function choose(i) {
   mark(i);
-  const facts = [nameOf(i), factsOf(i), `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}`].filter(Boolean).join(", ");
-  // Behind an open box nothing is read out, so the box has a line of its own.
-  for (const id of ["said", "box-said"]) element(id).textContent = facts;
+  withRows([i], () => {
+    const facts = [nameOf(i), factsOf(i), `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}`].filter(Boolean).join(", ");
+    // Behind an open box nothing is read out, so the box has a line of its own.
+    if (picked.chosen === i) for (const id of ["said", "box-said"]) element(id).textContent = facts;
+  });
 }
 
 /** Shows seams, new pictures or the names of groups, or no longer. */

@@ -1,14 +1,14 @@
 // What is looked for: words, kinds, a time, columns of a table, a list of pictures. What fits is lit, the view goes there, and Enter
 // walks through it, the best first.
 
-const { block, count, element } = page.data;
+const { wall, count, element, timeOf, kindOf } = page.data;
+const { row, withRows } = page.rows;
+const { plain, wordsIn, rankAll } = page.index;
 const { layout, limited, glideTo, reveal, windowWidth, windowHeight } = page.view;
 const { picked, light, choose } = page.picked;
 const { box, open, why } = page.card;
 const { asked, suits, tell, makeFacets } = page.facets;
 
-/** Percent from which on a picture is taken to show what the model says. */
-const LIKELY = 30;
 /** The view goes to what is found once typing pauses for so many milliseconds. */
 const PAUSE = 350;
 
@@ -18,62 +18,36 @@ const looking = { text: "", kinds: null, from: null, to: null, only: null };
 /** Changes what is looked for. */
 const ask = (what) => Object.assign(looking, what);
 
-/** Without accents and case: who looks for "cafe" means "Café" too, and with "strasse" "Straße". */
-const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase();
-let haystack = null;
 /** How well each picture fits what is searched for; null while nothing is. */
 let ranks = null;
 /** What fits, the best first; and which of it was gone to last. */
 const hits = { all: [], at: -1 };
 
-/** 1 where captions, columns and path have all words; less where it is the model that says so; 0 where nothing does. */
-function ranked(words) {
-  const shown = wordRanks(words);
-  const written = (i, word) => haystack[i].includes(word);
-  return Float32Array.from({ length: count }, (_, i) =>
-    words.reduce((least, word, n) => Math.min(least, written(i, word) ? 1 : (shown[n].get(i) ?? 0)), 1),
-  );
-}
+const wordsOfText = () => wordsIn(looking.text);
+/** Counts the searches, as one may be overtaken by the next. */
+let searches = 0;
 
-/** For each of the words that are looked for: how likely pictures show something of which a name has it. */
-function wordRanks(words) {
-  const { names, of } = block("words");
-  const parts = names.map((name) => plain(name).split(" "));
-  return words.map((word) => {
-    // Who looks for dogs means a dog; what is begun may be meant too.
-    const one = word.length > 3 ? word.replace(/S$/, "") : word;
-    const meant = parts.map((part) =>
-      part.some((text) => text === word || text === one || (one.length > 3 && text.startsWith(one))),
-    );
-    const found = new Map();
-    of.forEach((known, i) => {
-      for (const [name, percent] of known) {
-        if (meant[name] && percent >= LIKELY) found.set(i, Math.max(found.get(i) ?? 0, percent / 101));
-      }
-    });
-    return found;
+/** Looks for all that is asked; calls `then` once what fits is lit. */
+function look(then = () => {}) {
+  searches += 1;
+  const search = searches;
+  rankAll(wordsOfText(), (found) => {
+    if (search !== searches) return;
+    ranks = found;
+    lightAll();
+    then();
   });
 }
 
-const wordsOfText = () => plain(looking.text).split(/\s+/).filter(Boolean);
-
-function look() {
-  const { time, kinds, kind } = block("facts");
-  const words = wordsOfText();
+function lightAll() {
   const { only, from, to } = looking;
-  const all = words.length === 0 && !looking.kinds && from === null && to === null && !only && asked.size === 0;
-  if (words.length > 0 && !haystack) {
-    const { caption, path, fields } = block("texts");
-    const told = (i) => (fields?.[i] ?? []).flat().join("\n");
-    haystack = caption.map((text, i) => plain(`${text}\n${path[i]}\n${told(i)}`));
-  }
-  ranks = words.length > 0 ? ranked(words) : null;
+  const all = !ranks && !looking.kinds && from === null && to === null && !only && asked.size === 0;
   const fits = (i) =>
     (!ranks || ranks[i] > 0) &&
     (!only || only.has(i)) &&
-    (!looking.kinds || looking.kinds.has(kinds[kind[i]])) &&
-    (from === null || (time[i] !== null && time[i] >= from)) &&
-    (to === null || (time[i] !== null && time[i] < to));
+    (!looking.kinds || looking.kinds.has(kindOf(i))) &&
+    (from === null || timeOf(i) >= from) &&
+    (to === null || timeOf(i) < to);
   tell(fits);
   const lit = all ? null : Uint8Array.from({ length: count }, (_, i) => (fits(i) && suits(i) ? 1 : 0));
   hits.all = lit ? [...lit.keys()].filter((i) => lit[i]) : [];
@@ -102,10 +76,11 @@ function sayHits() {
 function goToHits() {
   if (hits.all.length === 0) return;
   const { x, y } = layout.to;
-  const [left, right, top, bottom] = hits.all.reduce(
-    ([l, r, t, b], i) => [Math.min(l, x[i]), Math.max(r, x[i]), Math.min(t, y[i]), Math.max(b, y[i])],
-    [Infinity, -Infinity, Infinity, -Infinity],
-  );
+  let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const i of hits.all) {
+    [left, right] = [Math.min(left, x[i]), Math.max(right, x[i])];
+    [top, bottom] = [Math.min(top, y[i]), Math.max(bottom, y[i])];
+  }
   const scale = Math.min(windowWidth() / (right - left + 3), (windowHeight() - 120) / (bottom - top + 3), 110);
   glideTo({ x: (left + right) / 2, y: (top + bottom) / 2 - 40 / scale, scale: limited(scale) });
 }
@@ -116,23 +91,46 @@ function walkHits(by) {
   if (all.length === 0) return;
   hits.at = hits.at < 0 ? (by > 0 ? 0 : all.length - 1) : (hits.at + by + all.length) % all.length;
   sayHits();
-  if (box.open) open(all[hits.at]);
-  else choose(all[hits.at]);
-  reveal(all[hits.at]);
+  const i = all[hits.at];
+  withRows([i], () => {
+    // What is behind another picture is seen in the opened cell alone.
+    if (box.open || fileFor(i) > 0) open(i);
+    else choose(i);
+    reveal(i);
+  });
 }
 
 let pausing = 0;
 function lookAndGo() {
-  look();
   clearTimeout(pausing);
-  if (picked.lit) pausing = setTimeout(goToHits, PAUSE);
+  look(() => {
+    clearTimeout(pausing);
+    if (picked.lit) pausing = setTimeout(goToHits, PAUSE);
+  });
 }
+
+/** What is written of a picture, without accents and case, and of each of those behind it. */
+const written = ({ caption, path, fields, behind }) => [
+  plain([caption, path, fields].flat(3).join("\n")),
+  ...behind.map(([, path]) => plain(path)),
+];
 
 /** Why a picture fits what is searched for, if it is not plain to see. */
 function reasonFor(i) {
   if (!ranks || ranks[i] === 0 || ranks[i] === 1) return "";
-  const byModel = wordsOfText().filter((word) => !haystack[i].includes(word));
+  const all = written(row(i)).join("\n");
+  const byModel = wordsOfText().filter((word) => !all.includes(word));
   return `Found because the model sees: ${byModel.join(", ").toLowerCase()}`;
+}
+
+/** Which file of a picture was searched for: the one in front, unless only another one has all words. */
+function fileFor(i) {
+  const words = wordsOfText();
+  if (!ranks || words.length === 0) return 0;
+  return Math.max(
+    0,
+    written(row(i)).findIndex((text) => words.every((word) => text.includes(word))),
+  );
 }
 
 element("search").addEventListener("input", (event) => {
@@ -151,18 +149,12 @@ element("later").addEventListener("click", () => walkHits(1));
 
 /** Fills in what pictures can be looked for by, and says in the field what is searched. */
 function makeSearch() {
-  const { caption, fields } = block("texts");
-  const of = [
-    caption.some(Boolean) && "captions",
-    "file names",
-    fields && "fields",
-    block("words").names.length > 0 && "what pictures show",
-  ].filter(Boolean);
+  const of = wall.searched;
   element("search").title = `Searches ${of.join(", ")}`;
   element("search").placeholder = `Search ${of[0]}${of.length > 1 ? ` and ${of.length > 2 ? "more" : of[1]}` : ""}`;
   makeFacets(lookAndGo);
 }
 
-why.of = reasonFor;
+Object.assign(why, { of: reasonFor, file: fileFor });
 
-page.search = { looking, ask, hits, look, lookAndGo, goToHits, makeSearch };
+page.search = { looking, ask, hits, look, lookAndGo, goToHits, walkHits, makeSearch };

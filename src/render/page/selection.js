@@ -1,7 +1,9 @@
 // Pictures that one picks out, with a loop drawn around them or one by one, to take them along: as a list, as a table, or as a
 // page that shows no others.
 
-const { block, count, element } = page.data;
+const { count, element, fileName } = page.data;
+const { row, withRows } = page.rows;
+const { eachWithin } = page.squares;
 const { view, layout, crowd, tileSide, redraw, eachVisible, toWall } = page.view;
 const { picked } = page.picked;
 const { paint, colours } = page.paint;
@@ -49,10 +51,14 @@ function closeLoop(i) {
   } else {
     const { x, y } = layout.to;
     const inSight = layout.to.name === "map" ? crowd() : null;
-    const candidates = inSight ? inSight.order.slice(0, inSight.shown) : [...Array(count).keys()];
-    for (const other of candidates) {
-      if ((!picked.lit || picked.lit[other]) && inside(points, x[other], y[other])) selected.add(other);
-    }
+    const [xs, ys] = [points.map(([at]) => at), points.map(([, at]) => at)];
+    const around = (values) =>
+      values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [values[0], values[0]]);
+    const [[left, right], [top, bottom]] = [around(xs), around(ys)];
+    eachWithin(layout.to, [left, top, right, bottom], (other) => {
+      const seen = (!inSight || inSight.at[other] < inSight.shown) && (!picked.lit || picked.lit[other]);
+      if (seen && inside(points, x[other], y[other])) selected.add(other);
+    });
   }
   tellSelected();
 }
@@ -92,7 +98,7 @@ const inOrder = () => [...selected].sort((a, b) => a - b);
 
 async function copyList() {
   const text = inOrder()
-    .map((i) => block("texts").path[i])
+    .map((i) => row(i).path)
     .join("\n");
   try {
     await navigator.clipboard.writeText(text);
@@ -111,8 +117,8 @@ async function copyList() {
 function saveTable() {
   // A cell that begins like a formula is text to a spreadsheet if an apostrophe is before it.
   const cell = (text) => `"${text.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
-  const { path, caption, link } = block("texts");
-  const rows = inOrder().map((i) => [path[i], caption[i], block("facts").name[i], link[i]].map(cell).join(","));
+  const line = ({ path, caption, link }, i) => [path, caption, fileName(i), link].map(cell).join(",");
+  const rows = inOrder().map((i) => line(row(i), i));
   const table = new Blob([`path,caption,name,link\n${rows.join("\n")}\n`], { type: "text/csv" });
   const anchor = document.createElement("a");
   anchor.href = URL.createObjectURL(table);
@@ -122,8 +128,8 @@ function saveTable() {
 }
 
 element("select").addEventListener("click", () => (loop.on || selected.size > 0 ? clearSelected() : setLooping(true)));
-element("copy").addEventListener("click", copyList);
-element("save").addEventListener("click", saveTable);
+element("copy").addEventListener("click", () => withRows(inOrder(), copyList));
+element("save").addEventListener("click", () => withRows(inOrder(), saveTable));
 element("clear").addEventListener("click", clearSelected);
 element("only").addEventListener("click", () => {
   showOnly(inOrder());

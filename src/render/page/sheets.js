@@ -1,7 +1,8 @@
 // Sheets of tiles. On each level the grid is cut into square sheets; a level has tiles of twice the
 // side of the one before it. Level 0 is one sheet, which stays; of the others the last used do.
 
-const { block, wall, columnOf, rowOf } = page.data;
+const { wall, columns, columnOf, rowOf, fileName } = page.data;
+const { STOP } = page.squares;
 const { frame, redraw, eachVisible } = page.view;
 
 const MOST_SHEETS = 60;
@@ -34,6 +35,7 @@ function affordableLevel(pixels) {
     const needed = new Set();
     eachVisible((i) => {
       needed.add(sheetKey(level, Math.floor(columnOf(i) / perSheet[level]), Math.floor(rowOf(i) / perSheet[level])));
+      return needed.size > MOST_SHEETS * 0.8 ? STOP : null;
     });
     if (needed.size <= MOST_SHEETS * 0.8) break;
   }
@@ -55,7 +57,7 @@ function sheet(level, column, row) {
 
 /** A larger picture, by the same rules. */
 function largePicture(i) {
-  return picture(-1 - i, `${wall.large}/${block("facts").name[i]}.jpg`);
+  return picture(-1 - i, `${wall.large}/${fileName(i)}.jpg`);
 }
 
 function picture(key, path) {
@@ -121,7 +123,7 @@ function forget() {
 const found = { bitmap: null, x: 0, y: 0, side: 0 };
 
 function findTile(i, level) {
-  const cell = wall.cells[i];
+  const cell = columns.cells[i];
   const column = cell % wall.columns;
   const row = (cell - column) / wall.columns;
   for (let l = level; l >= 0; l -= 1) {

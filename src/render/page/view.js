@@ -1,8 +1,9 @@
 // What is seen: the middle of the window in cells, and the pixels of a cell; and how it moves.
 
-const { wall, count, element, inCell, stillness } = page.data;
+const { wall, count, element, inCell, stillness, isThere } = page.data;
 const { layoutOf } = page.layouts;
 const { tilePixels, crowdOf } = page.crowd;
+const { eachWithin, STOP } = page.squares;
 
 const canvas = element("wall");
 const view = { x: 0, y: 0, scale: 1 };
@@ -201,35 +202,47 @@ function pictureAt(px, py) {
     return inside ? inCell[row * wall.columns + column] : -1;
   }
   const half = sideIn(of) / view.scale / 2;
-  const at = (i) => Math.abs(of.x[i] - x) <= half && Math.abs(of.y[i] - y) <= half;
-  if (of.name === "map") {
-    const { order, shown } = crowd();
-    return order.slice(0, shown).find(at) ?? -1;
-  }
-  // What is drawn last lies on top.
-  for (let i = count - 1; i >= 0; i -= 1) if (at(i)) return i;
-  return -1;
+  const crowded = of.name === "map" ? crowd() : null;
+  let found = -1;
+  eachWithin(of, [x - half, y - half, x + half, y + half], (i) => {
+    if (crowded) {
+      const { at, shown } = crowded;
+      if (at[i] < shown && (found < 0 || at[i] < at[found])) found = i;
+      // What is drawn last lies on top.
+    } else found = Math.max(found, i);
+  });
+  return found;
 }
 
-/** Calls `each` for every picture that is in the window and has room, with its middle in pixels. */
+/** Calls `each` for every picture that is in the window and has room, with its middle in pixels; ends where it returns STOP. */
 function eachVisible(each) {
+  if (!isThere()) return;
   const { from, to, share } = layout;
   const part = ease(share);
-  const [cx, cy, scale] = [windowWidth() / 2, windowHeight() / 2, view.scale];
-  const [right, bottom, half] = [windowWidth(), windowHeight(), tileSide() / 2];
-  const crowded = to.name === "map" && part === 1 ? crowd() : null;
-  for (let n = 0; n < (crowded?.shown ?? count); n += 1) {
-    const i = crowded ? crowded.order[n] : n;
-    let x = to.x[i];
-    let y = to.y[i];
-    if (part < 1) {
-      x = from.x[i] + (x - from.x[i]) * part;
-      y = from.y[i] + (y - from.y[i]) * part;
+  const [cx, cy, scale, half] = [windowWidth() / 2, windowHeight() / 2, view.scale, tileSide() / 2];
+  const [left, top, right, bottom] = [...toWall(-half, -half), ...toWall(2 * cx + half, 2 * cy + half)];
+  const at = (i, x, y) => each(i, (x - view.x) * scale + cx, (y - view.y) * scale + cy);
+  if (part < 1) {
+    for (let i = 0; i < count; i += 1) {
+      const x = from.x[i] + (to.x[i] - from.x[i]) * part;
+      const y = from.y[i] + (to.y[i] - from.y[i]) * part;
+      if (x > left && y > top && x < right && y < bottom && at(i, x, y) === STOP) return;
     }
-    const px = (x - view.x) * scale + cx;
-    const py = (y - view.y) * scale + cy;
-    if (px > -half && py > -half && px < right + half && py < bottom + half) each(i, px, py);
+    return;
   }
+  const crowded = to.name === "map" ? crowd() : null;
+  // From afar few are seen of many that are in the window.
+  if (crowded && crowded.shown < (count * (right - left) * (bottom - top)) / (to.width * to.height)) {
+    for (let n = 0; n < crowded.shown; n += 1) {
+      const i = crowded.order[n];
+      const [x, y] = [to.x[i], to.y[i]];
+      if (x > left && y > top && x < right && y < bottom && at(i, x, y) === STOP) return;
+    }
+    return;
+  }
+  eachWithin(to, [left, top, right, bottom], (i) =>
+    crowded && crowded.at[i] >= crowded.shown ? null : at(i, to.x[i], to.y[i]),
+  );
 }
 
 // biome-ignore format: a name a line is too long a list

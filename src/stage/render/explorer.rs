@@ -13,7 +13,7 @@ use super::iiif::Iiif;
 use super::links::links;
 use super::output::{Output, cannot_write};
 use super::publish::{MANIFEST, ORIGINALS, Publishing, copy, originals};
-use super::sheets::{self, SHEET, Sheets, name};
+use super::sheets::{self, NAME_DIGITS, SHEET, Sheets, name};
 use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{FieldRow, GroupRow, ImageRow, NeighbourRow, Row, WordRow};
 use crate::artifact::{ImageId, content_digest};
@@ -63,6 +63,27 @@ impl Explorer<'_> {
         }
     }
 
+    /// Writes the page, and before it the files with its data, if it has any; gives the folder in which these are.
+    fn put_page(&self, wall: &Wall<'_>, page: &Filling, data: &mut page::Wall<'_>) -> Result<String> {
+        let folder = if page::is_large(data.pictures.len()) {
+            data.rough = sheets::rough(page, data)?;
+            format!("data-{}", self.key(wall)?.digest().short(NAME_DIGITS))
+        } else {
+            String::new()
+        };
+        let written = page::Page::new(data);
+        if folder.is_empty() {
+            page.put("index.html", written.html(None).as_bytes())?;
+            return Ok(folder);
+        }
+        for tile in written.tiles() {
+            wall.ctx.go_on()?;
+            page.put(&format!("{folder}/{}.js", tile.name), tile.script().as_bytes())?;
+        }
+        page.put("index.html", written.html(Some(&folder)).as_bytes())?;
+        Ok(folder)
+    }
+
     fn write_into(&self, wall: &Wall<'_>, page: &Filling) -> Result<()> {
         let sheets = Sheets { wall, page };
         // Where the picture was drawn in this run, it was said of damaged thumbnails then, and they are whole.
@@ -81,13 +102,13 @@ impl Explorer<'_> {
             }
             data.published = Some(published);
         }
-        page.put("index.html", page::html(&data).as_bytes())?;
-        sheets.sweep("", &name, large.as_deref())?;
+        let folder = self.put_page(wall, page, &mut data)?;
+        sheets.sweep("", &[&name, &folder], large.as_deref())?;
         let Some(publishing) = self.0 else { return Ok(()) };
         if publishing.iiif {
-            sheets.sweep("iiif/", &name, large.as_deref())?;
+            sheets.sweep("iiif/", &[&name], large.as_deref())?;
         } else {
-            sheets.sweep("iiif/", "", None)?;
+            sheets.sweep("iiif/", &[], None)?;
             page.remove(MANIFEST)?;
         }
         let copies: BTreeSet<&str> = links.values().filter_map(|link| link.rsplit('/').next()).collect();
@@ -176,6 +197,8 @@ fn data<'a>(
         name: name(image).to_owned(),
         path: by_image.get(image).map_or("", |row| row.path.as_str()),
         link: links.get(image).cloned().unwrap_or_default(),
+        known: by_image.get(image).copied(),
+        fields: fields.get(image).copied().unwrap_or_default(),
     };
     let picture = |(number, &i): (usize, &usize)| {
         let cell = &input.rows[i];
@@ -213,6 +236,7 @@ fn data<'a>(
         has_places: input.has_places,
         sheet: SHEET,
         levels,
+        rough: Vec::new(),
         large,
         legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
         nearest: nearest(wall, &number)?,

@@ -11,17 +11,19 @@ use super::wall::Wall;
 use crate::artifact::ImageId;
 use crate::config::RenderSettings;
 use crate::render::mosaic::Mosaic;
-use crate::render::page::Level;
+use crate::render::page::{self, Level};
 use crate::render::pyramid::pyramid;
 use crate::render::tiles::{self, Encoded, Kept, PAGE_TILE};
 use crate::store::{Digest, Filling};
 
 /// Pixels of a sheet's side.
 pub(super) const SHEET: u32 = 1024;
+/// Pixels of a tile's side on walls without pictures.
+const DOT: u32 = 8;
 /// JPEG quality of a sheet.
 const SHEET_QUALITY: u8 = 82;
-/// Hexadecimal digits of a picture's name on the page.
-const NAME_DIGITS: usize = 16;
+/// Hexadecimal digits of a picture's name on the page, and of what names a folder.
+pub(super) const NAME_DIGITS: usize = 16;
 
 /// The thumbnails that the page needs.
 pub(super) fn kept(settings: &RenderSettings) -> Vec<Kept> {
@@ -46,11 +48,16 @@ impl Sheets<'_> {
         Kept::Page(self.wall.settings.fit)
     }
 
-    /// How often the grid is halved until it fits on one sheet.
-    fn halvings(&self) -> u32 {
+    /// Pixels of a tile of the last level: a colour is as sharp in few.
+    fn tile_side(&self) -> u32 {
+        if self.wall.having(self.tile_kind()).next().is_some() { PAGE_TILE } else { DOT }
+    }
+
+    /// How often the grid, with tiles of this side, is halved until it fits on one sheet.
+    fn halvings(&self, side: u32) -> u32 {
         let (columns, rows) = self.wall.input.grid();
-        let longest = |halvings: u32| u64::from(columns.max(rows)) * u64::from(PAGE_TILE >> halvings);
-        (0..PAGE_TILE.ilog2()).find(|&halvings| longest(halvings) <= u64::from(SHEET)).unwrap_or(PAGE_TILE.ilog2())
+        let longest = |halvings: u32| u64::from(columns.max(rows)) * u64::from(side >> halvings);
+        (0..side.ilog2()).find(|&halvings| longest(halvings) <= u64::from(SHEET)).unwrap_or(side.ilog2())
     }
 
     /// The folder of the sheets, named after all that they show.
@@ -71,8 +78,9 @@ impl Sheets<'_> {
     /// the sheets and the levels, the smallest first.
     /// Fails when a picture cannot be had any more, the folder cannot be written, or the user interrupts.
     pub(super) fn write(&self) -> Result<(String, Vec<Level>)> {
-        let (name, halvings) = (self.folder_name(), self.halvings());
-        let sides = (0..=halvings).rev().map(|halvings| PAGE_TILE >> halvings);
+        let (name, side) = (self.folder_name(), self.tile_side());
+        let halvings = self.halvings(side);
+        let sides = (0..=halvings).rev().map(|halvings| side >> halvings);
         let levels: Vec<Level> = sides.map(|side| Level { side, path: format!("{name}/{side}") }).collect();
         if self.page.has_folder(&name) {
             return Ok((name, levels));
@@ -87,13 +95,13 @@ impl Sheets<'_> {
             bar.advance(1);
             if !ready.contains_key(&i) {
                 let row = &by_row[self.wall.input.rows[i].row as usize];
-                let decoded: Result<Vec<_>> = row.par_iter().map(|&(_, i)| Ok((i, self.tile(i)?))).collect();
+                let decoded: Result<Vec<_>> = row.par_iter().map(|&(_, i)| Ok((i, self.tile(i, side)?))).collect();
                 ready = decoded?.into_iter().collect();
             }
             Ok(ready.remove(&i))
         };
         let mut mosaic = Mosaic {
-            cell: PAGE_TILE,
+            cell: side,
             gap: 0,
             background: self.wall.settings.background.0,
             columns: self.wall.input.grid().0,
@@ -102,7 +110,7 @@ impl Sheets<'_> {
             seams: None,
         };
         pyramid(&mut mosaic, SHEET, halvings, &|piece| {
-            let side = PAGE_TILE >> piece.halvings;
+            let side = side >> piece.halvings;
             let bytes = piece.jpeg(SHEET_QUALITY)?;
             Ok(self.page.put(&format!("{name}/{side}/{}_{}.jpg", piece.column, piece.row), &bytes)?)
         })?;
@@ -110,11 +118,11 @@ impl Sheets<'_> {
         Ok((name, levels))
     }
 
-    /// The tile of row `i`: its picture, or its colour where it has none.
-    fn tile(&self, i: usize) -> Result<RgbImage> {
+    /// The tile of row `i`: its picture, or its colour, on so many pixels, where it has none.
+    fn tile(&self, i: usize, side: u32) -> Result<RgbImage> {
         let (image, kept) = (&self.wall.input.rows[i].image, self.tile_kind());
         if !self.wall.tiles.has(image, kept) {
-            return Ok(RgbImage::from_pixel(PAGE_TILE, PAGE_TILE, Rgb(self.wall.input.colours.of_row[i])));
+            return Ok(RgbImage::from_pixel(side, side, Rgb(self.wall.input.colours.of_row[i])));
         }
         self.wall
             .tiles
@@ -148,15 +156,17 @@ impl Sheets<'_> {
         Ok(Some(path))
     }
 
-    /// Takes out the sheets of other grids, and larger pictures of another size or that are no longer on
-    /// the wall. They are in the page's folder, or `under` one in it whose name ends in `/`.
-    pub(super) fn sweep(&self, under: &str, sheets: &str, large: Option<&str>) -> Result<()> {
+    /// Takes out the sheets of other grids, the data of other pages, and larger pictures of another size or that are no longer
+    /// on the wall. They are in the page's folder, or `under` one in it whose name ends in `/`. The folders in `stay` stay.
+    pub(super) fn sweep(&self, under: &str, stay: &[&str], large: Option<&str>) -> Result<()> {
         let ours = |name: &String| {
             let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
             name.strip_prefix("large-").is_some_and(digits)
-                || name.strip_prefix("sheets-").is_some_and(|rest| rest.len() == NAME_DIGITS)
+                || ["sheets-", "data-"]
+                    .iter()
+                    .any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.len() == NAME_DIGITS))
         };
-        let current = |name: &String| name == sheets || large == Some(name);
+        let current = |name: &String| stay.contains(&&**name) || large == Some(name);
         for old in self.page.folder().names(under).iter().filter(|name| ours(name) && !current(name)) {
             self.page.remove(&format!("{under}{old}"))?;
         }
@@ -178,6 +188,15 @@ impl Sheets<'_> {
         }
         Ok(())
     }
+}
+
+/// The files of the sheets of the first level, row by row.
+pub(super) fn rough(page: &Filling, wall: &page::Wall<'_>) -> Result<Vec<Vec<u8>>> {
+    let Some(Level { side, path }) = wall.levels.first() else { return Ok(Vec::new()) };
+    let across = |cells: u32| (cells * side).div_ceil(SHEET);
+    let places = (0..across(wall.grid.1)).flat_map(|row| (0..across(wall.grid.0)).map(move |column| (column, row)));
+    let read = |(column, row)| fs_err::read(page.folder().root().join(format!("{path}/{column}_{row}.jpg")));
+    Ok(places.map(read).collect::<Result<_, _>>()?)
 }
 
 /// A file's name without its suffix.

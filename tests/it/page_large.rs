@@ -1,0 +1,161 @@
+//! A wall of which the data are in files beside the page, in a real browser.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, Int32Array};
+use serde_json::json;
+
+use crate::browser::{Browser, browser};
+use crate::driver::Story;
+use crate::page::assert_well;
+use crate::page_hostile::hostile;
+use crate::tables::{parquet, text};
+
+const POINTS: usize = 6000;
+const ACROSS: usize = 80;
+
+/// Points with names and notes that want to be more than text.
+fn points() -> (Story, PathBuf) {
+    let story = Story::new();
+    let names: Vec<String> = (0..POINTS).map(hostile).collect();
+    let notes: Vec<String> = (0..POINTS)
+        .map(|i| if i == 4321 { "one needle in the haystack".to_owned() } else { hostile(i + POINTS) })
+        .collect();
+    let kinds: Vec<&str> = (0..POINTS).map(|i| ["<b>noun", "verb", "else"][i % 3]).collect();
+    let of = |texts: &[String]| text(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let whole = |of: fn(usize) -> usize| Arc::new(Int32Array::from_iter_values((0..POINTS).map(|i| of(i) as i32)));
+    let number = |of: fn(usize) -> f64| Arc::new(Float64Array::from_iter_values((0..POINTS).map(of)));
+    let table = parquet(vec![
+        ("image", of(&names)),
+        ("row", whole(|i| i / ACROSS)),
+        ("col", whole(|i| i % ACROSS)),
+        ("x", number(|i| (i % 3 * 40) as f64 + (i as f64).sin() * 15.0)),
+        ("y", number(|i| (i as f64 * 1.7).cos() * 15.0)),
+        ("kind", text(&kinds)),
+        ("note", of(&notes)),
+    ]);
+    story.put("points.parquet", &table);
+    story.ok("render --input points.parquet --cell 2 --color-by kind -o points.png");
+    let page = story.path("explorer-points/index.html");
+    (story, page)
+}
+
+/// The files with data that the page asked for.
+fn asked(browser: &Browser) -> Vec<String> {
+    let names = browser.requested().into_iter().filter(|url| url.ends_with(".js"));
+    names.map(|url| url.rsplit('/').next().unwrap().trim_end_matches(".js").to_owned()).collect()
+}
+
+#[test]
+fn a_large_wall_reads_what_it_is_asked_for() {
+    let (story, page) = points();
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(!html.contains("needle") && html.len() < 250_000, "{} bytes, however many points", html.len());
+    let Some(mut browser) = browser() else { return };
+    browser.prefer("light", false);
+    browser.open(&page, "");
+    browser.wait_for("document.querySelectorAll('script[src]').length === 0");
+    assert_eq!(asked(&browser), ["columns-0", "facets-0", "rough-0"], "nothing of single points");
+    assert_eq!(browser.eval("[count, layout.to.name]"), json!([POINTS, "grid"]));
+
+    browser.eval("open(4321)");
+    browser.wait_for("box.open");
+    assert!(browser.text("#box-facts").contains("one needle in the haystack"));
+    assert_eq!(asked(&browser)[3..], ["rows-4"]);
+    browser.eval("box.close()");
+
+    browser.click_on("#search");
+    browser.type_text("Needle HAY");
+    browser.wait_for("element('count').textContent.startsWith('1 of')");
+    assert_eq!(browser.eval("hits.all"), json!([4321]));
+    let read = asked(&browser);
+    assert!(read.contains(&"words-0".to_owned()) && read.iter().any(|name| name.starts_with("found-")), "{read:?}");
+    assert!(!read.contains(&"rows-0".to_owned()), "no text was read for that: {read:?}");
+    browser.key("Enter");
+    browser.wait_for("picked.chosen === 4321 && element('said').textContent.length > 0");
+
+    // A column, on the map; the address leads there again.
+    browser.eval("lookFor({ pairs: [['is.kind', 'verb']] })");
+    assert_eq!(browser.eval("picked.lit.reduce((sum, on) => sum + on, 0)"), json!(POINTS / 3));
+    browser.eval("chooseLayout('map')");
+    browser.rest();
+    let total = browser.eval("crowd().shown + crowd().behind.reduce((sum, n) => sum + n, 0)");
+    assert_eq!(total, json!(POINTS), "each is seen or counted");
+    browser.wait_for("location.hash.includes('is.kind=verb') && location.hash.includes('picture=4321')");
+    let link = browser.eval("location.hash").as_str().unwrap().to_owned();
+    browser.open(&page, &link);
+    let state = "[layout.to.name, picked.chosen, picked.lit.reduce((sum, on) => sum + on, 0)]";
+    assert_eq!(browser.eval(state), json!(["map", 4321, POINTS / 3]));
+
+    // What is lost is not known, and that is all.
+    let data = browser.eval("wall.folder").as_str().unwrap().to_owned();
+    std::fs::remove_file(story.path("explorer-points").join(data).join("rows-2.js")).unwrap();
+    browser.eval("open(2500)");
+    browser.wait_for("box.open");
+    assert_eq!(browser.eval("box.getAttribute('aria-label')"), "Picture 2501");
+    let lost = browser.trapped();
+    assert!(lost.len() == 1 && lost[0].contains("rows-2.js"), "{lost:?}");
+}
+
+#[test]
+fn what_tiles_say_stays_text_and_no_other_script_runs() {
+    let (story, page) = points();
+    story.put("explorer-points/mine.js", b"trapped.push('a foreign script')");
+    let Some(mut browser) = browser() else { return };
+    browser.prefer("light", false);
+    browser.open(&page, "");
+    let elements =
+        "document.querySelectorAll('*').length - document.querySelectorAll('.strip *, #frame *, #box-facts *').length";
+    let before = browser.eval(elements);
+    browser.eval("new Promise((then) => withRows(all((i) => i), () => then(true)))");
+    browser.eval("box.showModal()");
+    for first in (0..POINTS).step_by(1500) {
+        let last = first + 1500;
+        browser.eval(&format!("for (let i = {first}; i < {last}; i += 3) {{ open(i); showCard(i, 200, 200); }}"));
+    }
+    browser.rest();
+    assert_eq!(browser.eval(elements), before, "no string became an element");
+    let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    let of = |i: usize| hostile(i).chars().map(shown).collect::<String>();
+    let known = browser.eval("all((i) => [row(i).path, row(i).fields.find(([name]) => name === 'note')[1]])");
+    for (i, known) in known.as_array().unwrap().iter().enumerate().filter(|(i, _)| *i != 4321) {
+        assert_eq!(known, &json!([of(i), of(i + POINTS)]));
+    }
+    // The page's own script may ask for its data, and that is all that anything may ask for.
+    let refused =
+        |what: &str| format!("(() => {{ try {{ {what}; return 'done'; }} catch {{ return 'refused'; }} }})()");
+    for what in [
+        "document.createElement('script').src = 'mine.js'",
+        "trustedTypes.createPolicy('other', {})",
+        "trustedTypes.createPolicy('tiles', { createScriptURL: (url) => url })",
+        "document.body.innerHTML = '<script src=\"mine.js\"></script>'",
+        "withTiles(['../mine'], () => {})",
+    ] {
+        assert_eq!(browser.eval(&refused(what)), "refused", "{what}");
+    }
+    let foreign = browser.trapped().into_iter().filter(|said| said.contains("a foreign script")).count();
+    assert_eq!(foreign, 0);
+}
+
+#[test]
+fn many_glide_as_dots_and_come_to_rest_as_tiles() {
+    let (_story, page) = points();
+    let Some(mut browser) = browser() else { return };
+    browser.prefer("light", true);
+    browser.open(&page, "");
+    browser.wait_for("dotsOn(document.createElement('canvas'), 1, '#fff', null, 1) !== null");
+    // Their pixels are those of the sheets: of three colours, but for what the JPEG adds.
+    let colours = "new Promise((done) => { const seen = []; chooseLayout(layout.to.name === 'map' ? 'grid' : 'map'); \
+                   const step = () => { if (layout.share > 0.4 && layout.share < 0.9) { \
+                   const { data } = moving.getContext('2d').getImageData(0, 0, moving.width, moving.height); \
+                   const all = new Set(new Uint32Array(data.buffer)); seen.push(all.size); } \
+                   if (layout.share < 1) requestAnimationFrame(step); else done(seen); }; requestAnimationFrame(step); })";
+    for _ in 0..2 {
+        let seen = browser.eval(colours);
+        let seen = seen.as_array().unwrap();
+        assert!(!seen.is_empty() && seen.iter().all(|n| (4..400).contains(&n.as_u64().unwrap())), "{seen:?}");
+        browser.rest();
+    }
+    assert_well(&mut browser);
+}
