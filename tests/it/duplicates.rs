@@ -192,6 +192,35 @@ fn a_search_finds_what_is_behind_and_opens_the_cell() {
 }
 
 #[test]
+fn a_manifest_has_what_is_behind_after_what_is_in_front() {
+    let story = copies();
+    story.ok(RUN);
+    story.ok("publish site --iiif --base-url https://example.org/");
+    let manifest: Value = serde_json::from_slice(&story.read("site/iiif/manifest.json")).unwrap();
+    let canvases = manifest["items"].as_array().unwrap();
+    assert_eq!(canvases.len(), 1 + story.assigned().len() + 4, "the wall, what is on it, what is behind");
+    let said = |canvas: &Value, name: &str| {
+        let entries = canvas["metadata"].as_array().into_iter().flatten();
+        entries.filter(|entry| entry["label"]["none"][0] == name).map(|entry| entry["value"]["none"][0].clone()).next()
+    };
+    let mut front = &canvases[0];
+    for canvas in &canvases[1..] {
+        let Some(before) = said(canvas, "behind") else {
+            front = canvas;
+            continue;
+        };
+        assert_eq!(Some(before), said(front, "file"));
+        assert_eq!(canvas["homepage"], front["homepage"], "the page opens the cell");
+        assert_ne!(canvas["id"], front["id"]);
+        assert!(SAME.contains(&said(canvas, "file").unwrap().as_str().unwrap()), "{canvas}");
+        let picture = &canvas["items"][0]["items"][0]["body"]["id"];
+        let file = picture.as_str().unwrap().strip_prefix("https://example.org/").unwrap();
+        let pixels = image::load_from_memory(&story.read(&format!("site/{file}"))).unwrap();
+        assert_eq!(json!([pixels.width(), pixels.height()]), json!([canvas["width"], canvas["height"]]));
+    }
+}
+
+#[test]
 fn the_page_counts_them_and_shows_what_is_behind() {
     let story = copies();
     story.ok(RUN);

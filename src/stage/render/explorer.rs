@@ -35,7 +35,7 @@ fn own(settings: &RenderSettings) -> OwnFolder {
 const LEAST_PERCENT: u8 = 5;
 
 /// Raised when the same wall is published in other files.
-const PUBLISHED: u32 = 1;
+const PUBLISHED: u32 = 2;
 
 /// The page beside the picture; or the one that is published.
 pub(super) struct Explorer<'p>(pub(super) Option<&'p Publishing>);

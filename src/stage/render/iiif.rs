@@ -10,10 +10,9 @@ use super::preview;
 use super::publish::{MANIFEST, Publishing};
 use super::sheets::SHEET;
 use crate::artifact::Precision;
-use crate::artifact::rows::ImageRow;
+use crate::artifact::rows::{FieldRow, ImageRow};
 use crate::render::iiif::{self, Canvas, Manifest, Service};
 use crate::render::page::{Level, Picture, Published, Wall};
-use crate::render::tiles::PAGE_TILE;
 use crate::report::counted;
 use crate::store::Filling;
 
@@ -28,6 +27,15 @@ pub(super) struct Iiif<'a> {
     pub(super) published: &'a Published<'a>,
     /// The folder of the sheets.
     pub(super) sheets: &'a str,
+}
+
+/// A picture with a page of its own in the manifest.
+struct Shown<'a> {
+    name: &'a str,
+    known: Option<&'a ImageRow>,
+    fields: &'a [FieldRow],
+    /// Name and path of the picture in front of it, if it is not that itself.
+    before: Option<(&'a str, &'a str)>,
 }
 
 impl Iiif<'_> {
@@ -45,8 +53,8 @@ impl Iiif<'_> {
             });
         }
         if let Some(large) = &self.wall.large {
-            let of: Result<Vec<_>> = self.wall.pictures.par_iter().map(|picture| self.canvas(picture, large)).collect();
-            canvases.extend(of?);
+            let of: Result<Vec<_>> = self.wall.pictures.par_iter().map(|picture| self.cell(picture, large)).collect();
+            canvases.extend(of?.into_iter().flatten());
         }
         let Published { preview, preview_size, .. } = self.published;
         let manifest = Manifest {
@@ -98,7 +106,7 @@ impl Iiif<'_> {
     fn write_level(&self, level: &Level, (wide, high): (u32, u32), folder: &str) -> Result<()> {
         let (width, height) = preview::size(level, self.wall.grid);
         // So many pixels of the wall are one of this level.
-        let factor = PAGE_TILE / level.side;
+        let factor = self.wall.levels.last().context("a wall has sheets")?.side / level.side;
         for row in 0..height.div_ceil(SHEET) {
             for column in 0..width.div_ceil(SHEET) {
                 let [left, top] = [column * SHEET, row * SHEET];
@@ -116,22 +124,36 @@ impl Iiif<'_> {
         Ok(())
     }
 
-    fn canvas(&self, picture: &Picture<'_>, large: &str) -> Result<Canvas> {
-        let from = format!("{large}/{}.jpg", picture.name);
-        let folder = format!("iiif/{large}/{}", picture.name);
+    /// The pictures of a cell: the one in front, and then those behind it of which there is a larger picture.
+    fn cell(&self, picture: &Picture<'_>, large: &str) -> Result<Vec<Canvas>> {
+        let front = Shown { name: &picture.name, known: picture.known, fields: picture.fields, before: None };
+        let behind = picture.behind.iter().filter(|one| self.page.has(&format!("{large}/{}.jpg", one.name)));
+        let behind = behind.map(|one| Shown {
+            name: &one.name,
+            known: one.known,
+            fields: one.fields,
+            before: Some((&picture.name, picture.path())),
+        });
+        std::iter::once(front).chain(behind).map(|shown| self.canvas(&shown, large)).collect()
+    }
+
+    fn canvas(&self, shown: &Shown<'_>, large: &str) -> Result<Canvas> {
+        let Shown { name, known, fields, before } = *shown;
+        let from = format!("{large}/{name}.jpg");
+        let folder = format!("iiif/{large}/{name}");
         let size = image::image_dimensions(self.page.folder().root().join(&from)).with_context(|| from.clone())?;
         for name in [iiif::MAX.to_owned(), iiif::file(None, size)] {
             self.also(&from, &format!("{folder}/{name}"))?;
         }
         let service = Service { id: self.address(&folder), size };
         self.put(&format!("{folder}/info.json"), &service.info(&[size]))?;
-        let (path, caption) = picture.known.map_or(("", ""), |row| (&*row.path, row.caption.as_deref().unwrap_or("")));
+        let (path, caption) = known.map_or(("", ""), |row| (&*row.path, row.caption.as_deref().unwrap_or("")));
         let first = caption.lines().find(|line| !line.trim().is_empty());
         let label = first.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default());
         let mut metadata: Vec<(String, Vec<String>)> = Vec::new();
-        metadata.extend(picture.known.and_then(date).map(|date| ("date".to_owned(), vec![date])));
+        metadata.extend(known.and_then(date).map(|date| ("date".to_owned(), vec![date])));
         let mut homepages = Vec::new();
-        for rows in picture.fields.chunk_by(|a, b| a.field == b.field) {
+        for rows in fields.chunk_by(|a, b| a.field == b.field) {
             let values: Vec<String> = rows.iter().map(|row| row.value.clone()).collect();
             if LINKS.contains(&&*rows[0].field.to_lowercase()) {
                 let pages = values.iter().filter(|value| is_address(value));
@@ -140,9 +162,12 @@ impl Iiif<'_> {
             metadata.push((rows[0].field.clone(), values));
         }
         metadata.push(("file".to_owned(), vec![path.to_owned()]));
-        homepages.push((format!("{}#picture={}", self.publishing.base_url, picture.name), self.wall.title()));
+        metadata.extend(before.map(|(_, path)| ("behind".to_owned(), vec![path.to_owned()])));
+        // On the page it is seen with the one that it is behind.
+        let (cell, _) = before.unwrap_or((name, ""));
+        homepages.push((format!("{}#picture={cell}", self.publishing.base_url), self.wall.title()));
         Ok(Canvas {
-            name: picture.name.clone(),
+            name: name.to_owned(),
             label: label.to_owned(),
             summary: if first.is_some_and(|first| first.trim() != caption.trim()) {
                 caption.to_owned()
