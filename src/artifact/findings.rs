@@ -65,6 +65,9 @@ findings! {
         iterations: usize,
         /// The share of the nearest vectors that the layout was made from, on a sample; none where all were compared with all.
         neighbours_found: Option<f64>,
+        /// How many pictures were laid out, where the others were put among these; `kl`, `iterations` and `neighbours_found` are
+        /// then of these alone.
+        landmarks: Option<usize>,
         /// How many pictures had a place in the projection that this one was grown from.
         grown_from: Option<usize>,
         /// How far these moved on average, in the plane's units.

@@ -158,6 +158,8 @@ table! {
         pca: usize = 50, arg(help_heading = "Project", hide_short_help = true);
         /// How each one's nearest pictures are found
         neighbours: Neighbours = Neighbours::Auto, arg(help_heading = "Project", hide_short_help = true);
+        /// Lay out only so many pictures, a uniform sample, and put each other one among the nearest of these; 0 lays out all
+        landmarks: usize = 0, arg(help_heading = "Project", hide_short_help = true);
         /// How far apart two vectors are
         metric: Metric = Metric::Euclidean, arg(help_heading = "Project", hide_short_help = true);
         /// Where the points start
@@ -285,6 +287,7 @@ impl Settings {
             ("project.iterations", project.iterations as f64, 0.0, 1e6),
             ("project.exaggeration_iterations", project.exaggeration_iterations as f64, 0.0, 1e6),
             ("project.pca", project.pca as f64, 0.0, 4096.0),
+            ("project.landmarks", project.landmarks as f64, 0.0, 1e9),
             ("assign.stay", assign.stay, 0.0, 1.0),
             ("assign.refine", f64::from(assign.refine), 0.0, 1000.0),
             ("render.cell", f64::from(render.cell), 1.0, 4096.0),

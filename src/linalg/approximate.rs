@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 
 use super::error::Error;
-use super::matrix::{Rows, read_finite};
+use super::matrix::{Matrix, Rows, read_finite};
 use super::neighbours::{Block, Frame, Nearest, Neighbours, SPARE, TILE, scan, search};
 use super::product::{View, multiply, squared_distance};
 use super::random::Random;
@@ -58,7 +58,7 @@ pub fn approximate(rows: &dyn Rows, k: usize, seed: u64) -> Result<Approximate, 
     let tasks: Vec<usize> = (0..n).step_by(TASK.0).collect();
     for tasks in tasks.chunks(TASK.1) {
         let done: Vec<Vec<Vec<(f32, u32)>>> =
-            tasks.par_iter().map(|&first| lists.look(first..n.min(first + TASK.0), k, probes)).collect();
+            tasks.par_iter().map(|&first| lists.look_from(first..n.min(first + TASK.0), k, probes)).collect();
         for (first, rows) in tasks.iter().zip(done) {
             for (place, near) in (*first..).zip(rows) {
                 let row = lists.order[place] as usize * k;
@@ -71,6 +71,48 @@ pub fn approximate(rows: &dyn Rows, k: usize, seed: u64) -> Result<Approximate, 
     }
     let recall = lists.recall(&found, &Random::new(seed, 7).sample(n, SAMPLE));
     Ok(Approximate { neighbours: found, recall })
+}
+
+/// Some rows of a matrix, among which the nearest to any of its rows are looked for.
+pub struct Among<'a> {
+    points: &'a Matrix,
+    lists: Lists,
+    k: usize,
+    probes: usize,
+}
+
+impl<'a> Among<'a> {
+    /// The rows of `points` with the numbers `some`, of which nearly all of the `k` nearest (lowered to their number − 1, but
+    /// at least 1) will be found, as [`approximate`] finds them; `seed` chooses the samples. These rows are copied.
+    ///
+    /// # Errors
+    /// As [`neighbours`](super::neighbours()).
+    pub fn new(points: &'a Matrix, some: &[usize], k: usize, seed: u64) -> Result<Self, Error> {
+        if some.len() > u32::MAX as usize {
+            return Err(Error::TooManyRows(some.len()));
+        }
+        // The frame of all rows: none of them is too large for it.
+        let frame = Frame::of(points, points.len().min(1 << 16))?;
+        let values = some.iter().flat_map(|&i| points.row(i)).copied().collect();
+        let k = k.clamp(1, some.len().max(2) - 1);
+        let lists = Lists::cut(Block::new(values, 0, some.len(), &frame), frame, seed);
+        let probes = if some.len() > k { lists.probes(k, &Random::new(seed, 6).sample(some.len(), SAMPLE)) } else { 1 };
+        Ok(Self { points, lists, k, probes })
+    }
+
+    /// Of each of the rows in this range, the nearest: their distances, ascending, and which of `some` they are.
+    pub fn nearest(&self, rows: std::ops::Range<usize>) -> Vec<Vec<(f32, u32)>> {
+        let tasks: Vec<usize> = rows.clone().step_by(TASK.0).collect();
+        let look = |&first: &usize| {
+            let count = TASK.0.min(rows.end - first);
+            let values = self.points.values()[first * self.points.dim()..][..count * self.points.dim()].to_vec();
+            let queries = Block::new(values, 0, count, &self.lists.frame);
+            let mut near = self.lists.look(&queries, &vec![u32::MAX; count], self.k, self.probes);
+            near.iter_mut().flatten().for_each(|(squared, _)| *squared = self.lists.frame.distance(*squared));
+            near
+        };
+        tasks.par_iter().flat_map_iter(look).collect()
+    }
 }
 
 /// All rows, list after list.
@@ -92,7 +134,12 @@ impl Lists {
         let frame = Frame::of(rows, n.min(1 << 16))?;
         let mut values = vec![0.0; n * d];
         read_finite(rows, 0, &mut values)?;
-        let all = Block::new(values, 0, n, &frame);
+        Ok(Self::cut(Block::new(values, 0, n, &frame), frame, seed))
+    }
+
+    /// Rows that are ready for comparison, cut into lists.
+    fn cut(all: Block, frame: Frame, seed: u64) -> Self {
+        let (n, d) = (all.norms.len(), all.dim);
         let count = ((LISTS * (n as f64).sqrt()) as usize).clamp(1, n.div_ceil(16));
         let learn = Random::new(seed, 5).sample(n, count * LEARN.0);
         let learn = Block::of(learn.iter().flat_map(|&i| all.row(i)).copied().collect(), learn.len());
@@ -126,7 +173,7 @@ impl Lists {
         starts.push(n);
         let mut values = vec![0.0; n * d];
         values.par_chunks_mut(d.max(1)).zip(&order).for_each(|(row, &i)| row.copy_from_slice(all.row(i as usize)));
-        Ok(Self { frame, rows: Block::of(values, n), order, starts, centres })
+        Self { frame, rows: Block::of(values, n), order, starts, centres }
     }
 
     fn len(&self, list: usize) -> usize {
@@ -196,11 +243,15 @@ impl Lists {
     }
 
     /// The neighbours found of the rows at some places, as squared distance and row number.
-    fn look(&self, places: std::ops::Range<usize>, k: usize, probes: usize) -> Vec<Vec<(f32, u32)>> {
-        let own: Vec<usize> = places.collect();
-        let queries = self.rows.pick(&own);
+    fn look_from(&self, places: std::ops::Range<usize>, k: usize, probes: usize) -> Vec<Vec<(f32, u32)>> {
+        let own: Vec<u32> = places.clone().map(|place| place as u32).collect();
+        self.look(&self.rows.pick(&places.collect::<Vec<_>>()), &own, k, probes)
+    }
+
+    /// The neighbours found of rows, as squared distance and row number; `own` are the places of these rows, if they have one.
+    fn look(&self, queries: &Block, own: &[u32], k: usize, probes: usize) -> Vec<Vec<(f32, u32)>> {
         let mut visits: Vec<(u32, u32, u32)> = Vec::new();
-        for (query, lists) in (0..).zip(self.nearest_lists(&queries, probes, k)) {
+        for (query, lists) in (0..).zip(self.nearest_lists(queries, probes, k)) {
             visits.extend((0..).zip(lists).map(|(rank, list)| (list, rank, query)));
         }
         visits.sort_unstable();
@@ -214,17 +265,17 @@ impl Lists {
             let some = queries.pick(&guests);
             products(&some, &self.rows, self.starts[list]..self.starts[list + 1], |row, products, norms, from| {
                 let guest = guests[row];
-                scan(&mut near[guest], products, norms, some.norms[row], from as u32, own[guest] as u32);
+                scan(&mut near[guest], products, norms, some.norms[row], from as u32, own[guest]);
             });
         }
-        (near.into_iter().zip(&own).enumerate())
+        (near.into_iter().zip(own).enumerate())
             .map(|(query, (mut near, &own))| {
                 near.shrink();
                 // Products round; these are few.
                 for (squared, place) in &mut near.found {
                     *squared = squared_distance(queries.row(query), self.rows.row(*place as usize)) as f32;
                 }
-                nearest_of(near.found, k, own as u32, |place| self.order[place as usize])
+                nearest_of(near.found, k, own, |place| self.order[place as usize])
             })
             .collect()
     }
@@ -336,6 +387,27 @@ mod tests {
             assert!(near.iter().collect::<std::collections::HashSet<_>>().len() == 30);
         }
         assert!(found.neighbours.distance.chunks(30).all(|row| row.is_sorted()));
+    }
+
+    #[test]
+    fn among_some_rows_it_finds_nearly_all_of_the_nearest_to_any_row() {
+        let points = blobs(5000, 12, 9, 3);
+        for count in [1, 2, 20, 2500] {
+            let some: Vec<usize> = (0..count).map(|i| i * (5000 / count)).collect();
+            let k = 15.min(count.max(2) - 1);
+            let found = same_on_any_threads(|| Among::new(&points, &some, 15, 1).unwrap().nearest(100..4200));
+            let mut kept = 0;
+            for (row, near) in (100..).zip(&found) {
+                let distance = |j: u32| squared_distance(points.row(row), points.row(some[j as usize])).sqrt();
+                assert!(near.len() == k && near.is_sorted());
+                assert!(near.iter().all(|&(d, j)| (f64::from(d) - distance(j)).abs() < 1e-3), "{row}: {near:?}");
+                let mut all: Vec<f64> = (0..count as u32).map(distance).collect();
+                all.sort_by(f64::total_cmp);
+                kept += near.iter().filter(|&&(_, j)| distance(j) <= all[k - 1]).count();
+            }
+            let share = kept as f64 / (found.len() * k) as f64;
+            assert!(share >= 0.98, "{count}: {share}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use approximate::{Approximate, approximate};
+pub use approximate::{Among, Approximate, approximate};
 pub use bounds::bounds;
 pub use error::{Error, ReadError};
 pub use far::{DrawnIn, Far};

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
-use super::components::{self, Features};
+use super::components::{self, Features, Points};
 use super::lineage::PREVIOUS;
 use super::{Context, Job, Made, State};
 use crate::artifact::brought::{Brought, Named, in_order, with_columns};
@@ -43,6 +43,7 @@ pub(crate) fn params(settings: &ProjectSettings) -> Value {
         learning_rate,
         pca,
         neighbours,
+        landmarks,
         metric,
         init,
         seed,
@@ -55,6 +56,7 @@ pub(crate) fn params(settings: &ProjectSettings) -> Value {
     let default = ProjectSettings::default();
     later(&mut params, "exaggeration", *exaggeration, default.exaggeration);
     later(&mut params, "neighbours", *neighbours, default.neighbours);
+    later(&mut params, "landmarks", *landmarks, default.landmarks);
     params
 }
 
@@ -95,10 +97,11 @@ pub fn state<'a>(
     let digest = key.digest();
     Ok(State::of(ctx, key, move || {
         let made = features.components(ctx, settings.pca, settings.seed)?;
-        let (names, points) = &*made;
+        let names = &made.0;
         ctx.go_on()?;
         let old = from.map(|parent| old_places(&parent, names)).transpose()?;
-        let (xy, found) = lay_out(ctx, settings, points, old.as_deref(), &Descent { key: digest, long: LONG })?;
+        let descent = Descent { key: digest, long: LONG };
+        let (xy, found) = lay_out(ctx, settings, made.as_ref(), old.as_deref(), &descent)?;
         let found = ProjectFindings { vectors: Some(shards::folder(&index.header.key.params)), ..found };
         Ok(table(names.clone(), &xy, &found))
     }))
@@ -183,10 +186,10 @@ pub fn run_table(ctx: &Context, settings: &ProjectSettings, named: &Named) -> Re
     }
     let digest = key.digest();
     let state = State::of(ctx, key, || {
-        let (names, points) = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
+        let made = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
         ctx.go_on()?;
-        let (xy, found) = lay_out(ctx, settings, &points, None, &Descent { key: digest, long: LONG })?;
-        let (batch, facts) = table(names, &xy, &found);
+        let (xy, found) = lay_out(ctx, settings, &made, None, &Descent { key: digest, long: LONG })?;
+        let (batch, facts) = table(made.0, &xy, &found);
         Ok((with_columns(batch, &carried)?, facts))
     });
     state.made(ctx)
@@ -227,6 +230,8 @@ fn options(settings: &ProjectSettings) -> tsne::Options {
 const LONG: usize = 10_000;
 /// The iterations after which it is put down: with each, what is written is a few bytes a picture.
 const PUT_DOWN: usize = 50;
+/// Points that are put among landmarks at a time.
+const PLACED: usize = 1 << 17;
 /// Where in the cache.
 const CHECKPOINTS: &str = "checkpoints";
 
@@ -250,14 +255,91 @@ impl Descent {
     }
 }
 
-/// The places of `points`, from where those were that are in `old`.
+/// Which points are laid out, where not all are: those with the smallest blake3, which of a picture is its name and of a row of
+/// someone's own is that of its name. So they are a uniform sample, and those of fewer are among those of more.
+fn landmarks(settings: &ProjectSettings, names: &[ImageId]) -> Option<Vec<usize>> {
+    if settings.landmarks == 0 || settings.landmarks >= names.len() {
+        return None;
+    }
+    let digest = |name: &ImageId| name.digest().unwrap_or_else(|| Digest::of(name.as_bytes()));
+    let mut order: Vec<(Digest, usize)> = names.iter().map(digest).zip(0..).collect();
+    order.select_nth_unstable(settings.landmarks);
+    order.truncate(settings.landmarks);
+    let mut rows: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
+    rows.sort_unstable();
+    Some(rows)
+}
+
+/// The places of these points, from where those were that are in `old`.
 fn lay_out(
+    ctx: &Context,
+    settings: &ProjectSettings,
+    (names, points): &Points,
+    old: Option<&[Option<[f32; 2]>]>,
+    descent: &Descent,
+) -> Result<(Vec<[f32; 2]>, ProjectFindings)> {
+    let landmarks = landmarks(settings, names);
+    let layout = match &landmarks {
+        None => descend(ctx, settings, points, old, descent)?,
+        Some(rows) => {
+            let values = rows.iter().flat_map(|&i| points.row(i)).copied().collect();
+            let some = linalg::Matrix::new(rows.len(), linalg::Rows::dim(points), values)?;
+            let old: Option<Vec<_>> = old.map(|old| rows.iter().map(|&i| old[i]).collect());
+            let layout = descend(ctx, settings, &some, old.as_deref(), descent)?;
+            tsne::Layout { xy: place_others(ctx, settings, points, (rows, &layout.xy))?, ..layout }
+        }
+    };
+    let quality = tsne::quality(points, &layout.xy, 10, QUALITY_SAMPLE, settings.seed)?;
+    let moves: Option<Vec<f64>> = old.map(|old| {
+        let moved = |(new, old): (&[f32; 2], &Option<[f32; 2]>)| {
+            old.map(|old| f64::from(new[0] - old[0]).hypot(f64::from(new[1] - old[1])))
+        };
+        layout.xy.iter().zip(old).filter_map(moved).collect()
+    });
+    let found = ProjectFindings {
+        kl: layout.kl,
+        recall_at_10: quality.recall,
+        trustworthiness: quality.trustworthiness,
+        perplexity: layout.perplexity_used,
+        iterations: layout.iterations_done,
+        neighbours_found: layout.neighbours_found,
+        landmarks: landmarks.map(|rows| rows.len()),
+        grown_from: moves.as_ref().map(Vec::len),
+        mean_move: moves.map(|moves| moves.iter().sum::<f64>() / moves.len() as f64),
+        vectors: None,
+    };
+    Ok((layout.xy, found))
+}
+
+/// The places of all points, by those of some of them: the numbers of these, and where each is.
+fn place_others(
+    ctx: &Context,
+    settings: &ProjectSettings,
+    points: &linalg::Matrix,
+    (rows, places): (&[usize], &[[f32; 2]]),
+) -> Result<Vec<[f32; 2]>> {
+    let count = linalg::Rows::len(points);
+    let bar = ctx.reporter.bar("among landmarks", count as u64, false);
+    let landmarks = tsne::Landmarks::new(points, rows, places, settings.seed)?;
+    let mut xy = Vec::with_capacity(count);
+    for first in (0..count).step_by(PLACED) {
+        let block = first..count.min(first + PLACED);
+        bar.advance(block.len() as u64);
+        xy.extend(landmarks.place(block));
+        ctx.go_on()?;
+    }
+    rows.iter().zip(places).for_each(|(&row, &place)| xy[row] = place);
+    Ok(xy)
+}
+
+/// The t-SNE of `points`, from where those were that are in `old`.
+fn descend(
     ctx: &Context,
     settings: &ProjectSettings,
     points: &linalg::Matrix,
     old: Option<&[Option<[f32; 2]>]>,
     descent: &Descent,
-) -> Result<(Vec<[f32; 2]>, ProjectFindings)> {
+) -> Result<tsne::Layout> {
     let (count, mut options) = (linalg::Rows::len(points), options(settings));
     let is_long = old.is_none() && count >= descent.long;
     let allowed = tsne::allowed_perplexity(settings.perplexity, count);
@@ -294,25 +376,7 @@ fn lay_out(
         // It is of no more use; what cannot be removed is removed by `gc`.
         let _ = ctx.store.withdraw(CHECKPOINTS, &descent.key);
     }
-    let quality = tsne::quality(points, &layout.xy, 10, QUALITY_SAMPLE, settings.seed)?;
-    let moves: Option<Vec<f64>> = old.map(|old| {
-        let moved = |(new, old): (&[f32; 2], &Option<[f32; 2]>)| {
-            old.map(|old| f64::from(new[0] - old[0]).hypot(f64::from(new[1] - old[1])))
-        };
-        layout.xy.iter().zip(old).filter_map(moved).collect()
-    });
-    let found = ProjectFindings {
-        kl: layout.kl,
-        recall_at_10: quality.recall,
-        trustworthiness: quality.trustworthiness,
-        perplexity: layout.perplexity_used,
-        iterations: layout.iterations_done,
-        neighbours_found: layout.neighbours_found,
-        grown_from: moves.as_ref().map(Vec::len),
-        mean_move: moves.map(|moves| moves.iter().sum::<f64>() / moves.len() as f64),
-        vectors: None,
-    };
-    Ok((layout.xy, found))
+    Ok(layout)
 }
 
 /// Where each picture was in an earlier projection.
@@ -367,7 +431,8 @@ mod tests {
         };
         let settings = ProjectSettings { iterations: 200, perplexity: 3.0, ..ProjectSettings::default() };
         let values = (0..300).map(|i| (i * 7919 % 101) as f32).collect();
-        let points = linalg::Matrix::new(100, 3, values).unwrap();
+        let names = (0..100).map(|i| ImageId::from(&*format!("{i}"))).collect();
+        let points = (names, linalg::Matrix::new(100, 3, values).unwrap());
         let whole = lay_out(
             &context(Arc::new(Silent)),
             &settings,

@@ -86,7 +86,7 @@ pub(super) fn conditional(rows: &mut [f32], k: usize, perplexity: f64) {
 }
 
 /// Gaussian similarities of ascending distances, with the asked perplexity.
-fn similarities(distance: &[f32], perplexity: f64, out: &mut [f32]) {
+pub(super) fn similarities(distance: &[f32], perplexity: f64, out: &mut [f32]) {
     let nearest = f64::from(distance[0]).powi(2);
     let mut squared: Vec<f64> = distance.iter().map(|&x| (f64::from(x).powi(2) - nearest).max(0.0)).collect();
     let mean = squared.iter().sum::<f64>() / squared.len() as f64;

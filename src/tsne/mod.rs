@@ -3,7 +3,8 @@
 //! It stands on `linalg`: the input and its nearest neighbours. In reading order: `affinities` (the
 //! probabilities to match), `definition` (objective and gradient as they are defined), `attraction`
 //! and `repulsion` (the same, fast), `initial`, `optimiser` (the descent), `order` and `checkpoint`, `layout`, which puts
-//! them in a row, `growth` (for a collection that was laid out before) and `quality`.
+//! them in a row, `growth` (for a collection that was laid out before), `landmarks` (for one of which a sample is laid out) and
+//! `quality`.
 //!
 //! As there, slices go in and values come out, the same bytes with any number of threads.
 //!
@@ -29,6 +30,7 @@ pub mod definition;
 mod error;
 mod growth;
 mod initial;
+mod landmarks;
 mod layout;
 mod optimiser;
 mod options;
@@ -40,6 +42,7 @@ pub use affinities::{Affinities, affinities, allowed_perplexity, neighbours_need
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use growth::{GROWTH_ITERATIONS, grow};
+pub use landmarks::Landmarks;
 pub use layout::{EXACT, Layout, layout};
 pub use options::{Init, LearningRate, Options, Progress, Search, Start};
 pub use quality::{Quality, quality};

@@ -29,6 +29,7 @@ fn each_parameter_runs_exactly_its_stages() {
         ("--learning-rate 7", projected),
         ("--pca 5", projected),
         ("--neighbours approximate", projected),
+        ("--landmarks 6", projected),
         ("--metric cosine", projected),
         ("--init random", projected),
         ("--grid 5x4", assigned),
