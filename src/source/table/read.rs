@@ -41,6 +41,8 @@ const MAX_FIELDS: usize = 5_000_000;
 const MAX_LINE_BYTES: u64 = 16 << 20;
 /// Names of columns are cut here, in bytes.
 const MAX_NAME: usize = 200;
+/// A CSV table's header is within so many bytes.
+const START_BYTES: u64 = 8192;
 
 /// What a row says of a picture.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -110,8 +112,11 @@ pub fn read_json(stream: impl Read, lines: bool) -> Table {
 /// none.
 pub fn read_csv(stream: impl Read) -> Table {
     let mut table = Table::none();
-    let mut stream = BufReader::new(stream.take(lists::MAX_BYTES));
-    let Ok(start) = stream.fill_buf() else { return table };
+    let (mut stream, mut start) = (stream.take(lists::MAX_BYTES), Vec::new());
+    // A stream may come in small pieces.
+    if stream.by_ref().take(START_BYTES).read_to_end(&mut start).is_err() {
+        return table;
+    }
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
         return Table { rows: vec![Err(("the whole".into(), Odd::Encoding))], trust: Trust::Sure, end: Ok(()) };
     }
@@ -131,7 +136,8 @@ pub fn read_csv(stream: impl Read) -> Table {
     };
     table.trust = trust;
     let mut columns = Columns::default();
-    let mut csv = csv::ReaderBuilder::new().flexible(true).delimiter(separator as u8).from_reader(stream);
+    let mut csv =
+        csv::ReaderBuilder::new().flexible(true).delimiter(separator as u8).from_reader(start.as_slice().chain(stream));
     for record in csv.records().take(MAX_ROWS) {
         let read = match record {
             Ok(record) => {
@@ -425,6 +431,7 @@ mod tests {
         let csv = b"filename,Tags,keywords,title,description,size\na.jpg,x| y;z,\"p, q\",t,d,7\n";
         let expected = ["Tags=x", "Tags=y", "Tags=z", "keywords=p", "keywords=q", "description=d", "size=7"];
         assert_eq!(fields(read_csv(&csv[..])), expected);
+        assert_eq!(fields(read_csv(csv[..3].chain(&csv[3..]))), expected, "in pieces");
         let json =
             br#"{"file_name": "a.jpg", "tags": ["x,y", 2], "objects": {"bbox": [1]}, "good": true, "none": null}"#;
         let table = read_json(&json[..], true);
