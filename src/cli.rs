@@ -133,8 +133,8 @@ impl Command {
 /// What every stage has.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Common {
-    /// Folders, zips (read in place), Instagram exports, IIIF manifests or their addresses, or single pictures [default: those of
-    /// the last run]
+    /// Folders, zips (read in place), Instagram exports, IIIF manifests or their addresses, s3://bucket/prefix, or single pictures
+    /// [default: those of the last run]
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Only say what would be done

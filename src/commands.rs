@@ -195,7 +195,9 @@ impl App {
         limits.apply(&mut settings.limits);
         settings.check()?;
         let gathered = shares::gathered(&gather)?.or_else(|| last.as_ref().and_then(|last| last.gathered.clone()));
-        let gathering = gathered.map(|named| shares::gathering(named, &sources, &mut settings, &flags)).transpose()?;
+        let gathering = gathered
+            .map(|named| shares::gathering(named, &sources, &mut settings, &flags, &self.store()))
+            .transpose()?;
         let (hub, asked) = (self.hub(), flags);
         let request = Request { sources, settings, hub, relayout, keep, replace, asked, publishing: None, gathering };
         Ok(Asking { request, file, last })

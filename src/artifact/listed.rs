@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{ArrayRef, RecordBatch};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -16,7 +16,7 @@ use super::{Facts, Header, ImageId, Origin, Precision, ROW_GROUP, Reason, Time, 
 use crate::config::Kind;
 use crate::error::Halt;
 use crate::photo::Format;
-use crate::store::{Digest, Key, open_regular};
+use crate::store::{Aside, Bucket, Digest, Key, Store, open_regular};
 
 row! {
     /// An input, and what is known of it before it is read; those that are to be read come first.
@@ -157,8 +157,10 @@ pub fn encode<R: Row>(key: Key, facts: Facts, rows: usize, some: impl Fn(usize, 
 /// A list of inputs as it lies on a disk; its rows are read a few at a time.
 #[derive(Clone, Debug)]
 pub struct ListFile {
-    /// Where it is.
+    /// Where it is, as it was named.
     pub path: PathBuf,
+    /// The copy that is read, of one in a bucket.
+    copy: Option<Aside>,
     /// What it says of itself.
     pub header: Header,
     /// blake3 of its bytes: the list's name in all that is made of it.
@@ -171,12 +173,13 @@ impl ListFile {
     /// Rows read at a time.
     const SOME: usize = 2048;
 
-    /// Opens the list at `path`.
+    /// Opens the list at `path`, or at `s3://bucket/key`, of which a copy lies in `store` meanwhile.
     ///
     /// # Errors
     /// When it is not there, cannot be read, or is no list of this version.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = open_regular(path)
+    pub fn open(path: &Path, store: &Store) -> Result<Self> {
+        let copy = fetched(path, store)?;
+        let file = open_regular(copy.as_ref().map_or(path, Aside::path))
             .map_err(|error| Halt::NotFound(format!("cannot open the list {}: {error}", path.display())))?;
         let digest = Digest::of_stream(file.try_clone()?)?;
         let read = || -> Result<(Header, i64)> {
@@ -192,7 +195,7 @@ impl ListFile {
                 path.display()
             )
         })?;
-        Ok(Self { path: path.to_owned(), header, digest, rows: usize::try_from(rows)? })
+        Ok(Self { path: path.to_owned(), copy, header, digest, rows: usize::try_from(rows)? })
     }
 
     /// Its rows, in order.
@@ -200,7 +203,8 @@ impl ListFile {
     /// # Errors
     /// When it cannot be read, or is not what it was when it was opened.
     pub fn rows(&self) -> Result<impl Iterator<Item = Result<ListRow>> + use<>> {
-        let mut file: File = open_regular(&self.path).with_context(|| self.path.display().to_string())?;
+        let path = self.copy.as_ref().map_or(self.path.as_path(), Aside::path);
+        let mut file: File = open_regular(path).with_context(|| self.path.display().to_string())?;
         let same = Digest::of_stream(&mut file)? == self.digest;
         ensure!(same, "the list {} was changed while it was read", self.path.display());
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(Self::SOME).build()?;
@@ -217,6 +221,22 @@ impl ListFile {
     pub fn settings(&self) -> &Value {
         &self.header.key.params["source"]
     }
+}
+
+/// A copy of what lies in a bucket, if `path` is there.
+fn fetched(path: &Path, store: &Store) -> Result<Option<Aside>> {
+    let Some((prefix, name)) =
+        path.to_str().filter(|text| text.starts_with("s3://")).and_then(|text| text.rsplit_once('/'))
+    else {
+        return Ok(None);
+    };
+    let Some(bucket) = Bucket::at(prefix).transpose().map_err(Halt::Usage)? else {
+        bail!(Halt::Usage(format!("{} is no file in a bucket: s3://bucket/list.parquet", path.display())));
+    };
+    let object = bucket.find(name)?;
+    let object = object.ok_or_else(|| Halt::NotFound(format!("there is no list at {}", path.display())))?;
+    let copy = store.set_aside(&mut bucket.open(name, 0, object.size)?);
+    Ok(Some(copy.with_context(|| format!("cannot fetch the list {}", path.display()))?))
 }
 
 /// The facts of a Parquet file of this program, which is not checked.

@@ -12,10 +12,10 @@ use crate::stage::embed::Share;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub struct GatherFlags {
-    /// What `list` wrote, instead of sources; a SOURCE beside it says where one of its sources lies here
+    /// What `list` wrote, a file or s3://bucket/key, instead of sources; a SOURCE beside it says where one of its sources lies here
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub list: Option<PathBuf>,
-    /// Where the shards of the list are: a folder. They are put together; no picture is read
+    /// Where the shards of the list are: a folder, or s3://bucket/prefix. They are put together; no picture is read
     #[arg(long, value_name = "PLACE", requires = "list", hide_short_help = true)]
     pub shards: Option<String>,
     /// Take vectors as they are that several kinds of processors computed
@@ -30,7 +30,7 @@ pub struct ShardFlags {
     /// Embed only these rows of the list: I/N, row by row; auto or auto/N by what a scheduler's array job says
     #[arg(long, value_name = "I/N", requires_all = ["list", "out"], conflicts_with = "shards", hide_short_help = true)]
     pub shard: Option<ShardArg>,
-    /// Where the shard is put, unless it is there: a folder
+    /// Where the shard is put, unless it is there: a folder, or s3://bucket/prefix
     #[arg(long, value_name = "PLACE", requires = "shard", hide_short_help = true)]
     pub out: Option<String>,
     /// Also the thumbnails that a picture by these settings takes

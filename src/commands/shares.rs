@@ -14,7 +14,7 @@ use crate::pipeline::{self, Gathered, Gathering};
 use crate::report::{counted, thousands};
 use crate::stage::embed::{Sharing, automatic};
 use crate::stage::write_if_changed;
-use crate::store::Place;
+use crate::store::{Place, Store};
 
 /// What the flags name, if they do.
 pub(super) fn gathered(flags: &GatherFlags) -> Result<Option<Gathered>> {
@@ -34,8 +34,9 @@ pub(super) fn gathering(
     sources: &[PathBuf],
     settings: &mut Settings,
     flags: &Asked,
+    store: &Store,
 ) -> Result<Gathering> {
-    let list = ListFile::open(&named.list)?;
+    let list = ListFile::open(&named.list, store)?;
     let sharing = sharing(list, &named.shards, sources, settings)?;
     for key in flags.get("source").into_iter().flat_map(|given| given.keys()) {
         ensure!(key == "strict", Halt::Usage(format!("--{key} belongs to `tsne-grid list`: the list is made by then")));
@@ -81,7 +82,7 @@ impl App {
             ShardArg::Auto(count) => automatic(count, |name| std::env::var(name).ok())?,
         };
         let request = self.asked(common, stages, true)?.request;
-        let sharing = sharing(ListFile::open(&list)?, &place, &request.sources, &request.settings)?;
+        let sharing = sharing(ListFile::open(&list, &self.store())?, &place, &request.sources, &request.settings)?;
         let ctx = self.context(self.store(), &request, false);
         let done = pipeline::share(&ctx, &request, &sharing, share, flags.tiles)?;
         Ok(self.answer(place.clone(), json!({"output": place, "shard": share.to_string(), "counts": done})))

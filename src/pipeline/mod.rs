@@ -36,7 +36,6 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::artifact::brought::Named;
-use crate::source::is_there;
 use crate::stage::{Context, Made, Stage, render};
 use crate::store::ReadError;
 use walk::Walk;
@@ -77,9 +76,7 @@ pub fn render_table(ctx: &Context, request: &Request, table: &Named) -> Result<M
     let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
     let inputs = match request.sources(ctx) {
         // Remembered sources may be gone; the kept thumbnails may still do.
-        Ok(sources) if named || sources.iter().all(|source| is_there(source, ctx.store.root())) => {
-            Some(request.inputs(ctx, &sources, true)?)
-        }
+        Ok(sources) if named || request.are_there(ctx, &sources) => Some(request.inputs(ctx, &sources, true)?),
         _ => None,
     };
     let rows = inputs.as_ref().map(|inputs| inputs.tables().0).unwrap_or_default();

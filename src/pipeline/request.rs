@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Remembered;
 use super::remembered::{Gathered, place};
@@ -69,6 +69,11 @@ impl Request {
         })
     }
 
+    /// Whether all of these can be listed.
+    pub(super) fn are_there(&self, ctx: &Context, sources: &[PathBuf]) -> bool {
+        sources.iter().all(|source| source::is_there(source, ctx.store.root(), self.hub.offline))
+    }
+
     /// Keeps the sources for the next run, with what was asked if it was asked together with them.
     pub(super) fn remember(&self, ctx: &Context, sources: &[PathBuf]) {
         if let Some(Gathering { named, .. }) = &self.gathering {
@@ -122,6 +127,9 @@ impl Request {
     /// Neither the cache, nor the models, nor a file that is written here is an input. (Folders that are filled say so
     /// themselves.)
     fn list(&self, ctx: &Context, sources: &[PathBuf]) -> Result<Listing> {
+        if let (true, Some(far)) = (self.hub.offline, sources.iter().find(|source| source::is_bucket(source))) {
+            bail!(Halt::NotFound(format!("{} is in a bucket, which --offline leaves alone", far.display())));
+        }
         let file = |path: &Path| {
             folder_of(path).canonicalize().map(|folder| folder.join(path.file_name().unwrap_or_default()))
         };
@@ -161,12 +169,15 @@ pub fn files<'a>(
     let (mut files, mut others) = (Vec::new(), 0);
     for picture in pictures {
         match by_path.get(&picture).and_then(|entry| entry.file()) {
-            Some(file) => files.push(file.to_owned()),
+            Some(file) => files.push(file.into_owned()),
             None => others += 1,
         }
     }
     if others > 0 {
-        ctx.warn(format!("{} left out, no files by themselves: in a zip, or gone", counted(others, "picture")));
+        ctx.warn(format!(
+            "{} left out, no files of this disk by themselves: in a zip, in a bucket, or gone",
+            counted(others, "picture")
+        ));
     }
     Ok(files)
 }

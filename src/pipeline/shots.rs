@@ -7,7 +7,6 @@ use anyhow::Result;
 use super::Request;
 use crate::artifact::rows::{EmbedRow, ImageRow, Row, ShotRow};
 use crate::export::last;
-use crate::source::is_there;
 use crate::stage::components::{Features, Kept};
 use crate::stage::{Context, neighbours, shots};
 
@@ -21,7 +20,7 @@ pub fn duplicates(ctx: &Context, request: &Request) -> Result<Vec<Vec<(ImageRow,
     let images = ImageRow::from_batch(&last(&ctx.store, ImageRow::STAGE)?.batch)?;
     let index = last(&ctx.store, EmbedRow::STAGE)?;
     let sources = request.sources(ctx).unwrap_or_default();
-    let there = !sources.is_empty() && sources.iter().all(|source| is_there(source, ctx.store.root()));
+    let there = !sources.is_empty() && request.are_there(ctx, &sources);
     let inputs = if there { Some(request.inputs(ctx, &sources, false)?) } else { None };
     let places = inputs.as_ref().map_or_else(HashMap::new, |inputs| inputs.places(&images));
     let features = Features { index: &index, metric: request.settings.project.metric, kept: &Kept::default() };

@@ -181,7 +181,7 @@ pub(super) fn list(
         let place = Place::Row { rows: rows.clone(), row };
         let mut entry = Entry::plain(inside, name.clone(), place, stamp);
         match known {
-            Ok(known) => entry.known = known,
+            Ok(known) => entry.known = known.into(),
             Err(why) => listing.odd(&entry, &format!("row {row}"), &why),
         }
         listing.entries.push(entry);

@@ -1,5 +1,6 @@
 //! One input: where it is, what is known of it, and how its bytes are had.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::sync::Arc;
 
 use super::columnar::Rows;
 use super::films;
-use super::known::Known;
+use super::inner::HOLDERS;
+use super::known::Said;
 use super::seen::{Fate, Picture};
 use super::zipped::Archive;
 use crate::artifact::rows::SkippedRow;
@@ -15,7 +17,7 @@ use crate::artifact::{ImageId, Reason, Taken, Time, Witness};
 use crate::config::Kind;
 use crate::lfs;
 use crate::photo::{Budget, Format, SNIFF_BYTES, Share, Unreadable, named_by_end, named_like, sniff};
-use crate::store::{Digest, open_regular};
+use crate::store::{Bucket, Digest, Unreachable, open_regular};
 
 /// One input, not yet read.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ pub struct Entry {
     /// The source's own name (the last part of its path).
     pub source: Arc<str>,
     /// What its source says of it.
-    pub known: Known,
+    pub known: Said,
     /// Of a film: the picture that stands for it.
     pub(super) still: Option<String>,
     /// Whether it is read, should it be a film.
@@ -39,6 +41,8 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     File(PathBuf),
+    /// A file of a folder, under the entry's own path.
+    Under(Arc<Path>),
     Zip {
         archive: Arc<Archive>,
         index: usize,
@@ -53,6 +57,13 @@ pub(super) enum Place {
     Row {
         rows: Arc<Rows>,
         row: usize,
+    },
+    /// In a bucket.
+    Object {
+        bucket: Arc<Bucket>,
+        /// Its key after the bucket's prefix, where that is not the entry's path.
+        key: Option<Box<str>>,
+        size: u64,
     },
     /// In a file that is not here.
     Gone(PathBuf),
@@ -121,21 +132,23 @@ pub struct Refusal {
     pub reason: Reason,
     /// A sentence for a person.
     pub detail: String,
+    /// Whether this says nothing of the input: where it is could not be asked.
+    pub unreachable: bool,
 }
 
 impl Refusal {
     pub(super) fn new(reason: Reason, detail: impl ToString) -> Self {
-        Self { reason, detail: detail.to_string() }
+        Self { reason, detail: detail.to_string(), unreachable: false }
     }
 
-    pub(super) fn unreadable(error: impl ToString) -> Self {
-        Self::new(Reason::Unreadable, error)
+    pub(super) fn unreadable(error: io::Error) -> Self {
+        Self { unreachable: Unreachable::is(&error), ..Self::new(Reason::Unreadable, error) }
     }
 }
 
 impl Entry {
     pub(super) fn plain(path: String, source: Arc<str>, place: Place, stamp: Option<Stamp>) -> Self {
-        Self { path, source, known: Known::default(), still: None, is_film: false, place, stamp }
+        Self { path, source, known: Said::default(), still: None, is_film: false, place, stamp }
     }
 
     /// What it was to the site it comes from.
@@ -144,10 +157,11 @@ impl Entry {
     }
 
     /// The file that it is, unless it is inside of one.
-    pub fn file(&self) -> Option<&Path> {
+    pub fn file(&self) -> Option<Cow<'_, Path>> {
         match &self.place {
-            Place::File(path) => Some(path),
-            Place::Zip { .. } | Place::Part { .. } | Place::Row { .. } | Place::Gone(_) => None,
+            Place::File(path) => Some(path.into()),
+            Place::Under(folder) => Some(folder.join(&self.path).into()),
+            Place::Zip { .. } | Place::Part { .. } | Place::Row { .. } | Place::Object { .. } | Place::Gone(_) => None,
         }
     }
 
@@ -169,34 +183,36 @@ impl Entry {
     /// When its file was last changed: what the file system says, or the zip.
     pub(super) fn modified(&self) -> Option<Taken> {
         match &self.place {
-            Place::File(path) => {
-                let modified: chrono::DateTime<chrono::Utc> = std::fs::metadata(path).ok()?.modified().ok()?.into();
+            Place::File(_) | Place::Under(_) => {
+                let modified = std::fs::metadata(self.file()?).ok()?.modified().ok()?;
+                let modified: chrono::DateTime<chrono::Utc> = modified.into();
                 Time::of_seconds(modified.timestamp()).ok().map(|time| Taken::utc(Witness::Mtime, time))
             }
             Place::Zip { archive, index } => archive.modified(*index),
-            Place::Part { .. } | Place::Row { .. } | Place::Gone(_) => None,
+            // When an object was put there is no date of the picture, and no more of the file that it was.
+            Place::Part { .. } | Place::Row { .. } | Place::Object { .. } | Place::Gone(_) => None,
         }
     }
 
     /// How many bytes it is said to have.
     pub(super) fn size(&self) -> Option<u64> {
         match &self.place {
-            Place::File(_) => self.stamp.map(|stamp| stamp.size),
+            Place::File(_) | Place::Under(_) => self.stamp.map(|stamp| stamp.size),
             Place::Zip { archive, index } => archive.size(*index),
-            Place::Part { size, .. } => Some(*size),
+            Place::Part { size, .. } | Place::Object { size, .. } => Some(*size),
             Place::Row { .. } | Place::Gone(_) => None,
         }
     }
 
     /// Gives its bytes, as a stream, and its size to `read`.
     pub(crate) fn open<T>(&self, read: impl FnOnce(&mut dyn Read, u64) -> T) -> io::Result<T> {
+        if let Some(path) = self.file() {
+            // It was a regular one when it was listed.
+            let mut file = open_regular(&path)?;
+            let size = file.metadata()?.len();
+            return Ok(read(&mut file, size));
+        }
         match &self.place {
-            Place::File(path) => {
-                // It was a regular one when it was listed.
-                let mut file = open_regular(path)?;
-                let size = file.metadata()?.len();
-                Ok(read(&mut file, size))
-            }
             Place::Zip { archive, index } => archive.open(*index, read),
             Place::Part { file, at, size } => {
                 let mut file = open_regular(file)?;
@@ -204,22 +220,29 @@ impl Entry {
                 Ok(read(&mut file.take(*size), *size))
             }
             Place::Row { rows, row } => rows.open_row(*row, read),
+            Place::Object { bucket, key, size } => {
+                Ok(read(&mut bucket.open(key.as_deref().unwrap_or(&self.path), 0, *size)?, *size))
+            }
             Place::Gone(holder) => Err(gone(holder)),
+            Place::File(_) | Place::Under(_) => unreachable!("files were read above"),
         }
     }
 
     /// Gives its bytes from a place on to `read`.
     pub(super) fn open_at<T>(&self, at: u64, read: impl FnOnce(&mut dyn Read) -> T) -> io::Result<T> {
+        if let Some(path) = self.file() {
+            let mut file = open_regular(&path)?;
+            file.seek(SeekFrom::Start(at))?;
+            return Ok(read(&mut file));
+        }
         match &self.place {
-            Place::File(path) => {
-                let mut file = open_regular(path)?;
-                file.seek(SeekFrom::Start(at))?;
-                Ok(read(&mut file))
-            }
             Place::Part { file, at: start, size } => {
                 let mut file = open_regular(file)?;
                 file.seek(SeekFrom::Start(start.saturating_add(at)))?;
                 Ok(read(&mut file.take(size.saturating_sub(at))))
+            }
+            Place::Object { bucket, key, size } => {
+                Ok(read(&mut bucket.open(key.as_deref().unwrap_or(&self.path), at.min(*size), *size)?))
             }
             _ => self.open(|mut stream, _| {
                 io::copy(&mut (&mut stream).take(at), &mut io::sink())?;
@@ -228,8 +251,12 @@ impl Entry {
         }
     }
 
-    /// Why its first bytes already say that it is not for us, if they do; of a film that is read, its table.
+    /// Why its first bytes already say that it is not for us, if they do; of a film that is read, its table. What is far away
+    /// and has a picture's name is not asked for its first bytes alone.
     pub fn refusal(&self) -> Option<Refusal> {
+        if matches!(self.place, Place::Object { .. }) && Format::of_suffix(&self.suffix()).is_some() {
+            return None;
+        }
         let told = self.open(|mut stream, _| {
             let head = read_head(&mut stream)?;
             let told = told(&head, stream)?;
@@ -240,7 +267,7 @@ impl Entry {
                 no if self.is_film && no.reason == Reason::Video => films::refusal(self),
                 no => Some(no),
             },
-            Err(error) => Some(Refusal::unreadable(error)),
+            Err(error) => Some(Refusal::unreadable(error)).filter(|no| !no.unreachable),
         }
     }
 
@@ -281,7 +308,7 @@ impl Entry {
         let more = (size + 1).saturating_sub(bytes.len() as u64);
         stream.take(more).read_to_end(&mut bytes).map_err(Refusal::unreadable)?;
         match bytes.len() as u64 > size {
-            true => Err(Refusal::unreadable("it grew while it was read; run again once it is complete")),
+            true => Err(Refusal::new(Reason::Unreadable, "it grew while it was read; run again once it is complete")),
             false => Ok(Content { bytes, film: None, _share: share }),
         }
     }
@@ -296,6 +323,9 @@ impl Entry {
                 let detail = match (lfs::is_pointer(head), &named, &*suffix) {
                     (true, ..) => "a Git LFS pointer, which `git lfs pull` turns into the file",
                     (_, Some(why), _) => &why.detail,
+                    (.., suffix) if HOLDERS.contains(&suffix) && matches!(self.place, Place::Object { .. }) => {
+                        "an archive in a bucket; copy it to a disk, or mount the bucket, to have it read"
+                    }
                     (_, _, "zip") => "a zip inside a source; name it as a source of its own to have it read",
                     _ => &no.detail,
                 };

@@ -1,6 +1,7 @@
 //! Zips, tars and Parquet files with pictures in a folder: a folder of downloads has an export in parts, as they came.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -11,7 +12,7 @@ use crate::photo::Format;
 use crate::report::counted;
 
 /// What files are called that may hold many pictures.
-const HOLDERS: [&str; 3] = ["zip", "tar", "parquet"];
+pub(super) const HOLDERS: [&str; 3] = ["zip", "tar", "parquet"];
 /// As many are named to a person.
 const NAMED: usize = 3;
 /// What Google's exports are called.
@@ -25,10 +26,11 @@ const TAKEOUT: &str = "takeout-";
 pub(super) fn list(sources: &[PathBuf], bounds: &Bounds<'_>, listing: &mut Listing) -> Result<()> {
     let named: Vec<PathBuf> = sources.iter().filter_map(|source| source.canonicalize().ok()).collect();
     let holds_many = |entry: &&Entry| {
-        HOLDERS.contains(&&*entry.suffix()) && !named.iter().any(|named| entry.file() == Some(named.as_path()))
+        HOLDERS.contains(&&*entry.suffix())
+            && !named.iter().any(|named| entry.file().as_deref() == Some(named.as_path()))
     };
     let found: Vec<PathBuf> =
-        listing.entries.iter().filter(holds_many).filter_map(|entry| entry.file().map(Path::to_owned)).collect();
+        listing.entries.iter().filter(holds_many).filter_map(|entry| entry.file().map(Cow::into_owned)).collect();
     let mut names = source_names(sources);
     for path in found {
         let Ok(meta) = std::fs::metadata(&path) else { continue };
@@ -42,7 +44,7 @@ pub(super) fn list(sources: &[PathBuf], bounds: &Bounds<'_>, listing: &mut Listi
         let has_pictures = listing.entries[entries..].iter().any(is_picture);
         match read {
             Ok(()) if has_pictures || is_export => {
-                listing.entries.retain(|entry| entry.file() != Some(path.as_path()));
+                listing.entries.retain(|entry| entry.file().as_deref() != Some(path.as_path()));
                 names.push(name);
                 listing.zips.push(path);
             }

@@ -1,5 +1,6 @@
 //! What a source says of a picture beside its pixels, and how two sources' words are put together.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::artifact::Taken;
@@ -23,6 +24,32 @@ pub struct Known {
     pub uri: Option<Arc<str>>,
     /// What else a table says of it, in the order of its columns; a column may have several values.
     pub fields: Vec<Field>,
+}
+
+/// What is known of an input. Of most it is nothing, and that takes no room.
+#[derive(Clone, Debug, Default)]
+pub struct Said(Option<Box<Known>>);
+
+impl Deref for Said {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        static NOTHING: Known =
+            Known { kind: None, taken_at: None, caption: None, post: None, uri: None, fields: Vec::new() };
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Said {
+    fn deref_mut(&mut self) -> &mut Known {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl From<Known> for Said {
+    fn from(known: Known) -> Self {
+        Self((known != Known::default()).then(|| Box::new(known)))
+    }
 }
 
 /// The name of a table's column, and a value in it.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::columnar::Rows;
 use super::dated::taken_by_name;
@@ -13,12 +13,13 @@ use super::entry::{Entry, Place, Stamp};
 use super::known::{Field, Known, Membership};
 use super::seen::settled;
 use super::zipped::Archive;
-use super::{LISTED, Listing, is_zip, source_names};
+use super::{LISTED, Listing, is_zip, objects, source_names};
 use crate::artifact::listed::{ListFile, ListRow, encode};
 use crate::artifact::rows::{Blob, Row, SkippedRow};
 use crate::artifact::{Facts, Reason, Taken};
 use crate::config::{Dates, SourceSettings};
 use crate::error::Halt;
+use crate::store::Bucket;
 
 /// How the facts of a list are called that count what is wrong beyond what is listed, before the reason.
 const UNLISTED: &str = "unlisted.";
@@ -99,7 +100,8 @@ impl<'a> ListedRows<'a> {
             Place::Zip { index, .. } => (None, Some(*index as u64)),
             Place::Part { at, .. } => (None, Some(*at)),
             Place::Row { row, .. } => (None, Some(*row as u64)),
-            Place::Gone(_) => (None, None),
+            Place::Object { key, .. } => (key.as_ref().map(|key| Blob(key.as_bytes().to_vec())), None),
+            Place::Under(_) | Place::Gone(_) => (None, None),
         };
         let known = &entry.known;
         // The last word, where no other is known: so that nobody has to look at the file again.
@@ -148,7 +150,9 @@ pub struct Opener {
 /// Where inputs of a list are.
 struct Source {
     name: Arc<str>,
-    place: PathBuf,
+    place: Arc<Path>,
+    /// If it is a bucket: that.
+    bucket: Option<Arc<Bucket>>,
     /// If it is a file that holds many: that file, once it was asked for.
     holder: Option<Holder>,
 }
@@ -174,9 +178,10 @@ impl Opener {
         let sources = places.iter().map(|(name, place)| {
             let place = named.remove(name).unwrap_or_else(|| place.clone());
             let place = place.canonicalize().unwrap_or(place);
-            Source { name: name.as_str().into(), place, holder: None }
+            let bucket = objects::bucket(&place)?;
+            Ok(Source { name: name.as_str().into(), place: place.into(), bucket, holder: None })
         });
-        let sources = sources.collect();
+        let sources = sources.collect::<Result<_, Halt>>()?;
         match named.keys().min() {
             None => Ok(Self { sources }),
             Some(name) => bail!(Halt::Usage(format!(
@@ -188,7 +193,7 @@ impl Opener {
 
     /// The sources: their names, and where they lie.
     pub fn places(&self) -> Vec<(String, PathBuf)> {
-        self.sources.iter().map(|source| (source.name.to_string(), source.place.clone())).collect()
+        self.sources.iter().map(|source| (source.name.to_string(), source.place.to_path_buf())).collect()
     }
 
     /// Makes sure that the sources are here, before what is not here is called unreadable.
@@ -196,8 +201,10 @@ impl Opener {
     /// # Errors
     /// [`Halt::NotFound`] with the first that is not.
     pub fn check_here(&self) -> Result<()> {
-        for Source { name, place, .. } in &self.sources {
-            if let Err(error) = std::fs::metadata(place) {
+        for Source { name, place, bucket, .. } in &self.sources {
+            if let Some(bucket) = bucket {
+                bucket.check()?;
+            } else if let Err(error) = std::fs::metadata(place) {
                 bail!(Halt::NotFound(format!(
                     "cannot open the source {} of the list: {error}; if {name} lies elsewhere here, name it beside --list",
                     place.display()
@@ -222,8 +229,15 @@ impl Opener {
         let inner = row.inner.as_ref().map(|Blob(bytes)| path_of(bytes)).transpose()?;
         let place = match (row.at, inner) {
             (Some(at), _) => source.place_in(at, row.bytes)?,
-            (None, Some(inner)) if inner.as_os_str().is_empty() => Place::File(source.place.clone()),
-            (None, inner) => Place::File(source.place.join(inner.unwrap_or_else(|| row.path.clone().into()))),
+            (None, inner) if let Some(bucket) = &source.bucket => {
+                let inner = inner.map(|inner| inner.into_os_string().into_string());
+                let key = inner.transpose().map_err(|_| anyhow!("column inner is no key"))?;
+                let (key, size) = (key.map(Into::into), row.bytes.context("column bytes is empty")?);
+                Place::Object { bucket: bucket.clone(), key, size }
+            }
+            (None, Some(inner)) if inner.as_os_str().is_empty() => Place::File(source.place.to_path_buf()),
+            (None, Some(inner)) => Place::File(source.place.join(inner)),
+            (None, None) => Place::Under(source.place.clone()),
         };
         let times = row.modified_ns.zip(row.changed_ns).zip(row.size.zip(row.inode));
         let stamp =
@@ -242,7 +256,7 @@ impl Opener {
             fields: fields.into_iter().map(|(name, value)| -> Field { (name.into(), value.into()) }).collect(),
         };
         let source = source.name.clone();
-        Ok(Ok(Entry { path: row.path, source, known, still: row.still, is_film: row.film, place, stamp }))
+        Ok(Ok(Entry { path: row.path, source, known: known.into(), still: row.still, is_film: row.film, place, stamp }))
     }
 }
 
@@ -257,7 +271,7 @@ impl Source {
             }
             Holder::Rows(rows) => Place::Row { rows: rows.clone(), row: usize::try_from(at)? },
             Holder::Tar(file) => Place::Part { file: file.clone(), at, size: bytes.context("column bytes is empty")? },
-            Holder::Gone => Place::Gone(self.place.clone()),
+            Holder::Gone => Place::Gone(self.place.to_path_buf()),
         })
     }
 }
@@ -331,14 +345,18 @@ mod tests {
         let file = dir.path().join("list.parquet");
         let bytes = rows.encode(&settings).unwrap();
         crate::store::replace_file(&file, |file| file.write_all(&bytes)).unwrap();
-        let list = ListFile::open(&file).unwrap();
+        let list = ListFile::open(&file, &crate::store::Store::new(dir.path())).unwrap();
         assert_eq!((list.rows, list.digest), (4, crate::store::Digest::of(&bytes)));
         let mut opener = Opener::new(&[], &list).unwrap();
         let inputs: Vec<_> = list.rows().unwrap().map(|row| opener.input(row.unwrap()).unwrap()).collect();
         let (entries, skipped): (Vec<_>, Vec<_>) = inputs.into_iter().partition(Result::is_ok);
         let entries: Vec<Entry> = entries.into_iter().flatten().collect();
         let skipped: Vec<SkippedRow> = skipped.into_iter().filter_map(Result::err).collect();
-        assert_eq!(format!("{entries:?}"), format!("{:?}", listing.entries));
+        let told = |entry: &Entry| {
+            let place = Place::File(entry.file().unwrap().into_owned());
+            format!("{:?}", Entry { place, ..entry.clone() })
+        };
+        assert!(entries.iter().map(told).eq(listing.entries.iter().map(told)), "{entries:?}");
         assert_eq!((entries.len(), &skipped), (3, &listing.skipped));
         assert!(!entries[0].known.fields.is_empty() && entries[0].known.taken_at.is_some());
         let places: Vec<PathBuf> = opener.places().into_iter().map(|(_, place)| place).collect();
@@ -346,7 +364,7 @@ mod tests {
         let there = list.rows().unwrap().next().unwrap().unwrap();
         let elsewhere = |name: &str| Opener::new(&[Path::new("/elsewhere").join(name)], &list);
         let moved = elsewhere("in").unwrap().input(there).unwrap().unwrap();
-        assert_eq!(moved.file(), Some(Path::new("/elsewhere/in/a.png")));
+        assert_eq!(moved.file().as_deref(), Some(Path::new("/elsewhere/in/a.png")));
         let error = elsewhere("out").err().unwrap().to_string();
         assert!(error.contains("no source called out, but in, alone.png"), "{error}");
     }

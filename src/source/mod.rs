@@ -1,4 +1,4 @@
-//! What the user points at becomes a list of inputs: folders, files, zips (read in place) and
+//! What the user points at becomes a list of inputs: folders, files, zips (read in place), buckets and
 //! Instagram exports, laid over each other.
 //!
 //! Everything read here is untrusted: names are looked up, never joined to paths; sizes are
@@ -36,6 +36,7 @@ mod lists;
 mod messages;
 mod moment;
 mod names;
+mod objects;
 mod odd;
 mod raw;
 mod rule;
@@ -51,9 +52,10 @@ mod zipped;
 
 pub use dated::taken_by_name;
 pub use entry::{Content, Entry, Refusal, Stamp};
-pub use known::{Field, Known, Membership};
+pub use known::{Field, Known, Membership, Said};
 pub use listed::{ListedRows, Opener};
 pub use lists::At;
+pub use objects::is_bucket;
 pub use odd::Odd;
 pub use rule::Rule;
 pub use seen::{Fate, Picture, Seen, now_ns};
@@ -169,6 +171,10 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     let (mut tables, mut bad) = (Vec::new(), Vec::new());
     for (source, name) in sources.iter().zip(source_names(sources)) {
         let name: Arc<str> = name.into();
+        if let Some(bucket) = objects::bucket(source)? {
+            objects::list(&bucket, &name, bounds, &mut listing)?;
+            continue;
+        }
         let standing_for = iiif::is_iiif(source).then(|| iiif::folder(bounds.cache, source));
         if standing_for.as_ref().is_some_and(|folder| !folder.is_dir()) {
             let address = source.display();
@@ -223,9 +229,13 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     Ok(listing)
 }
 
-/// Whether a source is there to be listed; a document of IIIF is once it was fetched into this `cache`.
-pub fn is_there(source: &Path, cache: &Path) -> bool {
-    if iiif::is_iiif(source) { iiif::folder(cache, source).is_dir() } else { source.exists() }
+/// Whether a source is there to be listed, `offline` or not; a document of IIIF is once it was fetched into this `cache`.
+pub fn is_there(source: &Path, cache: &Path, offline: bool) -> bool {
+    match is_bucket(source) {
+        true => !offline,
+        false if iiif::is_iiif(source) => iiif::folder(cache, source).is_dir(),
+        false => source.exists(),
+    }
 }
 
 /// The sources' names; where two have the same, the second is `name (2)`.

@@ -6,21 +6,22 @@ use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusty_s3::actions::{ListObjectsV2, S3Action};
+use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response, S3Action};
 use rusty_s3::{Credentials, UrlStyle};
 use serde::Deserialize;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use super::digest_in_name;
+use super::place::Unreachable;
 
 /// How long a signed address holds.
-const SIGNED: Duration = Duration::from_secs(900);
+pub(super) const SIGNED: Duration = Duration::from_secs(900);
 /// A server that says nothing for so long is asked again.
 const ANSWER: Duration = Duration::from_secs(20);
 /// A request takes no longer, with its body.
 const WHOLE: Duration = Duration::from_secs(600);
-const ATTEMPTS: u32 = 7;
+pub(super) const ATTEMPTS: u32 = 7;
 /// Longest pause between attempts.
 const PAUSE: Duration = Duration::from_secs(20);
 /// Larger files are not read.
@@ -31,9 +32,10 @@ const CREDENTIALS_HOLD: Duration = Duration::from_secs(300);
 /// A prefix in a bucket.
 #[derive(Clone)]
 pub struct Bucket {
-    bucket: rusty_s3::Bucket,
-    prefix: String,
-    agent: Agent,
+    pub(super) bucket: rusty_s3::Bucket,
+    /// Empty, or with a slash at its end.
+    pub(super) prefix: String,
+    pub(super) agent: Agent,
     /// Credentials, and when they were had; none of a machine's that were not asked for yet.
     credentials: Arc<Mutex<Option<(Credentials, Instant)>>>,
     /// Whether the credentials are those of the environment, which hold.
@@ -53,7 +55,7 @@ impl std::fmt::Display for Bucket {
 }
 
 /// What went wrong with a request.
-enum Fault {
+pub(super) enum Fault {
     /// It may go better another time; after so long, if the server says so.
     Again(String, Option<Duration>),
     /// It will not.
@@ -104,22 +106,7 @@ impl Bucket {
         let inside = format!("{}{folder}/", self.prefix);
         let (mut names, mut token) = (Vec::new(), None::<String>);
         loop {
-            let page = self.attempts(&format!("list {self}/{folder}"), || {
-                let credentials = self.credentials()?;
-                let mut list = self.bucket.list_objects_v2(Some(&credentials));
-                list.with_prefix(&*inside);
-                list.with_delimiter("/");
-                if let Some(token) = &token {
-                    list.with_continuation_token(token.as_str());
-                }
-                let bytes = whole(self.agent.get(list.sign(SIGNED).as_str()).call())?;
-                let text = String::from_utf8(bytes).map_err(|_| again("the server's answer is no text"))?;
-                // What reads it would take the beginning of a list for all of it.
-                if !text.trim_end().ends_with("ListBucketResult>") {
-                    return Err(again("the server's answer is cut off"));
-                }
-                ListObjectsV2::parse_response(&text).map_err(|_| again("the server's answer is no list of a bucket"))
-            })?;
+            let page = self.page(&format!("{self}/{folder}"), &inside, Some("/"), token.as_deref())?;
             let inner = page.contents.iter().filter_map(|object| object.key.strip_prefix(&inside));
             names.extend(inner.filter(|name| digest_in_name(name.as_ref()).is_some()).map(str::to_owned));
             token = page.next_continuation_token;
@@ -128,6 +115,30 @@ impl Bucket {
                 return Ok(names);
             }
         }
+    }
+
+    /// A page of the keys that begin with `inside`, up to a delimiter if there is one; `what` is how they are called.
+    pub(super) fn page(
+        &self,
+        what: &str,
+        inside: &str,
+        delimiter: Option<&str>,
+        token: Option<&str>,
+    ) -> io::Result<ListObjectsV2Response> {
+        self.attempts(&format!("list {what}"), || {
+            let credentials = self.credentials()?;
+            let mut list = self.bucket.list_objects_v2(Some(&credentials));
+            list.with_prefix(inside);
+            delimiter.into_iter().for_each(|delimiter| list.with_delimiter(delimiter));
+            token.into_iter().for_each(|token| list.with_continuation_token(token));
+            let bytes = whole(self.agent.get(list.sign(SIGNED).as_str()).call())?;
+            let text = String::from_utf8(bytes).map_err(|_| again("the server's answer is no text"))?;
+            // What reads it would take the beginning of a list for all of it.
+            if !text.trim_end().ends_with("ListBucketResult>") {
+                return Err(again("the server's answer is cut off"));
+            }
+            ListObjectsV2::parse_response(&text).map_err(|_| again("the server's answer is no list of a bucket"))
+        })
     }
 
     /// A file, once its bytes are those that `is_right` says; what comes otherwise comes again.
@@ -165,25 +176,29 @@ impl Bucket {
         })
     }
 
-    fn attempts<T>(&self, what: &str, mut attempt: impl FnMut() -> Result<T, Fault>) -> io::Result<T> {
+    pub(super) fn attempts<T>(&self, what: &str, mut attempt: impl FnMut() -> Result<T, Fault>) -> io::Result<T> {
         let mut tried = 1;
         loop {
-            match attempt() {
+            let (kind, why) = match attempt() {
                 Ok(done) => return Ok(done),
                 Err(Fault::Again(_, after)) if tried < ATTEMPTS => {
-                    std::thread::sleep(after.unwrap_or(Duration::from_millis(200) * (1 << tried)).min(PAUSE));
+                    pause(tried, after);
                     tried += 1;
+                    continue;
                 }
-                Err(Fault::Again(why, _)) => {
-                    return Err(io::Error::other(format!("cannot {what}: {why}, {ATTEMPTS} times")));
-                }
-                Err(Fault::Never(kind, why)) => return Err(io::Error::new(kind, format!("cannot {what}: {why}"))),
-            }
+                Err(Fault::Again(why, _)) => (io::ErrorKind::TimedOut, format!("{why}, {ATTEMPTS} times")),
+                Err(Fault::Never(kind, why)) => (kind, why),
+            };
+            let why = format!("cannot {what}: {why}");
+            return Err(match kind {
+                io::ErrorKind::TimedOut | io::ErrorKind::PermissionDenied => io::Error::new(kind, Unreachable(why)),
+                _ => io::Error::new(kind, why),
+            });
         }
     }
 
     /// Those of the environment, or of the machine.
-    fn credentials(&self) -> Result<Credentials, Fault> {
+    pub(super) fn credentials(&self) -> Result<Credentials, Fault> {
         let mut kept = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((credentials, had)) = &*kept
             && (self.fixed || had.elapsed() < CREDENTIALS_HOLD)
@@ -255,8 +270,13 @@ fn variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-fn again(why: &str) -> Fault {
+pub(super) fn again(why: &str) -> Fault {
     Fault::Again(why.to_owned(), None)
+}
+
+/// Waits after so many attempts, or for as long as the server says.
+pub(super) fn pause(tried: u32, after: Option<Duration>) {
+    std::thread::sleep(after.unwrap_or(Duration::from_millis(200) * (1 << tried)).min(PAUSE));
 }
 
 /// All bytes of a good answer.
@@ -273,7 +293,7 @@ fn whole(response: Result<Response<Body>, ureq::Error>) -> Result<Vec<u8>, Fault
 }
 
 /// A good answer, or what another one means.
-fn answered(response: Response<Body>) -> Result<Response<Body>, Fault> {
+pub(super) fn answered(response: Response<Body>) -> Result<Response<Body>, Fault> {
     let status = response.status().as_u16();
     if (200..300).contains(&status) {
         return Ok(response);
@@ -289,6 +309,10 @@ fn answered(response: Response<Body>) -> Result<Response<Body>, Fault> {
         408 | 429 | 500 | 502 | 503 | 504 => Err(Fault::Again(why, after.map(Duration::from_secs))),
         // A clock that goes wrong, or credentials that have just changed.
         _ if matches!(&*code, "ExpiredToken" | "RequestTimeout" | "SlowDown") => Err(Fault::Again(why, None)),
+        // An archived object is not the bucket's no.
+        403 if code == "InvalidObjectState" => {
+            Err(Fault::Never(io::ErrorKind::Other, format!("{why}: it is archived")))
+        }
         401 | 403 => Err(Fault::Never(io::ErrorKind::PermissionDenied, why)),
         _ => Err(Fault::Never(io::ErrorKind::Other, why)),
     }

@@ -118,6 +118,7 @@ pub fn remove_abandoned(folder: &Path) {
 }
 
 /// A file under a name of its own, removed unless it is renamed.
+#[derive(Debug)]
 pub(super) struct TempFile {
     pub(super) file: fs::File,
     path: PathBuf,
@@ -134,6 +135,10 @@ impl TempFile {
                 opened => return Ok(Self { file: opened?, path }),
             }
         }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn rename(mut self, to: &Path) -> io::Result<()> {

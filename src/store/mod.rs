@@ -25,16 +25,22 @@
 
 #[cfg(feature = "s3")]
 mod bucket;
+#[cfg(not(feature = "s3"))]
+#[path = "bucket_absent.rs"]
+mod bucket;
 mod disk;
 mod file;
 mod folder;
 mod gc;
 mod key;
 mod lock;
+#[cfg(feature = "s3")]
+mod objects;
 mod place;
 mod scratch;
 mod verify;
 
+pub use bucket::Bucket;
 pub use disk::not_promised;
 pub use file::{folder_of, remove_abandoned, replace_file};
 pub(crate) use file::{open_regular, read_regular, read_small, remove};
@@ -42,8 +48,8 @@ pub use folder::{Filling, OwnFolder};
 pub use gc::{GcOptions, GcReport};
 pub use key::{Digest, Key, canonical_json, later};
 pub use lock::{Lock, read_only};
-pub use place::Place;
-pub use scratch::Scratch;
+pub use place::{Object, Place, Unreachable};
+pub use scratch::{Aside, Scratch};
 pub use verify::VerifyReport;
 
 use std::ffi::OsStr;

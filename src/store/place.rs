@@ -6,12 +6,33 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-#[cfg(feature = "s3")]
 use super::bucket::Bucket;
 use super::file::{TempFile, create_folder, temp_name};
-#[cfg(feature = "s3")]
-use super::published_name;
-use super::{DIGEST_DIGITS, Digest, Durability, ReadError, Store, digest_in_name, remove};
+use super::{DIGEST_DIGITS, Digest, Durability, ReadError, Store, digest_in_name, published_name, remove};
+
+/// Something in a bucket, under a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its key after the prefix.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The server's tag of its bytes: another tag, other bytes.
+    pub tag: Option<String>,
+}
+
+/// A bucket could not be asked, by anybody now or by us at all: nothing is known of what lies there. It is inside of an
+/// [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(pub String);
+
+impl Unreachable {
+    /// Whether an error is that.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
 
 /// Where shares of one work are put together.
 #[derive(Clone, Debug)]
@@ -19,7 +40,6 @@ pub enum Place {
     /// A folder that all of them see.
     Folder(Store),
     /// A prefix in a bucket.
-    #[cfg(feature = "s3")]
     Bucket(Bucket),
 }
 
@@ -29,13 +49,12 @@ impl Place {
     /// # Errors
     /// When it is written as the address of something else.
     pub fn at(text: &str) -> Result<Self, String> {
-        match text.split_once("://") {
-            #[cfg(feature = "s3")]
-            Some(("s3", place)) => Bucket::new(place).map(Self::Bucket),
-            Some((scheme, _)) => Err(format!(
-                "{scheme}:// is no place that this program knows; name a folder or, in a program with the feature s3, s3://bucket/prefix"
-            )),
-            None => Ok(Self::Folder(Store::new(text))),
+        match (Bucket::at(text), text.split_once("://")) {
+            (Some(bucket), _) => bucket.map(Self::Bucket),
+            (None, Some((scheme, _))) => {
+                Err(format!("{scheme}:// is no place that this program knows; name a folder or s3://bucket/prefix"))
+            }
+            (None, None) => Ok(Self::Folder(Store::new(text))),
         }
     }
 
@@ -52,7 +71,6 @@ impl Place {
                 )),
                 _ => Ok(store.names(folder)),
             },
-            #[cfg(feature = "s3")]
             Self::Bucket(bucket) => bucket.names(folder),
         }
     }
@@ -64,7 +82,6 @@ impl Place {
     pub fn read(&self, folder: &str, name: &str) -> Result<Vec<u8>, ReadError> {
         match self {
             Self::Folder(store) => store.read(&store.root().join(folder).join(name)),
-            #[cfg(feature = "s3")]
             Self::Bucket(bucket) => {
                 let digest = |bytes: &[u8]| Digest::of(bytes).short(DIGEST_DIGITS);
                 Ok(bucket.read(folder, name, |bytes| digest_in_name(name.as_ref()) == Some(&digest(bytes)))?)
@@ -79,7 +96,6 @@ impl Place {
     pub fn publish(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Folder(store) => store.publish(folder, key, suffix, Durability::Synced, bytes).map(drop),
-            #[cfg(feature = "s3")]
             Self::Bucket(bucket) => bucket.publish(folder, &published_name(key, &Digest::of(bytes), suffix), bytes),
         }
     }
@@ -88,7 +104,6 @@ impl Place {
     fn file(&self, folder: &str, name: &str) -> Option<PathBuf> {
         match self {
             Self::Folder(store) => Some(store.root().join(folder).join(name)),
-            #[cfg(feature = "s3")]
             Self::Bucket(_) => None,
         }
     }
@@ -98,7 +113,6 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(store) => write!(f, "{}", store.root().display()),
-            #[cfg(feature = "s3")]
             Self::Bucket(bucket) => write!(f, "{bucket}"),
         }
     }

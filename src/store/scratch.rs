@@ -1,7 +1,8 @@
-//! Numbers that do not fit in memory, in a file that is gone when it is dropped.
+//! Numbers that do not fit in memory, and what was fetched from far away, in a file that is gone when it is dropped.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Store;
 use super::file::{TempFile, create_folder};
@@ -18,6 +19,26 @@ impl Store {
         let folder = self.root.join("scratch");
         create_folder(&folder)?;
         Ok(Scratch(Mutex::new(TempFile::create(&folder)?)))
+    }
+
+    /// All bytes of a stream, in a file of the store's folder.
+    pub fn set_aside(&self, stream: &mut dyn Read) -> io::Result<Aside> {
+        let folder = self.root.join("scratch");
+        create_folder(&folder)?;
+        let mut temp = TempFile::create(&folder)?;
+        io::copy(stream, &mut temp.file)?;
+        Ok(Aside(Arc::new(temp)))
+    }
+}
+
+/// A file on disk that goes with the last that knows it.
+#[derive(Clone, Debug)]
+pub struct Aside(Arc<TempFile>);
+
+impl Aside {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

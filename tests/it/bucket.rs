@@ -1,4 +1,4 @@
-//! Shards in a bucket on loopback, with its good and its bad days.
+//! Shards and sources in a bucket on loopback, with its good and its bad days.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tsne_grid::store::Digest;
+
 use crate::driver::{Ran, Story, ran};
 
-const SECRET: &str = "a-secret-that-nobody-says";
+pub(crate) const SECRET: &str = "a-secret-that-nobody-says";
 
 /// How the server behaves, every third request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mood {
+pub(crate) enum Mood {
     /// As it should, always.
     Good,
     /// Answers 503, then 429 with `Retry-After`.
@@ -24,22 +26,24 @@ enum Mood {
     Lies,
     /// Says nothing for longer than one waits, once.
     Stalls,
-    /// Knows no `If-None-Match`.
+    /// Knows no `If-None-Match`, and no ranges; sends half as well.
     Old,
     /// Lets nobody in.
     Closed,
+    /// Shows its lists and nothing else.
+    Shy,
 }
 
 type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
-struct Server {
-    address: String,
-    objects: Objects,
-    heads: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) objects: Objects,
+    pub(crate) heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start(mood: Mood) -> Self {
+    pub(crate) fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = Self { address, objects: Arc::default(), heads: Arc::default() };
@@ -55,7 +59,7 @@ impl Server {
         server
     }
 
-    fn run(&self, story: &Story, line: &str) -> Ran {
+    pub(crate) fn run(&self, story: &Story, line: &str) -> Ran {
         let variables = [
             ("AWS_ENDPOINT_URL", self.address.as_str()),
             ("AWS_ACCESS_KEY_ID", "a-key"),
@@ -70,7 +74,7 @@ impl Server {
     }
 
     #[track_caller]
-    fn ok(&self, story: &Story, line: &str) {
+    pub(crate) fn ok(&self, story: &Story, line: &str) {
         let ran = self.run(story, line);
         assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
     }
@@ -96,7 +100,7 @@ fn answer(stream: TcpStream, mood: Mood, count: usize, objects: &Objects, heads:
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = percent(path);
     let path = path.trim_start_matches("/bucket").trim_start_matches('/').to_owned();
-    let bad = count % 3 == 1;
+    let (key, bad) = (path.clone(), count % 3 == 1);
     let (status, bytes) = match (mood, method) {
         (Mood::Closed, _) => ("403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>".to_vec()),
         (Mood::Busy, _) if bad => {
@@ -105,6 +109,9 @@ fn answer(stream: TcpStream, mood: Mood, count: usize, objects: &Objects, heads:
             } else {
                 ("429 Too Many Requests", Vec::new())
             }
+        }
+        (Mood::Shy, "GET") if !query.contains("list-type=2") => {
+            ("403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>".to_vec())
         }
         (Mood::Stalls, "GET") if count == 2 => {
             std::thread::sleep(Duration::from_secs(30));
@@ -126,16 +133,32 @@ fn answer(stream: TcpStream, mood: Mood, count: usize, objects: &Objects, heads:
         }
         _ if query.contains("list-type=2") => ("200 OK", list(query, &objects.lock().unwrap())),
         _ => match objects.lock().unwrap().get(&path) {
-            Some(bytes) => ("200 OK", bytes.clone()),
+            Some(bytes) if header("if-match").is_some_and(|asked| asked != tag(bytes)) => {
+                ("412 Precondition Failed", Vec::new())
+            }
+            Some(bytes) => match header("range").filter(|_| mood != Mood::Old) {
+                Some(range) => {
+                    let from: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
+                    ("206 Partial Content", bytes[from..].to_vec())
+                }
+                None => ("200 OK", bytes.clone()),
+            },
             None => ("404 Not Found", b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
         },
     };
-    let sent = if mood == Mood::Cuts && bad { bytes.len() / 2 } else { bytes.len() };
+    let cuts = mood == Mood::Cuts || (mood == Mood::Old && method == "GET");
+    let sent = if cuts && bad { bytes.len() / 2 } else { bytes.len() };
     let said = if mood == Mood::Lies && bad { bytes.len() / 3 } else { bytes.len() };
+    let etag = objects.lock().unwrap().get(&key).map(|bytes| format!("ETag: {}\r\n", tag(bytes))).unwrap_or_default();
     let after = if status.starts_with("429") { "Retry-After: 0\r\n" } else { "" };
     let mut stream = stream;
-    let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {said}\r\n{after}Connection: close\r\n\r\n");
+    let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {said}\r\n{etag}{after}Connection: close\r\n\r\n");
     let _ = stream.write_all(&bytes[..sent]);
+}
+
+/// What the server calls these bytes.
+fn tag(bytes: &[u8]) -> String {
+    format!("\"{}\"", Digest::of(bytes).short(16))
 }
 
 /// A page of three keys at most, so that there are several.
@@ -143,17 +166,19 @@ fn list(query: &str, objects: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let parameter = |name: &str| {
         query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(percent).unwrap_or_default()
     };
-    let (prefix, from) = (parameter("prefix"), parameter("continuation-token"));
-    let inside =
-        |key: &&String| key.starts_with(&prefix) && !key[prefix.len()..].contains('/') && key.as_str() > from.as_str();
-    let keys: Vec<&String> = objects.keys().filter(inside).collect();
-    let page: String = keys
-        .iter()
-        .take(3)
-        .map(|key| format!("<Contents><Key>{}</Key><Size>1</Size></Contents>", key.replace('/', "%2F")))
-        .collect();
+    let (prefix, from, delimiter) = (parameter("prefix"), parameter("continuation-token"), parameter("delimiter"));
+    let inside = |(key, _): &(&String, &Vec<u8>)| {
+        let inner = |inner: &str| delimiter.is_empty() || !inner.contains(&delimiter);
+        key.strip_prefix(&prefix).is_some_and(inner) && **key > from
+    };
+    let keys: Vec<(&String, &Vec<u8>)> = objects.iter().filter(inside).collect();
+    let page = keys.iter().take(3).map(|(key, bytes)| {
+        let (key, tag) = (key.replace('/', "%2F").replace(' ', "+"), tag(bytes).replace('"', "&quot;"));
+        format!("<Contents><Key>{key}</Key><ETag>{tag}</ETag><Size>{}</Size></Contents>", bytes.len())
+    });
+    let page: String = page.collect();
     let more = if keys.len() > 3 {
-        format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>", keys[2])
+        format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>", keys[2].0)
     } else {
         "<IsTruncated>false</IsTruncated>".to_owned()
     };

@@ -10,6 +10,7 @@ mod brought;
 mod browser;
 #[cfg(feature = "s3")]
 mod bucket;
+mod bucket_sources;
 mod cli;
 mod columns;
 mod crash;

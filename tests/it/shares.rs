@@ -311,7 +311,11 @@ fn a_list_says_what_there_is_and_reads_no_picture() {
     story.put("photos/broken.png", b"\x89PNG\r\n\x1a\n");
     let counts = story.json("list photos more.zip --exclude 001.png --artifact list.parquet")["counts"].clone();
     assert_eq!((&counts["inputs"], &counts["skipped"]), (&10.into(), &2.into()));
-    let list = tsne_grid::artifact::listed::ListFile::open(&story.path("list.parquet")).unwrap();
+    let list = tsne_grid::artifact::listed::ListFile::open(
+        &story.path("list.parquet"),
+        &tsne_grid::store::Store::new(story.path("cache")),
+    )
+    .unwrap();
     let rows: Vec<_> = list.rows().unwrap().map(Result::unwrap).collect();
     let paths: Vec<&str> = rows.iter().map(|row| row.path.as_str()).collect();
     assert_eq!(&paths[..3], ["000.png", "002.png", "again.png"]);

@@ -114,7 +114,7 @@ pub(super) fn annotate(listing: &mut Listing) {
     for (i, entry) in exports.entries.iter_mut().enumerate() {
         let by_folder = std::mem::take(&mut entry.known);
         let words = said.words.iter().filter_map(|words| words.get(&i));
-        words.chain([&by_folder]).for_each(|known| entry.known.fill(known));
+        words.chain([&*by_folder]).for_each(|known| entry.known.fill(known));
         if said.is_archived(i) || by_folder.kind == Some(Kind::Archived) {
             entry.known.kind = Some(Kind::Archived);
         }

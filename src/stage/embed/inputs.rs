@@ -134,7 +134,7 @@ impl Inputs {
             first.entry(image).or_insert(&entry.path);
             let known = all
                 .remove(image)
-                .unwrap_or_else(|| Known { taken_at: rule.taken(entry, *taken), ..entry.known.clone() });
+                .unwrap_or_else(|| Known { taken_at: rule.taken(entry, *taken), ..Known::clone(&entry.known) });
             let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
             images.push(ImageRow {
                 image: image.clone(),
@@ -170,7 +170,7 @@ impl Inputs {
         for i in inputs {
             if let Some(picture) = self.picture(i) {
                 let taken_at = self.rule.taken(&entries[i], picture.taken);
-                known.entry(&picture.image).or_default().fill(&Known { taken_at, ..entries[i].known.clone() });
+                known.entry(&picture.image).or_default().fill(&Known { taken_at, ..Known::clone(&entries[i].known) });
             }
         }
         known

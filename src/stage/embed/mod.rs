@@ -203,7 +203,7 @@ fn through(
 ) -> Result<()> {
     let ctx = reader.ctx;
     std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel::<Vec<(Finding, Option<RgbImage>)>>(1);
+        let (sender, receiver) = sync_channel::<Result<Vec<(Finding, Option<RgbImage>)>>>(1);
         let chunks = entries.chunks(CHUNK);
         let reading = chunks.clone();
         scope.spawn(move || {
@@ -215,9 +215,16 @@ fn through(
                 }
             }
         });
-        let mut at = 0_usize..;
+        let (mut at, mut broke) = (0_usize.., Ok(()));
         for _ in chunks {
-            let Ok(reads) = receiver.recv() else { break };
+            let reads = match receiver.recv() {
+                Ok(Ok(reads)) => reads,
+                Ok(Err(error)) => {
+                    broke = Err(error);
+                    break;
+                }
+                Err(_) => break,
+            };
             for ((finding, input), n) in reads.into_iter().zip(&mut at) {
                 match input {
                     Some(input) => network.take(&finding, input)?,
@@ -230,7 +237,7 @@ fn through(
             }
         }
         network.finish()?;
-        ctx.go_on()
+        broke.and_then(|()| ctx.go_on())
     })
 }
 
@@ -246,28 +253,32 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// What an input turned out to be, and the model's input if it is to be embedded.
-    fn read(&self, entry: &Entry) -> (Finding, Option<RgbImage>) {
+    ///
+    /// # Errors
+    /// When it is far away and could not be asked for: that says nothing of it.
+    fn read(&self, entry: &Entry) -> Result<(Finding, Option<RgbImage>)> {
         let Self { ctx, chosen, seen, present, also } = self;
         let bytes = match entry.read(&ctx.budget) {
             Ok(bytes) => bytes,
-            Err(no) => return (no.into(), None),
+            Err(no) if no.unreachable => bail!(no.detail),
+            Err(no) => return Ok((no.into(), None)),
         };
         let image = bytes.image();
         let is_bad = |picture: &Picture| matches!(picture.fate, Fate::Bad(..));
         if seen.picture(&image).is_some_and(is_bad) || present.contains(&image) {
-            return (inputs::known(ctx, &bytes, seen), None);
+            return Ok((inputs::known(ctx, &bytes, seen), None));
         }
         let (size, taken) = (bytes.size(), Taken::inside(&bytes, &ctx.budget));
         let decode = if chosen.decode == Decode::Full { photo::decode } else { photo::decode_small };
         let decoded = decode(&bytes, &ctx.budget);
         drop(bytes);
-        match decoded {
+        Ok(match decoded {
             Ok(photo) => {
                 also(&image, &photo);
                 let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
                 (Finding::Picture(Picture { image, bytes: size, taken, fate }), Some(chosen.input.of(&photo.pixels)))
             }
             Err(no) => (Finding::bad(image, size, taken, no), None),
-        }
+        })
     }
 }

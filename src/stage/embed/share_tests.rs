@@ -68,7 +68,7 @@ fn a_collection_is_made_to_be_gathered() {
     let hub = Hub { models: Store::new(folder.join("models")), offline: true, reporter: std::sync::Arc::new(Silent) };
     let chosen = choose(&settings, &hub).unwrap();
     let place = Place::at(folder.join("place").to_str().unwrap()).unwrap();
-    let list = ListFile::open(&path).unwrap();
+    let list = ListFile::open(&path, &Store::new(folder.join("cache"))).unwrap();
     let sharing = Sharing::new(list, place, &[], settings.decode, &LimitSettings::default());
     let (count, mut random) = (4, Random::new(1, 1));
     for index in 0..count {

@@ -16,12 +16,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The link from a page in `folder` to each picture that is a file.
 pub(super) fn links<'a>(folder: &Path, known: &Known<'a>) -> BTreeMap<&'a ImageId, String> {
     // Where links really lead matters, not by which names one came here.
-    let mut real: HashMap<&Path, Option<PathBuf>> = HashMap::new();
+    let mut real: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
     let from = resolved(folder);
     let link = |(image, entry): (&&'a ImageId, &&'a Entry)| {
         let file = entry.file()?;
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let parent = real.entry(parent).or_insert_with(|| parent.canonicalize().ok()).as_ref()?;
+        if !real.contains_key(parent) {
+            real.insert(parent.to_owned(), parent.canonicalize().ok());
+        }
+        let parent = real.get(parent)?.as_ref()?;
         Some((*image, relative(&from, &parent.join(file.file_name()?))?))
     };
     known.sources.iter().filter_map(link).collect()
