@@ -1,31 +1,51 @@
 #!/usr/bin/env bash
-# What the explorer takes: time to write the page, bytes per picture, first paint, and the times between frames while the
-# wall is dragged, in Chromium without a window (no graphics card: pixels are drawn by the processor).
-#     scripts/explorer_pace.sh [PICTURES…]        default: 10000 20000 50000
+# What the explorer takes: time and memory to write the page, bytes, and in Chromium without a window (no graphics card: pixels
+# are drawn by the processor) first paint, the times between frames while it is dragged and while pictures glide, and memory.
+#     scripts/explorer_pace.sh [COUNT…]        default: 10000 100000 1000000
+# Up to 100,000 are pictures: some hundred drawn ones, over and over. More are points. Where `embedding-atlas` is (PyPI), its page of
+# the same points stands beside. puppeteer-core is had from npm and lies under target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- 10000 20000 50000
-cargo build --release --quiet
-bin=$PWD/target/release/tsne-grid
+[ $# -gt 0 ] || set -- 10000 100000 1000000
+tools=target/page-tools
+export NODE_PATH=$PWD/$tools/node_modules PUPPETEER_SKIP_DOWNLOAD=1
+[ -d "$NODE_PATH/puppeteer-core" ] || npm install --silent --no-audit --no-fund --prefix "$tools" puppeteer-core@24 axe-core@4
+[ -n "${TSNE_GRID_BIN:-}" ] || cargo build --release --quiet
+bin=$(realpath "${TSNE_GRID_BIN:-target/release/tsne-grid}")
+here=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+"$bin" -q sample "$work/export" --images 400 >/dev/null
+(cd "$work" && "$bin" -q run export --model scattering --cell 8 --page --large 0 -o few.jpg >/dev/null)
 for count in "$@"; do
   folder=$work/$count
-  "$bin" sample "$folder/export" --images "$count" -q >/dev/null
-  cd "$folder"
-  run="export --model scattering --iterations 250 -o grid.jpg -q"
-  "$bin" run $run --page=false >/dev/null
-  begin=$(date +%s.%N)
-  "$bin" run $run >/dev/null
-  written=$(date +%s.%N)
-  "$bin" run $run >/dev/null
-  fresh=$(date +%s.%N)
-  cd - >/dev/null
-  echo "== $count drawn pictures"
-  echo "$begin $written $fresh" | awk '{ printf "page written in %.1f s, a run with the page fresh %.1f s\n", $2 - $1, $3 - $2 }'
-  for part in "" sheets-* large-*; do
-    du -cb "$folder"/explorer/$part | tail -1 | awk -v n="$count" -v part="${part:-all}" '{ printf "%-9s %.1f kB a picture\n", part, $1 / n / 1000 }'
+  mkdir "$folder"
+  if [ "$count" -le 100000 ]; then
+    cp -al "$work/cache" "$folder/cache"
+    python3 scripts/explorer_walls.py "$count" "$folder/wall.csv" "$folder/cache"
+    cell=8
+  else
+    python3 scripts/explorer_walls.py "$count" "$folder/wall.csv"
+    cell=4
+  fi
+  echo "== $count"
+  (cd "$folder" && /usr/bin/time -f "written in %e s (%U s of processors), %M kB of memory" \
+    "$bin" -q render --input wall.csv --large 0 --cell $cell -o grid.jpg 2>&1 >/dev/null | tail -1)
+  du -cb "$folder"/explorer/sheets-* | tail -1 | awk -v n="$count" '{ printf "sheets %.1f MB, %.2f kB each\n", $1 / 1e6, $1 / n / 1000 }'
+  du -b "$folder"/explorer/index.html | awk '{ printf "page %.2f MB\n", $1 / 1e6 }'
+  for kind in columns rough rows facets words found; do
+    du -cb "$folder"/explorer/data-*/$kind-* | tail -1 | awk -v kind=$kind '{ printf "%s %.1f MB\n", kind, $1 / 1e6 }'
   done
-  PAGE="$folder/explorer/index.html" cargo test --release --quiet --test it -- --ignored --nocapture page_looks::pace 2>&1 | grep -E 'paint|median'
+  node scripts/page/pace.mjs "$folder/explorer/index.html"
+  if command -v embedding-atlas >/dev/null; then
+    echo "-- Embedding Atlas"
+    embedding-atlas "$folder/wall.csv" --x x --y y --text note --export-application "$folder/atlas" >/dev/null 2>&1
+    (cd "$folder/atlas" && exec python3 -m http.server 8765 >/dev/null 2>&1) &
+    server=$!
+    sleep 1
+    node scripts/page/pace.mjs http://localhost:8765/ || true
+    kill $server
+  fi
+  cd "$here"
   rm -rf "$folder"
 done

@@ -1,6 +1,5 @@
-//! How the page looks in a real browser; and what it takes, for whoever wants to measure.
+//! How the page looks in a real browser.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -221,39 +220,6 @@ fn shots() {
                 browser.rest();
                 put(&folder.join(format!("{size}-{scheme}-{name}.png")), &browser.screenshot());
             }
-        }
-    }
-}
-
-/// Frame times and first paint: `PAGE=…/explorer/index.html cargo test --release -- --ignored pace --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn pace() {
-    let Some(page) = std::env::var_os("PAGE").map(PathBuf::from) else { return };
-    let mut browser = browser().unwrap();
-    browser.prefer("light", true);
-    browser.open(&page, "");
-    let mut out = std::io::stderr();
-    let (count, painted) = (browser.eval("count"), browser.eval("painted").as_f64().unwrap());
-    writeln!(out, "{count} pictures, first paint {painted:.0} ms").unwrap();
-    for name in ["grid", "map", "time"] {
-        browser.eval(&format!("chooseLayout('{name}')"));
-        browser.rest();
-        for zoom in [1.0, 3.0, 12.0] {
-            browser.eval(&format!("jumpTo({{ ...wholeView(layout.to), scale: wholeView(layout.to).scale * {zoom} }})"));
-            browser.rest();
-            let times = browser.eval(
-                "new Promise((done) => { const times = []; let last = 0; let drawn = 0; \
-                 const step = (now) => { if (last) times.push(now - last); last = now; \
-                 const n = times.length; if (n === 180) { times.sort((a, b) => a - b); \
-                 done([times[90], times[171], times.filter((t) => t > 20).length]); return; } \
-                 panBy(Math.cos(n / 20) * 12, Math.sin(n / 20) * 12); requestAnimationFrame(step); }; \
-                 requestAnimationFrame(step); })",
-            );
-            let of = |k: usize| times[k].as_f64().unwrap();
-            let (median, late, slow) = (of(0), of(1), of(2));
-            writeln!(out, "{name:5} x{zoom:<4} median {median:.1} ms, 95 % {late:.1} ms, {slow} of 180 over 20 ms")
-                .unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@
 
 const { wall } = page.data;
 const { eachWithin } = page.squares;
-const { view, layout, frame, redraw, windowWidth, windowHeight, toWall, toWindow } = page.view;
+const { view, layout, frame, redraw, windowWidth, windowHeight, toWall, toWindow, dotSide } = page.view;
 const { affordableLevel, loads, found, findTile } = page.sheets;
 const { picked } = page.picked;
 const { paint, DIM, colours, inPasses } = page.paint;
@@ -83,10 +83,16 @@ function makeBlock(level, column, row, best) {
   canvas.width = BLOCK;
   canvas.height = BLOCK;
   const scale = blockScale(level);
-  const small = scale <= wall.levels[0].side;
-  const dots = small ? dotsOn(canvas, scale, colours.ground, picked.lit, DIM) : null;
+  const small = wall.dots || scale <= wall.levels[0].side;
+  const side = wall.dots && layout.to.name === "map" ? dotSide(scale) : scale;
+  const dots = small ? dotsOn(canvas, side, colours.ground, picked.lit, DIM) : null;
   if (dots) {
-    eachIn(level, column, row, (i, px, py) => dots.put(i, px + scale / 2, py + scale / 2));
+    // What is lit lies on top.
+    for (const only of picked.lit ? [0, 1] : [null]) {
+      eachIn(level, column, row, (i, px, py) => {
+        if (only === null || picked.lit[i] === only) dots.put(i, px + scale / 2, py + scale / 2);
+      });
+    }
     dots.done();
     return { canvas, complete: true, loads: loads.arrived, used: frame.number };
   }

@@ -29,33 +29,41 @@ function mixed(i) {
 function ranked(first, lit) {
   // A rank and a number in one, so that they are sorted as numbers.
   const [RANKS, NUMBERS] = [2 ** 24, 2 ** 26];
-  const rank = Float64Array.from({ length: count }, (_, i) => RANKS / 16 + (mixed(i) >>> 8));
+  const keys = new Float64Array(count);
+  for (let i = 0; i < count; i += 1) keys[i] = RANKS / 16 + (mixed(i) >>> 8);
   first.forEach((i, n) => {
-    rank[i] = Math.min(rank[i], n);
+    keys[i] = Math.min(keys[i], n);
   });
-  const keys = rank.map((r, i) => (r + (lit && !lit[i] ? 2 * RANKS : 0)) * NUMBERS + i).sort();
-  return Uint32Array.from(keys, (key) => key % NUMBERS);
+  for (let i = 0; i < count; i += 1) keys[i] = (keys[i] + (lit && !lit[i] ? 2 * RANKS : 0)) * NUMBERS + i;
+  keys.sort();
+  const order = new Uint32Array(count);
+  for (let n = 0; n < count; n += 1) order[n] = keys[n] % NUMBERS;
+  return order;
 }
 
-const apart = (of, i, j) => Math.max(Math.abs(of.x[i] - of.x[j]), Math.abs(of.y[i] - of.y[j]));
-
-/** Which picture is in each square of a layout, where at most one is; and those around a place. */
-function squaresOf(of, distance) {
-  const across = Math.ceil(of.width / distance) + 3;
-  const held = new Int32Array(across * (Math.ceil(of.height / distance) + 3)).fill(-1);
-  const square = (i) => (Math.floor(of.y[i] / distance) + 1) * across + Math.floor(of.x[i] / distance) + 1;
+/** Which picture is in each square of a layout of this size, where at most one is; and those around a place. */
+function squaresOf({ x, y }, { width, height }, distance) {
+  const across = Math.ceil(width / distance) + 3;
+  const held = new Int32Array(across * (Math.ceil(height / distance) + 3)).fill(-1);
+  const square = (i) => (Math.floor(y[i] / distance) + 1) * across + Math.floor(x[i] / distance) + 1;
   return {
     put(i) {
       held[square(i)] = i;
     },
     /** The picture nearest to `i` that is less than the distance away, or -1. */
     near(i) {
-      let [found, least] = [-1, distance];
+      let found = -1;
+      let least = distance;
       const at = square(i);
       for (let row = at - across; row <= at + across; row += across) {
         for (let other = row - 1; other <= row + 1; other += 1) {
           const j = held[other];
-          if (j >= 0 && apart(of, i, j) < least) [found, least] = [j, apart(of, i, j)];
+          if (j < 0) continue;
+          const apart = Math.max(Math.abs(x[i] - x[j]), Math.abs(y[i] - y[j]));
+          if (apart < least) {
+            found = j;
+            least = apart;
+          }
         }
       }
       return found;
@@ -63,15 +71,24 @@ function squaresOf(of, distance) {
   };
 }
 
-/** The map from so far away that there is room for none. */
+/** The map from so far away that there is room for none. Pictures have numbers by their ranks here: what is looked at together lies together. */
 function afar(of, first, lit) {
+  const ranks = ranked(first, lit);
+  const places = { x: new Float32Array(count), y: new Float32Array(count) };
+  for (let n = 0; n < count; n += 1) {
+    places.x[n] = of.x[ranks[n]];
+    places.y[n] = of.y[ranks[n]];
+  }
   return {
     of,
     lit,
-    /** Those that are seen, in the order in which they come into sight, and the place of each in it. */
+    ranks,
+    places,
+    /** Those that are seen, in the order in which they come into sight, and the place of each picture in it. */
+    seen: new Uint32Array(count),
     order: new Uint32Array(count),
     at: new Uint32Array(count).fill(count),
-    waiting: ranked(first, lit),
+    waiting: Uint32Array.from(ranks.keys()),
     /** Who stands for those that wait. */
     standing: new Int32Array(count).fill(-1),
     /** For each distance between tiles how many are seen, and for how many others each of them stands. */
@@ -81,25 +98,33 @@ function afar(of, first, lit) {
 
 /** One step nearer: those that now have room come into sight. */
 function comeNearer(thinned) {
-  const { of, order, at, standing, steps } = thinned;
+  const { of, ranks, places, seen, order, at, waiting, standing, steps } = thinned;
+  const { x, y } = places;
   const last = steps[steps.length - 1];
   const distance = last ? last.distance * STEP : Math.max(of.width, of.height);
   let shown = last?.shown ?? 0;
-  const squares = squaresOf(of, distance);
-  for (let n = 0; n < shown; n += 1) squares.put(order[n]);
-  thinned.waiting = thinned.waiting.filter((i) => {
+  const squares = squaresOf(places, of, distance);
+  for (let n = 0; n < shown; n += 1) squares.put(seen[n]);
+  let left = 0;
+  for (const i of waiting) {
+    const by = standing[i];
     // Who stood for it from farther away may do so still.
-    if (standing[i] >= 0 && apart(of, i, standing[i]) < distance) return true;
-    standing[i] = squares.near(i);
-    if (standing[i] >= 0) return true;
-    order[shown] = i;
-    at[i] = shown;
-    shown += 1;
-    squares.put(i);
-    return false;
-  });
+    const still = by >= 0 && Math.abs(x[i] - x[by]) < distance && Math.abs(y[i] - y[by]) < distance;
+    if (!still) standing[i] = squares.near(i);
+    if (standing[i] >= 0) {
+      waiting[left] = i;
+      left += 1;
+    } else {
+      seen[shown] = i;
+      order[shown] = ranks[i];
+      at[ranks[i]] = shown;
+      shown += 1;
+      squares.put(i);
+    }
+  }
+  thinned.waiting = waiting.subarray(0, left);
   const behind = new Uint32Array(shown);
-  for (const i of thinned.waiting) behind[at[standing[i]]] += 1;
+  for (const i of thinned.waiting) behind[at[ranks[standing[i]]]] += 1;
   steps.push({ distance, shown, behind });
 }
 

@@ -13,6 +13,7 @@ use crate::config::Colour;
 use crate::linalg::bounds;
 use crate::photo::TileFit;
 use crate::render::colours::{self, Legend};
+use crate::render::tiles::PAGE_TILE;
 use crate::report::counted;
 
 /// So many characters of each value of a field are on the page.
@@ -176,6 +177,7 @@ impl<'a> Wall<'a> {
             "ramp": colours::RAMP, "kinds": columns.kinds, "legend": legend, "searched": searched,
             "before": self.before.as_ref().map(|before| before.grid),
             "groups": self.groups.iter().map(Groups::json).collect::<Vec<_>>(),
+            "dots": folder.is_some() && self.levels.last().is_some_and(|level| level.side < PAGE_TILE),
             "folder": folder, "facets": facets, "numbers": columns.names(),
             "perColumns": columns::PER_TILE, "perRows": rows::PER_TILE,
         })

@@ -3,10 +3,9 @@
 
 const { wall, count, tile, withTiles, bytesOf } = page.tiles;
 const { columns } = page.data;
-const { redraw } = page.view;
 
 /** Pixels that are put at most, so that a frame is in time. */
-const MOST_PIXELS = 4e6;
+const MOST_PIXELS = 2e6;
 
 /** The sheets side by side, and how many pixels they are across; null until they are there. */
 let rough = null;
@@ -28,16 +27,23 @@ async function read() {
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
   starts = columns.cells.map((cell) => (Math.floor(cell / wall.columns) * across + (cell % wall.columns)) * side);
   rough = { pixels: new Uint32Array(data.buffer), across, side };
-  redraw();
 }
 
-/** Reads the pixels; to be called once the columns are there. */
-function makeDots() {
-  if (wall.folder) withTiles(["rough-0"], read);
+/** Reads the pixels, once the columns are there, and calls `then`, also where there are none. */
+function makeDots(then) {
+  if (!wall.folder) then();
+  else withTiles(["rough-0"], () => read().then(then, then));
 }
+
+const colours = new Map();
 
 /** A colour of the page as a pixel. */
 function pixelOf(colour) {
+  if (!colours.has(colour)) colours.set(colour, readPixel(colour));
+  return colours.get(colour);
+}
+
+function readPixel(colour) {
   const context = new OffscreenCanvas(1, 1).getContext("2d");
   context.fillStyle = colour;
   context.fillRect(0, 0, 1, 1);
@@ -54,7 +60,7 @@ function dimmed(pixel, ground, share) {
   return mixed;
 }
 
-/** Pixels of a side that all pictures can have. */
+/** Pixels of a side that all pictures can have at a time. */
 const affordable = Math.max(1, Math.floor(Math.sqrt(MOST_PIXELS / count)));
 
 let image = null;
@@ -71,21 +77,21 @@ function dotsOn(canvas, side, colour, lit, share) {
   const ground = pixelOf(colour);
   out.fill(ground);
   const { pixels, across, side: own } = rough;
-  const size = Math.min(Math.max(1, Math.ceil(side)), affordable);
+  const size = Math.max(1, Math.ceil(side));
   const from = Int32Array.from({ length: size }, (_, d) => Math.floor(((d + 0.5) * own) / size));
   const put = (i, px, py) => {
     const [left, top] = [Math.round(px - size / 2), Math.round(py - size / 2)];
-    if (left < 0 || top < 0 || left + size > width || top + size > height) return;
-    for (let dy = 0; dy < size; dy += 1) {
+    const [right, bottom] = [Math.min(size, width - left), Math.min(size, height - top)];
+    for (let dy = Math.max(0, -top); dy < bottom; dy += 1) {
       const row = starts[i] + from[dy] * across;
-      let to = (top + dy) * width + left;
-      for (let dx = 0; dx < size; dx += 1, to += 1) {
+      const to = (top + dy) * width + left;
+      for (let dx = Math.max(0, -left); dx < right; dx += 1) {
         const pixel = pixels[row + from[dx]];
-        out[to] = lit && !lit[i] ? dimmed(pixel, ground, share) : pixel;
+        out[to + dx] = lit && !lit[i] ? dimmed(pixel, ground, share) : pixel;
       }
     }
   };
   return { put, done: () => canvas.getContext("2d").putImageData(image, 0, 0) };
 }
 
-page.dots = { makeDots, dotsOn };
+page.dots = { makeDots, dotsOn, affordable };

@@ -2,13 +2,14 @@
 // block by block; each from the level whose tiles are as large as they will be seen.
 
 const { wall, count, columns, inCell, isThere, isSettled } = page.data;
-const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible } = page.view;
+const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible, isCrowd } =
+  page.view;
 const { STOP } = page.squares;
 const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, found, findTile } = page.sheets;
 const { picked, shows } = page.picked;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { drawBlocks } = page.blocks;
-const { dotsOn } = page.dots;
+const { dotsOn, affordable } = page.dots;
 const { drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
 const { drawGroups } = page.groups;
 const { drawTints } = page.tints;
@@ -32,12 +33,12 @@ function draw() {
     drawPictures(ratio);
   }
   if (isSettled() && tileSide() * ratio > 150) drawSharp();
-  if (isSettled() && layout.to.name === "map" && layout.share === 1) drawCrowd();
   if (shows.seams && inGrid) drawSeams();
   // What moves by the ten thousand has no frames.
   const framed = layout.share === 1 || !wall.folder;
   if (framed) drawTints();
   if (framed && shows.new) drawNew();
+  if (isSettled() && isCrowd(layout.to) && layout.share === 1) drawCrowd();
   if (isSettled()) {
     drawFolded();
     drawGroups();
@@ -163,7 +164,7 @@ let atRest = false;
 function drawPictures(ratio) {
   let seen = 0;
   // There is room for so many on the map as can be drawn.
-  if (layout.share === 1 && layout.to.name !== "map") {
+  if (layout.share === 1 && !isCrowd(layout.to)) {
     eachVisible(() => {
       seen += 1;
       return seen > MOST ? STOP : null;
@@ -190,7 +191,7 @@ const moving = document.createElement("canvas");
 function drawMoving() {
   const [width, height] = [windowWidth(), windowHeight()];
   if (moving.width !== width || moving.height !== height) Object.assign(moving, { width, height });
-  const dots = dotsOn(moving, tileSide(), colours.ground, picked.lit, DIM);
+  const dots = dotsOn(moving, Math.min(tileSide(), affordable), colours.ground, picked.lit, DIM);
   if (!dots) return false;
   const part = ease(layout.share);
   const [{ x: fromX, y: fromY }, { x: toX, y: toY }] = [layout.from, layout.to];

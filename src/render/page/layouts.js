@@ -10,8 +10,11 @@ const MAP_STRETCH = 2;
 
 const layouts = {
   grid() {
-    const x = Float32Array.from(columns.cells, (cell) => (cell % wall.columns) + 0.5);
-    const y = Float32Array.from(columns.cells, (cell) => Math.floor(cell / wall.columns) + 0.5);
+    const [x, y] = [new Float32Array(count), new Float32Array(count)];
+    for (let i = 0; i < count; i += 1) {
+      x[i] = (columns.cells[i] % wall.columns) + 0.5;
+      y[i] = Math.floor(columns.cells[i] / wall.columns) + 0.5;
+    }
     return { name: "grid", x, y, width: wall.columns, height: wall.rows, labels: [] };
   },
 
@@ -34,13 +37,20 @@ const layouts = {
   map() {
     const side = Math.max(1, Math.sqrt(count) * MAP_ROOM - 1);
     const scale = side / 65535;
-    const most = (values) => values.reduce((a, b) => Math.max(a, b), 0);
+    const most = (values) => {
+      let largest = 0;
+      for (let i = 0; i < count; i += 1) if (values[i] > largest) largest = values[i];
+      return largest;
+    };
     // The axes of t-SNE mean nothing, so they may have the window's proportions.
     const shape = innerWidth / Math.max(1, innerHeight) / (most(columns.x) / Math.max(1, most(columns.y)) || 1);
     const stretched = Math.sqrt(Math.min(MAP_STRETCH, Math.max(1 / MAP_STRETCH, shape)));
     const stretch = [stretched, 1 / stretched];
-    const x = Float32Array.from(columns.x, (v) => v * scale * stretch[0] + 0.5);
-    const y = Float32Array.from(columns.y, (v) => v * scale * stretch[1] + 0.5);
+    const [x, y] = [new Float32Array(count), new Float32Array(count)];
+    for (let i = 0; i < count; i += 1) {
+      x[i] = columns.x[i] * scale * stretch[0] + 0.5;
+      y[i] = columns.y[i] * scale * stretch[1] + 0.5;
+    }
     const [width, height] = [most(x) + 0.5, most(y) + 0.5];
     return { name: "map", x, y, width, height, stretch, labels: groupLabels(x, y) };
   },

@@ -2,6 +2,7 @@
 
 const { wall, count, element, withTiles, withColumns, isSettled, settle } = { ...page.tiles, ...page.data };
 const { facetTiles } = page.facets;
+const { makeDots } = page.dots;
 const { possibleLayouts } = page.layouts;
 const { canvas, view, layout, redraw, steps, windowWidth, windowHeight } = page.view;
 const { wholeView, jumpTo, zoomBy, showAll, reveal, switchTo } = page.view;
@@ -58,11 +59,10 @@ function begin() {
   recall();
   settle();
   addEventListener("hashchange", () => entry.left || recall());
-  page.dots.makeDots();
 }
 
 // The wall is drawn before anything else is asked for.
-document.addEventListener("DOMContentLoaded", () => withColumns(() => withTiles(facetTiles(), begin)));
+document.addEventListener("DOMContentLoaded", () => withColumns(() => withTiles(facetTiles(), () => makeDots(begin))));
 
 element("help").addEventListener("click", () => element("keys-box").showModal());
 element("closer").addEventListener("click", () => zoomBy(1.6));

@@ -1,6 +1,6 @@
 // What is drawn over the pictures: seams, outlines of new pictures, the chosen one, labels.
 
-const { wall, columns, columnOf, rowOf } = page.data;
+const { wall, count, columns, columnOf, rowOf } = page.data;
 const { view, layout, crowd, tileSide, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
 const { picked } = page.picked;
 const { paint, colours } = page.paint;
@@ -60,11 +60,43 @@ function drawSeams() {
 }
 
 function drawNew() {
-  drawFrames(Math.max(1.5, tileSide() / 16), (i) => (columns.fresh[i] ? wall.newColour : null));
+  drawFrames(Math.max(1.5, tileSide() / 16), columns.fresh, (i) => (columns.fresh[i] ? wall.newColour : null));
 }
 
-/** Frames inside the tiles, in the colour that `colourOf` gives for a picture; none where that is null. */
-function drawFrames(width, colourOf) {
+/** Below this side a frame is all of a tile. */
+const LEAST_FRAMED = 5;
+// From afar the frames of a grid are a picture of their own, a pixel for each cell; made once for what they are of.
+let framePicture = { of: null, lit: null, canvas: null };
+
+function makeFramePicture(of, colourOf) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [wall.columns, wall.rows];
+  const context = canvas.getContext("2d");
+  for (let i = 0; i < count; i += 1) {
+    const colour = colourOf(i);
+    if (colour === null) continue;
+    context.fillStyle = colour;
+    context.fillRect(columnOf(i), rowOf(i), 1, 1);
+  }
+  framePicture = { of, lit: picked.lit, canvas };
+}
+
+/**
+ * Frames inside the tiles, in the colour that `colourOf` gives for a picture by what they are `of`, and by what is lit; none where that
+ * is null.
+ */
+function drawFrames(width, of, colourOf) {
+  if (tileSide() < LEAST_FRAMED && layout.share === 1 && layout.to.name === "grid") {
+    if (framePicture.of !== of || framePicture.lit !== picked.lit) makeFramePicture(of, colourOf);
+    const [x, y] = toWindow(0, 0).map(Math.round);
+    const [right, bottom] = toWindow(wall.columns, wall.rows).map(Math.round);
+    paint.imageSmoothingEnabled = false;
+    paint.drawImage(framePicture.canvas, x, y, right - x, bottom - y);
+    paint.imageSmoothingEnabled = true;
+    return;
+  }
+  // Where a large wall has room for no more than dots, there is none for frames.
+  if (tileSide() < LEAST_FRAMED && wall.folder) return;
   const side = Math.max(2, tileSide() - width);
   paint.lineWidth = width;
   eachVisible((i, px, py) => {

@@ -4,7 +4,7 @@
 const { count, element, fileName } = page.data;
 const { row, withRows } = page.rows;
 const { eachWithin } = page.squares;
-const { view, layout, crowd, tileSide, redraw, eachVisible, toWall } = page.view;
+const { view, layout, crowd, isCrowd, tileSide, redraw, eachVisible, toWall } = page.view;
 const { picked } = page.picked;
 const { paint, colours } = page.paint;
 
@@ -50,7 +50,7 @@ function closeLoop(i) {
     if (i >= 0 && !selected.delete(i)) selected.add(i);
   } else {
     const { x, y } = layout.to;
-    const inSight = layout.to.name === "map" ? crowd() : null;
+    const inSight = isCrowd(layout.to) ? crowd() : null;
     const [xs, ys] = [points.map(([at]) => at), points.map(([, at]) => at)];
     const around = (values) =>
       values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [values[0], values[0]]);

@@ -80,7 +80,7 @@ function makeTints() {
 function drawTints() {
   if (!tint.of) return;
   const { lit } = picked;
-  drawFrames(Math.max(2, tileSide() / 12), (i) => (lit && !lit[i] ? null : tint.of[i]));
+  drawFrames(Math.max(2, tileSide() / 12), tint.of, (i) => (lit && !lit[i] ? null : tint.of[i]));
 }
 
 page.tints = { tint, tintBy, makeTints, drawTints };

@@ -70,9 +70,17 @@ const TOP_BAR = 64;
 /** What the map shows first where it is crowded, and the pictures that are looked for; others say. */
 const crowding = { first: () => [], lit: null };
 
+/** Whether a layout shows only as many pictures as there is room for. Many points without a picture are all seen, as dots. */
+const isCrowd = (of) => of.name === "map" && !wall.dots;
+
+/** The least and most pixels of a dot. */
+const [LEAST_DOT, MOST_DOT] = [2, 14];
+const dotSide = (scale) => Math.min(MOST_DOT, Math.max(LEAST_DOT, scale));
+
 /** Pixels of a tile in a layout: on the map they grow more slowly than it is zoomed. */
 function sideIn(of) {
   if (of.name !== "map") return view.scale;
+  if (wall.dots) return dotSide(view.scale);
   return tilePixels(windowWidth(), windowHeight(), view.scale / wholeView(of).scale);
 }
 
@@ -100,7 +108,7 @@ function toWindow(x, y) {
 function wholeView(of) {
   const top = windowWidth() > 760 ? TOP_BAR : TOP_BAR + 48;
   const labels = of.labels.some((label) => label.below) ? 52 : 0;
-  const around = labels ? 90 : of.name === "map" ? tilePixels(windowWidth(), windowHeight(), 1) + 8 : 24;
+  const around = labels ? 90 : isCrowd(of) ? tilePixels(windowWidth(), windowHeight(), 1) + 8 : 24;
   const [width, height] = [windowWidth() - around, windowHeight() - top - around / 2 - labels];
   const scale = Math.min(width / of.width, height / of.height, 256);
   return { x: of.width / 2, y: of.height / 2 - (top - 12 - labels) / 2 / scale, scale };
@@ -202,7 +210,7 @@ function pictureAt(px, py) {
     return inside ? inCell[row * wall.columns + column] : -1;
   }
   const half = sideIn(of) / view.scale / 2;
-  const crowded = of.name === "map" ? crowd() : null;
+  const crowded = isCrowd(of) ? crowd() : null;
   let found = -1;
   eachWithin(of, [x - half, y - half, x + half, y + half], (i) => {
     if (crowded) {
@@ -230,7 +238,7 @@ function eachVisible(each) {
     }
     return;
   }
-  const crowded = to.name === "map" ? crowd() : null;
+  const crowded = isCrowd(to) ? crowd() : null;
   // From afar few are seen of many that are in the window.
   if (crowded && crowded.shown < (count * (right - left) * (bottom - top)) / (to.width * to.height)) {
     for (let n = 0; n < crowded.shown; n += 1) {
@@ -247,6 +255,6 @@ function eachVisible(each) {
 
 // biome-ignore format: a name a line is too long a list
 page.view = {
-  canvas, view, layout, frame, crowding, crowd, tileSide, redraw, steps, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible,
+  canvas, view, layout, frame, crowding, crowd, isCrowd, dotSide, tileSide, redraw, steps, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible,
   pictureAt, wholeView, limited, zoomBy, zoomTo, lookAt, panBy, glideTo, jumpTo, showAll, reveal, switchTo, replay,
 };
