@@ -34,9 +34,15 @@ impl Text for Origin {}
 impl Text for Precision {}
 impl Text for Reason {}
 
+/// A column of texts; what it was made in may be twice as large.
+fn texts(mut texts: StringArray) -> ArrayRef {
+    texts.shrink_to_fit();
+    Arc::new(texts)
+}
+
 impl<T: Text> Cell for T {
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(values.map(|value| value.to_string())))
+        texts(StringArray::from_iter_values(values.map(|value| value.to_string())))
     }
     fn get(column: &ArrayRef, row: usize) -> Option<Self> {
         column.as_string_opt::<i32>()?.value(row).parse().ok()
@@ -46,7 +52,7 @@ impl<T: Text> Cell for T {
 impl<T: Text> Cell for Option<T> {
     const NULLABLE: bool = true;
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
-        Arc::new(StringArray::from_iter(values.map(|value| value.map(|value| value.to_string()))))
+        texts(StringArray::from_iter(values.map(|value| value.map(|value| value.to_string()))))
     }
     fn get(column: &ArrayRef, row: usize) -> Option<Self> {
         let column = column.as_string_opt::<i32>()?;
@@ -80,6 +86,16 @@ macro_rules! numbers {
 }
 
 numbers! { u32: UInt32Type, u64: UInt64Type, i64: Int64Type, f64: Float64Type, }
+
+/// A text that many rows have.
+impl Cell for Arc<str> {
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        texts(StringArray::from_iter_values(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        Some(column.as_string_opt::<i32>()?.value(row).into())
+    }
+}
 
 impl Cell for bool {
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {

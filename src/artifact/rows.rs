@@ -1,6 +1,8 @@
 //! The tables, one struct a row: places and columns are a contract with everyone's notebooks.
 //! Adding a column is a new [`Row::FORMAT`]; in a table from before it, a column that may be empty is.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, RecordBatch};
 use serde_json::Value;
@@ -206,7 +208,7 @@ row! {
         /// The picture.
         image: ImageId,
         /// File name of the shard, in the model's folder.
-        shard: String,
+        shard: Arc<str>,
         /// Row in the shard, from 0.
         row: u32,
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use parquet::errors::ParquetError;
@@ -62,7 +63,7 @@ pub fn folders(params: &Value) -> Vec<String> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct PartRow {
     number: u32,
-    file: String,
+    file: Arc<str>,
     row: u32,
     image: ImageId,
 }
@@ -76,7 +77,7 @@ pub struct Library {
     /// Whether its vectors were brought to length one, and what they had before is kept.
     lengths: bool,
     /// Where each picture's vector is: file name and row.
-    places: HashMap<ImageId, (String, u32)>,
+    places: HashMap<ImageId, (Arc<str>, u32)>,
     /// Unsealed parts.
     parts: BTreeSet<String>,
     /// By which arithmetic new vectors are computed; empty where that is not said.
@@ -133,9 +134,10 @@ impl Library {
     }
 
     fn add(&mut self, file: &str, names: &[ImageId]) {
-        let part = part_number(file);
+        // One text for all rows.
+        let (part, file) = (part_number(file), Arc::<str>::from(file));
         for (row, image) in names.iter().enumerate() {
-            let place = (file.to_owned(), row as u32);
+            let place = (file.clone(), row as u32);
             // A picture may stand in a part and in the shard it was sealed into, if sealing was
             // interrupted: the shard stays.
             match part {
@@ -144,7 +146,7 @@ impl Library {
             }
         }
         if part.is_some() {
-            self.parts.insert(file.to_owned());
+            self.parts.insert(file.to_string());
         }
     }
 
@@ -193,7 +195,7 @@ impl Library {
         for rows in rows.chunks(SHARD_ROWS) {
             let names: Vec<ImageId> = rows.iter().map(|row| row.image.clone()).collect();
             let blocks = rows.chunk_by(|a, b| a.file == b.file).map(|rows| self.rows_of_part(rows));
-            let file = self.write("shard", "parquet", &names, blocks)?;
+            let file: Arc<str> = self.write("shard", "parquet", &names, blocks)?.into();
             for (row, image) in names.into_iter().enumerate() {
                 self.places.insert(image, (file.clone(), row as u32));
             }
@@ -380,7 +382,7 @@ pub fn visit_model(
 /// Whether every shard that an index points at is there (by name: bytes are checked when read).
 pub fn complete(store: &Store, index: &Artifact) -> Result<bool> {
     let present: BTreeSet<String> = store.names(&folder(&index.header.key.params)).into_iter().collect();
-    Ok(EmbedRow::from_batch(&index.batch)?.iter().all(|row| present.contains(&row.shard)))
+    Ok(EmbedRow::from_batch(&index.batch)?.iter().all(|row| present.contains(&*row.shard)))
 }
 
 /// Whether every shard that an index points at is there and intact; a damaged one is put aside and
@@ -390,8 +392,10 @@ pub fn complete(store: &Store, index: &Artifact) -> Result<bool> {
 /// When the index cannot be read.
 pub fn intact(store: &Store, index: &Artifact, mut damaged: impl FnMut(String)) -> Result<bool> {
     let folder = folder(&index.header.key.params);
-    let shards: BTreeSet<String> = EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.shard).collect();
-    let read = |shard| store.read(&store.root().join(&folder).join(shard)).map_err(|error| damaged(error.to_string()));
+    let shards: BTreeSet<Arc<str>> = EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.shard).collect();
+    let read = |shard: Arc<str>| {
+        store.read(&store.root().join(&folder).join(&*shard)).map_err(|error| damaged(error.to_string()))
+    };
     Ok(shards.into_iter().map(read).filter(Result::is_err).count() == 0)
 }
 

@@ -93,7 +93,7 @@ fn a_damaged_shard_loses_its_pictures_and_nothing_else() {
     }
     let folder = folder(&json!({"model": "m"}));
     let file = library.places["00002"].0.clone();
-    crate::store::replace_file(&store.root().join(&folder).join(file), |f| f.write_all(b"x")).unwrap();
+    crate::store::replace_file(&store.root().join(&folder).join(&*file), |f| f.write_all(b"x")).unwrap();
     let mut warnings = Vec::new();
     let library = Library::open(&store, &json!({"model": "m"}), (2, false), |warning| warnings.push(warning));
     assert_eq!(warnings.len(), 1);

@@ -222,7 +222,7 @@ fn pictures_are_found_by_text() {
     assert_eq!(embedded(&story, MODEL, ""), 1);
     let row = story.latest::<EmbedRow>().remove(0);
     let folders = std::fs::read_dir(story.path("cache/embed")).unwrap().map(|entry| entry.unwrap().path());
-    let shard = folders.map(|folder| folder.join(&row.shard)).find(|path| path.is_file()).unwrap();
+    let shard = folders.map(|folder| folder.join(&*row.shard)).find(|path| path.is_file()).unwrap();
     let mut bytes = std::fs::read(&shard).unwrap();
     bytes[100] ^= 1;
     put(&shard, &bytes);

@@ -59,15 +59,24 @@ impl Walk<'_> {
         // Where nothing is made, nothing more is learned of the inputs.
         let looked = (!self.makes).then(|| inputs.tables());
         if let Some((images, skipped)) = &looked {
-            let fields = State::of_rows(ctx, &inputs.fields(images));
+            let fields = State::of_rows(ctx, &inputs.fields());
             let fresh = [State::of_rows(ctx, images), State::of_rows(ctx, skipped), fields].iter().all(State::is_fresh);
             self.inputs_stand(fresh, || changed_paths(ctx, images));
         }
         let Some(chosen) = self.model()? else { return Ok(None) };
         let began = Instant::now();
         let Some((index, new)) = self.index(inputs, &chosen, parts)? else { return Ok(None) };
-        let (rows, skipped) = looked.unwrap_or_else(|| inputs.tables());
-        let (counts, fields) = (inputs.counts(&rows, &skipped), inputs.fields(&rows));
+        let (pictures, fields) = (inputs.pictures(), inputs.fields());
+        // What is put together of many machines' shares may be more than this one could hold twice; nothing of it is read.
+        let (rows, skipped) = match looked {
+            Some(tables) => tables,
+            None if self.request.gathering.is_some() && !self.reads_pictures() => {
+                inputs.remember(ctx);
+                inputs.into_tables()
+            }
+            None => inputs.tables(),
+        };
+        let counts = inputs.counts(&rows, &skipped);
         let mut why: BTreeMap<Reason, usize> = inputs.listing.unlisted().collect();
         skipped.iter().for_each(|row| *why.entry(row.reason).or_default() += 1);
         let texts = (&self.request.settings.embed, &self.request.hub);
@@ -91,7 +100,6 @@ impl Walk<'_> {
                 kept: components::Kept::default(),
             }));
         }
-        let pictures = inputs.pictures();
         let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
         if let Some(output) = drawn.filter(|_| !self.request.replace) {
             walls::refuse_strangers(ctx, output, sources, &pictures)?;
@@ -109,7 +117,9 @@ impl Walk<'_> {
             vectors::forget(ctx)?;
         }
         let words = words::state(ctx, &chosen, &index.artifact, texts)?.map(|words| words.made(ctx)).transpose()?;
-        inputs.remember(ctx);
+        if !inputs.findings.is_empty() {
+            inputs.remember(ctx);
+        }
         pace::remember(ctx, &pace::rate_of(&chosen), new, new as f64, began.elapsed());
         self.request.remember(ctx, sources);
         let source = &self.request.settings.source;
@@ -134,6 +144,11 @@ impl Walk<'_> {
         }
         let (tables, kept) = (Some(tables), components::Kept::default());
         Ok(Some(Embedded { rows, fields, tables, index, words, counts, reasons: why, kept }))
+    }
+
+    /// Whether a later stage looks at pictures or names their files.
+    fn reads_pictures(&self) -> bool {
+        self.last == Stage::Render || (self.last == Stage::Assign && self.request.settings.assign.fold != Fold::None)
     }
 
     /// How the tables of the inputs stand.

@@ -35,19 +35,21 @@ impl Sharing {
     /// # Errors
     /// When a part is missing or damaged, or the list or the place cannot be read.
     pub fn gather(&self, ctx: &Context, rule: Rule) -> Result<(Inputs, Vec<Part>)> {
-        let (mut found, parts) = self.found_rows(ctx)?;
+        let (mut findings, parts) = self.found_rows(ctx)?;
         let (mut opener, mut entries, mut skipped) = (Opener::new(&self.sources, &self.list)?, Vec::new(), Vec::new());
-        let (mut findings, mut missing) = (Vec::new(), Vec::new());
+        let (mut read, mut missing) = (vec![true; findings.len()], Vec::new());
         for (row, listed) in self.list.rows()?.enumerate() {
-            match (opener.input(listed?)?, found[row].take()) {
-                (Err(no), _) => skipped.push(no),
-                (Ok(entry), Some(finding)) => {
-                    entries.push(entry);
-                    findings.push(Some(finding));
+            match opener.input(listed?)? {
+                Err(no) => {
+                    read[row] = false;
+                    skipped.push(no);
                 }
-                (Ok(_), None) => missing.push(row),
+                Ok(entry) if findings[row].is_some() => entries.push(entry),
+                Ok(_) => missing.push(row),
             }
         }
+        let mut read = read.into_iter();
+        findings.retain(|_| read.next().unwrap_or(true));
         self.check_whole(&missing, &parts)?;
         let seen = Seen::nothing(&opener.places());
         let listing = Listing::of_list(entries, skipped, &self.list.header.facts);

@@ -1,7 +1,7 @@
 //! What the sources hold, as far as it is known: each input with what it turned out to be, and the tables
 //! `images` and `skipped` of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::anyhow;
 use rayon::prelude::*;
@@ -118,7 +118,7 @@ impl Inputs {
     pub fn tables(&self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
         let Self { listing, findings, rule, .. } = self;
         let mut skipped = listing.skipped.clone();
-        let mut all = self.known_of_each();
+        let mut all = self.known_of_several();
         let mut images = Vec::new();
         let mut first: HashMap<&ImageId, &str> = HashMap::new();
         for (i, (entry, finding)) in listing.entries.iter().zip(findings).enumerate() {
@@ -131,10 +131,12 @@ impl Inputs {
                 continue;
             };
             let duplicate_of = first.get(image).map(|&path| path.to_owned());
-            first.entry(image).or_insert(&entry.path);
-            let known = all
-                .remove(image)
-                .unwrap_or_else(|| Known { taken_at: rule.taken(entry, *taken), ..Known::clone(&entry.known) });
+            let together = all.remove(image);
+            if together.is_some() {
+                first.insert(image, &entry.path);
+            }
+            let known =
+                together.unwrap_or_else(|| Known { taken_at: rule.taken(entry, *taken), ..Known::clone(&entry.known) });
             let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
             images.push(ImageRow {
                 image: image.clone(),
@@ -160,40 +162,57 @@ impl Inputs {
         (images, skipped)
     }
 
-    /// What all inputs with the bytes of one picture together say of it. The source whose name sorts
+    /// The same, after which no input is known any more: of millions the tables alone are enough.
+    pub fn into_tables(&mut self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
+        let tables = self.tables();
+        (self.listing.entries, self.listing.skipped, self.findings) = Default::default();
+        tables
+    }
+
+    /// Of pictures that several inputs have the bytes of, what these together say of it. The source whose name sorts
     /// last is right, as a later export's does; within a source, the first of them.
-    fn known_of_each(&self) -> HashMap<&ImageId, Known> {
-        let entries = &self.listing.entries;
-        let mut known: HashMap<&ImageId, Known> = HashMap::new();
-        let mut inputs: Vec<usize> = (0..entries.len()).collect();
-        inputs.sort_by(|&a, &b| entries[b].source.cmp(&entries[a].source));
-        for i in inputs {
-            if let Some(picture) = self.picture(i) {
-                let taken_at = self.rule.taken(&entries[i], picture.taken);
-                known.entry(&picture.image).or_default().fill(&Known { taken_at, ..Known::clone(&entries[i].known) });
+    fn known_of_several(&self) -> HashMap<&ImageId, Known> {
+        let Self { listing, findings, rule, .. } = self;
+        let mut inputs: Vec<(&ImageId, u32)> =
+            (0..findings.len()).filter_map(|i| Some((&self.picture(i)?.image, i as u32))).collect();
+        inputs.par_sort_unstable();
+        let mut known = HashMap::new();
+        for several in inputs.chunk_by_mut(|a, b| a.0 == b.0).filter(|inputs| inputs.len() > 1) {
+            several.sort_by(|a, b| listing.entries[b.1 as usize].source.cmp(&listing.entries[a.1 as usize].source));
+            let mut together = Known::default();
+            for (_, i) in several.iter() {
+                let Some((entry, picture)) = self.picture(*i as usize).map(|p| (&listing.entries[*i as usize], p))
+                else {
+                    continue;
+                };
+                together.fill(&Known { taken_at: rule.taken(entry, picture.taken), ..Known::clone(&entry.known) });
             }
+            known.insert(several[0].0, together);
         }
         known
     }
 
     /// The rows of `fields`: what tables of someone's own say of the pictures of `images` beyond its columns.
-    pub fn fields(&self, images: &[ImageRow]) -> Vec<FieldRow> {
-        if self.listing.entries.iter().all(|entry| entry.known.fields.is_empty()) {
+    pub fn fields(&self) -> Vec<FieldRow> {
+        let entries = &self.listing.entries;
+        if entries.iter().all(|entry| entry.known.fields.is_empty()) {
             return Vec::new();
         }
-        let known = self.known_of_each();
-        let first = images.iter().filter(|row| row.duplicate_of.is_none());
-        let of_picture = |row: &ImageRow| {
-            let fields = known.get(&row.image).map(|known| known.fields.as_slice()).unwrap_or_default();
-            let image = row.image.clone();
-            let row = move |(field, value): &Field| FieldRow {
+        let (together, mut told, mut rows) = (self.known_of_several(), HashSet::new(), Vec::new());
+        for (i, entry) in entries.iter().enumerate() {
+            let Some(Picture { image, .. }) = self.picture(i) else { continue };
+            let known = match together.get(image) {
+                Some(_) if !told.insert(image) => continue,
+                together => together.unwrap_or(&entry.known),
+            };
+            let row = |(field, value): &Field| FieldRow {
                 image: image.clone(),
                 field: field.to_string(),
                 value: value.to_string(),
             };
-            fields.iter().map(row).collect::<Vec<_>>()
-        };
-        first.flat_map(of_picture).collect()
+            rows.extend(known.fields.iter().map(row));
+        }
+        rows
     }
 
     /// Where each picture of the `images` table can be read.
@@ -216,8 +235,9 @@ impl Inputs {
         let unlisted = |counts: fn(Reason) -> bool| -> usize {
             self.listing.unlisted().filter(|(reason, _)| counts(*reason)).map(|(_, more)| more).sum()
         };
+        let unread = self.findings.iter().filter(|finding| finding.is_none()).count();
         Counts {
-            inputs: self.listing.entries.len() + self.listing.skipped.len() + unlisted(|_| true),
+            inputs: images.len() + skipped.len() + unread + unlisted(|_| true),
             pictures: images.len() - duplicates,
             duplicates,
             skipped: skipped.len() + unlisted(|_| true),
