@@ -106,7 +106,13 @@ fn any_number_of_shards_comes_to_what_one_machine_does() {
 
 #[test]
 fn shards_of_a_network_come_to_what_one_machine_does() {
-    any_number_of_shards("efficientnet-lite0", 8, &[3]);
+    any_number_of_shards("efficientnet-lite0", 6, &[1, 3, 7]);
+}
+
+#[test]
+fn shards_of_a_network_with_weights_of_ones_own_come_to_what_one_machine_does() {
+    let weights = crate::vgg16::weights().display();
+    any_number_of_shards(&format!("vgg16 --weights {weights} --pooling avg"), 2, &[3]);
 }
 
 #[test]
