@@ -55,6 +55,25 @@ fn most_tiles_stay_and_the_summary_says_how_many() {
 }
 
 #[test]
+fn a_wall_among_landmarks_grows_as_others_do() {
+    let story = Story::with_photos(60);
+    let run = format!("{RUN} --landmarks 40");
+    story.ok(&run);
+    assert_eq!((story.findings().0.landmarks, story.latest::<ProjectRow>().len()), (Some(40), 60));
+    let before = cells(&story);
+    add(&story, 60, 66);
+    story.ok(&run);
+    let layout = story.findings().0;
+    assert_eq!((layout.landmarks, layout.grown_from), (Some(40), Some(60)));
+    let near = near(&before, &cells(&story));
+    assert!(near > 0.8, "{near}");
+    assert!(story.made_by(&run).is_empty());
+    // Where there are no more pictures than landmarks, all are laid out.
+    story.ok(&format!("{RUN} --landmarks 66"));
+    assert_eq!(story.findings().0.landmarks, None);
+}
+
+#[test]
 fn the_same_inputs_are_a_hit_and_never_a_drift() {
     let story = Story::with_photos(30);
     story.ok(RUN);
