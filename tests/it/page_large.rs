@@ -41,6 +41,78 @@ fn points() -> (Story, PathBuf) {
     (story, page)
 }
 
+/// A wall of twelve pictures, over and over: their thumbnails under the names of many others.
+fn pictures(count: usize) -> (Story, PathBuf) {
+    let story = Story::with_photos(12);
+    story.ok("run photos --model scattering --cell 8 --large 0 --page -o few.jpg");
+    let mut table = "image,row,col,x,y\n".to_owned();
+    for i in 0..count {
+        let name = blake3::hash(&i.to_le_bytes()).to_string();
+        let turned = i as f64 * 2.4;
+        let (x, y) = ((i as f64).sqrt() * turned.cos(), (i as f64).sqrt() * turned.sin());
+        table += &format!("{name},{},{},{x},{y}\n", i / 70, i % 70);
+    }
+    let kinds = story.path("cache/thumbs").read_dir().unwrap().map(|kind| kind.unwrap().path());
+    for kind in kinds.filter(|kind| kind.to_str().unwrap().contains("-cover-")) {
+        let files = walkdir::WalkDir::new(&kind).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
+        let files: Vec<PathBuf> = files.map(walkdir::DirEntry::into_path).collect();
+        for (i, row) in table.lines().skip(1).enumerate() {
+            let file = &files[i % files.len()];
+            // A file of the cache is called by its key and by the digest of its bytes.
+            let digest = file.file_name().unwrap().to_str().unwrap().split_once('-').unwrap().1;
+            std::fs::create_dir_all(kind.join(&row[..2])).unwrap();
+            std::fs::hard_link(file, kind.join(&row[..2]).join(format!("{}-{digest}", &row[..20]))).unwrap();
+        }
+    }
+    story.put("wall.csv", table.as_bytes());
+    story.ok("render --input wall.csv --cell 8 --large 0 -o wall.jpg");
+    let page = story.path("explorer-wall/index.html");
+    (story, page)
+}
+
+#[test]
+fn on_a_large_wall_one_meets_what_one_sees() {
+    const PICTURES: usize = 4200;
+    let (_story, page) = pictures(PICTURES);
+    let Some(mut browser) = browser() else { return };
+    browser.prefer("light", false);
+    browser.open(&page, "");
+    assert_eq!(browser.eval("[count, wall.folder !== null, wall.dots]"), json!([PICTURES, true, false]));
+    let seen =
+        "(() => { const all = []; eachVisible((i, px, py) => { all.push([i, pictureAt(px, py)]); }); return all; })()";
+    for layout in ["grid", "map"] {
+        browser.eval(&format!("chooseLayout('{layout}')"));
+        browser.rest();
+        let mut before = PICTURES + 1;
+        for _ in 0..3 {
+            let met = browser.eval(seen);
+            let met = met.as_array().unwrap();
+            assert!(!met.is_empty() && met.iter().all(|pair| pair[0] == pair[1]), "{layout}");
+            assert!(layout == "map" || met.len() < before, "fewer are in the window from nearer");
+            before = met.len();
+            browser.eval("zoomBy(3)");
+            browser.rest();
+        }
+        browser.eval("jumpTo(wholeView(layout.to))");
+        browser.rest();
+    }
+    let total = browser.eval("crowd().shown + crowd().behind.reduce((sum, n) => sum + n, 0)");
+    assert_eq!(total, json!(PICTURES), "each is seen or counted");
+    assert_eq!(browser.eval("crowd().shown < count / 2"), true, "there is no room for all");
+    // The next one, as the arrow of an opened picture leads, is the next on the map from left to right.
+    browser.eval("open(100)");
+    browser.wait_for("box.open && picked.chosen === 100");
+    browser.click_on("#next");
+    browser.wait_for("picked.chosen !== 100");
+    assert_eq!(
+        browser.eval(
+            "all((i) => layout.to.x[i]).filter((x) => x > layout.to.x[100] && x < layout.to.x[picked.chosen]).length"
+        ),
+        0
+    );
+    assert_well(&mut browser);
+}
+
 /// The files with data that the page asked for.
 fn asked(browser: &Browser) -> Vec<String> {
     let names = browser.requested().into_iter().filter(|url| url.ends_with(".js"));
