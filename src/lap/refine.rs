@@ -3,7 +3,7 @@
 //! The optimal assignment is optimal for displacement in the plane, not for the look of the grid. From there, pictures swap
 //! places with pictures nearby wherever that lowers the sum, over all pairs of close cells, of feature distance / grid
 //! distance². That is a descent, so the grid never gets worse by that measure. (`sort` is the other
-//! way: it comes farther, and moves more pictures.)
+//! way: it comes farther, and moves more pictures; a last descent ends it.)
 
 use super::sort::sort;
 use super::{Error, Grid};
@@ -42,10 +42,16 @@ pub fn refine(
     radius: u32,
 ) -> Result<Vec<u32>, Error> {
     let (mut holder, fixed) = holders(features, grid, cells, pinned)?;
-    let board = Board::new(features, grid, cells.len());
+    swap(features, grid, &mut holder, &fixed, cells.len(), radius);
+    Ok(cells_of(&holder, cells.len()))
+}
+
+/// Swaps, in place, the pictures of `holder`, `count` in all, with such up to `radius` rows and columns away.
+fn swap(features: Features<'_>, grid: Grid, holder: &mut [Option<u32>], fixed: &[bool], count: usize, radius: u32) {
+    let board = Board::new(features, grid, count);
     let mut chance = SplitMix64::new(SEED);
     let reach = i64::from(radius);
-    for _ in 0..if reach > 0 && cells.len() > 1 { PASSES } else { 0 } {
+    for _ in 0..if reach > 0 && count > 1 { PASSES } else { 0 } {
         for a in 0..holder.len() as u32 {
             let (row, column) = grid.row_column(a);
             let mut near = |k: u32| i64::from(k) + below(&mut chance, 2 * reach as usize + 1) as i64 - reach;
@@ -61,15 +67,15 @@ pub fn refine(
             {
                 continue;
             }
-            if board.tension_if_swapped(&holder, a, b) < 0.0 {
+            if board.tension_if_swapped(holder, a, b) < 0.0 {
                 holder.swap(a as usize, b as usize);
             }
         }
     }
-    Ok(cells_of(&holder, cells.len()))
 }
 
-/// The same by sorting (see `sort`), from a blur of `radius` cells on; 0 moves nothing.
+/// The same by sorting (see `sort`), from a blur of `radius` cells on, and then by swaps with what is next to it, which sees
+/// distances where sorting sees their squares; 0 moves nothing.
 ///
 /// # Errors
 /// As [`refine`].
@@ -82,6 +88,7 @@ pub fn sorted(
 ) -> Result<Vec<u32>, Error> {
     let (mut holder, fixed) = holders(features, grid, cells, pinned)?;
     sort(features, grid, &mut holder, &fixed, f64::from(radius));
+    swap(features, grid, &mut holder, &fixed, cells.len(), radius.min(1));
     Ok(cells_of(&holder, cells.len()))
 }
 

@@ -113,6 +113,10 @@ fn params(settings: &AssignSettings) -> Value {
     later(&mut params, "hold", *stay, default.stay);
     if *refine > 0 {
         later(&mut params, "refine_by", *refine_by, default.refine_by);
+        if *refine_by == RefineBy::Sorting {
+            // It has not always ended with swaps.
+            params["swaps"] = 1.into();
+        }
     }
     params
 }
