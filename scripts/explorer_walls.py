@@ -19,7 +19,7 @@ names = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(count)]
 
 if len(sys.argv) > 3:
     for kind in sorted(Path(sys.argv[3], "thumbs").glob("*-cover-*")):
-        files = sorted(kind.glob("*/*.jpg"))
+        files = sorted(kind.glob("*/*-*"))
         for byte in range(256):
             (kind / f"{byte:02x}").mkdir(exist_ok=True)
         for i, name in enumerate(names):
