@@ -80,5 +80,5 @@ fn for_pipes_there_are_files_and_nothing_else() {
     let first = paths(&story.json("search --like photos/001.png"));
     let ran = story.run(&format!("search --like {} --null", first[0]));
     assert!(ran.code == 0 && ran.stdout.is_empty(), "{}", ran.stdout);
-    assert!(ran.stderr.contains("left out, no files by themselves: in a zip"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("left out, no files of this disk by themselves: in a zip"), "{}", ran.stderr);
 }
