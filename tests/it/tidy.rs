@@ -85,8 +85,13 @@ fn the_store_knows_no_stage_and_the_library_does_not_print() {
 fn unsafe_code_is_where_it_is_allowed() {
     for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src")) {
         let unsafe_lines = code(text).filter(|line| line.contains("unsafe ") || line.contains("unsafe{")).count();
-        let known =
-            ["linalg/product.rs", "tsne/attraction.rs", "tsne/repulsion/exact.rs", "kernels/simd/x86.rs", "kernels/simd/bf16.rs"];
+        let known = [
+            "linalg/product.rs",
+            "tsne/attraction.rs",
+            "tsne/repulsion/exact.rs",
+            "kernels/simd/x86.rs",
+            "kernels/simd/bf16.rs",
+        ];
         let allowed = known.iter().any(|known| path.ends_with(known));
         assert!(unsafe_lines == 0 || allowed, "{}", path.display());
     }
