@@ -337,8 +337,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = OwnFolder::new(dir.path());
         folder.claim().unwrap().put("sub/x", b"x").unwrap();
-        let left = TempFile::create(&dir.path().join("sub")).unwrap();
-        left.file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        // A killed run has no file open, and Windows removes none that is.
+        let left = dir.path().join("sub/.tsne-grid-tmp-1-0");
+        put(&left, b"");
+        let left = fs::OpenOptions::new().write(true).open(left).unwrap();
+        left.file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        drop(left);
         assert_eq!(folder.names("sub").len(), 2);
         folder.claim().unwrap();
         assert_eq!(folder.names("sub"), ["x"]);
