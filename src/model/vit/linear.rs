@@ -67,6 +67,10 @@ impl Linear {
     }
 
     /// Computes it for all rows.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "no value of `Bf16` exists there, so the second arm is not reached")
+    )]
     pub(super) fn forward(&self, table: Table, input: &[Block], then: Then, output: &mut [Block]) {
         assert!(
             input.len() >= table.len(self.from()) && output.len() == table.len(self.to()),
