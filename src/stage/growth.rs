@@ -23,7 +23,7 @@ const DIMENSIONS: usize = 50;
 /// How many times wider for its height, or higher for its width, a grown grid may be than was asked for.
 const TOO_ODD: f64 = 1.5;
 /// A picture that moves by more columns or rows has to be looked for.
-const FAR: u32 = 3;
+const FAR: f64 = 3.0;
 /// More than this share of the old pictures are not to move so far, where seams do not move them so far themselves.
 const MOST_FAR: f64 = 0.02;
 
@@ -119,23 +119,22 @@ impl Grown {
     /// seams leave a choice; whether it did.
     pub(super) fn hold_back(&mut self, cells: &[u32]) -> bool {
         let old = self.before.iter().flatten().count() as f64;
+        // The direction in which each axis leads too far, 0 where it does not.
         let far = |from: [u32; 2], to: [f64; 2]| {
-            [0, 1]
-                .map(|axis| (to[axis] - f64::from(from[axis]), f64::from(FAR)))
-                .map(|(by, far)| if by.abs() > far { by.signum() } else { 0.0 })
+            [0, 1].map(|axis| to[axis] - f64::from(from[axis])).map(|by| if by.abs() > FAR { by.signum() } else { 0.0 })
         };
         let cell = |i: usize| [cells[i] % self.grid.width, cells[i] / self.grid.width].map(f64::from);
-        let (mut moved, mut back) = (0.0, Vec::new());
+        let (mut by_seams, mut back) = (0.0, Vec::new());
         for (i, from) in self.before.iter().enumerate() {
             let Some((from, carried)) = from.zip(self.carried[i]) else { continue };
             let by = far(from, cell(i));
-            moved += f64::from(u8::from(by != [0.0; 2]));
-            if by != [0.0; 2] && far(from, carried) == [0.0; 2] {
+            if far(from, carried) != [0.0; 2] {
+                by_seams += f64::from(u8::from(by != [0.0; 2]));
+            } else if by != [0.0; 2] {
                 back.push((i, by));
             }
         }
-        let by_seams = moved - back.len() as f64;
-        if moved <= MOST_FAR * old || by_seams > MOST_FAR * old {
+        if by_seams > MOST_FAR * old || by_seams + back.len() as f64 <= MOST_FAR * old {
             return false;
         }
         for (i, by) in back {

@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 
 use rusty_s3::S3Action;
+use rusty_s3::actions::list_objects_v2::ListObjectsContent;
 use ureq::http::Response;
 use ureq::{Body, BodyReader};
 
@@ -27,15 +28,8 @@ impl Bucket {
         let mut token = None::<String>;
         loop {
             let page = self.page(&self.to_string(), &self.prefix, None, token.as_deref())?;
-            let objects = page.contents.into_iter().filter_map(|object| {
-                let name = object.key.strip_prefix(&self.prefix)?.to_owned();
-                (!name.is_empty() && !name.ends_with('/')).then_some(Object {
-                    name,
-                    size: object.size.unwrap_or(0),
-                    tag: object.etag,
-                })
-            });
-            each(objects.collect())?;
+            let objects = page.contents.into_iter().filter_map(|listed| self.object(listed));
+            each(objects.filter(|object| !object.name.is_empty() && !object.name.ends_with('/')).collect())?;
             token = page.next_continuation_token;
             if token.is_none() {
                 return Ok(());
@@ -51,8 +45,13 @@ impl Bucket {
         let key = format!("{}{name}", self.prefix);
         // Whatever else begins so comes after it.
         let page = self.page(&format!("{self}/{name}"), &key, None, None)?;
-        let object = page.contents.into_iter().find(|object| object.key == key);
-        Ok(object.map(|object| Object { name: name.to_owned(), size: object.size.unwrap_or(0), tag: object.etag }))
+        Ok(page.contents.into_iter().find(|listed| listed.key == key).and_then(|listed| self.object(listed)))
+    }
+
+    /// What a list says of an object, if that is under the prefix.
+    fn object(&self, listed: ListObjectsContent) -> Option<Object> {
+        let name = listed.key.strip_prefix(&self.prefix)?.to_owned();
+        Some(Object { name, size: listed.size.unwrap_or(0), tag: listed.etag })
     }
 
     /// Makes sure that the bucket can be asked.
