@@ -1,15 +1,16 @@
-"""Embeds pictures on a Ray cluster, in shards that any node may take, and that are retried elsewhere when a node goes.
+"""Embeds pictures on a Ray cluster, in shards that any node can take. If a node is lost, its shards are retried elsewhere.
 
-    python ray.py SOURCE… --out PLACE --shards N [--list list.parquet] [-- FLAGS of `tsne-grid embed`]
+    python scripts/cluster/ray.py SOURCE… --out PLACE --shards N [--list list.parquet] [-- FLAGS of `tsne-grid embed`]
 
-Every node needs `tsne-grid` (or TSNE_GRID_BIN), the sources under the same paths, and PLACE. Then, anywhere:
+Needs ray. Every node needs `tsne-grid` (or TSNE_GRID_BIN), the sources under the same paths, and PLACE. Afterwards, on
+any machine:
 
     tsne-grid run --list list.parquet --shards PLACE
 """
 
 import sys
 
-sys.path.pop(0)  # The folder of this file, in which `ray` would be this file.
+sys.path.pop(0)  # The folder of this file: `import ray` would import this file.
 
 import argparse
 import json
@@ -23,7 +24,7 @@ BIN = os.environ.get("TSNE_GRID_BIN", "tsne-grid")
 
 
 def answer(*words):
-    """What the program answers; what it says of a failure is the error."""
+    """The JSON output of the program. Raises its standard error if it fails."""
     ran = subprocess.run([BIN, *words, "--quiet", "--json"], capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(f"{' '.join(words)}: {ran.stderr.strip()}")
@@ -32,7 +33,7 @@ def answer(*words):
 
 @ray.remote(num_cpus=1, max_retries=10, retry_exceptions=True)
 def shard(list_bytes, number, count, place, flags):
-    """One shard; what of it is in the place already is not done again."""
+    """Embeds one shard; parts that are already in the place are skipped."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "list.parquet")
         with open(path, "wb") as file:

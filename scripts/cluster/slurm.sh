@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# An array job of shards: sbatch scripts/cluster/slurm.sh, after `tsne-grid list /data/pictures --artifact /data/list.parquet`.
-# A task that is requeued goes on where it was. Afterwards: tsne-grid run --list /data/list.parquet --shards /data/shards
+# An array job that embeds shards: sbatch scripts/cluster/slurm.sh
+# Before: tsne-grid list /data/pictures --artifact /data/list.parquet
+# After:  tsne-grid run --list /data/list.parquet --shards /data/shards
+# A task that is requeued continues. LIST, PLACE and FLAGS change the list, the place of the shards, and add flags.
 #SBATCH --job-name=tsne-grid
 #SBATCH --array=0-255
 #SBATCH --cpus-per-task=4

@@ -1,12 +1,16 @@
-"""Runs the recipes beside this file: a Ray cluster of three nodes, of which one is removed in the middle; and the commands of the three
-schedulers with the variables that they set. What they come to is compared, by sha256, with one machine's run.
+"""Tests the recipes in scripts/cluster: the commands of the three schedulers with the variables that these set, and a Ray
+cluster of three nodes, of which one is removed during the work. The results are compared, by sha256, with one machine's
+run.
 
-    python scripts/cluster/test.py [PLACE]     needs ray; PLACE is a folder unless it is named
+    python scripts/cluster/test.py [PLACE]
+
+PLACE is where the shards of the Ray test go; the default is a temporary folder. Needs ray, and a built program (or
+TSNE_GRID_BIN). Without ray, only the schedulers are tested.
 """
 
 import sys
 
-sys.path.pop(0)  # The folder of this file, in which `ray` would be ray.py.
+sys.path.pop(0)  # The folder of this file: `import ray` would import ray.py.
 
 import hashlib
 import json
@@ -39,7 +43,7 @@ def compare(name, place, expected):
     said = tsne_grid("run", "--list", "list.parquet", "--shards", place, "--seams", *FLAGS, "--cache", name, "-o", f"{name}.png")
     found = digests(name)
     assert found == expected, f"{name}: {[what for what in expected if found.get(what) != expected[what]]} differ"
-    told = next(line for line in said.splitlines() if " as before)" in line)
+    told = next(line for line in said.splitlines() if " cached)" in line)
     print(f"{name}: {len(found)} files as one machine makes them; {told}", flush=True)
 
 
@@ -66,7 +70,7 @@ def with_ray(place, expected):
 
 
 def with_schedulers(expected):
-    """Each command of the recipes, as its scheduler would start it; three shards each."""
+    """Runs the command of each recipe as its scheduler would start it, with three shards."""
     yaml = (HERE / "kubernetes.yaml").read_text()
     kubernetes = json.loads(re.search(r"args: (\[.*\])", yaml)[1])
     batch = json.loads((HERE / "aws-batch.json").read_text())["containerOverrides"]["command"]

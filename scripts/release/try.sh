@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tries what was built as a newcomer has it: scripts/release/try.sh FILE…, wheels and archives of this machine's kind.
-# A wheel in a fresh environment, an archive in an empty root; both without any network, where the system lets us take it away.
+# Tries built files like a new user: a wheel in a fresh virtual environment, an archive in an empty root folder, both
+# without network if the system allows that.
+# Usage: scripts/release/try.sh FILE…    wheels and archives for this machine's kind of CPU
 set -euo pipefail
 alone=(unshare --user --map-root-user --net)
 "${alone[@]}" true 2>/dev/null || { alone=() && echo "NOT CHECKED: that no network is needed (it cannot be taken away here)"; }

