@@ -1,10 +1,10 @@
-//! Seconds, cost and gap of the assignment on raw points (scripts/lap_growth.py runs this beside its peers).
+//! Measures time, cost and gap of the assignment. scripts/measure/assignment_growth.py compares it with other solvers.
 //!
 //!   cargo bench --bench assignment -- POINTS.f64 WIDTH HEIGHT [--solver lapjv] [--effort STEPS] [--repeat N]
 //!
-//! POINTS.f64: little-endian pairs of doubles, as `numpy.ndarray.tofile` writes them (scripts/layouts.py makes some).
-//! Seconds are the median of the repeats and count the whole of `solve`, the certificate included.
-#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+//! POINTS.f64 has little-endian pairs of doubles, as `numpy.ndarray.tofile` writes them; scripts/measure/layouts.py
+//! writes examples. The time is the median of the repeats, for the whole of `solve`, certificate included.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use std::time::Instant;
 use tsne_grid::lap::{Grid, Options, Problem, Solver, solve};
 
 fn main() {
-    // Cargo adds `--bench` of its own.
+    // Cargo adds the argument `--bench`.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [file, width, height, flags @ ..] = &args[..] else {
         println!("usage: POINTS.f64 WIDTH HEIGHT [--solver lapjv] [--effort STEPS] [--repeat N]");
@@ -41,6 +41,6 @@ fn main() {
         grid.cells(),
         solved.cost,
         solved.gap,
-        solved.iterations
+        solved.steps
     );
 }

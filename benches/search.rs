@@ -1,9 +1,9 @@
-//! `search` among 10,000 pictures, after its model is loaded: the text's vector, and the ranking.
+//! Measures `search` among 10,000 pictures, without loading the model: the vector of the text, and the ranking.
 //!
-//!     scripts/models_reference.py weights clip-vit-base-patch32 DIR
+//!     scripts/measure/models.py weights clip-vit-base-patch32 DIR
 //!     cargo bench --bench search -- DIR/model.safetensors
 
-#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tsne_grid::artifact::rows::{ImageRow, Row};
-use tsne_grid::artifact::shards::Library;
+use tsne_grid::artifact::shards::EmbeddingStore;
 use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::artifact::{Artifact, ImageId};
-use tsne_grid::config::{EmbedSettings, Kind, ModelName};
+use tsne_grid::config::{EmbedSettings, ModelName, PictureKind};
 use tsne_grid::model::Hub;
-use tsne_grid::model::text::{Speaking, Texts};
+use tsne_grid::model::text::{DualEncoder, TextEncoder};
 use tsne_grid::photo::Format;
 use tsne_grid::report::Silent;
 use tsne_grid::search;
@@ -25,20 +25,20 @@ use tsne_grid::store::{Durability, Key, Store};
 const PICTURES: usize = 10_000;
 const DIM: usize = 512;
 
-/// A cache with that many pictures, as after a run.
+/// Fills a cache with `PICTURES` pictures, as a run would.
 fn fill(store: &Store, params: &serde_json::Value) {
-    let mut library = Library::open(store, params, (DIM, false), |damage| panic!("{damage}"));
+    let mut embeddings = EmbeddingStore::open(store, params, (DIM, false), |damage| panic!("{damage}"));
     let names: Vec<ImageId> = (0..PICTURES).map(|i| ImageId::of(&i.to_le_bytes())).collect();
     let values = names.iter().flat_map(|name| name.bytes().cycle().take(DIM)).map(|byte| f32::from(byte) - 70.0);
-    library.commit(Vectors { names: names.clone(), values: values.collect(), ..Vectors::empty(DIM) }).unwrap();
-    library.seal().unwrap();
+    embeddings.commit(Vectors { names: names.clone(), values: values.collect(), ..Vectors::empty(DIM) }).unwrap();
+    embeddings.seal().unwrap();
     let rows: Vec<ImageRow> = names.iter().enumerate().map(|(i, image)| row(i, image)).collect();
     let key = Key { stage: ImageRow::STAGE.into(), version: 1, params: json!({}), inputs: BTreeMap::new() };
     let artifact = Artifact::new(key.clone(), ImageRow::to_batch(&rows), BTreeMap::new());
     let bytes = artifact.encode().unwrap();
     let path = store.publish(ImageRow::STAGE, &key.digest(), "parquet", Durability::Relaxed, &bytes).unwrap();
-    store.point_latest("images.parquet", &path).unwrap();
-    assert_eq!(library.names(), names.into_iter().collect::<BTreeSet<_>>());
+    store.set_latest("images.parquet", &path).unwrap();
+    assert_eq!(embeddings.names(), names.into_iter().collect::<BTreeSet<_>>());
 }
 
 fn row(i: usize, image: &ImageId) -> ImageRow {
@@ -46,7 +46,7 @@ fn row(i: usize, image: &ImageId) -> ImageRow {
         image: image.clone(),
         path: format!("photos/{i:05}.jpg"),
         source: "photos".into(),
-        kind: Kind::File,
+        kind: PictureKind::File,
         bytes: 100_000,
         width: 800,
         height: 600,
@@ -65,7 +65,7 @@ fn row(i: usize, image: &ImageId) -> ImageRow {
 
 fn main() {
     let Some(weights) = std::env::args().skip(1).find(|arg| arg.ends_with(".safetensors")) else {
-        println!("name the weights file (see the head of benches/search.rs)");
+        println!("usage: DIR/model.safetensors (see the top of benches/search.rs)");
         return;
     };
     let dir = std::env::temp_dir().join(format!("tsne-grid-search-{}", std::process::id()));
@@ -75,7 +75,7 @@ fn main() {
     let hub = Hub { models: Store::new(dir.join("models")), offline: true, reporter: Arc::new(Silent) };
     let settings = EmbedSettings { model: ModelName::Clip, weights: weights.into(), ..EmbedSettings::default() };
     let started = Instant::now();
-    let texts = Texts::load(Speaking::of(ModelName::Clip).expect("CLIP reads"), &settings, &hub).unwrap();
+    let texts = TextEncoder::load(DualEncoder::by_name(ModelName::Clip).expect("CLIP reads"), &settings, &hub).unwrap();
     println!("load     {:?}", started.elapsed());
     let mut times: Vec<(Duration, Duration)> = (0..7)
         .map(|_| {

@@ -1,9 +1,11 @@
-//! Seconds of t-SNE on a matrix, and its places for a judge that knows other programs' (openTSNE, scikit-learn).
+//! Measures t-SNE on a matrix, and writes the layout, so that a script can compare it with those of openTSNE and
+//! scikit-learn.
 //!
 //!   cargo bench --bench tsne -- MATRIX.f32 COLUMNS PLACES.f32 [--rows N] [--perplexity P]
 //!
-//! MATRIX.f32 and PLACES.f32: little-endian float32, as `numpy.ndarray.tofile` and `fromfile` have them; two places a row.
-#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+//! MATRIX.f32 and PLACES.f32 have little-endian float32, as `numpy.ndarray.tofile` and `fromfile` use; PLACES.f32 has
+//! two numbers per row.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -13,7 +15,7 @@ use tsne_grid::store::replace_file;
 use tsne_grid::tsne::{Options, layout};
 
 fn main() {
-    // Cargo adds `--bench` of its own.
+    // Cargo adds the argument `--bench`.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [file, columns, places, flags @ ..] = &args[..] else {
         println!("usage: MATRIX.f32 COLUMNS PLACES.f32 [--rows N] [--perplexity P]");

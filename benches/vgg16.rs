@@ -1,11 +1,12 @@
-//! The convolutions of VGG16 alone: images/s, and the products of the same processor to compare with.
+//! Measures the convolutions of VGG16 in images/s, and compares them with plain matrix products on the same CPU.
 //!
 //!   [TSNE_GRID_SIMD=avx512|avx2|portable] cargo bench --bench vgg16 -- [WEIGHTS.safetensors] [--serve]
 //!
-//! Without weights they are noise of the usual size. Says the seconds that the weights take to their layout, then images/s of
-//! batches 8 and 1, medians of five. With --serve a batch size is read from each line of standard input and answered with the
-//! images/s of about a second, so that another program can take turns with it (scripts/vgg16_speed.py does).
-#![allow(clippy::print_stdout, reason = "a benchmark says what it measured")]
+//! Without a weights file, the weights are noise of the usual size. The output is the time to bring the weights into
+//! their layout, then images/s for batches of 8 and 1, medians of five. With --serve, each line of standard input is a
+//! batch size, and the answer is images/s, measured for about a second. So another program can alternate with this one
+//! (scripts/measure/vgg16_speed.py does).
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -13,18 +14,19 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use tsne_grid::linalg::SplitMix64;
-use tsne_grid::model::conv::{Convolution, Level, Trunk};
+use tsne_grid::model::conv::{Convolution, SimdLevel, Trunk};
 use tsne_grid::model::vgg16::CONVOLUTIONS;
 
 const SIDE: usize = 224;
-/// Multiplications and additions of a picture by the definition, and what is left of them by Winograd's way.
+/// Multiplications and additions per picture in 10⁹, by the definition of convolution, and in the products that
+/// Winograd's algorithm needs.
 const DIRECT_GFLOP: f64 = 30.69;
 const PRODUCTS_GFLOP: f64 = 8.0;
 
 fn main() {
-    // Cargo adds `--bench` of its own.
+    // Cargo adds the argument `--bench`.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let level = Level::choose(std::env::var("TSNE_GRID_SIMD").ok().as_deref()).expect("a level of this processor");
+    let level = SimdLevel::choose(std::env::var("TSNE_GRID_SIMD").ok().as_deref()).expect("a level of this processor");
     let weights = weights(args.first().filter(|arg| !arg.starts_with('-')));
     let layers = weights.iter().zip(CONVOLUTIONS);
     let layers: Vec<Convolution<'_>> =
@@ -56,7 +58,7 @@ fn main() {
     }
 }
 
-/// (weight, bias) by layer: of a file in timm's naming, or noise.
+/// (weight, bias) per layer: from a file with timm's names, or noise.
 fn weights(path: Option<&String>) -> Vec<(Vec<f32>, Vec<f32>)> {
     let tensors: HashMap<String, Tensor> = match path {
         Some(path) => candle_core::safetensors::load(path, &Device::Cpu).expect("a safetensors file"),
@@ -79,7 +81,7 @@ fn noise(count: usize, scale: f32) -> Vec<f32> {
     (0..count).map(|_| random.between(-0.5, 0.5) as f32 * scale).collect()
 }
 
-/// Of as many batches as take a second.
+/// Images per second, measured for at least one second after one batch that is not counted.
 fn images_per_second(trunk: &Trunk, batch: usize) -> f64 {
     let planes = noise(batch * 3 * SIDE * SIDE, 4.0);
     trunk.forward(&planes, [batch, SIDE, SIDE]);
@@ -91,7 +93,7 @@ fn images_per_second(trunk: &Trunk, batch: usize) -> f64 {
     (batches * batch) as f64 / seconds(start)
 }
 
-/// All cores on products of 1536×1536 matrices, through candle.
+/// The speed of candle's products of 1536×1536 matrices on all cores, in GFLOP/s.
 fn gemm_gflops() -> f64 {
     const SIZE: usize = 1536;
     let a = Tensor::from_vec(noise(SIZE * SIZE, 1.0), (SIZE, SIZE), &Device::Cpu).expect("a matrix");

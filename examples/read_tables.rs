@@ -1,4 +1,4 @@
-//! What a run left, read as rows: `cargo run --release --example read_tables -- tsne-grid-demo/cache`.
+//! Reads the tables of a run as rows: `cargo run --release --example read_tables -- tsne-grid-demo/cache`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cache = std::env::args_os().nth(1).map_or_else(|| "cache".into(), PathBuf::from);
     let store = Store::new(cache);
     let last = |stage: &str| -> Result<Artifact, Box<dyn std::error::Error>> {
-        let path = store.latest(&format!("{stage}.parquet")).ok_or("nothing was run with this cache")?;
+        let path = store.latest(&format!("{stage}.parquet")).ok_or("this cache has no finished run")?;
         Ok(Artifact::decode(store.read(&path)?)?)
     };
     let images = ImageRow::from_batch(&last("images")?.batch)?;

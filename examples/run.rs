@@ -1,19 +1,20 @@
-//! A whole run as a library call: `cargo run --release --example run -- FOLDER`, into `example-cache/` and `example.jpg`.
+//! A complete run by library calls: `cargo run --release --example run -- FOLDER`. Writes `example-cache/` and
+//! `example.jpg`.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tsne_grid::config::{Asked, ModelName, Settings};
+use tsne_grid::config::{ModelName, PartialSettings, Settings};
 use tsne_grid::model::Hub;
 use tsne_grid::photo::Budget;
 use tsne_grid::pipeline::{self, Request};
 use tsne_grid::report::Silent;
-use tsne_grid::stage::{Context, Stage};
+use tsne_grid::stage::{Session, Stage};
 use tsne_grid::store::Store;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name a folder of pictures")?;
+    let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: run FOLDER")?;
     let mut settings = Settings::default();
     settings.embed.model = ModelName::Scattering;
     settings.render.output = "example.jpg".into();
@@ -27,15 +28,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         relayout: false,
         keep: false,
         replace: false,
-        asked: Asked::new(),
+        flags: PartialSettings::new(),
         publishing: None,
-        gathering: None,
+        shard_input: None,
     };
     let store = Store::new("example-cache");
-    let ctx = Context { store, reporter, budget: Budget::new(1 << 30), keep_latest: true };
+    let session = Session { store, reporter, budget: Budget::new(1 << 30), links_latest: true };
 
-    let outcome = pipeline::run(&ctx, &request, Stage::Render)?;
-    let embedded = outcome.embedded.ok_or("there is nothing to embed")?;
+    let outcome = pipeline::run(&session, &request, Stage::Render)?;
+    let embedded = outcome.embedded.ok_or("nothing was embedded")?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} pictures, {} of them new: example.jpg", embedded.counts.pictures, embedded.counts.embedded)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The command line, as plain data. What a flag means is decided in [`crate::commands`].
+//! The command line as plain data. The `///` docs here are what `--help` prints; [`crate::commands`] acts on the flags.
 
 mod help;
 mod shares;
@@ -10,101 +10,112 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{AssignFlags, EmbedFlags, LimitFlags, ProjectFlags, RenderFlags, SourceFlags};
-use crate::sample::Layout;
+use crate::sample::ExportLayout;
 use crate::stage::Stage;
 
 pub use shares::{GatherFlags, ListArgs, ShardArg, ShardFlags};
 
-/// Lay pictures out by likeness: VGG16, t-SNE, optimal assignment to a grid.
+/// Arrange pictures on a grid so that similar pictures lie next to each other.
 #[derive(Debug, Parser)]
 #[command(name = "tsne-grid", version, max_term_width = 100)]
 pub struct Cli {
-    /// Flags of every command.
+    /// Flags that every command has.
     #[command(flatten)]
-    pub global: Global,
-    /// The command.
+    pub global: GlobalArgs,
+    /// The command and its own flags.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Flags of every command.
+/// Flags that every command has.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
-pub struct Global {
-    /// Settings [default: ./pipeline.toml if it is there]
+pub struct GlobalArgs {
+    /// File with settings [default: pipeline.toml in the current folder, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where tables, vectors and thumbnails are kept, so that nothing is made twice
+    /// Folder for cached tables, vectors and thumbnails, so that nothing is computed twice [default: cache]
     #[arg(long, global = true, value_name = "DIR", env = "TSNE_GRID_CACHE")]
     pub cache: Option<PathBuf>,
-    /// Where the numbers of the networks (weights) are kept
+    /// Folder for the downloaded weights of the models
     #[arg(long, global = true, value_name = "DIR", env = "TSNE_GRID_MODELS", default_value = "models")]
     pub models: PathBuf,
-    /// Print one JSON object on standard output
+    /// Print the result as one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say only what goes wrong
+    /// Print only warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more: figures of the layout, seconds
+    /// Print more: quality figures of the layout and, if standard error is not a terminal, the time each step took
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Threads to use [default: one per core]; the results do not depend on it
+    /// Number of threads; it does not change the results [default: one per core]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Make no network request
+    /// Make no network requests
     #[arg(long, global = true, env = "HF_HUB_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     pub offline: bool,
 }
 
-/// The commands.
+/// One variant per subcommand; its doc is the line in the list of commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring everything up to date, from sources to the picture
+    /// Bring everything up to date, from the sources to the drawn grid
     Run(RunArgs),
-    /// Turn pictures into vectors: lists of numbers, alike for pictures that are alike
+    /// Turn pictures into vectors (lists of numbers); similar pictures get similar vectors
+    ///
+    /// This is the first stage; it reads the sources.
     Embed(EmbedArgs),
-    /// Turn vectors into places in the plane (t-SNE)
+    /// Place the vectors on a plane with t-SNE, similar ones close together
+    ///
+    /// Brings the earlier stages up to date first. With --input, only this stage runs.
     Project(ProjectArgs),
-    /// Turn places into cells of a grid
+    /// Move each picture from its position on the plane to a cell of the grid
+    ///
+    /// Brings the earlier stages up to date first. With --input, only this stage runs.
     Assign(AssignArgs),
-    /// Draw the picture
+    /// Draw the grid and write the explorer, a web page for exploring the pictures
+    ///
+    /// Brings the earlier stages up to date first. With --input, only this stage runs.
     Render(RenderArgs),
-    /// Write the last run's wall as a folder for any web host
+    /// Write the last run's grid as a folder for any web host
     Publish(PublishArgs),
-    /// Say for each stage whether it is fresh (nothing to do) or stale (to be made again), and why
+    /// Say which stages are up to date, and why others are not
     Status(StatusArgs),
-    /// Print the settings in force as a pipeline.toml, each with where it comes from
+    /// Print the settings in force as a pipeline.toml, each with its origin
     Config(RunArgs),
-    /// Show what is recognised in the sources: pictures, dates, captions, what is left out and why
+    /// Show what is recognised in the sources: pictures, dates and their origin, captions, what is skipped and why
     Sources(SourcesArgs),
-    /// Write what the sources hold as a table that many machines share; no picture is read
+    /// List the inputs in a table, to embed them on many machines; reads no pictures
     List(ListArgs),
-    /// Check every file of the cache against its name
+    /// Check every file of the cache and of the models for damage
     Verify,
-    /// Drop what nothing current refers to
+    /// Delete from the cache what the last run does not need
     Gc(GcArgs),
-    /// Write one flat table: path, caption, time, x, y, row, col
+    /// Write one table: path, caption, time, x, y, row, col, and your own columns
     Export(ExportArgs),
-    /// Rank the pictures by texts and by other pictures (texts need words of efficientnet-lite0, or the vectors of siglip2-base-patch32-256 or of clip-vit-base-patch32)
+    /// Find pictures by text, or by similarity to a picture
+    ///
+    /// Any text after a run with siglip2-base-patch32-256 or clip-vit-base-patch32; after one with efficientnet-lite0
+    /// only the words that it knows. Similarity to a picture works with every model. The best match comes first.
     Search(SearchArgs),
-    /// List the pictures of the last run that are the same shot: copies encoded again, resized, cropped, edited a little
+    /// List pictures of the last run that are the same shot: re-encoded, resized, cropped or slightly edited copies
     Duplicates,
-    /// Write a synthetic Instagram export, of any generation
+    /// Make an Instagram export with artificial pictures, to experiment with
     Sample(SampleArgs),
-    /// Make a sample and lay it out with the built-in model; needs no network
+    /// Make a sample export and arrange it with a built-in model; needs no network
     Demo(DemoArgs),
-    /// Print shell completions
+    /// Print completions for your shell
     Completions {
-        /// The shell
+        /// The shell to print them for
         shell: Shell,
     },
-    /// Print the manual page (roff)
+    /// Print the manual page (to read it: tsne-grid man | man -l -)
     Man,
 }
 
 impl Command {
-    /// Its name.
+    /// The name that the user types.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Run(_) => "run",
@@ -130,51 +141,55 @@ impl Command {
     }
 }
 
-/// What every stage has.
+/// Sources and flags that `run`, `status`, `config` and the commands of the stages share.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Common {
-    /// Folders, zips (read in place), Instagram exports, IIIF manifests or their addresses, s3://bucket/prefix, or single pictures
-    /// [default: those of the last run]
+pub struct CommonArgs {
+    /// Folders, single pictures, zips (read without unpacking), Instagram exports, s3://bucket/prefix, or IIIF
+    /// manifests (lists of a museum's pictures), as files or web addresses [default: the sources and flags of the last
+    /// run]
+    ///
+    /// If you name a SOURCE, flags of earlier runs do not apply; to keep settings, put them into pipeline.toml.
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
-    /// Only say what would be done
+    /// Only say what would be done and what it would cost
     #[arg(long)]
     pub dry_run: bool,
-    /// Lay the pictures out afresh, not from where they were
+    /// Lay the pictures out afresh instead of starting from the last layout
     #[arg(long)]
     pub relayout: bool,
-    /// Stop rather than lay the wall out afresh, if it cannot grow from the last one
+    /// Stop with an error if the grid cannot grow from the last one and would be laid out afresh
     #[arg(long, conflicts_with = "relayout")]
     pub keep: bool,
-    /// Draw over the picture of another collection
+    /// Allow the output file to be overwritten if it shows the grid of another collection
     #[arg(long)]
     pub replace: bool,
-    /// Shards instead of sources.
+    /// Embeddings computed on other machines, instead of sources.
     #[command(flatten)]
     pub gather: GatherFlags,
-    /// What enters.
+    /// Which pictures enter the grid.
     #[command(flatten)]
     pub source: SourceFlags,
-    /// What is too large.
+    /// Limits on files, pictures and memory.
     #[command(flatten)]
     pub limits: LimitFlags,
 }
 
-/// Where a stage's table comes from and goes to.
+/// Where a stage reads its input table and writes its result.
 #[derive(Clone, Debug, Args)]
-pub struct Tables {
-    /// Start from this table instead: Parquet, CSV, or NumPy's .npy with names in a .csv or .txt beside it
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+pub struct TableArgs {
+    /// Start from this table instead of the sources: Parquet, CSV, or NumPy's .npy with the names of its rows in a
+    /// .csv or .txt next to it
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run", help_heading = "Tables")]
     pub input: Option<PathBuf>,
-    /// The column of the --input table that names its rows [default: image, or the first column of text]
-    #[arg(long, value_name = "COLUMN", requires = "input")]
+    /// Column of the --input table that identifies its rows [default: image, or the first text column]
+    #[arg(long, value_name = "COLUMN", requires = "input", help_heading = "Tables")]
     pub id: Option<String>,
-    /// Copy the artifact here too, unless it is there unchanged
-    #[arg(long, value_name = "FILE")]
+    /// Also copy the stage's table to this file; the file is only touched if the table changed
+    #[arg(long, value_name = "FILE", help_heading = "Tables")]
     pub artifact: Option<PathBuf>,
 }
 
-/// Flags of the stages; a command that has not those of one leaves its settings alone.
+/// Flags of all four stages. A command without the flags of a stage passes defaults, which change no settings.
 #[derive(Debug, Default, Args)]
 #[allow(missing_docs, reason = "each field is the flags of one stage")]
 pub struct StageFlags {
@@ -193,7 +208,7 @@ pub struct StageFlags {
 #[allow(missing_docs, reason = "each field is a group of flags")]
 pub struct RunArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
     pub stages: StageFlags,
 }
@@ -203,9 +218,9 @@ pub struct RunArgs {
 #[allow(missing_docs, reason = "each field is the flags of one stage")]
 pub struct EmbedArgs {
     #[command(flatten)]
-    pub common: Common,
-    /// Copy the index here too, unless it is there unchanged
-    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pub common: CommonArgs,
+    /// Also copy the index of the vectors to this file; the file is only touched if the index changed
+    #[arg(long, value_name = "FILE", conflicts_with = "shard", help_heading = "Tables")]
     pub artifact: Option<PathBuf>,
     #[command(flatten)]
     pub shard: ShardFlags,
@@ -213,14 +228,14 @@ pub struct EmbedArgs {
     pub embed: EmbedFlags,
 }
 
-/// Arguments of `project`: its own flags, and those of the stage before it.
+/// Arguments of `project`: its own flags and those of the stage before it.
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field is the flags of one stage")]
 pub struct ProjectArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
-    pub tables: Tables,
+    pub tables: TableArgs,
     #[command(flatten)]
     pub embed: EmbedFlags,
     #[command(flatten)]
@@ -232,9 +247,9 @@ pub struct ProjectArgs {
 #[allow(missing_docs, reason = "each field is the flags of one stage")]
 pub struct AssignArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
-    pub tables: Tables,
+    pub tables: TableArgs,
     #[command(flatten)]
     pub embed: EmbedFlags,
     #[command(flatten)]
@@ -248,7 +263,7 @@ pub struct AssignArgs {
 #[allow(missing_docs, reason = "each field is the flags of one stage")]
 pub struct RenderArgs {
     #[command(flatten)]
-    pub tables: Tables,
+    pub tables: TableArgs,
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -256,21 +271,21 @@ pub struct RenderArgs {
 /// Arguments of `publish`.
 #[derive(Debug, Args)]
 pub struct PublishArgs {
-    /// The folder to write: a new one, an empty one, or one that was published before
+    /// The folder to write: new, empty, or written by an earlier `publish`
     pub dir: PathBuf,
-    /// What the page is called [default: render.title]
+    /// Title of the page [default: the title of the explorer, render.title]
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub title: String,
-    /// A sentence or two about it, for the page, search engines and previews of links
+    /// A sentence or two for the page, for search engines and for link previews
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub description: String,
-    /// Where the folder will lie on the web; previews of links and --iiif need it
-    #[arg(long, value_name = "URL", value_parser = base_url)]
+    /// Address that the folder will have on the web; link previews and --iiif need it
+    #[arg(long, value_name = "URL", value_parser = parse_base_url)]
     pub base_url: Option<String>,
-    /// Copy the original files too, with all that is in them (places as well), and link to them
+    /// Also copy the original files, unchanged, and link to them. Warning: GPS positions stored in them become public
     #[arg(long)]
     pub originals: bool,
-    /// For viewers such as Mirador and OpenSeadragon too: IIIF tiles and a manifest
+    /// Also write IIIF tiles and a manifest, for viewers such as Mirador and OpenSeadragon
     #[arg(long, requires = "base_url")]
     pub iiif: bool,
 }
@@ -279,10 +294,10 @@ pub struct PublishArgs {
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field is documented by its flag")]
 pub struct StatusArgs {
-    /// Exit with 4 if anything is stale
+    /// Exit with code 4 if anything is stale, for scripts and CI
     #[arg(long)]
     pub check: bool,
-    /// Look no further than this stage (where the picture is not here, say)
+    /// Check only up to this stage, for example where the drawn grid is not stored
     #[arg(long, value_name = "STAGE", default_value = "render")]
     pub up_to: Stage,
     #[command(flatten)]
@@ -293,7 +308,9 @@ pub struct StatusArgs {
 #[derive(Debug, Args)]
 #[allow(missing_docs, reason = "each field is a group of flags")]
 pub struct SourcesArgs {
-    /// Folders, zips (read in place), exports, or single pictures [default: those of the last run]
+    /// Folders, single pictures, zips (read without unpacking), Instagram exports, s3://bucket/prefix, or IIIF
+    /// manifests (lists of a museum's pictures), as files or web addresses [default: the sources and flags of the last
+    /// run]
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     #[command(flatten)]
@@ -305,26 +322,26 @@ pub struct SourcesArgs {
 /// Arguments of `gc`.
 #[derive(Debug, Args)]
 pub struct GcArgs {
-    /// Only say what would be dropped
+    /// Only say what would be deleted
     #[arg(long)]
     pub dry_run: bool,
-    /// Keep this many of the newest artifacts of every kind
+    /// Always keep the newest N files in each folder of the cache
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub keep_last: usize,
-    /// Drop only until the cache is no larger than this, oldest first (e.g. 500MB, 2GB)
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    /// Delete, oldest first, only until the cache is no larger than this (500MB, 2GB)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_size: Option<u64>,
-    /// Drop only what is at least this old (e.g. 12h, 30d)
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    /// Delete only what is at least this old (12h, 30d)
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub older_than: Option<Duration>,
 }
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The table to write: .parquet, .csv or .npy (numbers alone: x, y, row, col)
+    /// The table to write: .parquet, .csv, or .npy with numbers only (x, y, row, col)
     pub file: PathBuf,
-    /// With each picture's vector (of an .npy: the vectors alone)
+    /// Add each picture's vector; an .npy then has only the vectors
     #[arg(long)]
     pub vector: bool,
 }
@@ -332,25 +349,27 @@ pub struct ExportArgs {
 /// Arguments of `search`.
 #[derive(Debug, Args)]
 pub struct SearchArgs {
-    /// What to look for, as a caption would say it: "a dog on a beach"; several texts count together, `dog^2` twice as much
-    #[arg(value_name = "TEXT", value_parser = words, required_unless_present = "like")]
+    /// What to look for, worded like a caption: "a dog on a beach". Several texts are combined; dog^2 gives
+    /// "dog" double weight
+    #[arg(value_name = "TEXT", value_parser = nonempty_text, required_unless_present = "like")]
     pub texts: Vec<String>,
-    /// And what is like this picture: of the last run, by its path, the end of its path, or its identifier; or any file
+    /// Find pictures that are similar to this one: a picture of the last run (its path, the end of its path, or at
+    /// least 8 digits from the column `image` of the table that `export` writes), or any file
     #[arg(long, value_name = "PICTURE")]
     pub like: Vec<String>,
-    /// But not what this text says
-    #[arg(long, value_name = "TEXT", value_parser = words)]
+    /// Rank pictures that match this text lower
+    #[arg(long, value_name = "TEXT", value_parser = nonempty_text)]
     pub not: Vec<String>,
-    /// Nor what is like this picture
+    /// Rank pictures similar to this one lower
     #[arg(long, value_name = "PICTURE")]
     pub not_like: Vec<String>,
-    /// Pictures to show, the best first
+    /// Number of pictures to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
-    /// Print nothing but the files, each ended by a zero byte, for `xargs -0`
+    /// Print only the file names, each followed by a zero byte, for `xargs -0`
     #[arg(short = '0', long = "null")]
     pub null: bool,
-    /// The safetensors file that the pictures were embedded with, if it was not the hub's
+    /// The safetensors file that the pictures were embedded with, if --weights was given then
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 }
@@ -358,21 +377,21 @@ pub struct SearchArgs {
 /// Arguments of `sample`.
 #[derive(Debug, Args)]
 pub struct SampleArgs {
-    /// Folder to write the export to
+    /// Folder to write the export into
     pub dir: PathBuf,
-    /// Pictures in it
+    /// Number of pictures
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub images: u32,
-    /// Of what is drawn
+    /// A different number gives different pictures; the same number always gives the same ones
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// The generation of the export
-    #[arg(long, value_enum, default_value_t = Layout::G4)]
-    pub layout: Layout,
-    /// Write it as zips into the folder
+    /// Which generation of Instagram's export format to write, or another downloader's
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ExportLayout::G4)]
+    pub layout: ExportLayout,
+    /// Write the export as zips
     #[arg(long)]
     pub zip: bool,
-    /// How many zips
+    /// Number of zips to spread it over
     #[arg(long, value_name = "N", default_value_t = 1, requires = "zip", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub parts: u32,
 }
@@ -380,51 +399,54 @@ pub struct SampleArgs {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Folder for the sample, its cache and the picture
+    /// Folder for the sample, its cache and the drawn grid
     #[arg(default_value = "tsne-grid-demo")]
     pub dir: PathBuf,
-    /// Pictures in the sample
+    /// Number of pictures in the sample, stories and a reel included
     #[arg(long, value_name = "N", default_value_t = 240, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub images: u32,
 }
 
-/// The command line with what derive cannot say: on `embed`, where no other fit is near, `--embed-fit` is also `--fit`;
-/// defaults of settings, and examples.
+/// The command line, with what clap's derive macros cannot express: the defaults of settings and the examples in the
+/// help, and `--fit` as an alias of `--embed-fit` on `embed`, where no other flag of that name exists.
 pub fn command() -> clap::Command {
     let command = Cli::command().mut_subcommand("embed", |embed| embed.mut_arg("embed_fit", |arg| arg.alias("fit")));
-    help::completed(command)
+    help::with_defaults_and_examples(command)
 }
 
-fn words(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("there is nothing to look for".to_owned()) } else { Ok(text.to_owned()) }
+fn nonempty_text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("the text to search for is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// An address that files can be put behind, ending in `/`.
-fn base_url(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`{|}?#".contains(c);
-    match rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && rest.chars().all(plain) {
+/// Accepts an http(s) address without query or fragment. The result ends in exactly one `/`, so that file names can be
+/// appended.
+fn parse_base_url(text: &str) -> Result<String, String> {
+    let host_and_path = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let is_allowed = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`{|}?#".contains(c);
+    match host_and_path.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && host_and_path.chars().all(is_allowed)
+    {
         true => Ok(format!("{}/", text.trim_end_matches('/'))),
-        false => Err("not an address like https://example.org/pictures/".into()),
+        false => Err("this is not an address such as https://example.org/pictures/".into()),
     }
 }
 
-fn size(text: &str) -> Result<u64, String> {
+fn parse_size(text: &str) -> Result<u64, String> {
     let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("KB", 1e3), ("G", 1e9), ("M", 1e6), ("B", 1.0), ("", 1.0)];
     let parsed = units.into_iter().find_map(|(unit, factor)| {
         let number: f64 = text.trim().strip_suffix(unit)?.trim().parse().ok()?;
         (number.is_finite() && number >= 0.0).then_some((number * factor) as u64)
     });
-    parsed.ok_or_else(|| "not a size like 500MB or 2GB".into())
+    parsed.ok_or_else(|| "this is not a size such as 500MB or 2GB".into())
 }
 
-fn age(text: &str) -> Result<Duration, String> {
+fn parse_age(text: &str) -> Result<Duration, String> {
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let parsed = units.into_iter().find_map(|(unit, seconds)| {
         let number: u64 = text.trim().strip_suffix(unit)?.parse().ok()?;
         Some(Duration::from_secs(number.saturating_mul(seconds)))
     });
-    parsed.ok_or_else(|| "not an age like 12h or 30d".into())
+    parsed.ok_or_else(|| "this is not an age such as 12h or 30d".into())
 }
 
 #[cfg(test)]
@@ -439,19 +461,22 @@ mod tests {
 
     #[test]
     fn sizes_and_ages_are_read() {
-        assert_eq!((size("2GB"), size("1.5 MB"), size("7")), (Ok(2_000_000_000), Ok(1_500_000), Ok(7)));
-        assert!(size("many").is_err() && size("-1GB").is_err());
-        assert_eq!(age("2d"), Ok(Duration::from_secs(172_800)));
-        assert!(age("soon").is_err());
+        assert_eq!(
+            (parse_size("2GB"), parse_size("1.5 MB"), parse_size("7")),
+            (Ok(2_000_000_000), Ok(1_500_000), Ok(7))
+        );
+        assert!(parse_size("many").is_err() && parse_size("-1GB").is_err());
+        assert_eq!(parse_age("2d"), Ok(Duration::from_secs(172_800)));
+        assert!(parse_age("soon").is_err());
     }
 
     #[test]
     fn a_base_url_is_one_of_the_web_and_nothing_more() {
-        assert_eq!(base_url("https://example.org/a").unwrap(), "https://example.org/a/");
-        assert_eq!(base_url("http://localhost:8000//").unwrap(), "http://localhost:8000/");
+        assert_eq!(parse_base_url("https://example.org/a").unwrap(), "https://example.org/a/");
+        assert_eq!(parse_base_url("http://localhost:8000//").unwrap(), "http://localhost:8000/");
         for other in ["example.org", "https://", "javascript:alert(1)", "https://a b", "https://a/?b", "https://a/\"x"]
         {
-            assert!(base_url(other).is_err(), "{other}");
+            assert!(parse_base_url(other).is_err(), "{other}");
         }
     }
 

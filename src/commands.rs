@@ -1,90 +1,92 @@
-//! What each command does: flags become settings, settings become calls, results become text for
-//! standard output.
+//! Runs each command: turns flags into settings, calls the library, and turns results into text for standard output.
 
-mod answer;
+mod cache;
+mod queries;
+mod response;
 mod shares;
 
-pub use answer::{Answer, refused};
+pub use response::{Response, usage_error_json};
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::artifact::brought::Named;
+use crate::artifact::external::TableSpec;
 use crate::cli::{
-    self, AssignArgs, Cli, Command, Common, DemoArgs, EmbedArgs, GcArgs, Global, ProjectArgs, PublishArgs, RenderArgs,
-    RunArgs, SearchArgs, SourcesArgs, StageFlags, StatusArgs, Tables,
+    self, AssignArgs, Cli, Command, CommonArgs, DemoArgs, EmbedArgs, GlobalArgs, ProjectArgs, PublishArgs, RenderArgs,
+    RunArgs, SourcesArgs, StageFlags, StatusArgs, TableArgs,
 };
-use crate::config::{Asked, EmbedSettings, File, LimitSettings, ModelName, Settings, written};
-use crate::error::Halt;
+use crate::config::{LimitSettings, ModelName, PartialSettings, Settings, SettingsFile, to_toml};
+use crate::error::Exit;
 use crate::model::Hub;
-use crate::model::text::Speaking;
 use crate::photo::Budget;
-use crate::pipeline::{self, Outcome, Preflight, Remembered, Request};
-use crate::report::{Event, Reporter, counted, thousands};
-use crate::search::{self, Search, Term};
+use crate::pipeline::{self, Outcome, Preflight, Request, SavedRequest};
+use crate::report::{Event, Reporter};
 use crate::stage::render::Publishing;
-use crate::stage::{Context, Made, Stage, assign, copy_if_changed, project};
-use crate::store::{self, GcOptions, Store};
-use crate::ui::harmless;
-use crate::{duplicates, export, memory, sample};
-use answer::Heard;
+use crate::stage::{Cached, Session, Stage, assign, copy_if_changed, project};
+use crate::store::{self, Store};
+use crate::ui::escape_controls;
+use crate::{memory, sample};
+use response::WarningCollector;
 
-/// Exit code of `--strict` when an input was skipped for a defect.
-const SKIPPED: u8 = 3;
-/// Exit code of `status --check` when anything is stale.
-const STALE: u8 = 4;
+/// Exit code with `--strict` if an input was skipped because it is defective.
+const EXIT_SKIPPED: u8 = 3;
+/// Exit code of `status --check` if anything is stale.
+const EXIT_STALE: u8 = 4;
 
-/// What a command that ran stages prints.
+/// What a command that runs stages prints on standard output.
 #[derive(Clone, Copy)]
-enum Show<'a> {
-    /// The path of the picture, or of the page that is published.
+enum Printed<'a> {
+    /// The path of the drawn grid, or of the published page.
     Picture,
-    /// The path of the last stage's artifact, which is also copied to a place the user named.
+    /// The path of the last stage's artifact, which is also copied to the path of `--artifact`, if given.
     Artifact(Option<&'a Path>),
 }
 
-/// Runs a command; what goes wrong is part of the answer.
-pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Answer {
-    let began = Instant::now();
+/// Runs a command. Errors are part of the response.
+pub fn execute(cli: Cli, reporter: Arc<dyn Reporter>) -> Response {
+    let started = Instant::now();
     let Cli { global, command } = cli;
     let (json, name) = (global.json, command.name());
-    let heard = Arc::new(Heard::new(reporter));
-    let answer = App { global, reporter: heard.clone() }.start(command);
-    for line in store::not_promised() {
-        heard.event(&Event::Warning(line));
+    let collector = Arc::new(WarningCollector::new(reporter));
+    let response = App { global, reporter: collector.clone() }.start(command);
+    for line in store::disk_limitations() {
+        collector.event(&Event::Warning(line));
     }
-    let answer = answer.unwrap_or_else(|error| Answer::failed(&error));
-    if json { answer.into_json(name, began, &heard.warnings()) } else { answer }
+    let response = response.unwrap_or_else(|error| Response::failed(&error));
+    if json { response.into_json(name, started, &collector.warnings()) } else { response }
 }
 
-/// What is asked for, and where that comes from beside flags.
-struct Asking {
+/// A request and the layers of settings besides its flags, from which `config` determines the origin of each value.
+struct ResolvedRequest {
     request: Request,
-    file: File,
-    last: Option<Remembered>,
+    file: SettingsFile,
+    last: Option<SavedRequest>,
 }
 
 struct App {
-    global: Global,
+    global: GlobalArgs,
     reporter: Arc<dyn Reporter>,
 }
 
 impl App {
-    fn start(&self, command: Command) -> Result<Answer> {
+    fn start(&self, command: Command) -> Result<Response> {
         if let Some(threads) = self.global.threads {
             if !(1..=1024).contains(&threads) {
-                bail!(Halt::Usage(format!("--threads is {threads}; it can be 1 to 1024")));
+                bail!(Exit::Usage(format!("--threads is {threads}; it can be 1 to 1024")));
             }
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()
+                .context("cannot start the worker threads")?;
         }
-        self.answer_to(command)
+        self.dispatch(command)
     }
 
-    fn answer_to(&self, command: Command) -> Result<Answer> {
+    fn dispatch(&self, command: Command) -> Result<Response> {
         match command {
             Command::Run(args) => self.run(args),
             Command::Embed(args) => self.embed(args),
@@ -98,14 +100,7 @@ impl App {
             Command::List(args) => self.list(args),
             Command::Verify => self.verify(),
             Command::Gc(args) => self.gc(&args),
-            Command::Export(args) => {
-                let (rows, names) = export::export(&self.store(), &args.file, args.vector)?;
-                let beside = names.as_ref().map(|names| format!("; whose they are is in {}", names.display()));
-                let order = "in the order of source and path";
-                self.note(format!("{}, {order}{}", counted(rows, "row"), beside.unwrap_or_default()));
-                let object = json!({"output": args.file, "rows": rows, "names": names});
-                Ok(self.answer(args.file.display().to_string(), object))
-            }
+            Command::Export(args) => self.export(&args),
             Command::Search(args) => self.search(args),
             Command::Duplicates => self.duplicates(),
             Command::Sample(args) => {
@@ -114,18 +109,18 @@ impl App {
                 let sources = sample::write(&args.dir, &options)?;
                 let lines: Vec<String> = sources.iter().map(|source| source.display().to_string()).collect();
                 let object = json!({"output": args.dir, "images": args.images, "sources": sources});
-                Ok(self.answer(lines.join("\n"), object))
+                Ok(Response::new(lines.join("\n"), object))
             }
             Command::Demo(args) => self.demo(&args),
             Command::Completions { shell } => {
                 let mut text = Vec::new();
                 clap_complete::generate(shell, &mut cli::command(), "tsne-grid", &mut text);
-                Ok(Answer::text(String::from_utf8(text)?))
+                Ok(Response::text(String::from_utf8(text)?))
             }
             Command::Man => {
                 let mut text = Vec::new();
                 clap_mangen::Man::new(cli::command()).render(&mut text)?;
-                Ok(Answer::text(String::from_utf8(text)?))
+                Ok(Response::text(String::from_utf8(text)?))
             }
         }
     }
@@ -134,52 +129,53 @@ impl App {
         Store::new(self.global.cache.clone().unwrap_or_else(|| "cache".into()))
     }
 
-    fn context(&self, store: Store, request: &Request, keep_latest: bool) -> Context {
+    fn context(&self, store: Store, request: &Request, links_latest: bool) -> Session {
         let LimitSettings { max_file, max_pixels, memory, .. } = request.settings.limits;
-        let decoding = if memory > 0 { u64::from(memory) << 20 } else { memory::for_decoding() };
+        let decoding = if memory > 0 { u64::from(memory) << 20 } else { memory::decoding_budget() };
         let budget = Budget {
             max_file: u64::from(max_file) << 20,
             max_pixels: u64::from(max_pixels) * 1_000_000,
             ..Budget::new(decoding)
         };
-        Context { store, reporter: self.reporter.clone(), budget, keep_latest }
+        Session { store, reporter: self.reporter.clone(), budget, links_latest }
     }
 
     fn hub(&self) -> Hub {
         Hub { models: Store::new(&self.global.models), offline: self.global.offline, reporter: self.reporter.clone() }
     }
 
-    fn request(&self, common: Common, stages: StageFlags) -> Result<Request> {
-        let asked = self.asked(common, stages, false)?;
-        if let Some(last) = asked.last {
-            self.note(last.told());
+    fn request(&self, common: CommonArgs, stages: StageFlags) -> Result<Request> {
+        let resolved = self.resolve(common, stages, false)?;
+        if let Some(last) = resolved.last {
+            self.note(last.describe());
         }
-        Ok(asked.request)
+        Ok(resolved.request)
     }
 
-    /// What is asked for; unless `alone`, what was asked with the last sources holds where no others are named.
-    fn asked(&self, common: Common, stages: StageFlags, alone: bool) -> Result<Asking> {
-        let file = File::read(self.global.config.as_deref())?;
-        let Common { sources, relayout, keep, replace, gather, source, limits, .. } = common;
+    /// Merges all layers of settings into a request. The flags of the last run apply only if neither the command line
+    /// nor `pipeline.toml` names a source, and never if `without_last` is set.
+    fn resolve(&self, common: CommonArgs, stages: StageFlags, without_last: bool) -> Result<ResolvedRequest> {
+        let file = SettingsFile::read(self.global.config.as_deref())?;
+        let CommonArgs { sources, relayout, keep, replace, gather, source, limits, .. } = common;
         let StageFlags { embed, project, assign, render } = stages;
-        let mut flags = Asked::from([
-            ("source".to_owned(), source.given()),
-            ("limits".to_owned(), limits.given()),
-            ("embed".to_owned(), embed.given()),
-            ("project".to_owned(), project.given()),
-            ("assign".to_owned(), assign.given()),
-            ("render".to_owned(), render.given()),
+        let mut flags = PartialSettings::from([
+            ("source".to_owned(), source.explicit_values()),
+            ("limits".to_owned(), limits.explicit_values()),
+            ("embed".to_owned(), embed.explicit_values()),
+            ("project".to_owned(), project.explicit_values()),
+            ("assign".to_owned(), assign.explicit_values()),
+            ("render".to_owned(), render.explicit_values()),
         ]);
         flags.retain(|_, keys| !keys.is_empty());
-        let mut settings = file.over(&Asked::default())?;
-        let named = alone
+        let mut settings = file.layered_over(&PartialSettings::default())?;
+        let ignore_last = without_last
             || gather.list.is_some()
             || !sources.is_empty()
             || source.paths.is_some()
             || !settings.source.paths.is_empty();
-        let mut last = if named { None } else { Remembered::load(&self.store()) };
-        if let Some(remembered) = &last {
-            match file.over(&remembered.settings()) {
+        let mut last = if ignore_last { None } else { SavedRequest::load(&self.store()) };
+        if let Some(saved) = &last {
+            match file.layered_over(&saved.settings()) {
                 Ok(layered) => settings = layered,
                 Err(error) => {
                     self.reporter.event(&Event::Warning(error.to_string()));
@@ -194,296 +190,203 @@ impl App {
         source.apply(&mut settings.source);
         limits.apply(&mut settings.limits);
         settings.check()?;
-        let gathered = shares::gathered(&gather)?.or_else(|| last.as_ref().and_then(|last| last.gathered.clone()));
-        let gathering = gathered
-            .map(|named| shares::gathering(named, &sources, &mut settings, &flags, &self.store()))
-            .transpose()?;
-        let (hub, asked) = (self.hub(), flags);
-        let request = Request { sources, settings, hub, relayout, keep, replace, asked, publishing: None, gathering };
-        Ok(Asking { request, file, last })
+        let spec = shares::shards_named(&gather)?.or_else(|| last.as_ref().and_then(|last| last.gathered.clone()));
+        let shard_input = spec.map(|spec| self.open_shards(spec, &sources, &mut settings, &flags)).transpose()?;
+        let hub = self.hub();
+        let request = Request { sources, settings, hub, relayout, keep, replace, flags, publishing: None, shard_input };
+        Ok(ResolvedRequest { request, file, last })
     }
 
-    /// The settings in force, each with its origin.
-    fn config(&self, args: RunArgs) -> Result<Answer> {
-        let Asking { mut request, file, last } = self.asked(args.common, args.stages, false)?;
-        let mut remembered = last.as_ref().map(Remembered::settings).unwrap_or_default();
+    /// `config`: prints the settings in force, each with its origin.
+    fn config(&self, args: RunArgs) -> Result<Response> {
+        let ResolvedRequest { mut request, file, last } = self.resolve(args.common, args.stages, false)?;
+        let mut saved = last.as_ref().map(SavedRequest::settings).unwrap_or_default();
         let paths = &mut request.settings.source.paths;
         match &last {
             _ if !request.sources.is_empty() => {
                 paths.clone_from(&request.sources);
-                request.asked.entry("source".into()).or_default().insert("paths".into(), json!(paths));
+                request.flags.entry("source".into()).or_default().insert("paths".into(), json!(paths));
             }
             Some(last) if paths.is_empty() => {
                 paths.clone_from(&last.sources);
-                remembered.entry("source".into()).or_default().insert("paths".into(), json!(paths));
+                saved.entry("source".into()).or_default().insert("paths".into(), json!(paths));
             }
             _ => {}
         }
-        let origin = |setting: (&str, &str)| file.origin(setting, &remembered, &request.asked);
-        let text = written(&request.settings, origin).context("a path among the settings is no text")?;
-        let mut from = json!({});
+        let origin = |setting: (&str, &str)| file.origin(setting, &saved, &request.flags);
+        let text = to_toml(&request.settings, origin).context("a path among the settings is not valid UTF-8")?;
+        let mut origins = json!({});
         for (table, keys) in Settings::TABLES {
             for key in keys {
-                from[table][key] = json!(origin((table, key)).to_string());
+                origins[table][key] = json!(origin((table, key)).to_string());
             }
         }
-        Ok(self.answer(text.trim_end().to_owned(), json!({"settings": request.settings, "from": from})))
+        Ok(Response::new(text.trim_end().to_owned(), json!({"settings": request.settings, "from": origins})))
     }
 
     fn note(&self, text: String) {
         self.reporter.event(&Event::Note(text));
     }
 
-    /// One line, or with `--json` an object.
-    fn answer(&self, line: String, object: Value) -> Answer {
-        Answer::new(line, object)
-    }
-
-    fn run(&self, args: RunArgs) -> Result<Answer> {
+    fn run(&self, args: RunArgs) -> Result<Response> {
         let dry_run = args.common.dry_run;
         let request = self.request(args.common, args.stages)?;
-        self.bring(self.store(), &request, Stage::Render, dry_run, Show::Picture)
+        self.run_stages(self.store(), &request, Stage::Render, dry_run, Printed::Picture)
     }
 
-    /// Brings stages up to date, or says what that would do.
-    fn bring(&self, store: Store, request: &Request, last: Stage, dry_run: bool, show: Show<'_>) -> Result<Answer> {
-        let ctx = &self.context(store, request, true);
+    /// Brings all stages up to `last` up to date; with `dry_run`, only reports what that would do.
+    fn run_stages(
+        &self,
+        store: Store,
+        request: &Request,
+        last: Stage,
+        dry_run: bool,
+        printed: Printed<'_>,
+    ) -> Result<Response> {
+        let session = &self.context(store, request, true);
         if dry_run {
-            let Outcome { standings, preflight, .. } = pipeline::status(ctx, request, last)?;
+            let Outcome { statuses, preflight, .. } = pipeline::status(session, request, last)?;
             preflight.iter().flat_map(Preflight::lines).for_each(|line| self.note(line));
-            return Ok(self.answer(answer::table(&standings), json!({"stages": standings, "preflight": preflight})));
+            return Ok(Response::new(response::table(&statuses), json!({"stages": statuses, "preflight": preflight})));
         }
-        let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
-        let outcome = pipeline::run(ctx, request, last)?;
-        let made = match last {
+        let _lock = pipeline::lock(&session.store, &*self.reporter)?;
+        let outcome = pipeline::run(session, request, last)?;
+        let artifact = match last {
             Stage::Embed => outcome.embedded.as_ref().map(|embedded| &embedded.index),
             Stage::Project => outcome.project.as_ref(),
             Stage::Assign => outcome.assign.as_ref(),
             Stage::Render => outcome.render.as_ref(),
         };
-        let line = match (show, made) {
-            (Show::Artifact(copy), Some(made)) => {
+        let line = match (printed, artifact) {
+            (Printed::Artifact(copy), Some(artifact)) => {
                 if let Some(copy) = copy {
-                    copy_if_changed(&made.path, copy)?;
+                    copy_if_changed(&artifact.path, copy)?;
                 }
-                made.path.display().to_string()
+                artifact.path.display().to_string()
             }
             _ => match &request.publishing {
                 Some(publishing) => publishing.page().display().to_string(),
                 None => request.settings.render.output.display().to_string(),
             },
         };
-        let mut answer = self.answer(line, answer::outcome(&outcome, request));
-        answer.told = matches!(show, Show::Picture);
+        let mut response = Response::new(line, response::outcome(&outcome, request));
+        response.already_shown = matches!(printed, Printed::Picture);
         let defective = outcome.embedded.is_some_and(|embedded| embedded.counts.defective > 0);
         if request.settings.source.strict && defective {
-            answer.code = SKIPPED;
+            response.code = EXIT_SKIPPED;
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    fn embed(&self, args: EmbedArgs) -> Result<Answer> {
+    fn embed(&self, args: EmbedArgs) -> Result<Response> {
         let dry_run = args.common.dry_run;
         let stages = StageFlags { embed: args.embed, ..StageFlags::default() };
         if let Some(shard) = args.shard.shard {
             return self.shard(args.common, stages, shard, args.shard);
         }
         let request = self.request(args.common, stages)?;
-        self.bring(self.store(), &request, Stage::Embed, dry_run, Show::Artifact(args.artifact.as_deref()))
+        self.run_stages(self.store(), &request, Stage::Embed, dry_run, Printed::Artifact(args.artifact.as_deref()))
     }
 
-    fn project(&self, args: ProjectArgs) -> Result<Answer> {
+    fn project(&self, args: ProjectArgs) -> Result<Response> {
         let stages = StageFlags { embed: args.embed, project: args.project, ..StageFlags::default() };
-        self.stage(Stage::Project, args.common, args.tables, stages, |ctx, request, table| {
-            project::run_table(ctx, &request.settings.project, table)
+        self.stage(Stage::Project, args.common, args.tables, stages, |session, request, table| {
+            project::project_table(session, &request.settings.project, table)
         })
     }
 
-    fn assign(&self, args: AssignArgs) -> Result<Answer> {
+    fn assign(&self, args: AssignArgs) -> Result<Response> {
         let AssignArgs { common, tables, embed, project, assign } = args;
         let stages = StageFlags { embed, project, assign, ..StageFlags::default() };
-        self.stage(Stage::Assign, common, tables, stages, |ctx, request, table| {
-            assign::state(ctx, &request.settings.assign, &assign::Input::table(ctx, table)?, None)?.made(ctx)
+        self.stage(Stage::Assign, common, tables, stages, |session, request, table| {
+            assign::state(session, &request.settings.assign, &assign::AssignInput::table(session, table)?, None)?
+                .get_or_make(session)
         })
     }
 
-    fn render(&self, args: RenderArgs) -> Result<Answer> {
+    fn render(&self, args: RenderArgs) -> Result<Response> {
         self.stage(Stage::Render, args.run.common, args.tables, args.run.stages, pipeline::render_table)
     }
 
-    /// The wall of the last run as a folder for a static host.
-    fn publish(&self, args: PublishArgs) -> Result<Answer> {
+    /// `publish`: writes the grid of the last run as a folder for a static web host.
+    fn publish(&self, args: PublishArgs) -> Result<Response> {
         let PublishArgs { dir, title, description, base_url, originals, iiif } = args;
-        let mut request = self.request(Common::default(), StageFlags::default())?;
+        let mut request = self.request(CommonArgs::default(), StageFlags::default())?;
         let base_url = base_url.unwrap_or_default();
         request.publishing = Some(Publishing { folder: dir, title, description, base_url, originals, iiif });
-        let with = if originals { "the original files" } else { "pictures made smaller, no original" };
-        let published = self.bring(self.store(), &request, Stage::Render, false, Show::Picture)?;
+        let (originals, without) = match originals {
+            true => (", the original files", ""),
+            false => ("", ", but not the original files"),
+        };
+        let published = self.run_stages(self.store(), &request, Stage::Render, false, Printed::Picture)?;
         self.note(format!(
-            "nothing was sent anywhere: the folder is for a web host of yours; it has {with}, captions, dates and names"
+            "nothing was uploaded: copy the folder to your web host; it contains reduced pictures{originals}, captions, dates \
+             and file names{without}"
         ));
         Ok(published)
     }
 
-    /// A stage, and what it needs before it; or, with `--input`, `from_table` alone, while
-    /// `latest/` keeps following the sources.
+    /// Runs a stage and the stages before it. With `--input`, runs only `from_table`, and leaves the links in `latest/`
+    /// alone, because they describe the last run over the sources.
     fn stage(
         &self,
         stage: Stage,
-        common: Common,
-        tables: Tables,
+        common: CommonArgs,
+        tables: TableArgs,
         stages: StageFlags,
-        from_table: impl FnOnce(&Context, &Request, &Named) -> Result<Made>,
-    ) -> Result<Answer> {
+        from_table: impl FnOnce(&Session, &Request, &TableSpec) -> Result<Cached>,
+    ) -> Result<Response> {
         let dry_run = common.dry_run;
-        let Tables { input, artifact, id } = tables;
+        let TableArgs { input, artifact, id } = tables;
         let Some(input) = input else {
             let request = self.request(common, stages)?;
-            return self.bring(self.store(), &request, stage, dry_run, Show::Artifact(artifact.as_deref()));
+            return self.run_stages(self.store(), &request, stage, dry_run, Printed::Artifact(artifact.as_deref()));
         };
-        ensure!(common.gather.list.is_none(), Halt::Usage("--input and --list are two beginnings; name one".into()));
-        let request = self.asked(common, stages, true)?.request;
+        ensure!(
+            common.gather.list.is_none(),
+            Exit::Usage("--input and --list cannot be combined: both choose where the run starts".into())
+        );
+        let request = self.resolve(common, stages, true)?.request;
         let store = self.store();
         let _lock = pipeline::lock(&store, &*self.reporter)?;
-        let made = from_table(&self.context(store, &request, false), &request, &Named { path: input, id })?;
+        let cached = from_table(&self.context(store, &request, false), &request, &TableSpec { path: input, id })?;
         if let Some(copy) = artifact {
-            copy_if_changed(&made.path, &copy)?;
+            copy_if_changed(&cached.path, &copy)?;
         }
-        Ok(self.answer(made.path.display().to_string(), answer::made(&made)))
+        Ok(Response::new(cached.path.display().to_string(), response::made(&cached)))
     }
 
-    fn status(&self, args: StatusArgs) -> Result<Answer> {
+    fn status(&self, args: StatusArgs) -> Result<Response> {
         let request = self.request(args.run.common, args.run.stages)?;
-        let ctx = &self.context(self.store(), &request, true);
-        let standings = pipeline::status(ctx, &request, args.up_to)?.standings;
-        let stale = standings.iter().any(|standing| !standing.fresh);
-        let mut answer = self.answer(answer::table(&standings), json!({"stages": standings, "fresh": !stale}));
+        let session = &self.context(self.store(), &request, true);
+        let statuses = pipeline::status(session, &request, args.up_to)?.statuses;
+        let stale = statuses.iter().any(|status| !status.fresh);
+        let mut response = Response::new(response::table(&statuses), json!({"stages": statuses, "fresh": !stale}));
         if args.check && stale {
-            answer.code = STALE;
+            response.code = EXIT_STALE;
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    fn sources(&self, SourcesArgs { sources, source, limits }: SourcesArgs) -> Result<Answer> {
-        let common = Common { sources, source, limits, ..Common::default() };
+    fn sources(&self, SourcesArgs { sources, source, limits }: SourcesArgs) -> Result<Response> {
+        let common = CommonArgs { sources, source, limits, ..CommonArgs::default() };
         let request = self.request(common, StageFlags::default())?;
         let recognised = pipeline::sources(&self.context(self.store(), &request, false), &request)?;
-        Ok(self.answer(harmless(&recognised.text()), json!(recognised)))
+        Ok(Response::new(escape_controls(&recognised.text()), json!(recognised)))
     }
 
-    fn verify(&self) -> Result<Answer> {
-        let store = self.store();
-        ensure!(store.root().is_dir(), "there is no cache at {}", store.root().display());
-        // A run that seals its parts removes files; that is no damage.
-        let _lock = pipeline::lock(&store, &*self.reporter)?;
-        let mut report = store.verify()?;
-        let models = self.hub().models;
-        if models.root().is_dir() {
-            let weights = models.verify()?;
-            report.intact += weights.intact;
-            report.bytes += weights.bytes;
-            report.damaged.extend(weights.damaged);
-        }
-        for line in &report.damaged {
-            self.reporter.event(&Event::Warning(line.clone()));
-        }
-        let summary = format!("{} intact, {} damaged", counted(report.intact, "file"), thousands(report.damaged.len()));
-        let object = json!({"intact": report.intact, "bytes": report.bytes, "damaged": report.damaged});
-        let mut answer = self.answer(summary, object);
-        answer.code = u8::from(!report.damaged.is_empty());
-        Ok(answer)
-    }
-
-    fn gc(&self, args: &GcArgs) -> Result<Answer> {
-        let store = self.store();
-        let _lock = pipeline::lock(&store, &*self.reporter)?;
-        let options = GcOptions {
-            dry_run: args.dry_run,
-            keep_last: args.keep_last,
-            max_size: args.max_size,
-            older_than: args.older_than,
-        };
-        let report = pipeline::gc(&store, &options)?;
-        let verb = if args.dry_run { "would drop" } else { "dropped" };
-        let (dropped, mb) = (counted(report.dropped.len(), "file"), |bytes: u64| bytes as f64 / 1e6);
-        let summary =
-            format!("{verb} {dropped}, {:.1} MB; {:.1} MB stay", mb(report.dropped_bytes), mb(report.kept_bytes));
-        let object = json!({
-            "dropped": report.dropped, "dropped_bytes": report.dropped_bytes,
-            "kept_bytes": report.kept_bytes, "dry_run": args.dry_run,
-        });
-        Ok(self.answer(summary, object))
-    }
-
-    /// Texts are read with the weights of `[embed]` if they are those of the model that knows texts.
-    fn search(&self, args: SearchArgs) -> Result<Answer> {
-        let named = args.weights;
-        // With weights of one's own it is they that say which vectors are meant, and not the last run.
-        let mut request = self.asked(Common::default(), StageFlags::default(), named.is_some())?.request;
-        if let Some(weights) = &named {
-            request.settings.embed.weights = weights.clone();
-        }
-        let ctx = self.context(self.store(), &request, false);
-        let embed = &request.settings.embed;
-        // Where the weights of a model are that cannot read says nothing of those that can.
-        let texts = match Speaking::of(embed.model) {
-            Some(_) => embed.clone(),
-            None => {
-                EmbedSettings { fetch: embed.fetch, weights: named.unwrap_or_default(), ..EmbedSettings::default() }
-            }
-        };
-        let search =
-            Search { store: &ctx.store, hub: &request.hub, budget: &ctx.budget, settings: embed, texts: &texts };
-        let terms = |asked: fn(String) -> search::Asked, texts: &[String], sign: f64| {
-            texts.iter().map(|text| Term::new(asked, text, sign)).collect::<Vec<_>>()
-        };
-        let all = [
-            terms(search::Asked::Text, &args.texts, 1.0),
-            terms(search::Asked::Like, &args.like, 1.0),
-            terms(search::Asked::Text, &args.not, -1.0),
-            terms(search::Asked::Like, &args.not_like, -1.0),
-        ];
-        let hits = search.find(&all.concat(), args.limit as usize)?;
-        if args.null && !self.global.json {
-            let files = pipeline::files(&ctx, &request, hits.iter().map(|hit| (&*hit.source, &*hit.path)))?;
-            let text = files.iter().map(|file| format!("{}\0", file.display())).collect();
-            return Ok(Answer::text(text));
-        }
-        let mut object = json!({"pictures": hits});
-        for (name, asked) in [("like", &args.like), ("not", &args.not), ("not_like", &args.not_like)] {
-            if !asked.is_empty() {
-                object[name] = json!(asked);
-            }
-        }
-        match args.texts.as_slice() {
-            [] => {}
-            [text] => object["text"] = json!(text),
-            texts => object["text"] = json!(texts),
-        }
-        Ok(self.answer(harmless(&search::table(&hits)), object))
-    }
-
-    fn duplicates(&self) -> Result<Answer> {
-        let request = self.request(Common::default(), StageFlags::default())?;
-        // `latest/` goes on being that of the last run.
-        let ctx = self.context(self.store(), &request, false);
-        let _lock = pipeline::lock(&ctx.store, &*self.reporter)?;
-        let sets = duplicates::copies(pipeline::duplicates(&ctx, &request)?);
-        Ok(self.answer(harmless(&duplicates::text(&sets)), json!({"sets": sets})))
-    }
-
-    /// The sample, laid out with the model that is built in; everything in one folder.
-    fn demo(&self, args: &DemoArgs) -> Result<Answer> {
+    /// `demo`: writes a sample export and arranges it with a built-in model, all in one folder.
+    fn demo(&self, args: &DemoArgs) -> Result<Response> {
         let export = args.dir.join("export");
-        let options = sample::Options { images: args.images, seed: 0, layout: sample::Layout::G4, zips: None };
+        let options = sample::Options { images: args.images, seed: 0, layout: sample::ExportLayout::G4, zips: None };
         sample::write(&export, &options)?;
         let mut settings = Settings::default();
         settings.embed.model = ModelName::Lite0;
         settings.render.output = args.dir.join("grid.jpg");
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
-        let mut asked = Asked::new();
-        asked.entry("embed".into()).or_default().insert("model".into(), json!(settings.embed.model));
-        asked.entry("render".into()).or_default().insert("output".into(), json!(settings.render.output));
+        let mut flags = PartialSettings::new();
+        flags.entry("embed".into()).or_default().insert("model".into(), json!(settings.embed.model));
+        flags.entry("render".into()).or_default().insert("output".into(), json!(settings.render.output));
         let request = Request {
             sources: vec![export],
             settings,
@@ -491,10 +394,10 @@ impl App {
             relayout: false,
             keep: false,
             replace: false,
-            asked,
+            flags,
             publishing: None,
-            gathering: None,
+            shard_input: None,
         };
-        self.bring(Store::new(cache), &request, Stage::Render, false, Show::Picture)
+        self.run_stages(Store::new(cache), &request, Stage::Render, false, Printed::Picture)
     }
 }

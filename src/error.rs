@@ -1,15 +1,16 @@
-//! The few errors that decide the exit code; everything else is an `anyhow::Error` and exits 1.
+//! Errors that need an exit code or a message style of their own. All others are an `anyhow::Error` and end with exit
+//! code 1.
 
-/// Why the program stops other than by failing.
+/// An error with an exit code, or a message style, of its own.
 #[derive(Debug, thiserror::Error)]
-pub enum Halt {
+pub enum Exit {
     /// A mistake on the command line or in `pipeline.toml`: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// A source or a table that was named is not there, or is no file that can be opened: exit code 1.
+    /// A source or a table on the command line does not exist or cannot be opened: exit code 1.
     #[error("{0}")]
     NotFound(String),
-    /// Ctrl-C or SIGTERM: exit code 130. What was committed stays.
-    #[error("interrupted; run the same command again to go on from here")]
+    /// Ctrl-C or SIGTERM: exit code 130. Results that were already published stay in the cache.
+    #[error("interrupted; run the same command again to continue from here")]
     Interrupted,
 }

@@ -1,13 +1,14 @@
-//! What Git LFS leaves in the place of a file that it has not fetched: a few lines of text.
+//! Recognises a Git LFS pointer: a short text file that stands in for a file which Git LFS has not downloaded.
 
-/// How these begin.
-const BEGINNING: &[u8] = b"version https://git-lfs.github.com/spec/";
-/// As many bytes tell them from anything else that lies here.
-const ENOUGH: usize = 8;
+/// The start of every pointer file, as the specification of Git LFS fixes it.
+const POINTER_PREFIX: &[u8] = b"version https://git-lfs.github.com/spec/";
+/// The shortest prefix that no picture or weights file starts with.
+const MIN_PREFIX_LEN: usize = 8;
 
-/// Whether a file that begins with `head` is such a pointer; of less than 8 bytes that is not said.
+/// Whether `head`, the first bytes of a file, is the start of a pointer. `head` may be shorter than the prefix, but
+/// with fewer than 8 bytes the answer is `false`.
 pub(crate) fn is_pointer(head: &[u8]) -> bool {
-    head.len() >= ENOUGH && (head.starts_with(BEGINNING) || BEGINNING.starts_with(head))
+    head.len() >= MIN_PREFIX_LEN && (head.starts_with(POINTER_PREFIX) || POINTER_PREFIX.starts_with(head))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! tsne-grid lays pictures out by likeness: each becomes a vector (a pretrained network or a wavelet scattering),
-//! t-SNE puts the vectors into the plane, an optimal assignment moves them onto a grid, and the
+//! tsne-grid arranges pictures on a grid so that similar pictures lie next to each other. A model turns each picture
+//! into a vector, t-SNE places the vectors on a plane, an optimal assignment moves them to cells of a grid, and the
 //! grid is drawn.
 //!
-//! The data goes one way, through content-addressed Parquet files in a cache:
+//! Data flows in one direction, through content-addressed Parquet files in a cache:
 //!
 //! ```text
 //! source -> embed -> project -> assign -> render
@@ -10,18 +10,18 @@
 //!
 //! In reading order:
 //!
-//! * [`cli`] and [`config`]: what can be asked for; [`commands`]: what each command does.
-//! * [`pipeline`]: the four stages in a row, what a run is about to do, and why a stage would run.
-//! * [`store`]: files found by key and checked by digest; [`artifact`]: the tables in them.
-//! * [`source`]: folders, zips and exports become a list of inputs; [`photo`]: bytes become an
-//!   upright picture within a memory budget.
-//! * [`stage`]: embed, project, assign, render. Each stands on one part that knows nothing of
-//!   files: [`model`] (the networks, of what [`weights`] finds), [`tsne`], [`lap`] (the assignment) with
-//!   [`carve`] (a grid that grows from within), [`registration`] (whether two pictures are the same shot), [`mod@render`] (the drawing); and these on [`linalg`]: components, nearest neighbours, bounds,
-//!   random numbers.
-//! * [`report`]: what the library says while it works; [`ui`] draws it. The library never prints.
-//! * [`sample`]: a drawn Instagram export to try things on; [`export`]: one flat table; [`search`]:
-//!   pictures ranked by a text or a picture; [`duplicates`]: those that are the same shot.
+//! * [`cli`] and [`config`]: commands, flags and settings; [`commands`]: what each command does.
+//! * [`pipeline`]: runs the four stages, estimates a run before it starts, and explains why a stage is stale.
+//! * [`store`]: files that are found by key and checked by digest; [`artifact`]: the tables in them.
+//! * [`source`]: turns folders, zips and exports into a list of inputs; [`photo`]: decodes a file into an upright
+//!   picture, within a memory budget.
+//! * [`stage`]: embed, project, assign, render. Each stage uses algorithms that know nothing about files: [`model`]
+//!   (the networks, built from what [`weights`] loads), [`tsne`], [`lap`] (the assignment) with [`carve`] (opens seams
+//!   in a growing grid), [`registration`] (whether two pictures are the same shot), and [`mod@render`] (the drawing).
+//!   These use [`linalg`]: principal components, nearest neighbours, bounding boxes, random numbers.
+//! * [`report`]: messages and progress as data; [`ui`] prints them. The library never prints.
+//! * [`sample`]: draws an Instagram export to experiment with; [`export`]: one flat table; [`search`]: pictures ranked
+//!   by a text or by similarity to a picture; [`duplicates`]: pictures that are the same shot.
 
 pub mod cli;
 pub mod commands;

@@ -1,4 +1,4 @@
-//! The program: parse, wire the terminal and Ctrl-C, call the library, print an error once.
+//! The program: parses the command line, connects the terminal and Ctrl-C, calls the library, prints the response.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -16,26 +16,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let parsed = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = parsed.unwrap_or_else(|error| refuse(&error));
+    let cli = parsed.unwrap_or_else(|error| exit_with_usage(&error));
     let quiet = cli.global.quiet;
     let terminal = Arc::new(Terminal::new(quiet, cli.global.verbose));
 
-    // The first signal asks to stop at the next safe point; a second one does not wait for it.
-    let asked = terminal.clone();
-    let watched = ctrlc::set_handler(move || {
-        if asked.interrupt() {
+    // The first signal asks to stop at the next safe point. A second one ends the program at once.
+    let handler_terminal = terminal.clone();
+    let handler = ctrlc::set_handler(move || {
+        if handler_terminal.interrupt() {
             std::process::exit(130);
         }
     });
-    if let Err(error) = watched {
-        terminal.error(&format!("Ctrl-C will not be noticed: {error}"));
+    if let Err(error) = handler {
+        terminal.error(&format!("Ctrl-C will not stop the program cleanly: {error}"));
     }
-    // A file that grows beyond `ulimit -f` is then an error of that write instead of the end of the program.
+    // With a handler, a file that grows beyond `ulimit -f` is an I/O error of that write and does not end the program.
     #[cfg(unix)]
     if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()) {
-        terminal.error(&format!("a limit on file sizes will end the program: {error}"));
+        terminal.error(&format!("reaching a limit on file sizes (ulimit -f) will end the program: {error}"));
     }
-    // Panics inside picture decoders are caught and reported as bad files.
+    // Panics inside picture decoders are caught and reported as broken files, so they are not printed here.
     let print_panic = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !in_decoder() {
@@ -43,18 +43,18 @@ fn main() -> ExitCode {
         }
     }));
 
-    let answer = commands::execute(cli, terminal.clone());
-    if let Some(error) = answer.error {
+    let response = commands::execute(cli, terminal.clone());
+    if let Some(error) = response.error {
         terminal.error(&error);
     }
-    // On a terminal the path stands there already, as an address; a pipe or a file gets it.
-    if answer.told && !quiet && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
-        return ExitCode::from(answer.code);
+    // On a terminal, the summary has already shown the path as a link. A pipe or a file still gets the path.
+    if response.already_shown && !quiet && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        return ExitCode::from(response.code);
     }
-    match std::io::stdout().lock().write_all(answer.text.as_bytes()) {
-        Ok(()) => ExitCode::from(answer.code),
-        // Whoever reads our output has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(answer.code),
+    match std::io::stdout().lock().write_all(response.text.as_bytes()) {
+        Ok(()) => ExitCode::from(response.code),
+        // The reader, such as `head`, has closed the pipe; that is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(response.code),
         Err(error) => {
             terminal.error(&format!("cannot write to standard output: {error}"));
             ExitCode::from(1)
@@ -62,19 +62,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ends with what is wrong with the command line, or with the help that it asked for.
-fn refuse(error: &clap::Error) -> ! {
+/// Prints what is wrong with the command line, or the help that was asked for, and exits.
+fn exit_with_usage(error: &clap::Error) -> ! {
     if !error.use_stderr() {
         error.exit();
     }
-    let plain = |text: String| {
-        let text = text.replace("invalid digit found in string", "a whole number is wanted");
-        text.replace("invalid float literal", "a number is wanted")
+    let simplify = |text: String| {
+        let text = text.replace("invalid digit found in string", "a whole number is expected");
+        text.replace("invalid float literal", "a number is expected")
     };
-    // Nobody is left to tell if both are gone.
+    // If standard output and standard error are both closed, the failure cannot be reported.
     if std::env::args_os().any(|arg| arg == "--json") {
-        let _ = writeln!(std::io::stdout().lock(), "{}", commands::refused(&plain(error.render().to_string())));
+        let _ =
+            writeln!(std::io::stdout().lock(), "{}", commands::usage_error_json(&simplify(error.render().to_string())));
     }
-    let _ = write!(anstream::stderr().lock(), "{}", plain(error.render().ansi().to_string()));
+    let _ = write!(anstream::stderr().lock(), "{}", simplify(error.render().ansi().to_string()));
     std::process::exit(error.exit_code())
 }

@@ -1,50 +1,50 @@
-//! What the library says while it works, as data: it never prints. `ui` draws it.
+//! Messages and progress of the library, as data. The library never prints; `ui` does.
 
 use std::sync::Arc;
 
-/// One remark.
+/// A message from the library.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Worth knowing: one line of a summary.
+    /// One line of the summary of a run; hidden by `--quiet`.
     Note(String),
-    /// Figures for whoever asks for more.
+    /// Figures that are shown with `--verbose`.
     Detail(String),
-    /// What is ahead: stages in their order, and about how many seconds each takes.
+    /// The stages that will run, in order, and the estimated seconds for each.
     Plan(Vec<(&'static str, f64)>),
-    /// A stage of the plan begins.
+    /// A stage of the plan begins; its name.
     Begin(&'static str),
-    /// Something is wrong, and work goes on.
+    /// Something is wrong, but work goes on.
     Warning(String),
-    /// Nothing happens for now, and why; may be said many times a second.
+    /// Work is paused, and why. The same event can be sent many times a second.
     Waiting(String),
 }
 
-/// Told of everything; asked whether to go on.
+/// Receives messages and progress, and answers whether to stop. Called from several threads.
 pub trait Reporter: Send + Sync {
-    /// Takes a remark.
+    /// Receives a message.
     fn event(&self, event: &Event);
 
-    /// Begins a piece of work of `total` steps (bytes, if `bytes`).
-    fn bar(&self, what: &str, total: u64, bytes: bool) -> Arc<dyn Progress>;
+    /// Begins a task named `name` with `total` steps (bytes, if `bytes`); 0 if the number is unknown.
+    fn progress(&self, name: &str, total: u64, bytes: bool) -> Arc<dyn Progress>;
 
-    /// Whether the user asked to stop.
+    /// Whether the user asked to stop. Checked at points where stopping is safe.
     fn interrupted(&self) -> bool;
 }
 
-/// A piece of work under way; finished when dropped.
+/// A running task. Dropping it finishes it.
 pub trait Progress: Send + Sync {
-    /// Steps more.
+    /// Adds finished steps.
     fn advance(&self, steps: u64);
 }
 
-/// Says nothing and never stops: for tests, and for callers without a terminal.
+/// Discards all messages and never asks to stop: for tests, and for callers without a terminal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
 impl Reporter for Silent {
     fn event(&self, _event: &Event) {}
 
-    fn bar(&self, _what: &str, _total: u64, _bytes: bool) -> Arc<dyn Progress> {
+    fn progress(&self, _what: &str, _total: u64, _bytes: bool) -> Arc<dyn Progress> {
         Arc::new(Self)
     }
 
@@ -57,15 +57,15 @@ impl Progress for Silent {
     fn advance(&self, _steps: u64) {}
 }
 
-/// 4815 as `4,815`.
-pub fn thousands(number: usize) -> String {
+/// Formats 4815 as `4,815`.
+pub fn group_digits(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or_default()).collect();
     groups.join(",")
 }
 
-/// 1 picture, 4,815 pictures.
-pub fn counted(number: usize, thing: &str) -> String {
-    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+/// Formats a count with its noun: `1 picture`, `4,815 pictures`.
+pub fn pluralise(number: usize, thing: &str) -> String {
+    format!("{} {thing}{}", group_digits(number), if number == 1 { "" } else { "s" })
 }

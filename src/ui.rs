@@ -1,7 +1,7 @@
-//! The one place that knows the terminal: bars and colours where there is one, plain lines
-//! elsewhere, everything on standard error, and no foreign control character ever.
+//! Prints messages and progress on standard error: with bars and colours on a terminal, as plain lines elsewhere. It is
+//! the only module that does, so that control characters in file names are escaped in one place.
 
-mod left;
+mod remaining;
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,45 +11,45 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::report::{Event, Progress, Reporter};
-use left::{Left, told};
+use remaining::{RemainingTime, format_remaining};
 
-/// Lines of a terminal that is wider are no longer than this.
-const WIDEST: usize = 100;
-/// Without a terminal a piece of work says how far it is this often.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// Longest line, in columns, on a wide terminal.
+const MAX_LINE_WIDTH: usize = 100;
+/// Without a terminal, progress is printed this often.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Draws what the library says.
+/// A [`Reporter`] that prints on standard error.
 pub struct Terminal {
     bars: Option<MultiProgress>,
     quiet: bool,
     verbose: bool,
     interrupted: AtomicBool,
-    /// What was last waited for, so that it is said once.
-    waiting: Mutex<String>,
-    /// How long everything still takes.
-    left: Arc<Mutex<Left>>,
+    /// The last [`Event::Waiting`], so that each is printed only once.
+    last_waiting: Mutex<String>,
+    /// Estimates the remaining time of the whole run.
+    remaining: Arc<Mutex<RemainingTime>>,
 }
 
-/// Whatever a thread that panicked left of it will do.
-fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks a mutex even if a thread panicked while it held it: progress is still worth showing then.
+fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Terminal {
-    /// For this process's standard error.
+    /// Chooses bars or plain lines by whether standard error is a terminal.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let bars = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
         let interrupted = AtomicBool::new(false);
-        Self { bars, quiet, verbose, interrupted, waiting: Mutex::default(), left: Arc::default() }
+        Self { bars, quiet, verbose, interrupted, last_waiting: Mutex::default(), remaining: Arc::default() }
     }
 
-    /// Asks the library to stop; whether it had been asked before.
+    /// Asks the library to stop. Returns whether it had been asked before.
     pub fn interrupt(&self) -> bool {
-        let before = self.interrupted.swap(true, Ordering::SeqCst);
-        if !(before || self.quiet) {
-            self.line("", "stopping at the next safe point; once more stops at once");
+        let already_asked = self.interrupted.swap(true, Ordering::SeqCst);
+        if !(already_asked || self.quiet) {
+            self.line("", "stopping at the next safe point; press Ctrl-C again to stop at once");
         }
-        before
+        already_asked
     }
 
     /// Prints an error.
@@ -57,14 +57,14 @@ impl Terminal {
         self.line("\x1b[1;31merror:\x1b[0m ", text);
     }
 
-    /// Prints `text` after a coloured label; only the label may hold escapes.
+    /// Prints `text` after a coloured label. Escape sequences are allowed only in the label.
     fn line(&self, label: &str, text: &str) {
-        let text = harmless(text);
+        let text = escape_controls(text);
         let text = if label.contains("error") { text } else { text.replace('\n', "\\n") };
-        let before = console::measure_text_width(label);
-        let text = if self.bars.is_some() { wrapped(&text, columns(), before) } else { text };
+        let label_width = console::measure_text_width(label);
+        let text = if self.bars.is_some() { wrap_lines(&text, terminal_width(), label_width) } else { text };
         let print = || {
-            // Nobody is left to tell if standard error is gone.
+            // If standard error is closed, the error cannot be reported anywhere.
             let _ = writeln!(anstream::stderr().lock(), "{label}{text}");
         };
         match &self.bars {
@@ -80,20 +80,20 @@ impl Reporter for Terminal {
             Event::Note(text) if !self.quiet => self.line("", text),
             Event::Detail(text) if self.verbose => self.line("", text),
             Event::Note(_) | Event::Detail(_) => {}
-            Event::Plan(stages) => lock(&self.left).plan(stages),
-            Event::Begin(stage) => lock(&self.left).begin(stage),
+            Event::Plan(stages) => lock_ignoring_poison(&self.remaining).set_plan(stages),
+            Event::Begin(stage) => lock_ignoring_poison(&self.remaining).begin_stage(stage),
             Event::Warning(text) => self.line("\x1b[1;33mwarning:\x1b[0m ", text),
-            Event::Waiting(what) => {
-                let mut said = lock(&self.waiting);
-                if *said != *what {
-                    said.clone_from(what);
-                    self.line("\x1b[2mwaiting:\x1b[0m ", what);
+            Event::Waiting(reason) => {
+                let mut last = lock_ignoring_poison(&self.last_waiting);
+                if *last != *reason {
+                    last.clone_from(reason);
+                    self.line("\x1b[2mwaiting:\x1b[0m ", reason);
                 }
             }
         }
     }
 
-    fn bar(&self, what: &str, total: u64, bytes: bool) -> Arc<dyn Progress> {
+    fn progress(&self, label: &str, total: u64, bytes: bool) -> Arc<dyn Progress> {
         match &self.bars {
             Some(bars) => {
                 let bar = bars.add(ProgressBar::new(total));
@@ -103,24 +103,28 @@ impl Reporter for Terminal {
                     _ => "{prefix:<20} {bar:28} {human_pos}/{human_len}  {left}",
                 };
                 let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-                let left = self.left.clone();
+                let remaining = self.remaining.clone();
                 let style = style.with_key("left", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let took = state.elapsed().as_secs_f64();
-                    let seconds = lock(&left).seconds(state.pos(), state.len().unwrap_or_default(), took);
-                    let _ = out.write_str(&told(seconds));
+                    let elapsed = state.elapsed().as_secs_f64();
+                    let seconds = lock_ignoring_poison(&remaining).estimate(
+                        state.pos(),
+                        state.len().unwrap_or_default(),
+                        elapsed,
+                    );
+                    let _ = out.write_str(&format_remaining(seconds));
                 });
                 bar.set_style(style);
-                bar.set_prefix(what.to_owned());
+                bar.set_prefix(label.to_owned());
                 bar.enable_steady_tick(Duration::from_millis(100));
-                Arc::new(Drawn(bar))
+                Arc::new(BarProgress(bar))
             }
-            None => Arc::new(Plain {
-                what: what.to_owned(),
+            None => Arc::new(PlainProgress {
+                label: label.to_owned(),
                 total,
                 done: AtomicU64::new(0),
                 started: Instant::now(),
-                said: Mutex::new(Instant::now()),
-                left: self.left.clone(),
+                last_report: Mutex::new(Instant::now()),
+                remaining: self.remaining.clone(),
                 silent: self.quiet,
                 verbose: self.verbose,
             }),
@@ -132,80 +136,84 @@ impl Reporter for Terminal {
     }
 }
 
-struct Drawn(ProgressBar);
+struct BarProgress(ProgressBar);
 
-impl Progress for Drawn {
+impl Progress for BarProgress {
     fn advance(&self, steps: u64) {
         self.0.inc(steps);
     }
 }
 
-impl Drop for Drawn {
+impl Drop for BarProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-struct Plain {
-    what: String,
+struct PlainProgress {
+    label: String,
     total: u64,
     done: AtomicU64,
     started: Instant,
-    said: Mutex<Instant>,
-    left: Arc<Mutex<Left>>,
+    last_report: Mutex<Instant>,
+    remaining: Arc<Mutex<RemainingTime>>,
     silent: bool,
     verbose: bool,
 }
 
-impl Progress for Plain {
+impl Progress for PlainProgress {
     fn advance(&self, steps: u64) {
         let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
-        let mut said = lock(&self.said);
-        if !self.silent && said.elapsed() >= PLAIN_EVERY {
-            *said = Instant::now();
-            let left = told(lock(&self.left).seconds(done, self.total, self.started.elapsed().as_secs_f64()));
-            let comma = if left.is_empty() { "" } else { ", " };
-            let _ = writeln!(anstream::stderr().lock(), "{}: {done} of {}{comma}{left}", self.what, self.total);
+        let mut last = lock_ignoring_poison(&self.last_report);
+        if !self.silent && last.elapsed() >= PLAIN_INTERVAL {
+            *last = Instant::now();
+            let remaining = format_remaining(lock_ignoring_poison(&self.remaining).estimate(
+                done,
+                self.total,
+                self.started.elapsed().as_secs_f64(),
+            ));
+            let comma = if remaining.is_empty() { "" } else { ", " };
+            let _ = writeln!(anstream::stderr().lock(), "{}: {done} of {}{comma}{remaining}", self.label, self.total);
         }
     }
 }
 
-impl Drop for Plain {
+impl Drop for PlainProgress {
     fn drop(&mut self) {
         if self.verbose {
             let seconds = self.started.elapsed().as_secs_f64();
-            let _ = writeln!(anstream::stderr().lock(), "{}: {seconds:.1} s", self.what);
+            let _ = writeln!(anstream::stderr().lock(), "{}: {seconds:.1} s", self.label);
         }
     }
 }
 
-/// The width of the terminal that standard error is.
-fn columns() -> usize {
-    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into()).clamp(20, WIDEST)
+/// Width of the terminal in columns, at most [`MAX_LINE_WIDTH`]; 80 if it is unknown.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0.into()).clamp(20, MAX_LINE_WIDTH)
 }
 
-/// Lines that break at words; an address or a path is never cut. The first line has `before` columns before it.
-fn wrapped(text: &str, columns: usize, before: usize) -> String {
+/// Wraps at spaces only, so that addresses and paths stay whole. The first line begins after `used` columns.
+fn wrap_lines(text: &str, columns: usize, used: usize) -> String {
     let options = textwrap::Options::new(columns).subsequent_indent("  ").break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
-    let begins = " ".repeat(before);
+    let indent = " ".repeat(used);
     let wrap = |(i, line): (usize, &str)| match i {
-        0 => textwrap::fill(line, options.clone().initial_indent(&begins))[before..].to_owned(),
+        0 => textwrap::fill(line, options.clone().initial_indent(&indent))[used..].to_owned(),
         _ => textwrap::fill(line, &options),
     };
     text.lines().enumerate().map(wrap).collect::<Vec<_>>().join("\n")
 }
 
-/// Text in which nothing can move the cursor, ring the bell or turn the writing around. Line
-/// breaks stay: only errors have them, every other message is put on one line.
-pub fn harmless(text: &str) -> String {
-    let dangerous = |c: char| {
+/// Escapes control characters and marks that change the writing direction, because file names in messages come from
+/// untrusted sources. Line breaks stay: only errors have them; the caller puts every other message on one line.
+pub fn escape_controls(text: &str) -> String {
+    let is_special = |c: char| {
         (c.is_control() && c != '\n')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if dangerous(c) { safe.extend(c.escape_unicode()) } else { safe.push(c) }
+        if is_special(c) { safe.extend(c.escape_unicode()) } else { safe.push(c) }
     }
     safe
 }
@@ -216,16 +224,16 @@ mod tests {
 
     #[test]
     fn lines_break_at_words_and_addresses_stay_whole() {
-        let text = "2 pictures are left out, see file:///a/very/long/path/to/a/table.parquet for it";
-        let expected = "2 pictures are left out, see\n  file:///a/very/long/path/to/a/table.parquet\n  for it";
-        assert_eq!(wrapped(text, 30, 0), expected);
-        assert_eq!(wrapped("a\nb", 30, 0), "a\nb");
-        assert_eq!(wrapped("one two three", 14, 9), "one\n  two three");
+        let text = "2 pictures are skipped, see file:///a/very/long/path/to/a/table.parquet for it";
+        let expected = "2 pictures are skipped, see\n  file:///a/very/long/path/to/a/table.parquet\n  for it";
+        assert_eq!(wrap_lines(text, 30, 0), expected);
+        assert_eq!(wrap_lines("a\nb", 30, 0), "a\nb");
+        assert_eq!(wrap_lines("one two three", 14, 9), "one\n  two three");
     }
 
     #[test]
     fn escapes_and_direction_marks_are_spelled_out() {
-        assert_eq!(harmless("a\x1b[31mb\u{202e}c\r"), "a\\u{1b}[31mb\\u{202e}c\\u{d}");
-        assert_eq!(harmless("schön 🌅\nzwei"), "schön 🌅\nzwei");
+        assert_eq!(escape_controls("a\x1b[31mb\u{202e}c\r"), "a\\u{1b}[31mb\\u{202e}c\\u{d}");
+        assert_eq!(escape_controls("schön 🌅\nzwei"), "schön 🌅\nzwei");
     }
 }

@@ -1,5 +1,5 @@
-//! What a stage found out on its way, as it stands in its artifact's metadata (`tsne_grid.fact.*`): a
-//! struct for each stage, one text for each field.
+//! Findings: the figures that a stage reports in the metadata of its artifact (`tsne_grid.fact.*`). Each stage has a
+//! struct, and each field is stored as text.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rows::{AssignRow, EmbedRow, ProjectRow, Row};
-use super::{Facts, Header};
+use super::{Findings, Header};
 use crate::lap::Grid;
 
-/// Defines the findings of a stage, and their way into the metadata and back.
+/// Defines the findings of a stage, with the conversions to and from the metadata.
 macro_rules! findings {
     ($(#[$meta:meta])* $name:ident { $( $(#[$doc:meta])* $field:ident: $type:ty, )* }) => {
         $(#[$meta])*
@@ -20,92 +20,94 @@ macro_rules! findings {
         pub struct $name { $( $(#[$doc])* pub $field: $type, )* }
 
         impl $name {
-            /// As texts, for the metadata.
-            pub fn facts(&self) -> Facts {
+            /// The findings as texts for the metadata.
+            pub fn to_map(&self) -> Findings {
                 let texts = [$( (stringify!($field), self.$field.text()), )*];
                 texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
             }
 
-            /// Those of an artifact.
+            /// Reads the findings of an artifact.
             ///
             /// # Errors
-            /// When one is missing or is something else.
+            /// When one is missing or cannot be parsed.
             pub fn of(header: &Header) -> Result<Self> {
-                Ok(Self { $( $field: Finding::read(header.facts.get(stringify!($field)))
-                    .context(concat!("its ", stringify!($field), " is not known"))?, )* })
+                Ok(Self { $( $field: FindingValue::read(header.findings.get(stringify!($field)))
+                    .context(concat!("its finding ", stringify!($field), " is missing or invalid"))?, )* })
             }
         }
     };
 }
 
 findings! {
-    /// Of an index of vectors.
+    /// Findings of the `embed` stage.
     EmbedFindings {
-        /// Numbers in a vector.
+        /// The length of a vector.
         dim: usize,
-        /// The hub's repository that the weights came from, if they did.
+        /// The repository on the hub that the weights came from; `None` for built-in models and local files.
         repo: Option<String>,
-        /// Its commit.
+        /// The commit in that repository.
         revision: Option<String>,
     }
 }
 
 findings! {
-    /// Of a projection.
+    /// Findings of the `project` stage.
     ProjectFindings {
-        /// Kullback-Leibler divergence between the likeness of the vectors and that of the places.
+        /// Kullback-Leibler divergence between the similarities of the vectors and those of the positions.
         kl: f64,
-        /// Share of the ten nearest vectors that are among the ten nearest places.
+        /// Share of the ten nearest vectors that are among the ten nearest positions, 0 to 1.
         recall_at_10: f64,
-        /// Venna & Kaski's trustworthiness among ten neighbours, 0 to 1.
+        /// Trustworthiness with ten neighbours (Venna and Kaski), 0 to 1.
         trustworthiness: f64,
         /// The perplexity used, which may be lower than the one asked for.
         perplexity: f64,
-        /// Gradient steps done.
+        /// Gradient steps.
         iterations: usize,
-        /// The share of the nearest vectors that the layout was made from, on a sample; none where all were compared with all.
+        /// Share of the true nearest neighbours that the approximate search found, measured on a sample; `None` for the
+        /// exact search.
         neighbours_found: Option<f64>,
-        /// How many pictures were laid out, where the others were put among these; `kl`, `iterations` and `neighbours_found` are
-        /// then of these alone.
+        /// The number of pictures that t-SNE laid out, if the others were placed among them. `kl`, `iterations` and
+        /// `neighbours_found` then refer to these pictures alone.
         landmarks: Option<usize>,
-        /// How many pictures had a place in the projection that this one was grown from.
+        /// The number of pictures with a position in the projection that this one continues.
         grown_from: Option<usize>,
-        /// How far these moved on average, in the plane's units.
+        /// The mean distance by which these pictures moved, in units of the plane.
         mean_move: Option<f64>,
-        /// The folder of the vectors: projections of one model can be compared.
+        /// The folder of the vectors, which identifies the model. Projections of one model can continue each other.
         vectors: Option<String>,
     }
 }
 
 findings! {
-    /// Of an assignment.
+    /// Findings of the `assign` stage.
     AssignFindings {
-        /// Sum of the squared distances, both axes scaled to [0, 1].
+        /// Sum of the squared distances between positions and cells, both axes scaled to [0, 1].
         cost: f64,
-        /// What was minimised: the cost, and what it costs to leave a former cell.
+        /// The minimised objective: the squared distances between cells and targets. Without an earlier grid it is
+        /// `cost`, up to rounding.
         objective: f64,
-        /// No assignment has a smaller objective than this.
+        /// A lower bound on the objective of every assignment.
         dual_bound: f64,
-        /// How far the objective may be above the least one, as a share of it.
+        /// Upper bound of the distance between the objective and its minimum, as a share of the objective.
         gap: f64,
-        /// Search steps.
+        /// Steps of the solver.
         steps: u64,
         /// Columns and rows.
         grid: Grid,
-        /// Share of the pictures that had a cell before and have it still.
+        /// Share of the pictures of the last grid that have the same cell.
         kept: Option<f64>,
-        /// Share of those that are more than two columns or rows away from it.
+        /// Share of the pictures of the last grid that moved by more than two columns or rows.
         moved_far: Option<f64>,
-        /// How far a picture that was there is from the five that are most like it, in cells, on average.
+        /// Mean distance, in cells, between a picture of the last grid and its five most similar pictures.
         old_to_alike: Option<f64>,
-        /// The same of those that are new.
+        /// The same for the new pictures.
         new_to_alike: Option<f64>,
-        /// Pictures that are behind others and have no cell of their own.
+        /// Pictures that share the cell of another one (`assign.fold`).
         folded: Option<usize>,
     }
 }
 
-/// The findings of an artifact as JSON, a grid as columns and rows; an object without any where its stage has none.
+/// The findings of an artifact as a JSON object, empty if its stage has none. A grid is `[columns, rows]`.
 pub fn json(header: &Header) -> Value {
     let found = match header.key.stage.as_str() {
         EmbedRow::STAGE => EmbedFindings::of(header).map(|found| json!(found)),
@@ -123,21 +125,21 @@ pub fn json(header: &Header) -> Value {
     found
 }
 
-/// A field of findings. What may be missing is an `Option`.
-trait Finding: Sized {
+/// The type of a finding. An `Option` may be missing.
+trait FindingValue: Sized {
     fn text(&self) -> Option<String>;
     fn read(text: Option<&String>) -> Option<Self>;
 }
 
-/// A field that is always there.
-trait Plain: Display + FromStr {}
-impl Plain for f64 {}
-impl Plain for u64 {}
-impl Plain for usize {}
-impl Plain for String {}
-impl Plain for Grid {}
+/// A finding that is always present.
+trait RequiredValue: Display + FromStr {}
+impl RequiredValue for f64 {}
+impl RequiredValue for u64 {}
+impl RequiredValue for usize {}
+impl RequiredValue for String {}
+impl RequiredValue for Grid {}
 
-impl<T: Plain> Finding for T {
+impl<T: RequiredValue> FindingValue for T {
     fn text(&self) -> Option<String> {
         Some(self.to_string())
     }
@@ -146,7 +148,7 @@ impl<T: Plain> Finding for T {
     }
 }
 
-impl<T: Plain> Finding for Option<T> {
+impl<T: RequiredValue> FindingValue for Option<T> {
     fn text(&self) -> Option<String> {
         self.as_ref().map(T::to_string)
     }
@@ -175,14 +177,17 @@ mod tests {
             new_to_alike: None,
             folded: None,
         };
-        let mut header = Header { key: AssignRow::key(json!({}), []), content: Digest::of(b""), facts: found.facts() };
+        let mut header =
+            Header { key: AssignRow::key(json!({}), []), content: Digest::of(b""), findings: found.to_map() };
         assert_eq!(AssignFindings::of(&header).unwrap(), found);
-        assert_eq!((&*header.facts["objective"], &*header.facts["grid"]), ("30", "40x30"));
-        assert!(!header.facts.contains_key("kept") && json(&header).get("kept").is_none());
+        assert_eq!((&*header.findings["objective"], &*header.findings["grid"]), ("30", "40x30"));
+        assert!(!header.findings.contains_key("kept") && json(&header).get("kept").is_none());
         assert_eq!(json(&header)["grid"], json!([40, 30]));
-        header.facts.insert("kept".into(), "0.5".into());
+        header.findings.insert("kept".into(), "0.5".into());
         assert_eq!(AssignFindings::of(&header).unwrap().kept, Some(0.5));
-        header.facts.insert("kept".into(), "half".into());
-        assert!(AssignFindings::of(&header).unwrap_err().to_string().contains("its kept is not known"));
+        header.findings.insert("kept".into(), "half".into());
+        assert!(
+            AssignFindings::of(&header).unwrap_err().to_string().contains("its finding kept is missing or invalid")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Which pictures share a cell of the wall: of a set of the table `shots`, all with its best one.
+//! Which pictures share a cell of the grid: all pictures of a set in the table `shots` share the cell of the best one.
 
 use std::collections::HashMap;
 
@@ -8,44 +8,45 @@ use super::rows::{Row, ShotRow};
 use super::{Artifact, ImageId};
 use crate::store::Digest;
 
-/// Who stands for whom.
+/// For each set of the table `shots`, its best picture and the pictures behind it.
 #[derive(Clone, Debug)]
-pub struct Folds {
+pub struct FoldedShots {
     behind: HashMap<ImageId, Vec<ImageId>>,
-    front: HashMap<ImageId, ImageId>,
-    /// What determines it.
+    /// For each picture that is not the best of its set, the best one.
+    representatives: HashMap<ImageId, ImageId>,
+    /// The content digest of the table.
     pub digest: Digest,
 }
 
-impl Folds {
-    /// Of a table of shots.
+impl FoldedShots {
+    /// Reads the sets from the table `shots`.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the artifact is not a table of shots.
     pub fn of(shots: &Artifact) -> Result<Self> {
         let mut rows = ShotRow::from_batch(&shots.batch)?;
         rows.sort_by_key(|row| (row.set, row.rank));
-        let (mut behind, mut front) = (HashMap::new(), HashMap::new());
+        let (mut behind, mut representatives) = (HashMap::new(), HashMap::new());
         for set in rows.chunk_by(|a, b| a.set == b.set) {
             let others: Vec<ImageId> = set[1..].iter().map(|row| row.image.clone()).collect();
-            front.extend(others.iter().map(|image| (image.clone(), set[0].image.clone())));
+            representatives.extend(others.iter().map(|image| (image.clone(), set[0].image.clone())));
             behind.insert(set[0].image.clone(), others);
         }
-        Ok(Self { behind, front, digest: shots.header.content })
+        Ok(Self { behind, representatives, digest: shots.header.content })
     }
 
-    /// The pictures behind one, the best first.
+    /// The pictures that share the cell of this one, the best first; empty if there are none.
     pub fn behind(&self, image: &ImageId) -> &[ImageId] {
         self.behind.get(image).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The picture that one is behind, if it is.
-    pub fn in_front_of(&self, image: &ImageId) -> Option<&ImageId> {
-        self.front.get(image)
+    /// The picture in whose cell this one is; `None` if it has a cell of its own.
+    pub fn representative(&self, image: &ImageId) -> Option<&ImageId> {
+        self.representatives.get(image)
     }
 
-    /// How many pictures are behind others.
+    /// The number of pictures without a cell of their own.
     pub fn count(&self) -> usize {
-        self.front.len()
+        self.representatives.len()
     }
 }

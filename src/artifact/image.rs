@@ -1,4 +1,4 @@
-//! What a picture is called.
+//! The id of a picture.
 
 use std::borrow::Borrow;
 use std::convert::Infallible;
@@ -9,23 +9,23 @@ use std::sync::Arc;
 
 use crate::store::Digest;
 
-/// The name of a picture in every table: the blake3 of its file's bytes, 64 hexadecimal digits. In a table of someone's
-/// own it may be anything.
+/// The id of a picture in every table: blake3 of the bytes of its file as 64 hexadecimal digits. In an `--input` table
+/// an id can be any text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageId(Arc<str>);
 
 impl ImageId {
-    /// The name of the picture with these bytes.
+    /// The id of the picture with these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Digest::of(bytes).to_string().into())
     }
 
-    /// The name of the picture with this blake3.
+    /// The id of the picture with this blake3.
     pub fn of_digest(digest: Digest) -> Self {
         Self(digest.to_string().into())
     }
 
-    /// The blake3, unless it is a name of someone's own.
+    /// The blake3, unless the id comes from an `--input` table and is another text.
     pub fn digest(&self) -> Option<Digest> {
         Digest::from_hex(self)
     }

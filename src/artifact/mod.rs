@@ -1,43 +1,43 @@
-//! Artifacts as Parquet: the header that every file carries, and the tables (in [`rows`]).
+//! Artifacts as Parquet files: the header that every file has, and the tables (in [`rows`]).
 //!
-//! A file is written and read whole as bytes; where it lies and whether it is intact is the
-//! store's business.
+//! Artifacts are encoded and decoded as bytes in memory. The store decides where they are and checks that they are
+//! intact.
 //!
 //! ```
 //! use tsne_grid::artifact::rows::{ProjectRow, Row};
-//! use tsne_grid::artifact::{Artifact, Facts};
+//! use tsne_grid::artifact::{Artifact, Findings};
 //!
 //! let rows = [ProjectRow { image: "a picture".into(), x: 0.5, y: -1.0 }];
 //! let key = ProjectRow::key(serde_json::json!({ "seed": 0 }), []);
-//! let facts = Facts::from([("kl".to_owned(), "0.25".to_owned())]);
-//! let bytes = Artifact::new(key, ProjectRow::to_batch(&rows), facts).encode()?;
+//! let findings = Findings::from([("kl".to_owned(), "0.25".to_owned())]);
+//! let bytes = Artifact::new(key, ProjectRow::to_batch(&rows), findings).encode()?;
 //!
 //! let back = Artifact::decode(bytes)?;
 //! assert_eq!(ProjectRow::from_batch(&back.batch)?, rows);
-//! assert_eq!(back.header.facts["kl"], "0.25");
+//! assert_eq!(back.header.findings["kl"], "0.25");
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
-pub mod brought;
-mod cells;
+mod capture_date;
+mod columns;
+pub mod external;
 pub mod findings;
 mod folds;
 mod image;
-pub mod listed;
+pub mod input_list;
 mod precision;
-mod reason;
 pub mod rows;
 pub mod shards;
-mod taken;
+mod skip_reason;
 mod time;
 pub mod vectors;
 
-pub use folds::Folds;
+pub use capture_date::{CaptureDate, DateOrigin, DateProvider};
+pub use folds::FoldedShots;
 pub use image::ImageId;
 pub use precision::Precision;
-pub use reason::Reason;
-pub use taken::{Origin, Taken, Witness};
-pub use time::{NoTime, Time};
+pub use skip_reason::SkipReason;
+pub use time::{Time, TimeError};
 
 use std::collections::BTreeMap;
 
@@ -55,42 +55,42 @@ use serde_json::Value;
 
 use crate::store::{Digest, Key, Store, canonical_json};
 
-/// Rows in a row group: enough for DuckDB to work in parallel, few enough to hold.
+/// Rows in a row group: large enough for good compression, small enough that a reader can work on several in parallel.
 pub const ROW_GROUP: usize = 8192;
 
-/// What every artifact says of itself in its key-value metadata (`tsne_grid.*`).
-/// It holds no time, no host name and no absolute path.
+/// The key-value metadata of an artifact (`tsne_grid.*`). It has no time, host name or absolute path, so equal
+/// artifacts have equal bytes on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    /// What determined the artifact.
+    /// The stage, parameters and inputs that determine the artifact.
     pub key: Key,
-    /// blake3 of the rows alone: what the next stage's key takes as its input, so that a stage
-    /// which ran again and came to the same rows leaves the next one fresh.
+    /// blake3 of the rows alone. The key of the next stage has this digest as its input. If a stage runs again and its
+    /// rows are the same, the next stage stays up to date.
     pub content: Digest,
-    /// What the stage found out on its way, as texts ([`findings`]).
-    pub facts: Facts,
+    /// Figures that the stage reports, as texts ([`findings`]).
+    pub findings: Findings,
 }
 
-/// What a stage found out on its way, as its artifact's metadata have it.
-pub type Facts = BTreeMap<String, String>;
+/// Figures that a stage reports, by name, as they are in the metadata of its artifact.
+pub type Findings = BTreeMap<String, String>;
 
 /// A table with its header.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// What it says of itself.
+    /// The metadata.
     pub header: Header,
-    /// All its rows.
+    /// The rows.
     pub batch: RecordBatch,
 }
 
 impl Artifact {
-    /// An artifact of these rows; its content digest is that of the rows.
-    pub fn new(key: Key, batch: RecordBatch, facts: Facts) -> Self {
+    /// An artifact of these rows, with their content digest.
+    pub fn new(key: Key, batch: RecordBatch, findings: Findings) -> Self {
         let content = content_digest(&batch);
-        Self { header: Header { key, content, facts }, batch }
+        Self { header: Header { key, content, findings }, batch }
     }
 
-    /// The file's bytes. Equal artifacts give equal bytes.
+    /// The bytes of the Parquet file. Equal artifacts give equal bytes.
     ///
     /// # Errors
     /// Only if the Parquet writer fails.
@@ -101,7 +101,7 @@ impl Artifact {
         Ok(writer.into_inner()?)
     }
 
-    /// Reads what [`Artifact::encode`] wrote.
+    /// Decodes bytes that [`Artifact::encode`] wrote.
     ///
     /// # Errors
     /// When the bytes are not Parquet, or not an artifact of this program.
@@ -112,11 +112,11 @@ impl Artifact {
         Ok(Self { header, batch })
     }
 
-    /// The table of a stage of the last run; none if there is none.
+    /// The table of a stage in the last run; `None` if there is none.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or is no artifact.
-    pub fn last(store: &Store, stage: &str) -> Result<Option<Self>> {
+    /// When it cannot be read, is damaged, or is not an artifact.
+    pub fn latest(store: &Store, stage: &str) -> Result<Option<Self>> {
         let path = store.latest(&format!("{stage}.parquet"));
         path.map(|path| Self::decode(store.read(&path)?)).transpose()
     }
@@ -131,7 +131,7 @@ pub fn read_table(bytes: Vec<u8>) -> Result<RecordBatch> {
 }
 
 fn read_all(builder: ParquetRecordBatchReaderBuilder<Bytes>) -> Result<RecordBatch> {
-    // The reader's schema carries the header as metadata; a table compares by its columns alone.
+    // The schema of the reader contains the metadata. Tables are compared by their columns alone.
     let schema = SchemaRef::new(Schema::new(builder.schema().fields().clone()));
     let batches = builder.with_batch_size(ROW_GROUP).build()?.map(|batch| batch?.with_schema(schema.clone()));
     let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
@@ -150,14 +150,14 @@ fn properties(header: &Header) -> WriterPropertiesBuilder {
         entry("inputs", canonical_json(&key.inputs)),
         entry("content", header.content.to_string()),
     ];
-    // Model facts are part of the parameters; they are repeated under names of their own so
-    // that a reader need not parse JSON to find them.
+    // Model and weights are part of the parameters. They are repeated as entries of their own, so that readers need not
+    // parse the JSON.
     for fact in ["model", "weights"] {
         if let Some(Value::String(text)) = key.params.get(fact) {
             metadata.push(entry(fact, text.clone()));
         }
     }
-    metadata.extend(header.facts.iter().map(|(name, value)| entry(&format!("fact.{name}"), value.clone())));
+    metadata.extend(header.findings.iter().map(|(name, value)| entry(&format!("fact.{name}"), value.clone())));
     WriterProperties::builder()
         .set_created_by("tsne-grid".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("a level that zstd has")))
@@ -166,6 +166,7 @@ fn properties(header: &Header) -> WriterPropertiesBuilder {
         .set_key_value_metadata(Some(metadata))
 }
 
+/// Reads and checks the metadata.
 fn header<T>(builder: &ArrowReaderBuilder<T>) -> Result<Header> {
     let pairs = builder.metadata().file_metadata().key_value_metadata().map(Vec::as_slice).unwrap_or_default();
     let values: BTreeMap<&str, &str> =
@@ -177,18 +178,20 @@ fn header<T>(builder: &ArrowReaderBuilder<T>) -> Result<Header> {
         params: serde_json::from_str(get("params")?)?,
         inputs: serde_json::from_str(get("inputs")?)?,
     };
-    ensure!(get("key")? == key.digest().to_string(), "its key is not that of its parameters and inputs");
+    ensure!(get("key")? == key.digest().to_string(), "its key does not match its parameters and inputs");
     let content = Digest::from_hex(get("content")?).context("tsne_grid.content is not a digest")?;
-    let facts = values.iter().filter_map(|(name, value)| {
+    let findings = values.iter().filter_map(|(name, value)| {
         let name = name.strip_prefix("fact.")?;
         Some((name.to_owned(), (*value).to_owned()))
     });
-    Ok(Header { key, content, facts: facts.collect() })
+    Ok(Header { key, content, findings: findings.collect() })
 }
 
-/// blake3 of a batch's names and values, the same however it was encoded or cut into pieces.
+/// blake3 of the names, types and values of the columns. It depends neither on the encoding of a file nor on its row
+/// groups.
 pub(crate) fn content_digest(batch: &RecordBatch) -> Digest {
     let mut hasher = blake3::Hasher::new();
+    // Each piece is preceded by its length, so that different tables cannot give the same sequence of bytes.
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
@@ -198,6 +201,7 @@ pub(crate) fn content_digest(batch: &RecordBatch) -> Digest {
         part(field.data_type().to_string().as_bytes());
         let data = column.to_data();
         debug_assert_eq!(data.offset(), 0, "built whole, never a slice");
+        // The buffers of values do not record which rows are null, so the validity of each row is hashed as well.
         let valid: Vec<u8> = (0..data.len()).map(|row| u8::from(data.is_valid(row))).collect();
         part(&valid);
         for buffer in data.buffers() {
@@ -226,7 +230,7 @@ mod tests {
         let two = Artifact::decode(one.encode().unwrap()).unwrap();
         assert_eq!(two.header, one.header);
         assert_eq!(two.batch, one.batch);
-        assert_eq!(two.header.facts["kl"], "0.25");
+        assert_eq!(two.header.findings["kl"], "0.25");
         assert_eq!(content_digest(&two.batch), one.header.content);
         assert_eq!(two.encode().unwrap(), one.encode().unwrap());
     }

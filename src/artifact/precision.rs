@@ -1,12 +1,12 @@
-//! How exactly a time is known.
+//! The precision of a date.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How exactly a time is known: the point in time that stands for it is the first moment of this much.
+/// The precision of a date. A date with a lower precision than seconds is stored as the first moment of its period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precision {
-    /// To the second, or better.
+    /// To the second or better.
     Second,
     /// To the minute.
     Minute,
@@ -22,7 +22,7 @@ pub enum Precision {
     Century,
 }
 
-/// What they are called in the tables.
+/// The words in the tables.
 const NAMES: [(Precision, &str); 7] = [
     (Precision::Second, "second"),
     (Precision::Minute, "minute"),

@@ -1,5 +1,5 @@
-//! The tables, one struct a row: places and columns are a contract with everyone's notebooks.
-//! Adding a column is a new [`Row::FORMAT`]; in a table from before it, a column that may be empty is.
+//! The rows of all tables, one struct for each table. Columns and their meaning are an interface that other programs
+//! use. When a column is added, [`Row::FORMAT`] is raised. A column that may be empty is empty in tables without it.
 
 use std::sync::Arc;
 
@@ -7,38 +7,37 @@ use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, RecordBatch};
 use serde_json::Value;
 
-use super::cells::{Cell, column};
-use super::{ImageId, Origin, Precision, Reason, Time};
-use crate::config::Kind;
+use super::columns::{ColumnValue, column};
+use super::{DateOrigin, ImageId, Precision, SkipReason, Time};
+use crate::config::PictureKind;
 use crate::photo::Format;
 use crate::store::{Digest, Key};
 
-/// A row of one of the tables.
+/// A row of a table.
 pub trait Row: Sized {
-    /// The stage whose table it is; also its folder in the cache.
+    /// The name of the table, which is also its folder in the cache.
     const STAGE: &'static str;
-    /// Raised when columns change their names, types or meaning, and whenever the stage would give
-    /// other rows for the same key.
+    /// Raised when columns change their names, types or meaning, and whenever the stage would compute other rows for
+    /// the same key.
     const FORMAT: u32;
 
-    /// The key of a table of these parameters and inputs.
+    /// The key of a table with these parameters and inputs.
     fn key<const N: usize>(params: Value, inputs: [(&str, Digest); N]) -> Key {
         let inputs = inputs.map(|(name, digest)| (name.to_owned(), digest)).into();
         Key { stage: Self::STAGE.into(), version: Self::FORMAT, params, inputs }
     }
 
-    /// The rows as columns.
+    /// Converts rows to columns.
     fn to_batch(rows: &[Self]) -> RecordBatch;
 
-    /// The columns as rows.
+    /// Converts columns to rows.
     ///
     /// # Errors
-    /// When a column that is never empty is missing, or one is of another type or holds a word that its type does not
-    /// have.
+    /// When a column that cannot be empty is missing, or a column has another type or an unknown word.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>>;
 }
 
-/// Defines a row struct and its two conversions from one list of columns.
+/// Defines a row struct with both conversions. The fields are the columns.
 macro_rules! row {
     ($(#[$meta:meta])* $name:ident, $stage:literal, $format:literal {
         $( $(#[$doc:meta])* $field:ident: $type:ty, )*
@@ -54,7 +53,7 @@ macro_rules! row {
             fn to_batch(rows: &[Self]) -> RecordBatch {
                 let columns: Vec<(&str, ArrayRef, bool)> = vec![ $( {
                     let values = rows.iter().map(|row| row.$field.clone());
-                    (stringify!($field), <$type as Cell>::column(values), <$type as Cell>::NULLABLE)
+                    (stringify!($field), <$type as ColumnValue>::column(values), <$type as ColumnValue>::NULLABLE)
                 }, )* ];
                 RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
             }
@@ -63,7 +62,7 @@ macro_rules! row {
                 let schema = batch.schema();
                 $( let $field = &column::<$type>(batch, &schema, stringify!($field))?; )*
                 (0..batch.num_rows())
-                    .map(|row| Ok(Self { $( $field: <$type as Cell>::get($field, row)
+                    .map(|row| Ok(Self { $( $field: <$type as ColumnValue>::get($field, row)
                         .with_context(|| format!("column {} is of another type", stringify!($field)))?, )* }))
                     .collect()
             }
@@ -76,68 +75,69 @@ pub(super) use row;
 row! {
     /// One input picture that is in the grid, or a duplicate of one that is.
     ImageRow, "images", 3 {
-        /// blake3 of the file's bytes, lower-case hexadecimal: the picture's name everywhere.
+        /// blake3 of the file's bytes in lower-case hexadecimal: the id of the picture in all tables.
         image: ImageId,
-        /// Path inside its source, with `/`; in a zip the entry's name.
+        /// Path inside its source, with `/`; in a zip the name of the entry.
         path: String,
-        /// Name of the source it was first met in.
+        /// Name of the source.
         source: String,
         /// post, story, reel, archived, profile, other or file.
-        kind: Kind,
-        /// Size of the file.
+        kind: PictureKind,
+        /// Size of the file in bytes.
         bytes: u64,
-        /// Width in pixels, upright.
+        /// Width in pixels, after rotation by EXIF.
         width: u32,
-        /// Height in pixels, upright.
+        /// Height in pixels, after rotation by EXIF.
         height: u32,
-        /// jpeg, png, webp, gif, bmp or tiff, by content.
+        /// The format, recognised by the content: jpeg, png, webp and others.
         format: Format,
         /// When it was taken or posted, microseconds since 1970 (UTC).
         taken_at: Option<Time>,
-        /// Who says so; ends in `-utc` where it is a moment, not what some clock showed.
-        taken_from: Option<Origin>,
-        /// How exactly that is known: second, minute, day, month, year, decade or century, of which it is the beginning.
+        /// The origin of the date; ends in `-utc` if it is a moment rather than a local time.
+        taken_from: Option<DateOrigin>,
+        /// The precision of the date: second, minute, day, month, year, decade or century. The date is the beginning of
+        /// that period.
         taken_precision: Option<Precision>,
-        /// What its owner wrote.
+        /// The caption that the owner wrote.
         caption: Option<String>,
-        /// The post it belongs to (the address of the post's first picture).
+        /// The post that it belongs to (the address of the post's first picture).
         post: Option<String>,
-        /// Its place in the post, from 0.
+        /// Its position in the post, from 0.
         carousel_index: Option<u32>,
         /// The address by which an export's index lists it.
         uri: Option<String>,
-        /// The path of the first file with the same bytes, if this is not it.
+        /// The path of the first input with the same bytes, if this is not it.
         duplicate_of: Option<String>,
-        /// What is wrong with a picture that could still be read.
+        /// The defect of a picture that is damaged but readable.
         damage: Option<String>,
     }
 }
 
 row! {
-    /// Something that a table of someone's own says of a picture, beyond the columns of [`ImageRow`]; in the order of
-    /// the pictures there, and of the table's columns.
+    /// What a table of the user says about a picture, beyond the columns of [`ImageRow`]. In the order of the pictures
+    /// there, and of the table's columns.
     FieldRow, "fields", 1 {
         /// The picture.
         image: ImageId,
         /// Name of the table's column.
         field: String,
-        /// What stands there; of several values there is a row each.
+        /// The value. Several values have one row each.
         value: String,
     }
 }
 
 row! {
-    /// A word for what a picture shows, by the model's classes; in the order of `image` and `rank`.
+    /// A word for what a picture shows, from the model's classes or vocabulary. In the order of `image` and `rank`.
     WordRow, "words", 1 {
         /// The picture.
         image: ImageId,
         /// The class, or a broader word that covers several.
         word: String,
-        /// Probability, 0 to 1; of a broader word the sum of its classes'.
+        /// Probability, 0 to 1. That of a broader word is the sum over its classes.
         score: f64,
-        /// From 1: the most likely classes, then the broader words, the most likely first.
+        /// From 1: first the classes, then the broader words, each in the order of probability.
         rank: u32,
-        /// Whether it is such a broader word.
+        /// Whether the word is a broader word.
         broader: bool,
     }
 }
@@ -147,19 +147,20 @@ row! {
     GroupRow, "groups", 1 {
         /// The picture.
         image: ImageId,
-        /// 0 has the fewest and largest groups; those of a higher level lie within them.
+        /// The level: 0 has the fewest and largest groups, and the groups of a higher level lie within them.
         level: u32,
-        /// Number of the group at its level. It keeps its number from run to run as long as most of its pictures stay.
+        /// Number of the group in its level. It is the same in the next run if most of the group's pictures stay
+        /// together.
         group: u32,
-        /// What the pictures show, if there is a word that is true of most of them and tells them from the others.
+        /// A word that applies to most pictures of the group and distinguishes it from the others.
         name: Option<String>,
-        /// A further word for some of them.
+        /// A further word that applies to some of them.
         second: Option<String>,
-        /// A further word for some of them.
+        /// A further word that applies to some of them.
         third: Option<String>,
-        /// Pictures in the group.
+        /// The number of pictures in the group.
         size: u32,
-        /// The picture that stands for the group: the one in its middle.
+        /// The most typical picture, which represents the group.
         portrait: ImageId,
         /// First row of the grid with a picture of the group.
         top: u32,
@@ -173,17 +174,18 @@ row! {
 }
 
 row! {
-    /// A picture of which there is another that is the same shot, or of one burst; in the order of `set` and `rank`.
+    /// A picture that shows the same shot as another one, or belongs to the same burst. In the order of `set` and
+    /// `rank`.
     ShotRow, "shots", 1 {
         /// The picture.
         image: ImageId,
-        /// Number of the set, from 0; those of most pictures come first.
+        /// Number of the set, from 0, the largest set first.
         set: u32,
-        /// 1 is the best of the set: the largest, and of these the sharpest.
+        /// 1 is the best picture of the set: the largest, and among equally large ones the sharpest.
         rank: u32,
-        /// How alike it is to the best one where one lies over the other, at most 1; none if that cannot be said.
+        /// Similarity to the best picture after registration, at most 1; null if it cannot be determined.
         likeness: Option<f64>,
-        /// How much detail it has for its contrast, where that had to decide.
+        /// The amount of detail relative to the contrast, if it was needed to find the best picture.
         sharpness: Option<f64>,
     }
 }
@@ -195,15 +197,15 @@ row! {
         path: String,
         /// Name of the source.
         source: String,
-        /// Why not.
-        reason: Reason,
-        /// A sentence for a person.
+        /// The reason, as a fixed word.
+        reason: SkipReason,
+        /// The reason, as a sentence.
         detail: String,
     }
 }
 
 row! {
-    /// Where a picture's vector is; one row per picture, in the order of `image`.
+    /// The location of a picture's vector; one row per picture, in the order of `image`.
     EmbedRow, "embed", 1 {
         /// The picture.
         image: ImageId,
@@ -215,7 +217,7 @@ row! {
 }
 
 row! {
-    /// A picture's place in the plane.
+    /// The position of a picture in the plane.
     ProjectRow, "project", 1 {
         /// The picture (or, of an `--input` table, its identifier).
         image: ImageId,
@@ -227,7 +229,7 @@ row! {
 }
 
 row! {
-    /// A picture's cell.
+    /// The cell of a picture.
     AssignRow, "assign", 1 {
         /// The picture.
         image: ImageId,
@@ -235,55 +237,55 @@ row! {
         row: u32,
         /// Column of the grid, from 0 at the left.
         col: u32,
-        /// Its place in the plane, as it came in.
+        /// First coordinate of its position in the plane, unscaled.
         x: f64,
-        /// Its place in the plane, as it came in.
+        /// Second coordinate of its position in the plane, unscaled.
         y: f64,
-        /// Squared distance from its place to its cell, both axes scaled to [0, 1].
+        /// Squared distance from its position to its cell, both axes scaled to [0, 1].
         cost: f64,
     }
 }
 
 row! {
-    /// One of the nearest pictures of a picture, by their vectors.
+    /// One of the most similar pictures of a picture.
     NeighbourRow, "neighbours", 1 {
         /// The picture.
         image: ImageId,
-        /// 1 is the nearest.
+        /// The rank, 1 for the most similar picture.
         rank: u32,
         /// The other picture.
         neighbour: ImageId,
-        /// How far apart their vectors are.
+        /// Distance between the vectors.
         distance: f64,
     }
 }
 
 row! {
-    /// How far apart the vectors of pictures are that are side by side on the grid.
+    /// Distances between the vectors of pictures in adjacent cells.
     SeamRow, "seams", 1 {
         /// Row of the cell.
         row: u32,
         /// Its column.
         col: u32,
-        /// To the picture at its right, if there is one.
+        /// Distance to the picture to the right, if there is one.
         right: Option<f64>,
-        /// To the picture below it, if there is one.
+        /// Distance to the picture below, if there is one.
         below: Option<f64>,
     }
 }
 
 row! {
-    /// With which run a picture came.
+    /// The run that added a picture.
     ArrivalRow, "arrivals", 1 {
         /// The picture.
         image: ImageId,
-        /// Runs that brought no picture do not count; the first one is 0.
+        /// Number of the run, from 0. Runs that add no picture are not counted.
         run: u32,
     }
 }
 
 row! {
-    /// What is in a cell of a picture: the table that lies beside it.
+    /// The content of a cell of a drawn grid: the table next to the drawn grid.
     CellRow, "cells", 1 {
         /// Row of the grid, from 0 at the top.
         row: u32,
@@ -295,47 +297,47 @@ row! {
         path: Option<String>,
         /// Name of the source.
         source: Option<String>,
-        /// Its place in the plane.
+        /// First coordinate of its position in the plane.
         x: f64,
-        /// Its place in the plane.
+        /// Second coordinate of its position in the plane.
         y: f64,
     }
 }
 
 row! {
-    /// What was drawn.
+    /// A drawn grid.
     RenderRow, "render", 2 {
         /// Name of the file (without its folder) that it was first written to.
         output: String,
         /// jpeg, png, webp or dzi.
         format: String,
-        /// Pixels.
+        /// Width in pixels.
         width: u32,
-        /// Pixels.
+        /// Height in pixels.
         height: u32,
-        /// blake3 of the picture's bytes (of a dzi: of the description, which names its tiles' digest).
+        /// blake3 of the file's bytes; for dzi of the description, which contains the digest of the tiles.
         digest: String,
-        /// The picture itself, unless it is very large.
+        /// The bytes of the file, unless it is very large.
         picture: Option<Blob>,
     }
 }
 
 row! {
-    /// What reading one input taught (see `source::Seen`); not for others to rely on.
+    /// What was found when an input was read (see `source::InspectionCache`). Not an interface for other programs.
     SeenRow, "seen", 3 {
-        /// blake3 of where the input is.
+        /// blake3 of the location of the input.
         place: String,
         /// blake3 of its bytes.
         image: ImageId,
-        /// Its size.
+        /// Size of the input in bytes.
         bytes: u64,
-        /// Size of the file it is in.
+        /// Size in bytes of the file that contains the input.
         size: u64,
-        /// Number of that file.
+        /// Inode number of that file.
         inode: u64,
-        /// Its times; none if they were too recent to prove anything.
+        /// Modification time of that file in nanoseconds since 1970; null if it was too recent to detect later changes.
         modified_ns: Option<i64>,
-        /// Its times; none if they were too recent to prove anything.
+        /// Change time (ctime) of that file, likewise.
         changed_ns: Option<i64>,
         /// As in [`ImageRow`].
         format: String,
@@ -345,30 +347,30 @@ row! {
         height: u32,
         /// As in [`ImageRow`].
         damage: Option<String>,
-        /// What the picture itself says; as in [`ImageRow`].
+        /// The capture date in the picture itself.
         taken_at: Option<Time>,
-        /// What the picture itself says; as in [`ImageRow`].
-        taken_from: Option<Origin>,
+        /// The origin of that date, as in [`ImageRow`].
+        taken_from: Option<DateOrigin>,
         /// As in [`SkippedRow`], for a picture that does not decode.
-        reason: Option<Reason>,
+        reason: Option<SkipReason>,
         /// As in [`SkippedRow`].
         detail: Option<String>,
     }
 }
 
-/// Bytes that are not text.
+/// Binary data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob(pub Vec<u8>);
 
 #[cfg(test)]
 impl ImageRow {
-    /// A picture of which nothing is known but what it is called.
-    pub(crate) fn called(name: &str) -> Self {
+    /// A picture of which only the id is known.
+    pub(crate) fn with_name(name: &str) -> Self {
         Self {
             image: name.into(),
             path: name.into(),
             source: "in".into(),
-            kind: crate::config::Kind::File,
+            kind: crate::config::PictureKind::File,
             bytes: 1,
             width: 1,
             height: 1,
@@ -389,7 +391,7 @@ impl ImageRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Witness;
+    use crate::artifact::DateProvider;
 
     #[test]
     fn rows_survive_their_columns() {
@@ -397,13 +399,13 @@ mod tests {
             image: ImageId::of(b"00"),
             path: "a/b.jpg".into(),
             source: "a".into(),
-            kind: Kind::Post,
+            kind: PictureKind::Post,
             bytes: 7,
             width: 3,
             height: 2,
             format: Format::Jpeg,
             taken_at: Some(Time { micros: 1_700_000_000_000_000 }),
-            taken_from: Some(Origin { witness: Witness::Exif, utc: true }),
+            taken_from: Some(DateOrigin { provider: DateProvider::Exif, utc: true }),
             taken_precision: Some(Precision::Day),
             caption: Some("schöner 🌅".into()),
             post: None,
@@ -416,7 +418,7 @@ mod tests {
         let mut earlier = ImageRow::to_batch(&rows);
         earlier.remove_column(earlier.schema().index_of("taken_precision").unwrap());
         let without = ImageRow { taken_precision: None, ..rows[0].clone() };
-        assert_eq!(ImageRow::from_batch(&earlier).unwrap(), [without], "what an earlier version wrote");
+        assert_eq!(ImageRow::from_batch(&earlier).unwrap(), [without], "a table without the column");
         let empty: [ImageRow; 0] = [];
         assert_eq!(ImageRow::to_batch(&empty).num_columns(), 17);
         let drawn = [RenderRow {

@@ -1,8 +1,8 @@
-//! The embeddings of one model: every picture of the world is embedded once and stays here.
+//! The cached embeddings of one model. Each picture is embedded once per model, and its vector stays in the cache.
 //!
-//! While a run embeds it commits what it has every few seconds, as numbered *parts*. When it is
-//! done the parts are sealed into shards of [`SHARD_ROWS`] rows and removed. A killed run leaves
-//! its parts, the next one goes on after them, and the sealed shards come out the same.
+//! While a run embeds, it commits its vectors every few seconds as numbered *parts*. At the end, the parts are sealed
+//! into shards of [`SHARD_ROWS`] rows and removed. If a run is killed, its parts remain, the next run continues after
+//! them, and the sealed shards are the same as without the interruption.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -24,22 +24,22 @@ use crate::store::{self, Digest, Durability, Key, ReadError, Store};
 /// Raised when the columns of shards change.
 const FORMAT: u32 = 1;
 
-/// The folder of a model's shards, relative to the cache.
+/// The folder of the shards of a model, relative to the cache.
 pub fn folder(params: &Value) -> String {
     let key = Key { stage: "model".into(), version: FORMAT, params: params.clone(), inputs: BTreeMap::new() };
     format!("embed/{}", key.digest().short(20))
 }
 
-/// The folders of the vectors of such a model, first as this version reads pictures with these settings, then as it does
-/// with others, and as earlier versions did.
+/// The folders that can have vectors of this model. The first is the folder for these parameters. The others are for
+/// the other `decode` setting and for lower versions of the decoding.
 pub fn folders(params: &Value) -> Vec<String> {
     const READING: &str = "reading";
     const DECODE: &str = "decode";
-    let now = params[READING].as_u64().unwrap_or(1);
-    let of = |reading: u64, decode: Option<&Value>| {
+    let version = params[READING].as_u64().unwrap_or(1);
+    let folder_of = |reading: u64, decode: Option<&Value>| {
         let mut params = params.clone();
         match params.as_object_mut() {
-            // The first one has no number.
+            // The first version of the decoding has no number in the parameters.
             Some(params) if reading == 1 => _ = params.remove(READING),
             _ => params[READING] = reading.into(),
         }
@@ -51,15 +51,15 @@ pub fn folders(params: &Value) -> Vec<String> {
         folder(&params)
     };
     let scaled = Value::from("scaled");
-    let (first, second) = match params.get(DECODE) {
+    let (own_decode, other_decode) = match params.get(DECODE) {
         None => (None, Some(&scaled)),
-        first => (first, None),
+        own_decode => (own_decode, None),
     };
-    (1..=now).rev().flat_map(|reading| [of(reading, first), of(reading, second)]).collect()
+    (1..=version).rev().flat_map(|reading| [folder_of(reading, own_decode), folder_of(reading, other_decode)]).collect()
 }
 
-/// A row of a part, in the order in which rows were committed. Two runs that did not see each
-/// other may both have a part of one number.
+/// A row of a part. The derived order is the order in which rows were committed. Two runs at the same time may write
+/// parts with the same number, so the file name decides between them.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct PartRow {
     number: u32,
@@ -68,65 +68,70 @@ struct PartRow {
     image: ImageId,
 }
 
-/// All embeddings of one model.
-pub struct Library {
+/// The embeddings of one model in the cache.
+pub struct EmbeddingStore {
     store: Store,
     folder: String,
     params: Value,
     dim: usize,
-    /// Whether its vectors were brought to length one, and what they had before is kept.
-    lengths: bool,
+    /// Whether vectors are scaled to length 1 and their former lengths are stored.
+    norms: bool,
     /// Where each picture's vector is: file name and row.
-    places: HashMap<ImageId, (Arc<str>, u32)>,
+    locations: HashMap<ImageId, (Arc<str>, u32)>,
     /// Unsealed parts.
     parts: BTreeSet<String>,
-    /// By which arithmetic new vectors are computed; empty where that is not said.
+    /// The arithmetic of new vectors; empty if it is not recorded.
     arithmetic: String,
-    /// By which arithmetic those that are there were, as far as their files say so.
-    computed_by: BTreeSet<String>,
+    /// The arithmetics of the existing vectors, as recorded in their files.
+    arithmetics: BTreeSet<String>,
 }
 
-impl Library {
-    /// Reads and checks every shard; damaged ones are put aside and reported to `damaged`, and
-    /// their pictures count as never embedded. Vectors have `dim` numbers and, if `lengths`, what they had for a length
-    /// before it was made one.
-    pub fn open(store: &Store, params: &Value, (dim, lengths): (usize, bool), mut damaged: impl FnMut(String)) -> Self {
+impl EmbeddingStore {
+    /// Reads and checks all shards. Damaged ones are moved to `corrupt/` and reported to `on_damaged`, and their
+    /// pictures count as not embedded. Vectors have `dim` numbers; with `norms`, they are scaled to length 1 and their
+    /// former lengths are stored.
+    pub fn open(
+        store: &Store,
+        params: &Value,
+        (dim, norms): (usize, bool),
+        mut on_damaged: impl FnMut(String),
+    ) -> Self {
         let folder = folder(params);
-        let mut library = Self {
+        let mut embeddings = Self {
             store: store.clone(),
             params: params.clone(),
             dim,
-            lengths,
-            places: HashMap::new(),
+            norms,
+            locations: HashMap::new(),
             parts: BTreeSet::new(),
             arithmetic: String::new(),
-            computed_by: BTreeSet::new(),
+            arithmetics: BTreeSet::new(),
             folder,
         };
-        for name in store.names(&library.folder) {
-            let read = store.read(&library.path(&name)).map_err(anyhow::Error::from);
+        for name in store.names(&embeddings.folder) {
+            let read = store.read(&embeddings.path(&name)).map_err(anyhow::Error::from);
             match read.and_then(shard_names_and_arithmetic) {
                 Ok((names, arithmetic)) => {
-                    library.add(&name, &names);
-                    library.computed_by.extend(arithmetic);
+                    embeddings.add(&name, &names);
+                    embeddings.arithmetics.extend(arithmetic);
                 }
                 Err(error) => {
-                    store.put_aside(&library.path(&name));
-                    damaged(format!("{error:#}; its pictures are embedded again"));
+                    store.quarantine(&embeddings.path(&name));
+                    on_damaged(format!("{error:#}; its pictures are embedded again"));
                 }
             }
         }
-        library
+        embeddings
     }
 
-    /// Lets the files of new vectors say by which arithmetic they were computed.
-    pub fn computing_by(self, arithmetic: String) -> Self {
+    /// Sets the arithmetic that is recorded in the files of new vectors.
+    pub fn with_arithmetic(self, arithmetic: String) -> Self {
         Self { arithmetic, ..self }
     }
 
-    /// By which arithmetic its vectors were computed, as far as their files say so.
-    pub fn computed_by(&self) -> &BTreeSet<String> {
-        &self.computed_by
+    /// The arithmetics of the existing vectors, as recorded in their files.
+    pub fn arithmetics(&self) -> &BTreeSet<String> {
+        &self.arithmetics
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -134,15 +139,15 @@ impl Library {
     }
 
     fn add(&mut self, file: &str, names: &[ImageId]) {
-        // One text for all rows.
+        // All rows share one allocation for the file name.
         let (part, file) = (part_number(file), Arc::<str>::from(file));
         for (row, image) in names.iter().enumerate() {
-            let place = (file.clone(), row as u32);
-            // A picture may stand in a part and in the shard it was sealed into, if sealing was
-            // interrupted: the shard stays.
+            let location = (file.clone(), row as u32);
+            // If sealing was interrupted, a picture can be in a part and in a shard. The shard takes precedence,
+            // because the part will be removed.
             match part {
-                Some(_) => drop(self.places.entry(image.clone()).or_insert(place)),
-                None => drop(self.places.insert(image.clone(), place)),
+                Some(_) => drop(self.locations.entry(image.clone()).or_insert(location)),
+                None => drop(self.locations.insert(image.clone(), location)),
             }
         }
         if part.is_some() {
@@ -150,22 +155,22 @@ impl Library {
         }
     }
 
-    /// Whether a picture has its vector.
+    /// Whether a picture has a vector.
     pub fn contains(&self, image: &str) -> bool {
-        self.places.contains_key(image)
+        self.locations.contains_key(image)
     }
 
-    /// How many pictures have theirs.
+    /// The number of pictures that have a vector.
     pub fn count(&self) -> usize {
-        self.places.len()
+        self.locations.len()
     }
 
-    /// Their names.
+    /// The pictures that have a vector.
     pub fn names(&self) -> BTreeSet<ImageId> {
-        self.places.keys().cloned().collect()
+        self.locations.keys().cloned().collect()
     }
 
-    /// Commits vectors: after this a kill cannot lose them.
+    /// Writes vectors to the disk as a new part. A process that is killed after this does not lose them.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -177,15 +182,16 @@ impl Library {
         Ok(())
     }
 
-    /// Turns the parts into shards.
+    /// Turns the parts into shards, and removes the parts.
     ///
     /// # Errors
-    /// When a part is damaged (run again: it is put aside) or the cache cannot be written.
+    /// When a part is damaged (it is moved to `corrupt/`, and the next run embeds its pictures again), or the cache
+    /// cannot be written.
     pub fn seal(&mut self) -> Result<()> {
-        // In the order in which they were committed; what an interrupted sealing has already put
-        // into a shard has its place there and is left out.
+        // Shards are filled in the order of the commits, which makes them the same after an interruption. Pictures that
+        // an interrupted sealing already put into a shard have their location there and do not appear here.
         let mut rows: Vec<PartRow> = self
-            .places
+            .locations
             .iter()
             .filter_map(|(image, (file, row))| {
                 Some(PartRow { number: part_number(file)?, file: file.clone(), row: *row, image: image.clone() })
@@ -197,30 +203,33 @@ impl Library {
             let blocks = rows.chunk_by(|a, b| a.file == b.file).map(|rows| self.rows_of_part(rows));
             let file: Arc<str> = self.write("shard", "parquet", &names, blocks)?.into();
             for (row, image) in names.into_iter().enumerate() {
-                self.places.insert(image, (file.clone(), row as u32));
+                self.locations.insert(image, (file.clone(), row as u32));
             }
         }
+        // The parts are removed only when every shard is on the disk.
         for part in std::mem::take(&mut self.parts) {
             store::remove(&self.path(&part))?;
         }
         Ok(())
     }
 
-    /// Some rows of one part, one part in memory at a time.
+    /// Reads some rows of one part. `rows` is not empty and all rows have the same file.
     fn rows_of_part(&self, rows: &[PartRow]) -> Result<Vectors> {
         let file = &rows[0].file;
         let part = read_shard(self.store.read(&self.path(file))?)?;
         let mut picked = Vectors::empty(self.dim);
         for PartRow { row, image, .. } in rows {
-            let at = *row as usize;
-            anyhow::ensure!(part.names.get(at) == Some(image), "the part {file} is not what it was when it was opened");
+            let index = *row as usize;
+            anyhow::ensure!(part.names.get(index) == Some(image), "the part {file} has changed since it was opened");
             picked.names.push(image.clone());
-            picked.values.extend_from_slice(part.row(at));
-            picked.lengths.extend(part.lengths.get(at));
+            picked.values.extend_from_slice(part.row(index));
+            picked.norms.extend(part.norms.get(index));
         }
         Ok(picked)
     }
 
+    /// Publishes a file of vectors and returns its name. The key depends on the names of the pictures alone, since
+    /// these and the model determine the vectors.
     fn write(
         &self,
         stage: &str,
@@ -232,41 +241,44 @@ impl Library {
         let inputs = BTreeMap::from([("images".to_owned(), images)]);
         let key = Key { stage: stage.into(), version: FORMAT, params: self.params.clone(), inputs };
         let name = key.digest();
-        let said = (!self.arithmetic.is_empty()).then(|| (ARITHMETIC.to_owned(), self.arithmetic.clone()));
-        let header = Header { key, content: images, facts: said.into_iter().collect() };
-        // A part that is lost is no fault of the disk that is written to.
-        let mut lost = None;
+        let arithmetic = (!self.arithmetic.is_empty()).then(|| (ARITHMETIC.to_owned(), self.arithmetic.clone()));
+        let header = Header { key, content: images, findings: arithmetic.into_iter().collect() };
+        // Blocks are read from parts while the file is written. A part that cannot be read must not be reported as a
+        // failure to write.
+        let mut read_error = None;
         let written = self.store.publish_with(&self.folder, &name, suffix, Durability::Synced, |out| {
-            write_shard(out, &header, (self.dim, self.lengths), blocks).map_err(|error| {
+            write_shard(out, &header, (self.dim, self.norms), blocks).map_err(|error| {
                 match error.downcast::<ReadError>() {
                     Ok(error) => {
-                        lost = Some(error);
-                        io::Error::other("a part is lost")
+                        read_error = Some(error);
+                        io::Error::other("a part cannot be read")
                     }
-                    Err(error) => as_io(error),
+                    Err(error) => to_io_error(error),
                 }
             })
         });
-        if let Some(error) = lost {
-            return Err(error).context("a part of the embeddings");
+        if let Some(error) = read_error {
+            return Err(error).context("cannot read a part of the embeddings");
         }
         let path = written.with_context(|| self.store.cannot_write(4 * self.dim as u64 * names.len() as u64))?;
         Ok(path.file_name().and_then(|name| name.to_str()).context("published names are text")?.to_owned())
     }
 
-    /// The index of `images`: one row each, sorted, and the digest of their names and vectors,
-    /// which does not depend on how the shards came about.
+    /// The index of `images`, one row for each in their order, and a digest of their names and vectors. The digest does
+    /// not depend on how the vectors are distributed among shards.
     ///
     /// # Errors
-    /// When a picture has no vector, or a shard is damaged since it was opened.
+    /// When a picture has no vector, or a shard has been damaged since it was opened.
     pub fn index(&self, images: &BTreeSet<ImageId>) -> Result<(Vec<EmbedRow>, Digest)> {
-        let place = |image: &ImageId| self.places.get(image).with_context(|| format!("{image} has no vector"));
+        let location = |image: &ImageId| self.locations.get(image).with_context(|| format!("{image} has no vector"));
         let rows: Vec<EmbedRow> = images
             .iter()
             .map(|image| {
-                place(image).map(|(shard, row)| EmbedRow { image: image.clone(), shard: shard.clone(), row: *row })
+                location(image).map(|(shard, row)| EmbedRow { image: image.clone(), shard: shard.clone(), row: *row })
             })
             .collect::<Result<_>>()?;
+        // Shards are visited one after the other, so each row gets its own digest, and the digests are combined in the
+        // order of the index.
         let mut digests = vec![None; rows.len()];
         visit(&self.store, &self.folder, &rows, |i, vector, length| {
             let mut hasher = blake3::Hasher::new();
@@ -285,8 +297,8 @@ impl Library {
     }
 }
 
-/// The disk's own error, if it is one: the Parquet writer wraps it up.
-fn as_io(error: anyhow::Error) -> io::Error {
+/// The I/O error inside an error of the Parquet writer, so that the caller can recognise a full disk.
+fn to_io_error(error: anyhow::Error) -> io::Error {
     match error.downcast() {
         Ok(ParquetError::External(inner)) => match inner.downcast() {
             Ok(error) => *error,
@@ -297,67 +309,68 @@ fn as_io(error: anyhow::Error) -> io::Error {
     }
 }
 
-/// The pictures of an index, in its order, and the length of their vectors.
+/// The pictures of an index in its order, and the length of their vectors.
 ///
 /// # Errors
-/// When it is no index.
-pub fn names_and_length(index: &Artifact) -> Result<(Vec<ImageId>, usize)> {
-    let dim = EmbedFindings::of(&index.header).context("the index does not say how long its vectors are")?.dim;
+/// When the artifact is not an index.
+pub fn names_and_dim(index: &Artifact) -> Result<(Vec<ImageId>, usize)> {
+    let dim = EmbedFindings::of(&index.header).context("the index has no vector length")?.dim;
     Ok((EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.image).collect(), dim))
 }
 
-/// Calls `each` with every row number of an index and its vector, shard after shard.
+/// Calls `each` with the row number and the vector of every row of an index, shard after shard.
 ///
 /// # Errors
-/// What `each` returns, or when a shard is missing or damaged.
+/// The errors of `each`, or when a shard is missing or damaged.
 pub fn visit_index(store: &Store, index: &Artifact, mut each: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-    visit_index_with_lengths(store, index, |i, vector, _| each(i, vector))
+    visit_index_with_norms(store, index, |i, vector, _| each(i, vector))
 }
 
-/// The same, with the length that the vector had before it was brought to length one, where it was.
+/// Like [`visit_index`]; `each` also gets the length that the vector had before it was scaled to 1, if it was scaled.
 ///
 /// # Errors
-/// What `each` returns, or when a shard is missing or damaged.
-pub fn visit_index_with_lengths(
+/// The errors of `each`, or when a shard is missing or damaged.
+pub fn visit_index_with_norms(
     store: &Store,
     index: &Artifact,
     mut each: impl FnMut(usize, &[f32], Option<f32>) -> Result<()>,
 ) -> Result<()> {
-    let (rows, (_, dim)) = (EmbedRow::from_batch(&index.batch)?, names_and_length(index)?);
+    let (rows, (_, dim)) = (EmbedRow::from_batch(&index.batch)?, names_and_dim(index)?);
     visit(store, &folder(&index.header.key.params), &rows, |i, vector, length| {
         anyhow::ensure!(vector.len() == dim, "a vector has {} numbers where {dim} were expected", vector.len());
         each(i, vector, length)
     })
 }
 
-/// The vectors that an index artifact points at, in its order.
+/// The vectors of all pictures of an index, in its order, in memory.
 ///
 /// # Errors
 /// When a shard is missing or damaged.
 pub fn load(store: &Store, index: &Artifact) -> Result<Vectors> {
-    let (names, dim) = names_and_length(index)?;
+    let (names, dim) = names_and_dim(index)?;
     let mut values = vec![0.0; names.len() * dim];
     visit_index(store, index, |i, vector| {
         values[i * dim..][..dim].copy_from_slice(vector);
         Ok(())
     })?;
-    Ok(Vectors { names, dim, values, lengths: Vec::new() })
+    Ok(Vectors { names, dim, values, norms: Vec::new() })
 }
 
-/// Calls `each` with every picture that a model has embedded, and its vector. A damaged shard is put
-/// aside and its error given to `damaged`; a part that another run has sealed meanwhile is found
-/// again in its shard.
+/// Calls `each` with every picture that has a vector of this model. A damaged shard is moved to `corrupt/` and
+/// reported to `on_damaged`. If another run seals parts at the same time, their pictures are found in the new shards,
+/// so a picture can be visited twice.
 ///
 /// # Errors
-/// When a shard cannot be read.
+/// When a shard cannot be read for another reason.
 pub fn visit_model(
     store: &Store,
     params: &Value,
     mut each: impl FnMut(&ImageId, &[f32]),
-    mut damaged: impl FnMut(String),
+    mut on_damaged: impl FnMut(String),
 ) -> Result<()> {
     let folder = folder(params);
     let mut visited = BTreeSet::new();
+    // The folder is listed again until it has no new file.
     loop {
         let names = store.names(&folder).into_iter().filter(|name| !visited.contains(name));
         let names: Vec<String> = names.collect();
@@ -370,7 +383,9 @@ pub fn visit_model(
                     let shard = read_shard(bytes)?;
                     shard.names.iter().enumerate().for_each(|(i, image)| each(image, shard.row(i)));
                 }
-                Err(error @ ReadError::Damaged { .. }) => damaged(format!("{error}; its pictures have no vector now")),
+                Err(error @ ReadError::Damaged { .. }) => {
+                    on_damaged(format!("{error}; its pictures have no vector any more"))
+                }
                 Err(error) if error.is_loss() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -379,28 +394,28 @@ pub fn visit_model(
     }
 }
 
-/// Whether every shard that an index points at is there (by name: bytes are checked when read).
-pub fn complete(store: &Store, index: &Artifact) -> Result<bool> {
+/// Whether all shards of an index exist. Only their names are checked; their bytes are checked when they are read.
+pub fn has_all_shards(store: &Store, index: &Artifact) -> Result<bool> {
     let present: BTreeSet<String> = store.names(&folder(&index.header.key.params)).into_iter().collect();
     Ok(EmbedRow::from_batch(&index.batch)?.iter().all(|row| present.contains(&*row.shard)))
 }
 
-/// Whether every shard that an index points at is there and intact; a damaged one is put aside and
-/// its error given to `damaged`.
+/// Whether all shards of an index exist and are intact. Damaged ones are moved to `corrupt/` and reported to
+/// `on_damaged`.
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn intact(store: &Store, index: &Artifact, mut damaged: impl FnMut(String)) -> Result<bool> {
+pub fn check_all_shards(store: &Store, index: &Artifact, mut on_damaged: impl FnMut(String)) -> Result<bool> {
     let folder = folder(&index.header.key.params);
     let shards: BTreeSet<Arc<str>> = EmbedRow::from_batch(&index.batch)?.into_iter().map(|row| row.shard).collect();
     let read = |shard: Arc<str>| {
-        store.read(&store.root().join(&folder).join(&*shard)).map_err(|error| damaged(error.to_string()))
+        store.read(&store.root().join(&folder).join(&*shard)).map_err(|error| on_damaged(error.to_string()))
     };
     Ok(shards.into_iter().map(read).filter(Result::is_err).count() == 0)
 }
 
-/// Calls `each` with the position in `rows`, the vector and the kept length of every row, shard after shard; a file's
-/// bytes and a few rows are in memory.
+/// Calls `each` with the position in `rows`, the vector and the recorded length of every row, shard after shard. Memory
+/// holds the encoded bytes of one shard and a few decoded rows.
 fn visit(
     store: &Store,
     folder: &str,
@@ -411,27 +426,28 @@ fn visit(
     for (i, row) in rows.iter().enumerate() {
         by_shard.entry(&row.shard).or_default().push(i);
     }
-    for (shard, mut wanted) in by_shard {
+    for (shard, mut positions) in by_shard {
         let bytes = store
             .read(&store.root().join(folder).join(shard))
-            .context("a shard of the embeddings; run again to make it anew")?;
-        wanted.sort_unstable_by_key(|&i| rows[i].row);
-        let (mut wanted, mut first) = (wanted.into_iter().peekable(), 0);
+            .context("cannot read a shard of the embeddings; run again to embed its pictures again")?;
+        // The positions are sorted by row in the shard, so one pass over its blocks finds all rows.
+        positions.sort_unstable_by_key(|&i| rows[i].row);
+        let (mut positions, mut first_row) = (positions.into_iter().peekable(), 0);
         for block in shard_blocks(bytes)? {
             let block = block?;
-            while let Some(i) = wanted.next_if(|&i| (rows[i].row as usize) < first + block.names.len()) {
-                let row = rows[i].row as usize - first;
+            while let Some(i) = positions.next_if(|&i| (rows[i].row as usize) < first_row + block.names.len()) {
+                let row = rows[i].row as usize - first_row;
                 anyhow::ensure!(block.names[row] == rows[i].image, "the index does not fit the shard {shard}");
-                each(i, block.row(row), block.lengths.get(row).copied())?;
+                each(i, block.row(row), block.norms.get(row).copied())?;
             }
-            first += block.names.len();
+            first_row += block.names.len();
         }
-        anyhow::ensure!(wanted.next().is_none(), "the index does not fit the shard {shard}");
+        anyhow::ensure!(positions.next().is_none(), "the index does not fit the shard {shard}");
     }
     Ok(())
 }
 
-/// The number in `….part000012.parquet`.
+/// The number of a part, from a file name such as `….part000012.parquet`; `None` for a shard.
 fn part_number(file: &str) -> Option<u32> {
     file.split('.').find_map(|piece| piece.strip_prefix("part")?.parse().ok())
 }

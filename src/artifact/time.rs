@@ -1,59 +1,59 @@
-//! Points in time, and all that is computed with them.
+//! Points in time: parsing and calendar arithmetic.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime};
 
-/// The years 1 to 9999: what DuckDB, pandas and a calendar can show.
+/// Seconds since 1970 of the years 1 to 9999, the range that DuckDB, pandas and calendars can show.
 const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// A point in time.
+/// A point in time with a resolution of one microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
     /// Microseconds since 1970, UTC.
     pub(super) micros: i64,
 }
 
-/// Why something is no point in time.
+/// Why a value is not a point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoTime {
-    /// So many seconds since 1970 lead out of the calendar.
-    #[error("{0} seconds is no time between the years 1 and 9999")]
+pub enum TimeError {
+    /// These seconds since 1970 are outside of the years 1 to 9999.
+    #[error("{0} seconds since 1970 is not a time in the years 1 to 9999")]
     Seconds(i64),
-    /// The text, or its beginning, is none.
-    #[error("`{0}` is no time like 2024-12-31T18:00:00Z")]
+    /// The beginning of a text that is not a time.
+    #[error("`{0}` is not a time such as 2024-12-31T18:00:00Z")]
     Text(String),
 }
 
 impl Time {
-    /// So many seconds after the beginning of 1970 (UTC).
+    /// The time this many seconds after the beginning of 1970 (UTC).
     ///
     /// # Errors
     /// Outside of the years 1 to 9999.
-    pub fn of_seconds(seconds: i64) -> Result<Self, NoTime> {
+    pub fn from_seconds(seconds: i64) -> Result<Self, TimeError> {
         match SECONDS.contains(&seconds) {
             true => Ok(Self { micros: seconds * 1_000_000 }),
-            false => Err(NoTime::Seconds(seconds)),
+            false => Err(TimeError::Seconds(seconds)),
         }
     }
 
-    /// What a clock that goes by UTC shows.
-    fn of_clock(clock: NaiveDateTime) -> Self {
+    /// The time that a clock in UTC shows.
+    fn from_clock(clock: NaiveDateTime) -> Self {
         Self { micros: clock.and_utc().timestamp_micros() }
     }
 
-    /// Midnight (UTC) at the beginning of a day.
+    /// Midnight (UTC) at the beginning of this day.
     pub fn start_of(day: NaiveDate) -> Self {
         Self { micros: day.and_time(NaiveTime::MIN).and_utc().timestamp_micros() }
     }
 
-    /// Whole seconds since 1970 (UTC).
+    /// Whole seconds since 1970 (UTC), rounded down.
     pub fn seconds(self) -> i64 {
         self.micros.div_euclid(1_000_000)
     }
 
-    /// Months since the year 0, for times that a calendar has.
+    /// Months since the year 0; `None` outside of the calendar.
     pub fn month(self) -> Option<i32> {
         let date = DateTime::from_timestamp_micros(self.micros)?;
         Some(12 * date.year() + date.month0() as i32)
@@ -61,12 +61,13 @@ impl Time {
 }
 
 impl Time {
-    /// Reads what people and programs write: ISO 8601 with or without an offset (UTC, if it has none), a day, or
-    /// seconds since 1970; and tells whether the text says how far from UTC it is.
+    /// Parses a time as people and programs write it: ISO 8601 with or without an offset (UTC if it has none), a day,
+    /// or seconds since 1970. Also returns whether the offset from UTC is known: it is if the text has one, and for
+    /// seconds.
     ///
     /// # Errors
     /// When the text is none of these.
-    pub fn with_zone(text: &str) -> Result<(Self, bool), NoTime> {
+    pub fn parse_with_offset(text: &str) -> Result<(Self, bool), TimeError> {
         let iso = text.trim().replacen(' ', "T", 1);
         let naive = |format: &&str| NaiveDateTime::parse_from_str(&iso, format).ok();
         let time = DateTime::parse_from_rfc3339(&iso)
@@ -75,23 +76,23 @@ impl Time {
             .ok()
             .or_else(|| {
                 let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y:%m:%dT%H:%M:%S"];
-                formats.iter().find_map(naive).map(|time| (Self::of_clock(time), false))
+                formats.iter().find_map(naive).map(|time| (Self::from_clock(time), false))
             })
             .or_else(|| iso.parse().ok().map(|day| (Self::start_of(day), false)));
         match (time, iso.parse()) {
             (Some(time), _) if SECONDS.contains(&time.0.seconds()) => Ok(time),
-            (None, Ok(number)) => Ok((Self::of_seconds(number)?, true)),
-            _ => Err(NoTime::Text(text.chars().take(40).collect())),
+            (None, Ok(number)) => Ok((Self::from_seconds(number)?, true)),
+            _ => Err(TimeError::Text(text.chars().take(40).collect())),
         }
     }
 }
 
 impl FromStr for Time {
-    type Err = NoTime;
+    type Err = TimeError;
 
-    /// As [`Time::with_zone`].
-    fn from_str(text: &str) -> Result<Self, NoTime> {
-        Self::with_zone(text).map(|(time, _)| time)
+    /// Like [`Time::parse_with_offset`].
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        Self::parse_with_offset(text).map(|(time, _)| time)
     }
 }
 

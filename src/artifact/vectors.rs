@@ -1,4 +1,4 @@
-//! Tables with a vector column: the embedding shards.
+//! Parquet tables with a column of vectors, such as the shards of the embeddings.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,45 +15,45 @@ use parquet::file::properties::EnabledStatistics;
 use super::{Header, ImageId};
 use crate::store::Digest;
 
-/// Rows of a full shard; also its one row group.
+/// Rows of a full shard. A shard is one row group.
 pub const SHARD_ROWS: usize = 2048;
-/// Rows handed to the Parquet writer at a time, so that a shard is never held twice.
+/// Rows that are passed to the Parquet writer at a time, so that a shard is not in memory twice.
 const WRITE_ROWS: usize = 64;
-/// Rows read at a time.
+/// Rows that are decoded at a time.
 const READ_ROWS: usize = 64;
 
-/// Vectors with the names of what they stand for.
+/// Vectors with the ids of their pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
-    /// One name a vector.
+    /// One id for each vector.
     pub names: Vec<ImageId>,
     /// Length of a vector.
     pub dim: usize,
     /// `names.len()` x `dim` numbers, row after row.
     pub values: Vec<f32>,
-    /// How long each vector was before it was brought to length one; empty where none was.
-    pub lengths: Vec<f32>,
+    /// The length of each vector before it was scaled to 1; empty if the vectors are not scaled.
+    pub norms: Vec<f32>,
 }
 
 impl Vectors {
-    /// None yet, of this length.
+    /// An empty set of vectors of length `dim`.
     pub fn empty(dim: usize) -> Self {
-        Self { names: Vec::new(), dim, values: Vec::new(), lengths: Vec::new() }
+        Self { names: Vec::new(), dim, values: Vec::new(), norms: Vec::new() }
     }
 
-    /// Adds those of `more`, which have the same length.
+    /// Appends vectors of the same length.
     pub fn extend(&mut self, more: Self) {
         self.names.extend(more.names);
         self.values.extend(more.values);
-        self.lengths.extend(more.lengths);
+        self.norms.extend(more.norms);
     }
 
-    /// Row `i`.
+    /// The vector of row `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.dim..][..self.dim]
     }
 
-    /// The rows in the order of their names, which are all different.
+    /// The rows sorted by their names, which must be distinct.
     pub fn sorted(self) -> Self {
         if self.names.is_sorted() {
             return self;
@@ -62,11 +62,11 @@ impl Vectors {
         order.sort_unstable_by(|&a, &b| self.names[a].cmp(&self.names[b]));
         let names = order.iter().map(|&i| self.names[i].clone()).collect();
         let values = order.iter().flat_map(|&i| self.row(i)).copied().collect();
-        let lengths = order.iter().filter_map(|&i| self.lengths.get(i).copied()).collect();
-        Self { names, dim: self.dim, values, lengths }
+        let norms = order.iter().filter_map(|&i| self.norms.get(i).copied()).collect();
+        Self { names, dim: self.dim, values, norms }
     }
 
-    /// blake3 of names and numbers.
+    /// blake3 of names and numbers. It depends on the order of the rows.
     pub fn content(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
         for (i, name) in self.names.iter().enumerate() {
@@ -77,52 +77,54 @@ impl Vectors {
         Digest::from_hasher(&hasher)
     }
 
-    /// Cuts off and returns everything from row `at` on.
+    /// Removes the rows from `at` on and returns them.
     pub fn split_off(&mut self, at: usize) -> Self {
-        let lengths = if self.lengths.is_empty() { Vec::new() } else { self.lengths.split_off(at) };
+        let norms = if self.norms.is_empty() { Vec::new() } else { self.norms.split_off(at) };
         let (names, values) = (self.names.split_off(at), self.values.split_off(at * self.dim));
-        Self { names, dim: self.dim, values, lengths }
+        Self { names, dim: self.dim, values, norms }
     }
 }
 
-fn schema(dim: usize, with_lengths: bool) -> SchemaRef {
+fn schema(dim: usize, with_norms: bool) -> SchemaRef {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let mut fields = vec![
         Field::new("image", DataType::Utf8, false),
         Field::new("embedding", DataType::FixedSizeList(item, dim as i32), false),
     ];
-    if with_lengths {
+    if with_norms {
         fields.push(Field::new("length", DataType::Float32, false));
     }
     Arc::new(Schema::new(fields))
 }
 
-/// Writes a shard (`image`, `embedding`, and `length` if `with_lengths`): no dictionary and no statistics, which would only cost.
-/// The bytes depend on the rows alone, not on how `blocks` cuts them.
+/// Writes a shard with the columns `image` and `embedding`, and `length` if `with_norms`. Dictionary and statistics are
+/// off: they take space and are of no use for vectors. The bytes depend on the rows alone, not on how `blocks` divides
+/// them.
 ///
 /// # Errors
-/// What `blocks` yields, or what the writer says.
+/// The errors of `blocks`, or when the writer fails.
 pub fn write_shard(
     out: &mut (dyn Write + Send),
     header: &Header,
-    (dim, with_lengths): (usize, bool),
+    (dim, with_norms): (usize, bool),
     blocks: impl Iterator<Item = Result<Vectors>>,
 ) -> Result<()> {
     let properties =
         super::properties(header).set_dictionary_enabled(false).set_statistics_enabled(EnabledStatistics::None).build();
-    let schema = schema(dim, with_lengths);
+    let schema = schema(dim, with_norms);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties))?;
     let mut pending = Vectors::empty(dim);
     let mut write = |rows: Vectors| -> Result<()> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(rows.names.iter().map(|name| &**name))),
-            list_column(dim, rows.values)?,
+            vector_column(dim, rows.values)?,
         ];
-        if with_lengths {
-            columns.push(Arc::new(Float32Array::from(rows.lengths)));
+        if with_norms {
+            columns.push(Arc::new(Float32Array::from(rows.norms)));
         }
         Ok(writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?)
     };
+    // The writer always gets WRITE_ROWS rows, because its pages depend on the batches that it gets.
     for block in blocks {
         pending.extend(block?);
         while pending.names.len() >= WRITE_ROWS {
@@ -137,16 +139,16 @@ pub fn write_shard(
     Ok(())
 }
 
-/// A column of vectors of one length.
+/// A column of vectors of length `dim`.
 ///
 /// # Errors
-/// When `values` is not a multiple of `dim` long.
-pub fn list_column(dim: usize, values: Vec<f32>) -> Result<ArrayRef> {
+/// When the number of values is not a multiple of `dim`.
+pub fn vector_column(dim: usize, values: Vec<f32>) -> Result<ArrayRef> {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     Ok(Arc::new(FixedSizeListArray::try_new(item, dim as i32, Arc::new(Float32Array::from(values)), None)?))
 }
 
-/// The names in a shard, in order, without decoding the vectors.
+/// The ids in a shard, in order. The vectors are not decoded.
 ///
 /// # Errors
 /// When the bytes are not a shard.
@@ -154,16 +156,16 @@ pub fn shard_names(bytes: Vec<u8>) -> Result<Vec<ImageId>> {
     Ok(shard_names_and_arithmetic(bytes)?.0)
 }
 
-/// The fact of a shard that says by which arithmetic its vectors were computed.
+/// The name of the finding that records by which arithmetic (kind of processor and SIMD level) vectors were computed.
 pub const ARITHMETIC: &str = "arithmetic";
 
-/// The same, and by which arithmetic the vectors were computed, if the shard says so.
+/// Like [`shard_names`], with the arithmetic of the vectors if the shard records it.
 ///
 /// # Errors
 /// When the bytes are not a shard.
 pub fn shard_names_and_arithmetic(bytes: Vec<u8>) -> Result<(Vec<ImageId>, Option<String>)> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
-    let arithmetic = super::header(&builder).ok().and_then(|mut header| header.facts.remove(ARITHMETIC));
+    let arithmetic = super::header(&builder).ok().and_then(|mut header| header.findings.remove(ARITHMETIC));
     let only_names = ProjectionMask::leaves(builder.parquet_schema(), [0]);
     let mut names = Vec::new();
     for batch in builder.with_projection(only_names).build()? {
@@ -174,24 +176,24 @@ pub fn shard_names_and_arithmetic(bytes: Vec<u8>) -> Result<(Vec<ImageId>, Optio
     Ok((names, arithmetic))
 }
 
-/// A shard's rows, a few at a time.
+/// The rows of a shard, a few at a time.
 ///
 /// # Errors
 /// When the bytes are not a shard.
 pub fn shard_blocks(bytes: Vec<u8>) -> Result<impl Iterator<Item = Result<Vectors>>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
-    Ok(builder.with_batch_size(READ_ROWS).build()?.map(|batch| of_batch(&batch?)))
+    Ok(builder.with_batch_size(READ_ROWS).build()?.map(|batch| from_batch(&batch?)))
 }
 
-/// The vectors of a table that has names, embeddings and perhaps lengths in this order.
+/// The vectors of a table whose columns are ids, vectors and optionally lengths, in this order.
 ///
 /// # Errors
-/// When the columns are others.
-pub fn of_batch(batch: &RecordBatch) -> Result<Vectors> {
+/// When the columns have other types.
+pub fn from_batch(batch: &RecordBatch) -> Result<Vectors> {
     let (names, lists) = (batch.column(0).as_string_opt::<i32>(), batch.column(1).as_fixed_size_list_opt());
     let (names, lists) = names.zip(lists).context("not a shard of embeddings")?;
     let values = lists.values().as_primitive_opt::<Float32Type>().context("not a shard of embeddings")?;
-    let lengths = match batch.columns().get(2).map(|column| column.as_primitive_opt::<Float32Type>()) {
+    let norms = match batch.columns().get(2).map(|column| column.as_primitive_opt::<Float32Type>()) {
         Some(column) => column.context("not a shard of embeddings")?.values().to_vec(),
         None => Vec::new(),
     };
@@ -199,22 +201,22 @@ pub fn of_batch(batch: &RecordBatch) -> Result<Vectors> {
         names: names.iter().flatten().map(ImageId::from).collect(),
         dim: lists.value_length() as usize,
         values: values.values().to_vec(),
-        lengths,
+        norms,
     })
 }
 
-/// A whole shard.
+/// All rows of a shard.
 ///
 /// # Errors
 /// When the bytes are not a shard.
 pub fn read_shard(bytes: Vec<u8>) -> Result<Vectors> {
-    let mut whole = Vectors::empty(0);
+    let mut vectors = Vectors::empty(0);
     for block in shard_blocks(bytes)? {
         let block = block?;
-        whole.dim = block.dim;
-        whole.extend(block);
+        vectors.dim = block.dim;
+        vectors.extend(block);
     }
-    Ok(whole)
+    Ok(vectors)
 }
 
 #[cfg(test)]
@@ -222,16 +224,16 @@ mod tests {
     use super::*;
     use crate::artifact::rows::{EmbedRow, Row};
 
-    fn shard(rows: usize, dim: usize, with_lengths: bool) -> (Vectors, Vec<u8>) {
+    fn shard(rows: usize, dim: usize, with_norms: bool) -> (Vectors, Vec<u8>) {
         let names: Vec<ImageId> = (0..rows).map(|i| format!("image-{i}").as_str().into()).collect();
         let values: Vec<f32> = (0..rows * dim).map(|i| i as f32 * 0.5).collect();
-        let lengths = (0..if with_lengths { rows } else { 0 }).map(|i| i as f32).collect();
-        let vectors = Vectors { names, dim, values, lengths };
+        let norms = (0..if with_norms { rows } else { 0 }).map(|i| i as f32).collect();
+        let vectors = Vectors { names, dim, values, norms };
         let key = EmbedRow::key(serde_json::json!({}), []);
-        let header = Header { key, content: Digest::of(b""), facts: Default::default() };
+        let header = Header { key, content: Digest::of(b""), findings: Default::default() };
         let write = |blocks: Vec<Vectors>| {
             let mut bytes = Vec::new();
-            write_shard(&mut bytes, &header, (dim, with_lengths), blocks.into_iter().map(Ok)).unwrap();
+            write_shard(&mut bytes, &header, (dim, with_norms), blocks.into_iter().map(Ok)).unwrap();
             bytes
         };
         let bytes = write(vec![vectors.clone()]);
@@ -243,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_shard_survives_its_file() {
-        for (rows, dim, with_lengths) in [(1, 1, false), (64, 3, true), (200, 5, false), (200, 5, true)] {
-            let (vectors, bytes) = shard(rows, dim, with_lengths);
+        for (rows, dim, with_norms) in [(1, 1, false), (64, 3, true), (200, 5, false), (200, 5, true)] {
+            let (vectors, bytes) = shard(rows, dim, with_norms);
             assert_eq!(shard_names(bytes.clone()).unwrap(), vectors.names);
             assert_eq!(read_shard(bytes).unwrap(), vectors);
         }
@@ -256,7 +258,7 @@ mod tests {
             names: names.map(ImageId::from).to_vec(),
             dim: 2,
             values: values.to_vec(),
-            lengths: Vec::new(),
+            norms: Vec::new(),
         };
         let sorted = vectors(["a", "b", "c"], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let other = vectors(["b", "c", "a"], [3.0, 4.0, 5.0, 6.0, 1.0, 2.0]);

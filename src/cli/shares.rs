@@ -1,4 +1,4 @@
-//! The flags of work that many machines share.
+//! The flags for embedding on many machines (docs/scale-out.md).
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,34 +6,36 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::SourcesArgs;
-use crate::stage::embed::Share;
+use crate::stage::embed::ListShare;
 
-/// The shards of a list, in the place of sources.
+/// Reads the results of many machines instead of sources.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub struct GatherFlags {
-    /// What `list` wrote, a file or s3://bucket/key, instead of sources; a SOURCE beside it says where one of its sources lies here
+    /// The table that `list` wrote (a file or s3://bucket/key), instead of sources. If a source of the list lies
+    /// elsewhere on this machine, name its path there as SOURCE; the last part of the path has to be the same
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub list: Option<PathBuf>,
-    /// Where the shards of the list are: a folder, or s3://bucket/prefix. They are put together; no picture is read
+    /// Where the shards of the list are: a folder, or s3://bucket/prefix. They are joined; no picture is embedded here
     #[arg(long, value_name = "PLACE", requires = "list", hide_short_help = true)]
     pub shards: Option<String>,
-    /// Take vectors as they are that several kinds of processors computed
+    /// Accept vectors that were computed on different kinds of processors, which can differ slightly
     #[arg(long, requires = "shards", hide_short_help = true)]
     pub mixed: bool,
 }
 
-/// One share of a list.
+/// Embeds one share of a list.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub struct ShardFlags {
-    /// Embed only these rows of the list: I/N, row by row; auto or auto/N by what a scheduler's array job says
+    /// Embed only shard I of N of the list, such as 17/256; I runs from 0 to N-1. auto: take I and N from the
+    /// scheduler's array job (such as Slurm's); auto/N: take only I
     #[arg(long, value_name = "I/N", requires_all = ["list", "out"], conflicts_with = "shards", hide_short_help = true)]
     pub shard: Option<ShardArg>,
-    /// Where the shard is put, unless it is there: a folder, or s3://bucket/prefix
+    /// Where to write the shard: a folder, or s3://bucket/prefix. Finished parts that are already there are reused
     #[arg(long, value_name = "PLACE", requires = "shard", hide_short_help = true)]
     pub out: Option<String>,
-    /// Also the thumbnails that a picture by these settings takes
+    /// Also write the thumbnails that drawing a grid with these settings needs
     #[arg(long, requires = "shard", hide_short_help = true)]
     pub tiles: bool,
 }
@@ -44,17 +46,17 @@ pub struct ShardFlags {
 pub struct ListArgs {
     #[command(flatten)]
     pub sources: SourcesArgs,
-    /// The table to write, unless it is there unchanged
+    /// The table to write; the file is only touched if the table changed
     #[arg(long, value_name = "FILE")]
     pub artifact: PathBuf,
 }
 
-/// Which share of a list is embedded.
+/// The value of `--shard`.
 #[derive(Clone, Copy, Debug)]
 pub enum ShardArg {
-    /// This one.
-    Of(Share),
-    /// The one that a scheduler says, of so many if that is known.
+    /// `I/N`.
+    Given(ListShare),
+    /// `auto` or `auto/N`: the index comes from the scheduler's environment variables. With `None`, so does the count.
     Auto(Option<usize>),
 }
 
@@ -63,11 +65,11 @@ impl FromStr for ShardArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("auto") {
-            None => text.parse().map(Self::Of),
+            None => text.parse().map(Self::Given),
             Some("") => Ok(Self::Auto(None)),
             Some(count) => match count.strip_prefix('/').and_then(|count| count.parse().ok()) {
                 Some(count) if count > 0 => Ok(Self::Auto(Some(count))),
-                _ => Err("not auto, nor auto/8".into()),
+                _ => Err("this is neither auto nor of the form auto/8".into()),
             },
         }
     }

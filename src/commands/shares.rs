@@ -1,90 +1,105 @@
-//! Work that many machines share: `list`, `embed --shard`, and `--list` with `--shards` in the place of sources.
+//! Embedding on many machines: `list`, `embed --shard`, and runs with `--list` and `--shards` instead of sources.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 
-use super::{Answer, App};
-use crate::artifact::listed::ListFile;
-use crate::cli::{Common, GatherFlags, ListArgs, ShardArg, ShardFlags, SourcesArgs, StageFlags};
-use crate::config::{Asked, Dates, Settings, SourceSettings};
-use crate::error::Halt;
-use crate::pipeline::{self, Gathered, Gathering};
-use crate::report::{counted, thousands};
-use crate::stage::embed::{Sharing, automatic};
+use super::{App, Response};
+use crate::artifact::input_list::ListFile;
+use crate::cli::{CommonArgs, GatherFlags, ListArgs, ShardArg, ShardFlags, SourcesArgs, StageFlags};
+use crate::config::{DatePolicy, PartialSettings, Settings, SourceSettings};
+use crate::error::Exit;
+use crate::pipeline::{self, ShardInput, ShardSpec};
+use crate::report::{group_digits, pluralise};
+use crate::source;
+use crate::stage::embed::{DistributedEmbedding, share_from_scheduler};
 use crate::stage::write_if_changed;
-use crate::store::{Place, Store};
+use crate::store::SharedStore;
 
-/// What the flags name, if they do.
-pub(super) fn gathered(flags: &GatherFlags) -> Result<Option<Gathered>> {
+/// The list and shards that the flags name; `None` without `--list`.
+pub(super) fn shards_named(flags: &GatherFlags) -> Result<Option<ShardSpec>> {
     match (&flags.list, &flags.shards) {
-        (Some(list), Some(shards)) => Ok(Some(Gathered::new(list, shards, flags.mixed))),
+        (Some(list), Some(shards)) => Ok(Some(ShardSpec::new(list, shards, flags.mixed))),
         (None, _) => Ok(None),
-        (Some(_), None) => bail!(Halt::Usage(
-            "--list wants --shards PLACE, where its shards are, or on `embed` --shard I/N --out PLACE, to make one"
+        (Some(_), None) => bail!(Exit::Usage(
+            "--list needs --shards PLACE (where the shards are), or, for `embed`, --shard I/N --out PLACE (to compute one)"
                 .into()
         )),
     }
 }
 
-/// The shards of a list in the place of sources. The settings of the sources are those that it was made by.
-pub(super) fn gathering(
-    named: Gathered,
-    sources: &[PathBuf],
-    settings: &mut Settings,
-    flags: &Asked,
-    store: &Store,
-) -> Result<Gathering> {
-    let list = ListFile::open(&named.list, store)?;
-    let sharing = sharing(list, &named.shards, sources, settings)?;
-    for key in flags.get("source").into_iter().flat_map(|given| given.keys()) {
-        ensure!(key == "strict", Halt::Usage(format!("--{key} belongs to `tsne-grid list`: the list is made by then")));
-    }
-    let source: SourceSettings = serde_json::from_value(sharing.list.settings().clone())
-        .with_context(|| format!("the settings of the list {}", named.list.display()))?;
-    // Dates that only files have are in the list; the files need not be here.
-    settings.source = SourceSettings { strict: settings.source.strict, dates: Dates::Recorded, ..source };
-    Ok(Gathering { sharing, mixed: named.mixed, named })
-}
-
-fn sharing(list: ListFile, place: &str, sources: &[PathBuf], settings: &Settings) -> Result<Sharing> {
-    let place = Place::at(place).map_err(Halt::Usage)?;
-    Ok(Sharing::new(list, place, sources, settings.embed.decode, &settings.limits))
-}
-
 impl App {
-    /// What the sources hold, as a table.
-    pub(super) fn list(&self, args: ListArgs) -> Result<Answer> {
-        let ListArgs { sources: SourcesArgs { sources, source, limits }, artifact } = args;
-        let common = Common { sources, source, limits, ..Common::default() };
-        let request = self.request(common, StageFlags::default())?;
-        ensure!(request.gathering.is_none(), Halt::Usage("a list is made of sources; name them".into()));
-        let (bytes, counts) = request.listed(&self.context(self.store(), &request, false))?;
-        write_if_changed(&bytes, &artifact)?;
-        self.note(format!("{} to read, {} left out", counted(counts.inputs, "input"), thousands(counts.skipped)));
-        Ok(self.answer(artifact.display().to_string(), json!({"output": artifact, "counts": counts})))
+    /// Opens the shards of a list as the input of a run. The settings of `[source]` come from the list, because they
+    /// already determined its rows.
+    pub(super) fn open_shards(
+        &self,
+        spec: ShardSpec,
+        sources: &[PathBuf],
+        settings: &mut Settings,
+        flags: &PartialSettings,
+    ) -> Result<ShardInput> {
+        let sharing = self.sharing((&spec.list, &spec.shards), sources, settings)?;
+        for key in flags.get("source").into_iter().flat_map(|values| values.keys()) {
+            ensure!(
+                key == "strict",
+                Exit::Usage(format!(
+                    "--{key} has no effect here, because the list exists already; give it to `tsne-grid list`"
+                ))
+            );
+        }
+        let source: SourceSettings = serde_json::from_value(sharing.list.settings().clone())
+            .with_context(|| format!("cannot read the settings in the list {}", spec.list.display()))?;
+        // Modification times (`dates = mtime`) are in the list already, and the files may not be on this machine.
+        settings.source = SourceSettings { strict: settings.source.strict, dates: DatePolicy::Recorded, ..source };
+        Ok(ShardInput { sharing, mixed: spec.mixed, spec })
     }
 
-    /// One share of a list.
+    fn sharing(
+        &self,
+        (list, place): (&Path, &str),
+        sources: &[PathBuf],
+        settings: &Settings,
+    ) -> Result<DistributedEmbedding> {
+        for place in [list, place.as_ref()] {
+            source::refuse_offline(self.global.offline, place)?;
+        }
+        let list = ListFile::open(list, &self.store())?;
+        let place = SharedStore::parse(place).map_err(Exit::Usage)?;
+        Ok(DistributedEmbedding::new(list, place, sources, settings.embed.decode, &settings.limits))
+    }
+
+    /// `list`: writes the inputs as a table.
+    pub(super) fn list(&self, args: ListArgs) -> Result<Response> {
+        let ListArgs { sources: SourcesArgs { sources, source, limits }, artifact } = args;
+        let common = CommonArgs { sources, source, limits, ..CommonArgs::default() };
+        let request = self.request(common, StageFlags::default())?;
+        ensure!(request.shard_input.is_none(), Exit::Usage("name the sources to list".into()));
+        let (bytes, counts) = request.list_table(&self.context(self.store(), &request, false))?;
+        write_if_changed(&bytes, &artifact)?;
+        self.note(format!("{} to read, {} skipped", pluralise(counts.inputs, "input"), group_digits(counts.skipped)));
+        Ok(Response::new(artifact.display().to_string(), json!({"output": artifact, "counts": counts})))
+    }
+
+    /// `embed --shard`: embeds one share of a list.
     pub(super) fn shard(
         &self,
-        mut common: Common,
+        mut common: CommonArgs,
         stages: StageFlags,
         shard: ShardArg,
         flags: ShardFlags,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let list = common.gather.list.take().context("--shard requires --list")?;
         let place = flags.out.context("--shard requires --out")?;
-        ensure!(!common.dry_run, Halt::Usage("--dry-run says nothing of a shard".into()));
+        ensure!(!common.dry_run, Exit::Usage("--dry-run cannot be combined with --shard".into()));
         let share = match shard {
-            ShardArg::Of(share) => share,
-            ShardArg::Auto(count) => automatic(count, |name| std::env::var(name).ok())?,
+            ShardArg::Given(share) => share,
+            ShardArg::Auto(count) => share_from_scheduler(count, |name| std::env::var(name).ok())?,
         };
-        let request = self.asked(common, stages, true)?.request;
-        let sharing = sharing(ListFile::open(&list, &self.store())?, &place, &request.sources, &request.settings)?;
-        let ctx = self.context(self.store(), &request, false);
-        let done = pipeline::share(&ctx, &request, &sharing, share, flags.tiles)?;
-        Ok(self.answer(place.clone(), json!({"output": place, "shard": share.to_string(), "counts": done})))
+        let request = self.resolve(common, stages, true)?.request;
+        let sharing = self.sharing((&list, &place), &request.sources, &request.settings)?;
+        let session = self.context(self.store(), &request, false);
+        let counts = pipeline::embed_share(&session, &request, &sharing, share, flags.tiles)?;
+        Ok(Response::new(place.clone(), json!({"output": place, "shard": share.to_string(), "counts": counts})))
     }
 }

@@ -1,13 +1,13 @@
-//! `pipeline.toml` and flags become checked settings: default < file < flag.
+//! The settings. A value in `pipeline.toml` overrides the default, and a flag overrides the file.
 //!
-//! One row below is one setting: its key in the file, its default, its flag and the flag's help.
-//! The commented file at the root of the repository is the manual; a test holds it equal to the
-//! defaults here.
+//! Each row of the tables below is one setting. It defines the key in the file, the default, the flag, and (by its
+//! `///` doc) the help of the flag. The `pipeline.toml` at the root of the repository is the manual; a test checks that
+//! its values are the defaults here.
 
 mod layers;
 mod values;
 
-pub use layers::{Asked, File, Origin, written};
+pub use layers::{Origin, PartialSettings, SettingsFile, to_toml};
 pub use values::*;
 
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::Halt;
+use crate::error::Exit;
 use crate::photo::TileFit;
 
-/// Defines one table of the file and, beside it, the flags that override it.
+/// Defines one table of the file, and the flags that override it, so that key, default, flag and help stay together.
 macro_rules! table {
     (
         $(#[$meta:meta])*
@@ -38,7 +38,7 @@ macro_rules! table {
         }
 
         impl $settings {
-            /// The names of its keys, in the order in which they are written.
+            /// The keys of this table, in the order in which `config` prints them.
             pub const KEYS: &'static [&'static str] = &[$( stringify!($name), )*];
         }
 
@@ -47,13 +47,14 @@ macro_rules! table {
         pub struct $flags { $( $(#[$help])* #[arg(long $(, $($arg)*)?)] pub $name: Option<$type>, )* }
 
         impl $flags {
-            /// Puts the flags that were given over the settings.
+            /// Overwrites the settings for which a flag was given.
             pub fn apply(self, settings: &mut $settings) {
                 $( if let Some(value) = self.$name { settings.$name = value; } )*
             }
 
-            /// Those that were given, by their keys. A path that is no text cannot be written down and is left out.
-            pub fn given(&self) -> Map<String, Value> {
+            /// The values of the flags that were given, by key. A path that is not UTF-8 cannot be stored as JSON and
+            /// is missing here.
+            pub fn explicit_values(&self) -> Map<String, Value> {
                 let given = [$( (stringify!($name), self.$name.as_ref().map(serde_json::to_value)), )*];
                 given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.ok()?))).collect()
             }
@@ -62,172 +63,191 @@ macro_rules! table {
 }
 
 table! {
-    /// `[source]`: what enters the grid.
+    /// `[source]`: which pictures enter the grid.
     SourceSettings, SourceFlags {
-        /// Sources to read when none is named on the command line
+        /// Sources to read when the command line names none
         paths: Vec<PathBuf> = Vec::new(), arg(hide = true, value_delimiter = ',');
-        /// Kinds that enter the grid, separated by commas
-        kinds: Vec<Kind> = vec![Kind::Post, Kind::File], arg(value_delimiter = ',', help_heading = "Source");
-        /// Only pictures taken on or after this day (YYYY-MM-DD, UTC)
-        since: Day = Day::default(), arg(help_heading = "Source");
-        /// Only pictures taken before this day (YYYY-MM-DD, UTC)
-        until: Day = Day::default(), arg(help_heading = "Source");
+        /// Which kinds of pictures enter the grid, separated by commas
+        kinds: Vec<PictureKind> = vec![PictureKind::Post, PictureKind::File], arg(value_name = "KIND,…", value_delimiter = ',', help_heading = "Source");
+        /// Only pictures taken on or after this day (YYYY-MM-DD, UTC); pictures without a date are then skipped
+        since: Day = Day::default(), arg(value_name = "DATE", help_heading = "Source");
+        /// Only pictures taken before this day (YYYY-MM-DD, UTC); pictures without a date are then skipped
+        until: Day = Day::default(), arg(value_name = "DATE", help_heading = "Source");
         /// Where a picture's date may come from
-        dates: Dates = Dates::Recorded, arg(help_heading = "Source", hide_short_help = true);
-        /// What becomes of raw pictures, which often lie beside a JPEG of the same name
-        raw: Raw = Raw::Pair, arg(help_heading = "Source", hide_short_help = true);
-        /// Which films enter as a still, their first second
-        films: Films = Films::Posted, arg(help_heading = "Source");
-        /// Only paths that match one of these globs, or files and folders of one of these names
-        include: Vec<String> = Vec::new(), arg(help_heading = "Source");
-        /// No path that matches one of these globs, and no file or folder of one of these names
-        exclude: Vec<String> = Vec::new(), arg(help_heading = "Source");
-        /// Skip damaged pictures too, and exit with 3 if any input was skipped for a defect
-        strict: bool = false, arg(help_heading = "Source", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        dates: DatePolicy = DatePolicy::Recorded, arg(value_name = "MODE", help_heading = "Source", hide_short_help = true);
+        /// What to do with raw pictures (NEF, DNG, CR3, …), which are read through the JPEG inside them
+        raw: RawPolicy = RawPolicy::Pair, arg(value_name = "MODE", help_heading = "Source", hide_short_help = true);
+        /// Which videos are included, each as one still (the first key frame after its first second)
+        films: VideoPolicy = VideoPolicy::Posted, arg(value_name = "MODE", help_heading = "Source");
+        /// Only read paths that match this glob, or files and folders of this name; can be given several times
+        include: Vec<String> = Vec::new(), arg(value_name = "PATTERN", help_heading = "Source");
+        /// Skip paths that match this glob, and files and folders of this name; can be given several times
+        exclude: Vec<String> = Vec::new(), arg(value_name = "PATTERN", help_heading = "Source");
+        /// Also skip damaged pictures (those that decode only in part, such as a truncated JPEG), and exit with code 3
+        /// if any input was skipped because it is defective
+        ///
+        /// Without --strict, the readable part of a damaged picture is shown. An input counts as defective if it is
+        /// damaged, cannot be read or decoded, is encrypted, too large or of a picture format that is not supported, or
+        /// if its entry in a list of an export or in a table is invalid.
+        strict: bool = false, arg(value_name = "BOOL", help_heading = "Source", num_args = 0..=1, require_equals = true, default_missing_value = "true");
     }
 }
 
 table! {
-    /// `[limits]`: what is too large to be read.
+    /// `[limits]`: which inputs are too large, and how much memory and disk space is used.
     LimitSettings, LimitFlags {
-        /// Larger files are not read, in MB
-        max_file: u32 = 256, arg(help_heading = "Limits", hide_short_help = true);
-        /// Larger pictures are not decoded, in megapixels
-        max_pixels: u32 = 256, arg(help_heading = "Limits", hide_short_help = true);
-        /// Memory for decoding, in MB; 0 is a quarter of what there is, at most 4096
-        memory: u32 = 0, arg(help_heading = "Limits", hide_short_help = true);
-        /// More files and folders than these are refused
-        max_inputs: u32 = 2_000_000, arg(help_heading = "Limits", hide_short_help = true);
-        /// Zips with more entries are refused
-        max_zip_entries: u32 = 200_000, arg(help_heading = "Limits", hide_short_help = true);
-        /// Entries of a zip that grow by more than this factor are not unpacked
-        max_zip_ratio: u32 = 200, arg(help_heading = "Limits", hide_short_help = true);
-        /// What a run does not need goes from a cache that is larger, the oldest first, in MB; 0: only what it leaves behind
-        max_cache: u32 = 0, arg(help_heading = "Limits", hide_short_help = true);
+        /// Files larger than this are skipped, in MB
+        max_file: u32 = 256, arg(value_name = "MB", help_heading = "Limits", hide_short_help = true);
+        /// Pictures larger than this are skipped, in megapixels
+        max_pixels: u32 = 256, arg(value_name = "MP", help_heading = "Limits", hide_short_help = true);
+        /// Memory for decoding, in MB. Files may take half of this in addition. 0: a quarter of the available memory,
+        /// at most 4096
+        memory: u32 = 0, arg(value_name = "MB", help_heading = "Limits", hide_short_help = true);
+        /// Refuse sources that together hold more files and folders than this
+        max_inputs: u32 = 2_000_000, arg(value_name = "N", help_heading = "Limits", hide_short_help = true);
+        /// Refuse zips with more entries than this
+        max_zip_entries: u32 = 200_000, arg(value_name = "N", help_heading = "Limits", hide_short_help = true);
+        /// Skip entries of a zip that grow by more than this factor when they are unpacked
+        max_zip_ratio: u32 = 200, arg(value_name = "FACTOR", help_heading = "Limits", hide_short_help = true);
+        /// If the cache is larger than this, in MB, the run deletes the oldest files that it does not need. 0: no limit
+        max_cache: u32 = 0, arg(value_name = "MB", help_heading = "Limits", hide_short_help = true);
     }
 }
 
 table! {
-    /// `[embed]`: a picture becomes a vector.
+    /// `[embed]`: how pictures become vectors.
     EmbedSettings, EmbedFlags {
         /// The model that turns pictures into vectors
-        model: ModelName = ModelName::Vgg16, arg(help_heading = "Embed");
-        /// The layer of vgg16 to read
-        layer: Layer = Layer::Block5Pool, arg(help_heading = "Embed", hide_short_help = true);
-        /// What becomes of block5_pool's 7x7 places
-        pooling: Pooling = Pooling::Flatten, arg(help_heading = "Embed", hide_short_help = true);
-        /// How a picture becomes the square input of vgg16 or efficientnet-lite0
-        fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", help_heading = "Embed", hide_short_help = true);
-        /// Whether large JPEGs are decoded at a half to an eighth of their size
-        decode: Decode = Decode::Scaled, arg(help_heading = "Embed", hide_short_help = true);
-        /// Of how many bits the factors of siglip2's, clip's and dinov2's products are; bf16 takes AVX512-BF16
-        precision: Precision = Precision::F32, arg(help_heading = "Embed", hide_short_help = true);
-        /// Words that siglip2 and clip tell pictures by: plain (those that come with the program), files of a word a line, or both
-        vocabulary: Vec<String> = Vec::new(), arg(value_delimiter = ',', help_heading = "Embed", hide_short_help = true);
-        /// A local safetensors file instead of the hub's, or of what is built in
-        weights: PathBuf = PathBuf::new(), arg(help_heading = "Embed");
-        /// The hub's repository ("auto": the pinned one)
-        repo: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
-        /// Its commit
-        revision: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
-        /// The sha256 of its model.safetensors ("" goes unchecked, with a warning)
-        sha256: String = "auto".into(), arg(help_heading = "Embed", hide_short_help = true);
-        /// Fetch only the tensors that the layer needs, or the whole file
-        fetch: Fetch = Fetch::Tensors, arg(help_heading = "Embed", hide_short_help = true);
-        /// Also write cache/latest/vectors.parquet: all vectors of the run in one table
-        vectors: bool = false, arg(help_heading = "Embed", hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        ///
+        /// If you name a SOURCE, the --model of earlier runs does not apply.
+        model: ModelName = ModelName::Vgg16, arg(value_name = "NAME", help_heading = "Embed");
+        /// Which layer of vgg16 gives the vector
+        layer: VggLayer = VggLayer::Block5Pool, arg(value_name = "NAME", help_heading = "Embed", hide_short_help = true);
+        /// How the 7x7 positions of vgg16's block5_pool become one vector
+        pooling: Pooling = Pooling::Flatten, arg(value_name = "MODE", help_heading = "Embed", hide_short_help = true);
+        /// How a picture becomes the square input of vgg16 and efficientnet-lite0
+        fit: InputFit = InputFit::Auto, arg(id = "embed_fit", long = "embed-fit", value_name = "MODE", help_heading = "Embed", hide_short_help = true);
+        /// At which size large JPEGs are decoded
+        decode: Decode = Decode::Scaled, arg(value_name = "MODE", help_heading = "Embed", hide_short_help = true);
+        /// Number format for the calculations of siglip2, clip and dinov2
+        precision: InferencePrecision = InferencePrecision::F32, arg(value_name = "FORMAT", help_heading = "Embed", hide_short_help = true);
+        /// Words that describe the pictures, for group names and for search in the explorer (siglip2 and clip only):
+        /// plain (some 1,500 words that come with the program), files with one word per line, or both
+        vocabulary: Vec<String> = Vec::new(), arg(value_name = "FILE,…", value_delimiter = ',', help_heading = "Embed", hide_short_help = true);
+        /// A local safetensors file with weights, instead of the downloaded or built-in ones
+        weights: PathBuf = PathBuf::new(), arg(value_name = "FILE", help_heading = "Embed");
+        /// Repository on the Hugging Face hub that has the weights ("auto": the one fixed in this version)
+        repo: String = "auto".into(), arg(value_name = "OWNER/NAME", help_heading = "Embed", hide_short_help = true);
+        /// Commit of that repository ("auto": the one fixed in this version)
+        revision: String = "auto".into(), arg(value_name = "COMMIT", help_heading = "Embed", hide_short_help = true);
+        /// The sha256 of its model.safetensors ("auto": the one fixed in this version; "": not checked, with a warning)
+        sha256: String = "auto".into(), arg(value_name = "DIGEST", help_heading = "Embed", hide_short_help = true);
+        /// How much of the weights file is downloaded
+        fetch: Fetch = Fetch::Tensors, arg(value_name = "MODE", help_heading = "Embed", hide_short_help = true);
+        /// Also write latest/vectors.parquet in the cache: all vectors of the run in one table
+        vectors: bool = false, arg(value_name = "BOOL", help_heading = "Embed", hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true");
     }
 }
 
 table! {
-    /// `[project]`: vectors become places in the plane.
+    /// `[project]`: how t-SNE places the vectors on the plane.
     ProjectSettings, ProjectFlags {
-        /// About how many of its nearest pictures each one is laid out by: fewer for tighter, smaller groups
-        perplexity: f64 = 30.0, arg(help_heading = "Project");
-        /// Gradient steps, the exaggerated ones included
-        iterations: usize = 750, arg(help_heading = "Project");
-        /// Attraction is multiplied by this at first
-        early_exaggeration: f64 = 12.0, arg(help_heading = "Project", hide_short_help = true);
-        /// Steps with early exaggeration
-        exaggeration_iterations: usize = 250, arg(help_heading = "Project", hide_short_help = true);
-        /// Attraction is multiplied by this from then on: 1 is t-SNE, about 4 looks like UMAP
-        exaggeration: f64 = 1.0, arg(help_heading = "Project");
-        /// Step size; 0 is automatic
-        learning_rate: f64 = 0.0, arg(help_heading = "Project", hide_short_help = true);
-        /// Principal components kept first; 0 keeps all dimensions
-        pca: usize = 50, arg(help_heading = "Project", hide_short_help = true);
-        /// How each one's nearest pictures are found
-        neighbours: Neighbours = Neighbours::Auto, arg(help_heading = "Project", hide_short_help = true);
-        /// Lay out only so many pictures, a uniform sample, and put each other one among the nearest of these; 0 lays out all
-        landmarks: usize = 0, arg(help_heading = "Project", hide_short_help = true);
-        /// How far apart two vectors are
-        metric: Metric = Metric::Euclidean, arg(help_heading = "Project", hide_short_help = true);
-        /// Where the points start
-        init: Init = Init::Previous, arg(help_heading = "Project", hide_short_help = true);
-        /// Another number gives another layout of the same pictures; the same number always the same one
-        seed: u64 = 0, arg(help_heading = "Project");
+        /// Roughly how many nearest neighbours t-SNE keeps close to each picture: lower values give tighter, smaller
+        /// clusters, higher values one smooth whole
+        ///
+        /// It is lowered, with a warning, for small collections.
+        perplexity: f64 = 30.0, arg(value_name = "N", help_heading = "Project");
+        /// Gradient steps of t-SNE, including those with early exaggeration
+        iterations: usize = 750, arg(value_name = "N", help_heading = "Project");
+        /// Factor on the attraction between neighbours in the first steps
+        early_exaggeration: f64 = 12.0, arg(value_name = "FACTOR", help_heading = "Project", hide_short_help = true);
+        /// Number of steps with early exaggeration
+        exaggeration_iterations: usize = 250, arg(value_name = "N", help_heading = "Project", hide_short_help = true);
+        /// Factor on the attraction after the steps with early exaggeration: 1 is t-SNE; about 4 pulls clusters
+        /// together, as UMAP does
+        exaggeration: f64 = 1.0, arg(value_name = "FACTOR", help_heading = "Project");
+        /// Step size; 0: automatic (number of pictures / exaggeration)
+        learning_rate: f64 = 0.0, arg(value_name = "N", help_heading = "Project", hide_short_help = true);
+        /// Reduce the vectors to this many principal components before neighbours are searched; 0 keeps all dimensions
+        pca: usize = 50, arg(value_name = "N", help_heading = "Project", hide_short_help = true);
+        /// How the nearest neighbours are found
+        neighbours: NeighbourSearch = NeighbourSearch::Auto, arg(value_name = "MODE", help_heading = "Project", hide_short_help = true);
+        /// Run t-SNE on this many pictures only, and place every other picture among its nearest neighbours in that
+        /// sample. Saves memory and time for a million pictures and more, but loses detail. 0 lays out all pictures
+        landmarks: usize = 0, arg(value_name = "N", help_heading = "Project", hide_short_help = true);
+        /// How the distance between two vectors is measured
+        metric: Metric = Metric::Euclidean, arg(value_name = "MODE", help_heading = "Project", hide_short_help = true);
+        /// Where t-SNE starts
+        init: Init = Init::Previous, arg(value_name = "MODE", help_heading = "Project", hide_short_help = true);
+        /// A different number gives a different layout of the same pictures; the same number always gives the same
+        /// layout
+        seed: u64 = 0, arg(value_name = "N", help_heading = "Project");
     }
 }
 
 table! {
-    /// `[assign]`: places become cells.
+    /// `[assign]`: how positions on the plane become cells of the grid.
     AssignSettings, AssignFlags {
-        /// auto, or columns x rows, as 40x30
-        grid: GridShape = GridShape::Auto, arg(help_heading = "Assign");
-        /// The shape that auto aims at, width:height
-        aspect: Aspect = Aspect { width: 1.0, height: 1.0 }, arg(help_heading = "Assign");
-        /// The assignment's algorithm
-        solver: Solver = Solver::Auto, arg(help_heading = "Assign", hide_short_help = true);
-        /// Search steps per picture after which the best so far is taken; 0 goes on to the optimum
-        effort: u32 = 0, arg(help_heading = "Assign", hide_short_help = true);
-        /// How still the wall of a collection that has grown stands: 1 as still as can be, 0 as if it were new
-        stay: f64 = 0.7, arg(help_heading = "Assign");
-        /// Afterwards swap pictures up to this many cells apart to bring likely neighbours together; 0 does not
-        refine: u32 = 0, arg(help_heading = "Assign", hide_short_help = true);
-        /// How that is done: by swaps, or by sorting, which comes farther with vectors of few numbers
-        refine_by: RefineBy = RefineBy::Swaps, arg(help_heading = "Assign", hide_short_help = true);
-        /// Which pictures share a cell, with the best one in front
-        fold: Fold = Fold::None, arg(help_heading = "Assign");
+        /// Size of the grid: columns x rows, such as 40x30. auto: a grid that holds all pictures, close to --aspect and
+        /// with few empty cells
+        grid: GridShape = GridShape::Auto, arg(value_name = "SIZE", help_heading = "Assign");
+        /// The shape that --grid auto aims at, as width:height in cells, such as 16:9
+        aspect: Aspect = Aspect { width: 1.0, height: 1.0 }, arg(value_name = "RATIO", help_heading = "Assign");
+        /// Algorithm of the assignment
+        solver: Solver = Solver::Auto, arg(value_name = "ALGORITHM", help_heading = "Assign", hide_short_help = true);
+        /// Stop after this many search steps per picture, on average, and take the best assignment found so far. 0:
+        /// no limit, search until the best is found. Only for --solver sparse
+        effort: u32 = 0, arg(value_name = "N", help_heading = "Assign", hide_short_help = true);
+        /// How far pictures keep their cells when the collection grows, from 0 (new grid) to 1 (as far as possible)
+        stay: f64 = 0.7, arg(value_name = "N", help_heading = "Assign");
+        /// After the assignment, swap pictures that are up to this many cells apart if that brings similar pictures
+        /// together. 0 turns it off; 1 is a good start
+        refine: u32 = 0, arg(value_name = "CELLS", help_heading = "Assign", hide_short_help = true);
+        /// How --refine brings similar pictures together; sorting gives better results for vectors with few
+        /// numbers
+        refine_by: RefineBy = RefineBy::Swaps, arg(value_name = "MODE", help_heading = "Assign", hide_short_help = true);
+        /// Which pictures share a cell; the largest, of equally large ones the sharpest, is in front
+        fold: Fold = Fold::None, arg(value_name = "MODE", help_heading = "Assign");
     }
 }
 
 table! {
-    /// `[render]`: cells become a picture.
+    /// `[render]`: how the grid is drawn, and what is written next to it.
     RenderSettings, RenderFlags {
-        /// The picture to write; its suffix chooses .jpg, .png, .webp or .dzi (deep zoom)
-        output: PathBuf = "grid.jpg".into(), arg(short = 'o', help_heading = "Render");
-        /// Pictures in their cells, or at their t-SNE places
-        style: Style = Style::Grid, arg(help_heading = "Render");
-        /// Size of a tile in pixels
-        cell: u32 = 64, arg(help_heading = "Render");
-        /// How a picture fills its tile
-        fit: TileFit = TileFit::Cover, arg(help_heading = "Render");
-        /// Pixels between tiles
-        gap: u32 = 0, arg(help_heading = "Render", hide_short_help = true);
-        /// Colour behind everything, as #rrggbb
-        background: Colour = Colour([255; 3]), arg(help_heading = "Render");
-        /// JPEG quality, 1 to 100
-        quality: u8 = 90, arg(help_heading = "Render", hide_short_help = true);
-        /// Width of a scatter picture in pixels; 0 is automatic
-        canvas: u32 = 0, arg(help_heading = "Render", hide_short_help = true);
-        /// Column of the --input table that colours points without a picture
-        color_by: String = String::new(), arg(help_heading = "Render", hide_short_help = true);
-        /// Colour the borders between cells by how far apart the two pictures are in feature space
-        seams: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
-        /// Write the names of the groups onto the picture
-        labels: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
-        /// Outline the pictures that came with the last run that brought any
-        highlight_new: bool = false, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
-        /// Folder for a time-lapse: the picture as it grew, month by month
-        frames: PathBuf = PathBuf::new(), arg(help_heading = "Render");
-        /// Write the explorer, a page to walk through the pictures, beside the picture
-        page: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
-        /// What the page is called; empty: how many pictures there are
-        title: String = String::new(), arg(help_heading = "Render");
-        /// Longest side of the pictures that the page shows large, in pixels; 0 leaves them out
-        large: u32 = 512, arg(help_heading = "Render", hide_short_help = true);
-        /// Link from the page to the original files, relative to it
-        links: bool = true, arg(help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// The file to draw to; its suffix chooses the format: .jpg, .png, .webp (lossless) or .dzi (deep zoom)
+        output: PathBuf = "grid.jpg".into(), arg(value_name = "FILE", short = 'o', help_heading = "Render");
+        /// Where the pictures are drawn
+        style: Style = Style::Grid, arg(value_name = "MODE", help_heading = "Render");
+        /// Size of a cell in pixels
+        cell: u32 = 64, arg(value_name = "PIXELS", help_heading = "Render");
+        /// How a picture fills its cell
+        fit: TileFit = TileFit::Cover, arg(value_name = "MODE", help_heading = "Render");
+        /// Pixels between cells
+        gap: u32 = 0, arg(value_name = "PIXELS", help_heading = "Render", hide_short_help = true);
+        /// Colour behind pictures, in gaps and in empty cells, as #rrggbb
+        background: Colour = Colour([255; 3]), arg(value_name = "COLOUR", help_heading = "Render");
+        /// Quality of JPEGs and of deep-zoom tiles, 1 to 100
+        quality: u8 = 90, arg(value_name = "N", help_heading = "Render", hide_short_help = true);
+        /// Width of the output with --style scatter, in pixels; 0 is automatic
+        canvas: u32 = 0, arg(value_name = "PIXELS", help_heading = "Render", hide_short_help = true);
+        /// Column of the --input table by which rows without a picture are coloured
+        color_by: String = String::new(), arg(value_name = "COLUMN", help_heading = "Render", hide_short_help = true);
+        /// Colour the borders between cells by how much the two pictures differ
+        seams: bool = false, arg(value_name = "BOOL", help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Write the names of the groups (clusters of similar pictures) on the drawn grid
+        labels: bool = false, arg(value_name = "BOOL", help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Outline the newest pictures: those added by the last run that added any
+        highlight_new: bool = false, arg(value_name = "BOOL", help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Folder for a time-lapse: the grid as it grew, one frame per month
+        frames: PathBuf = PathBuf::new(), arg(value_name = "DIR", help_heading = "Render");
+        /// Also write the explorer next to the drawn grid: a web page for exploring the pictures
+        page: bool = true, arg(value_name = "BOOL", help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
+        /// Title of the explorer [default: the number of pictures]
+        title: String = String::new(), arg(value_name = "TEXT", help_heading = "Render");
+        /// Longest side, in pixels, of the larger pictures in the explorer, which stores one per picture; 0 writes none
+        large: u32 = 512, arg(value_name = "PIXELS", help_heading = "Render", hide_short_help = true);
+        /// Link from the explorer to the original files, by relative paths
+        links: bool = true, arg(value_name = "BOOL", help_heading = "Render", num_args = 0..=1, require_equals = true, default_missing_value = "true");
     }
 }
 
@@ -235,22 +255,22 @@ table! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What enters the grid.
+    /// Which pictures enter the grid.
     pub source: SourceSettings,
-    /// What is too large to be read.
+    /// Limits on inputs, memory and disk space.
     pub limits: LimitSettings,
-    /// A picture becomes a vector.
+    /// How pictures become vectors.
     pub embed: EmbedSettings,
-    /// Vectors become places in the plane.
+    /// How t-SNE places the vectors on the plane.
     pub project: ProjectSettings,
-    /// Places become cells.
+    /// How positions become cells of the grid.
     pub assign: AssignSettings,
-    /// Cells become a picture.
+    /// How the grid is drawn.
     pub render: RenderSettings,
 }
 
 impl Settings {
-    /// The tables and their keys, in the order in which they are written.
+    /// The tables and their keys, in the order in which `config` prints them.
     pub const TABLES: [(&'static str, &'static [&'static str]); 6] = [
         ("source", SourceSettings::KEYS),
         ("limits", LimitSettings::KEYS),
@@ -263,16 +283,16 @@ impl Settings {
     /// Reads `file`, or `./pipeline.toml` if it is there, or the defaults.
     ///
     /// # Errors
-    /// As [`File::read`].
-    pub fn load(file: Option<&Path>) -> Result<Self, Halt> {
-        File::read(file)?.over(&Asked::default())
+    /// As [`SettingsFile::read`].
+    pub fn load(file: Option<&Path>) -> Result<Self, Exit> {
+        SettingsFile::read(file)?.layered_over(&PartialSettings::default())
     }
 
-    /// Checks the ranges that types cannot express.
+    /// Checks what the types cannot express: the ranges of numbers, and that `effort` and `solver` fit together.
     ///
     /// # Errors
-    /// [`Halt::Usage`] naming the key, its value and its range.
-    pub fn check(&self) -> Result<(), Halt> {
+    /// [`Exit::Usage`] that names the key, its value and its range.
+    pub fn check(&self) -> Result<(), Exit> {
         let Self { limits, project, assign, render, .. } = self;
         let ranges = [
             ("limits.max_file", f64::from(limits.max_file), 1.0, 1e5),
@@ -295,13 +315,15 @@ impl Settings {
             ("render.quality", f64::from(render.quality), 1.0, 100.0),
             ("render.large", f64::from(render.large), 0.0, 4096.0),
         ];
-        for (key, value, least, most) in ranges {
-            if !(least..=most).contains(&value) {
-                return Err(Halt::Usage(format!("{key} is {value}; it can be {least} to {most}")));
+        for (key, value, min, max) in ranges {
+            if !(min..=max).contains(&value) {
+                return Err(Exit::Usage(format!("{key} is {value}; it can be {min} to {max}")));
             }
         }
         if assign.effort > 0 && assign.solver == Solver::Lapjv {
-            return Err(Halt::Usage("assign.effort is of the sparse solver; assign.solver = lapjv knows none".into()));
+            return Err(Exit::Usage(
+                "assign.effort needs the sparse solver; assign.solver is lapjv, so set effort to 0".into(),
+            ));
         }
         Ok(())
     }
@@ -317,11 +339,11 @@ mod tests {
         let file: Settings = toml::from_str(text).unwrap();
         assert_eq!(file, Settings::default());
         let table: toml::Table = text.parse().unwrap();
-        let code = toml::Table::try_from(Settings::default()).unwrap();
-        for (name, keys) in &code {
-            let written: Vec<&String> = table[name].as_table().unwrap().keys().collect();
-            let known: Vec<&String> = keys.as_table().unwrap().keys().collect();
-            assert_eq!(written, known, "every key of [{name}] is in pipeline.toml");
+        let defaults = toml::Table::try_from(Settings::default()).unwrap();
+        for (name, keys) in &defaults {
+            let in_file: Vec<&String> = table[name].as_table().unwrap().keys().collect();
+            let in_code: Vec<&String> = keys.as_table().unwrap().keys().collect();
+            assert_eq!(in_file, in_code, "pipeline.toml has every key of [{name}]");
         }
     }
 

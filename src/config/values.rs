@@ -1,4 +1,4 @@
-//! The types of settings: each is written alike in the file, on the command line and in keys.
+//! The types of settings. Each has one spelling, in `pipeline.toml`, on the command line and in the keys of artifacts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lap::Grid;
 
-/// A setting with one of a few values, written alike in the file, on the command line and in keys.
+/// A setting with a fixed list of values. Their docs are shown by `--help`; their names enter keys and must not change.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident ),* $(,)? }) => {
         $(#[$meta])*
@@ -34,23 +34,23 @@ macro_rules! choice {
 }
 
 choice! {
-    /// What a picture was to the site it comes from.
-    Kind {
-        /// Published
+    /// What a picture was on the site that it comes from.
+    PictureKind {
+        /// Posts of an Instagram export
         Post,
-        /// Shown for a day
+        /// Stories, which are shown for a day
         Story,
-        /// A short video's cover
+        /// Covers of reels (short videos)
         Reel,
-        /// Taken back by its owner
+        /// Posts that their owner archived
         Archived,
-        /// Of the account itself
+        /// Profile pictures of the account
         Profile,
-        /// In an export, but listed nowhere
+        /// Pictures in an export that none of its own lists mentions
         Other,
-        /// Posted on Threads alone
+        /// Pictures that were posted on Threads only
         Threads,
-        /// Not of an export
+        /// All pictures that are not part of an export
         File,
     }
 }
@@ -58,23 +58,23 @@ choice! {
 choice! {
     /// Where a picture's date may come from.
     #[derive(Default)]
-    Dates {
-        /// Indexes, tables, the picture itself, files beside it, its name
+    DatePolicy {
+        /// Only recorded dates: from the lists of an export, tables, EXIF, files next to the picture, or its file name
         #[default]
         Recorded,
-        /// Where all of these say nothing, also the file's modification time
+        /// Without a recorded date, also the modification time of the file, which copying and editing change
         Mtime,
     }
 }
 
 choice! {
-    /// Of how many bits the factors of a network's products are.
+    /// Precision of the factors in a network's matrix products; sums are always 32-bit.
     #[derive(Default)]
-    Precision {
-        /// Thirty-two
+    InferencePrecision {
+        /// 32 bits
         #[default]
         F32,
-        /// Sixteen (bfloat16): about half the time, where the processor has instructions for it
+        /// 16 bits (bfloat16) with 32-bit sums: about half the time; needs a processor with AVX512-BF16
         Bf16,
     }
 }
@@ -83,150 +83,152 @@ choice! {
     /// Which pictures share a cell.
     #[derive(Default)]
     Fold {
-        /// None
+        /// Every picture has a cell of its own
         #[default]
         None,
-        /// Those that are the same shot
+        /// Copies of one shot: re-encoded, resized, cropped or slightly edited
         Duplicates,
-        /// These, and those that were taken within seconds of each other and are alike
+        /// Also similar pictures that were taken within 3 seconds
         Bursts,
     }
 }
 
 choice! {
-    /// What becomes of a camera's raw pictures.
+    /// What to do with raw pictures of cameras.
     #[derive(Default)]
-    Raw {
-        /// One beside a JPEG or HEIC of the same name is the same picture, for which that one stands
+    RawPolicy {
+        /// Skip a raw file that lies next to a JPEG or HEIC of the same name
         #[default]
         Pair,
-        /// All enter
+        /// Read both
         All,
-        /// None enters
+        /// Skip all raw files
         Skip,
     }
 }
 
 choice! {
-    /// Which films are read, each as one of its frames.
+    /// Which videos enter, each as one of its frames.
     #[derive(Default)]
-    Films {
-        /// None
+    VideoPolicy {
+        /// No videos
         Skip,
-        /// Those that an export or a downloader keeps: posts, reels, stories
+        /// The videos of an Instagram export or a downloader: posts, stories, reels, as far as --kinds includes them
         #[default]
         Posted,
-        /// All that do not belong to a picture
+        /// All videos, except those of Live Photos and motion photos, which belong to their picture
         Still,
     }
 }
 
 choice! {
-    /// The models there are.
+    /// The models that turn pictures into vectors.
     ModelName {
-        /// Simonyan & Zisserman 2014, trained on ImageNet
+        /// Compares objects and texture; its weights are downloaded once: 59 MB (more with another --layer)
         Vgg16,
-        /// Radford et al. 2021, trained on pictures and their captions; knows `search`
+        /// Compares what people would describe, and `search` finds any text, best in English; its weights are
+        /// downloaded once: 351 MB (for search by text another 254 MB)
         #[serde(rename = "clip-vit-base-patch32")]
         #[value(name = "clip-vit-base-patch32")]
         Clip,
-        /// Tschannen et al. 2025, trained on pictures and their captions in many languages; knows `search`
+        /// The best choice for photographs: like clip, but `search` finds more, and in many languages; its weights are
+        /// downloaded once: 378 MB (for search by text another 1,163 MB)
         #[serde(rename = "siglip2-base-patch32-256", alias = "siglip2")]
         #[value(name = "siglip2-base-patch32-256", alias = "siglip2")]
         Siglip2,
-        /// Oquab et al. 2023, trained on pictures alone
+        /// Compares appearance, down to species and pose; its weights are downloaded once: 88 MB
         #[serde(rename = "dinov2-small")]
         #[value(name = "dinov2-small")]
         Dinov2,
-        /// He et al. 2015, trained on ImageNet
+        /// Compares objects and texture; its weights are downloaded once: 94 MB
         Resnet50,
-        /// Liu 2020, trained on ImageNet; built in, no download; knows what is in a picture
+        /// Built in, no download; compares what the pictures show, and `search` finds the words that it knows
         #[serde(rename = "efficientnet-lite0")]
         #[value(name = "efficientnet-lite0")]
         Lite0,
-        /// Built in, no download; sees colours and textures
+        /// Built in, no download; compares colour, layout and texture
         Scattering,
     }
 }
 
 choice! {
-    /// The layers of vgg16 that can be read, by their Keras names.
-    Layer {
-        /// After the last pooling: 512 channels at 7x7 places
+    /// The layers of vgg16 that can give the vector, by their Keras names.
+    VggLayer {
+        /// Output of the last pooling layer: 512 channels at 7x7 positions
         Block5Pool,
-        /// 4,096 numbers, after ReLU
+        /// First fully connected layer: 4,096 numbers, after ReLU
         Fc1,
-        /// 4,096 numbers, after ReLU
+        /// Second fully connected layer: 4,096 numbers, after ReLU
         Fc2,
-        /// 1,000 probabilities
+        /// Probabilities of the 1,000 classes of ImageNet
         Predictions,
     }
 }
 
 choice! {
-    /// What becomes of the 7x7 places of block5_pool.
+    /// How the 7x7 positions of block5_pool become one vector.
     Pooling {
-        /// All of them, channel-major
+        /// All values, channel-major: 25,088 numbers
         Flatten,
-        /// Their mean
+        /// The mean of each channel: 512 numbers
         Avg,
-        /// Their maximum
+        /// The maximum of each channel: 512 numbers
         Max,
     }
 }
 
 choice! {
-    /// How a picture becomes a square.
+    /// How a picture becomes the square input of a model.
     #[derive(Default)]
     InputFit {
         /// Stretch for vgg16, crop for efficientnet-lite0
         #[default]
         Auto,
-        /// The whole picture, squeezed
+        /// The whole picture, squeezed to 224x224
         Stretch,
-        /// Short side to 256, middle 224x224
+        /// Scale the short side to 256, then take the middle 224x224
         Crop,
     }
 }
 
 choice! {
-    /// In which size JPEGs are decoded.
+    /// At which size JPEGs are decoded.
     Decode {
-        /// Large ones at a half, a quarter or an eighth, three times as fast
+        /// Large JPEGs at a half, a quarter or an eighth of their size; takes a third of the time
         Scaled,
-        /// All of them whole, as other programs do
+        /// All JPEGs at full size (slower)
         Full,
     }
 }
 
 choice! {
-    /// How much of a weights file is fetched.
+    /// How much of a file with weights is downloaded.
     Fetch {
-        /// Only the tensors that the layer needs
+        /// Only the tensors that are needed, once the hub has confirmed the file's sha256
         Tensors,
-        /// All of it
+        /// The whole file; its sha256 is checked here
         File,
     }
 }
 
 choice! {
-    /// How far apart two vectors are.
+    /// Distance between two vectors.
     Metric {
-        /// Straight line
+        /// Length of the straight line between them
         Euclidean,
-        /// Angle
+        /// By the angle between them; their lengths do not count
         Cosine,
     }
 }
 
 choice! {
-    /// How nearest neighbours are found.
-    Neighbours {
-        /// Exactly up to 32,768 pictures, approximately above
+    /// How the nearest neighbours are found.
+    NeighbourSearch {
+        /// Exact for up to 32,768 pictures, approximate for more
         Auto,
-        /// By comparing all with all: what takes four times as long for twice as many
+        /// Compares every picture with every other: twice as many pictures take four times as long
         Exact,
-        /// By comparing those that are likely: 99 of 100 are found or more, and how many is measured
+        /// Compares only likely candidates: finds 99 of 100 or more; the share is measured on a sample
         Approximate,
     }
 }
@@ -234,49 +236,50 @@ choice! {
 choice! {
     /// Where t-SNE starts.
     Init {
-        /// The last projection that shares at least half of the pictures; where there is none, pca
+        /// From the last projection of the same model and settings that shares at least half of the pictures, so that
+        /// a growing collection keeps its shape; without one, like pca
         Previous,
-        /// The first two principal components
+        /// From the first two principal components
         Pca,
-        /// A small Gaussian cloud
+        /// From random positions (a small Gaussian cloud)
         Random,
     }
 }
 
 choice! {
-    /// How likely neighbours are brought together.
+    /// How `assign.refine` brings similar pictures together.
     RefineBy {
-        /// Two pictures change places wherever that helps
+        /// Swaps two pictures wherever that helps
         Swaps,
-        /// All are assigned anew, window by window, to a blurred map of the grid
+        /// Assigns all pictures again, window by window, to a blurred map of the grid
         Sorting,
     }
 }
 
 choice! {
-    /// The assignment's algorithm.
+    /// Algorithm of the assignment.
     Solver {
-        /// The best for the size
+        /// The recommended solver: sparse
         Auto,
-        /// Exact, memory linear in the number of pictures
+        /// Exact; memory grows in proportion to the number of pictures
         Sparse,
-        /// Dense Jonker-Volgenant
+        /// Exact, by the dense Jonker-Volgenant algorithm; memory grows with the square of the number of pictures
         Lapjv,
     }
 }
 
 choice! {
-    /// What the picture shows.
+    /// Where pictures are drawn.
     Style {
         /// Every picture in its cell
         Grid,
-        /// Every picture at its t-SNE place
+        /// Every picture at its t-SNE position
         Scatter,
     }
 }
 
-/// Settings that are written as strings: gives them serde through `FromStr` and `Display`.
-macro_rules! written_as_text {
+/// Implements serde through `FromStr` and `Display`, for settings that are written as strings.
+macro_rules! serde_as_text {
     ($($name:ident),*) => { $(
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -292,9 +295,9 @@ macro_rules! written_as_text {
     )* };
 }
 
-written_as_text! { Day, GridShape, Aspect, Colour }
+serde_as_text! { Day, GridShape, Aspect, Colour }
 
-/// A day in UTC, or none (the empty string).
+/// A day in UTC, such as `2024-12-31`; an empty string means that no day is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Day(pub Option<chrono::NaiveDate>);
 
@@ -316,7 +319,7 @@ impl fmt::Display for Day {
     }
 }
 
-/// The grid's size in cells.
+/// The size of the grid in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GridShape {
     /// Chosen from the number of pictures and `assign.aspect`.
@@ -332,7 +335,7 @@ impl FromStr for GridShape {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        let grid = text.parse().map_err(|_| format!("`{text}` is neither auto nor columns x rows like 40x30"))?;
+        let grid = text.parse().map_err(|_| format!("`{text}` is neither auto nor columns x rows, such as 40x30"))?;
         Ok(Self::Cells(grid))
     }
 }
@@ -346,12 +349,12 @@ impl fmt::Display for GridShape {
     }
 }
 
-/// A shape as width:height, both positive.
+/// A ratio `width:height`; both sides are between 0.001 and 1,000,000.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aspect {
-    /// Its width.
+    /// Only the ratio to `height` counts.
     pub width: f64,
-    /// Its height, in the same unit.
+    /// In the same unit as `width`.
     pub height: f64,
 }
 
@@ -372,7 +375,7 @@ impl fmt::Display for Aspect {
     }
 }
 
-/// An sRGB colour.
+/// An sRGB colour, as red, green, blue; written as `#rrggbb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(pub [u8; 3]);
 

@@ -1,24 +1,27 @@
-//! The dense solver of the `lapjv` crate, kept as the oracle: it shares nothing with ours but the lattice.
+//! The dense solver of the `lapjv` crate, as an independent reference: it shares only the lattice with the sparse
+//! solver.
 
 use lapjv::{ErrorKind, LapJV, Matrix};
 
-use super::lattice::{Lattice, SIDE};
-use super::sparse::Solved;
+use super::lattice::{LATTICE_SIDE, Lattice};
+use super::sparse::Solution;
 use super::{Error, Grid};
 
-/// The most cells the dense solver takes: its matrix has 8 bytes per pair of cells, 2 GiB here.
-pub(crate) const MOST_CELLS: u64 = 1 << 14;
+/// The largest number of cells for the dense solver. Its matrix has 8 bytes per pair of cells: 2 GiB at this size.
+pub(crate) const MAX_DENSE_CELLS: u64 = 1 << 14;
 
-/// Rounds of price propagation until an assignment that rounding has spoilt is certified with a gap instead.
-const ROUNDS: usize = 4096;
+/// The limit of Bellman–Ford rounds. Rounding can make the assignment slightly worse than optimal; then the rounds do
+/// not converge, and the certificate has a gap.
+const MAX_ROUNDS: usize = 4096;
 
-/// Solves by a full matrix of costs in floating point. Points that are missing to a square cost nothing anywhere.
-pub(crate) fn solve(lattice: &Lattice, grid: Grid) -> Result<Solved, Error> {
+/// Solves by a full cost matrix in floating point. The matrix must be square, so it has extra points that cost 0
+/// everywhere.
+pub(crate) fn solve(lattice: &Lattice, grid: Grid) -> Result<Solution, Error> {
     let (n, m) = (lattice.targets.len(), lattice.places.len());
-    if m as u64 > MOST_CELLS {
-        return Err(Error::TooManyCells { grid, limit: MOST_CELLS });
+    if m as u64 > MAX_DENSE_CELLS {
+        return Err(Error::TooManyCells { grid, limit: MAX_DENSE_CELLS });
     }
-    let scale = 1.0 / f64::from(SIDE).powi(2);
+    let scale = 1.0 / f64::from(LATTICE_SIDE).powi(2);
     let costs = Matrix::from_shape_fn((m, m), |(i, j)| if i < n { lattice.cost(i, j) as f64 * scale } else { 0.0 });
     let (rows, _) = LapJV::new(&costs).solve().map_err(|error| {
         let message = match error.kind() {
@@ -28,41 +31,42 @@ pub(crate) fn solve(lattice: &Lattice, grid: Grid) -> Result<Solved, Error> {
         Error::Dense(message)
     })?;
     let mate: Vec<u32> = rows[..n].iter().map(|&cell| cell as u32).collect();
-    let prices = prices(lattice, &mate);
-    Ok(Solved { mate, prices })
+    let duals = duals(lattice, &mate);
+    Ok(Solution { mate, duals })
 }
 
-/// Prices under which every point holds a cheapest cell, by Bellman and Ford: a point that would rather have another cell
-/// lowers that cell's price. Ends when all are content, as they will be if the assignment is optimal.
-fn prices(lattice: &Lattice, mate: &[u32]) -> Vec<i64> {
+/// Computes duals at which the cell of every point is one of its cheapest, by the Bellman–Ford method: if another cell
+/// is cheaper for a point, the dual of that cell is lowered until it costs the same. This converges if the assignment
+/// is optimal.
+fn duals(lattice: &Lattice, mate: &[u32]) -> Vec<i64> {
     let m = lattice.places.len();
-    let mut prices = vec![0; m];
+    let mut duals = vec![0; m];
     let mut owner = vec![usize::MAX; m];
     for (i, &cell) in mate.iter().enumerate() {
         owner[cell as usize] = i;
     }
     let mut changed: Vec<bool> = vec![true; m];
-    for _ in 0..ROUNDS {
-        let mut content = true;
+    for _ in 0..MAX_ROUNDS {
+        let mut converged = true;
         for j in 0..m {
             if owner[j] == usize::MAX || !std::mem::take(&mut changed[j]) {
                 continue;
             }
             let i = owner[j];
-            let dual = lattice.cost(i, j) - prices[j];
+            let dual = lattice.cost(i, j) - duals[j];
             for k in 0..m {
-                let fair = lattice.cost(i, k) - dual;
-                // An empty cell keeps the top price.
-                if fair < prices[k] && owner[k] != usize::MAX {
-                    prices[k] = fair;
+                let tight_dual = lattice.cost(i, k) - dual;
+                // Complementary slackness: the dual of an empty cell stays 0.
+                if tight_dual < duals[k] && owner[k] != usize::MAX {
+                    duals[k] = tight_dual;
                     changed[k] = true;
-                    content = false;
+                    converged = false;
                 }
             }
         }
-        if content {
+        if converged {
             break;
         }
     }
-    prices
+    duals
 }

@@ -1,8 +1,8 @@
-//! What can be wrong with an assignment problem.
+//! The errors of the assignment.
 
 use super::Grid;
 
-/// Why there is no assignment.
+/// The reason why a problem has no assignment.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// There are more points than cells; `fits` is the smallest nearly square grid that holds them.
@@ -10,39 +10,40 @@ pub enum Error {
     TooFewCells {
         /// Number of points.
         points: usize,
-        /// The grid asked for.
+        /// The requested grid.
         grid: Grid,
-        /// A grid that would do.
+        /// The smallest nearly square grid with enough cells.
         fits: Grid,
     },
-    /// The grid has more cells than the solver takes.
-    #[error("a grid of {grid} has more than {limit} cells, the most this solver takes")]
+    /// The grid has more cells than the solver accepts.
+    #[error("a grid of {grid} has more than {limit} cells, the maximum for this solver")]
     TooManyCells {
-        /// The grid asked for.
+        /// The requested grid.
         grid: Grid,
-        /// The most cells this solver takes.
+        /// The largest number of cells that the solver accepts.
         limit: u64,
     },
-    /// A coordinate is infinite or not a number: the index of the first such point.
+    /// A coordinate is infinite or NaN. The value is the index of the first such point.
     #[error("point {0} has a coordinate that is not a finite number")]
     NotFinite(usize),
-    /// A pin names a point or a cell that does not exist, or one that another pin has.
+    /// A pin names a point or a cell that does not exist, or that another pin already uses.
     #[error("cannot pin point {point} to cell {cell}: {reason}")]
     BadPin {
         /// The point of the pin.
         point: usize,
         /// The cell of the pin.
         cell: u32,
-        /// What is wrong with it.
+        /// Why the pin is invalid.
         reason: &'static str,
     },
-    /// A table that goes with the points has the wrong length or values: what is wrong with it.
+    /// An argument beside the points (cells, duals, features, pins) has the wrong length or invalid values. The value
+    /// is the reason.
     #[error("{0}")]
     BadInput(&'static str),
-    /// The progress callback asked to stop.
+    /// The progress callback returned `Break`.
     #[error("stopped")]
     Stopped,
-    /// The dense solver of the `lapjv` crate gave up: its message.
+    /// The `lapjv` crate failed. The value is its message.
     #[error("the dense solver failed: {0}")]
     Dense(String),
 }

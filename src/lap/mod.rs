@@ -1,14 +1,15 @@
-//! Points to the cells of a grid, each point to its own cell, with the least sum of squared distances: exact, at any size,
-//! with a proof.
+//! Linear assignment of points to the cells of a grid: exact, in memory linear in the size, with a proof of optimality.
 //!
-//! Each axis of the points is scaled to [0, 1]; with W columns and H rows, the cell in row r and column c is the point
-//! (c/(W−1), r/(H−1)). This is linear assignment (n points, m ≥ n cells). Dense solvers take n² memory and up to n³ time; here
-//! a row finds its cheap cells by search in a tree, so memory is O(n + m).
+//! The solver minimises the sum of squared distances between n points and their cells, one cell per point, m ≥ n cells.
+//! Each axis of the points is scaled to [0, 1]. With W columns and H rows, the cell in row r and column c is the point
+//! (c/(W−1), r/(H−1)). Dense solvers need n² memory and up to n³ time. Here each row searches a tree for its cheapest
+//! cells, so memory is O(n + m).
 //!
-//! The way through the modules: `lattice` puts the problem into integers; `order` and `tree` keep one side of it searchable;
-//! `smooth` finds prices to start from; `lists`, `heap` and `augment` are the shortest augmenting paths; `sparse` runs them from coarse to fine; `certificate` proves the
-//! result. `dense` is the oracle, `refine` and `sort` are optional steps after, in feature space. Nothing here reads a file, a
-//! clock or the environment, and no result depends on the number of threads.
+//! Reading order of the modules: `lattice` states the problem in integers. `order` and `tree` make one side of it
+//! searchable. `sinkhorn` computes the duals to start from. `candidates`, `heap` and `augment` find shortest augmenting
+//! paths, and `sparse` runs them from coarse to fine. `certificate` proves the result. `dense` is the reference solver
+//! for comparison. `refine` and `sort` are optional steps after the assignment, in feature space. Nothing here reads a
+//! file, a clock or the environment, and no result depends on the number of threads.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -23,6 +24,7 @@
 //! ```
 
 mod augment;
+mod candidates;
 pub mod certificate;
 mod dense;
 mod error;
@@ -30,11 +32,10 @@ mod fill;
 mod grid;
 mod heap;
 mod lattice;
-mod lists;
 mod meter;
 mod order;
 mod refine;
-mod smooth;
+mod sinkhorn;
 mod sort;
 mod sparse;
 #[cfg(test)]
@@ -47,88 +48,92 @@ pub use certificate::Certificate;
 pub use error::Error;
 pub use grid::{Grid, unit_square};
 pub use meter::Progress;
-pub use refine::{Features, refine, sorted};
+pub use refine::{FeatureVectors, refine, refine_by_sorting};
 
-use lattice::{Lattice, in_units};
+use lattice::{Lattice, unit_cost};
 use meter::Meter;
 
-/// The most cells of a grid: indices must fit the search's 31 bits with room for its lists.
+/// The largest number of cells of a grid. Item indices have 31 bits in the search, and the positions of all candidate
+/// lists in their arena must fit 32 bits.
 pub const MAX_CELLS: u64 = 1 << 26;
 
-/// Points, a grid for them, and what is already decided.
+/// An assignment problem: points, a grid, and the pins.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
     /// Positions (x, y); x goes with the columns, y with the rows.
     pub points: &'a [[f64; 2]],
-    /// What the positions mean.
-    pub frame: Frame,
+    /// How the positions are mapped to the grid.
+    pub coordinates: Coordinates,
     /// The grid; at least as many cells as points.
     pub grid: Grid,
-    /// (point, cell) pairs that are settled: such a point gets that cell, and no other point does.
+    /// (point, cell) pairs that are fixed: the point gets that cell, and no other point does.
     pub pinned: &'a [(usize, u32)],
 }
 
 impl<'a> Problem<'a> {
-    /// A problem with nothing decided.
+    /// A problem in [`Coordinates::Scaled`] without pins.
     pub const fn new(points: &'a [[f64; 2]], grid: Grid) -> Self {
-        Self { points, frame: Frame::Box, grid, pinned: &[] }
+        Self { points, coordinates: Coordinates::Scaled, grid, pinned: &[] }
     }
 }
 
-/// What positions mean.
+/// How the positions of points are mapped to the grid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Frame {
-    /// They lie in any box, which is scaled to the grid, each axis for itself.
+pub enum Coordinates {
+    /// The bounding box of the points is scaled to the grid, each axis separately.
     #[default]
-    Box,
-    /// They are columns and rows, and what lies between; those outside the grid count as on its edge.
+    Scaled,
+    /// Positions are in columns and rows, and may be fractional. Positions outside the grid are moved to its edge.
     Cells,
 }
 
-/// Which solver.
+/// The algorithm that solves the problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Solver {
-    /// Ours: exact, O(n + m) memory.
+    /// Shortest augmenting paths over candidate lists: exact on the lattice, O(n + m) memory.
     #[default]
     Sparse,
-    /// The `lapjv` crate: a full matrix in floating point, up to 16,384 cells. It reports no progress and cannot be stopped
-    /// once it has begun.
+    /// The `lapjv` crate: a full cost matrix in floating point, up to 16,384 cells. It reports no progress and cannot
+    /// be stopped once it has started.
     Lapjv,
 }
 
-/// How to solve.
+/// The solver and the limit on its work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Which solver.
+    /// The algorithm.
     pub solver: Solver,
-    /// At most this many search steps per point, on average; `None` goes on to the optimum. When they are used up, the points
-    /// still without a cell get one near the coarser answer, and the gap says how good that is: on t-SNE layouts of 100,000
-    /// points 8 is within 1 % of the optimum, on a few hundred points it is rough. (Sparse solver only.)
+    /// The largest number of search steps per point, on average; `None` searches until the optimum is found. When the
+    /// steps are used up, the points that still have no cell get one near the solution of the coarser level, and the
+    /// gap bounds the error. With 8 steps, t-SNE layouts of 100,000 points are within 1 % of the optimum; layouts of a
+    /// few hundred points are farther from it. Only the sparse solver reads this.
     pub effort: Option<u32>,
 }
 
-/// A cell per point, and how good that is.
+/// A cell per point, with its cost and the proof of its quality.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     /// The cell of each point.
     pub cells: Vec<u32>,
     /// The sum of squared distances from the scaled points to their cells, pinned ones included.
     pub cost: f64,
-    /// What was minimised: like `cost`, without pinned points, in the problem's frame, and on the lattice (2⁻²⁸ of the side).
+    /// The value that was minimised: like `cost`, but without pinned points, in the problem's coordinates, and with
+    /// positions rounded to the lattice (2⁻²⁸ of the side).
     pub objective: f64,
-    /// No assignment has an objective below this.
+    /// A lower bound of the objective of every assignment.
     pub dual_bound: f64,
     /// (objective − dual bound) / objective, computed exactly: 0 means optimal.
     pub gap: f64,
-    /// Search steps taken; 0 for the dense solver.
-    pub iterations: u64,
+    /// The number of search steps; 0 for the dense solver.
+    pub steps: u64,
     /// The proof, in exact integers.
     pub certificate: Certificate,
 }
 
 /// Solves the problem.
 ///
-/// `progress` is called at the start of each level and then every few thousand search steps; it may stop the work.
+/// `progress` is called at the start of each level and after every few thousand search steps. It stops the work by
+/// returning `Break`.
 ///
 /// # Errors
 /// More points than cells, points that are not finite, too many cells, bad pins, or `Stopped`.
@@ -142,10 +147,10 @@ pub fn solve(
     let steps = options.effort.map_or(u64::MAX, |effort| u64::from(effort).saturating_mul(n as u64));
     let mut meter = Meter::new(steps, progress);
     let solved = match options.solver {
-        _ if n == 0 => sparse::Solved { mate: Vec::new(), prices: vec![0; lattice.cells.len()] },
+        _ if n == 0 => sparse::Solution { mate: Vec::new(), duals: vec![0; lattice.cells.len()] },
         Solver::Sparse => sparse::solve(&lattice, &mut meter),
         Solver::Lapjv => {
-            meter.level(n);
+            meter.start_level(n);
             if meter.stopped {
                 return Err(Error::Stopped);
             }
@@ -164,18 +169,18 @@ pub fn solve(
         cells[lattice.points[i] as usize] = lattice.cells[j as usize];
         objective += i128::from(lattice.cost(i, j as usize));
     }
-    let bound = certificate::bound(&lattice, &solved.prices);
-    let mut prices = vec![0; problem.grid.cells() as usize];
-    for (&cell, &price) in lattice.cells.iter().zip(&solved.prices) {
-        prices[cell as usize] = price;
+    let bound = certificate::dual_bound(&lattice, &solved.duals);
+    let mut duals = vec![0; problem.grid.cells() as usize];
+    for (&cell, &dual) in lattice.cells.iter().zip(&solved.duals) {
+        duals[cell as usize] = dual;
     }
-    let certificate = Certificate { prices, objective, bound };
+    let certificate = Certificate { duals, objective, bound };
     Ok(Assignment {
         cost: cost(problem.points, problem.grid, &cells),
-        objective: in_units(objective),
-        dual_bound: in_units(bound),
+        objective: unit_cost(objective),
+        dual_bound: unit_cost(bound),
         gap: certificate.gap(),
-        iterations: meter.steps(),
+        steps: meter.steps(),
         cells,
         certificate,
     })
@@ -187,7 +192,7 @@ pub fn cost(points: &[[f64; 2]], grid: Grid, cells: &[u32]) -> f64 {
         .iter()
         .zip(cells)
         .map(|(x, &cell)| {
-            let g = grid.place(cell);
+            let g = grid.unit_position(cell);
             (x[0] - g[0]).powi(2) + (x[1] - g[1]).powi(2)
         })
         .sum()

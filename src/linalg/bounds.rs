@@ -1,7 +1,7 @@
-//! The box that some points lie in.
+//! The bounding box of points.
 
-/// The least and the greatest of each coordinate. What is no number does not count; where nothing does, the
-/// least is ∞ and the greatest −∞. Whole numbers of 32 bits and `f32` come through f64 unchanged.
+/// Returns the least and the greatest value of each coordinate. NaN is ignored. A coordinate without any number has ∞
+/// as its least and −∞ as its greatest value. 32-bit integers and `f32` can be converted to f64 and back without loss.
 pub fn bounds<const N: usize>(points: impl IntoIterator<Item = [f64; N]>) -> [[f64; N]; 2] {
     let (mut low, mut high) = ([f64::INFINITY; N], [f64::NEG_INFINITY; N]);
     for point in points {

@@ -1,33 +1,33 @@
-//! What can go wrong: bad input, or a table that cannot be read.
+//! The errors of this module: invalid input, or a table that cannot be read.
 
-/// Any error a [`Rows`](super::Rows) implementation likes to report.
+/// The error of a [`Rows`](super::Rows) implementation.
 pub type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why no components or neighbours came out.
+/// The reason why components or neighbours could not be computed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A NaN or an infinity in the input: the first row that holds such a value, counted from 0.
-    #[error("row {0} holds a value that is not a finite number")]
+    /// The input contains a NaN or an infinity. The value is the first row with one, counted from 0.
+    #[error("row {0} contains a value that is not a finite number")]
     NotFinite(usize),
-    /// Two lengths that have to agree do not.
+    /// An argument has the wrong length.
     #[error("{what}: expected {expected} values, found {found}")]
     Shape {
-        /// What has the wrong length.
+        /// The name of the argument.
         what: &'static str,
-        /// The length it has to have.
+        /// The required length.
         expected: usize,
-        /// The length it has.
+        /// The actual length.
         found: usize,
     },
-    /// So many rows, which are more than 32-bit indices can name.
-    #[error("{0} rows are more than {max} can be laid out", max = u32::MAX)]
+    /// There are more rows than 32-bit indices allow. The value is the number of rows.
+    #[error("{0} rows are too many: at most {max} can be laid out", max = u32::MAX)]
     TooManyRows(usize),
     /// The rows could not be read.
     #[error("cannot read the rows from row {first} on")]
     Read {
-        /// The first row of the block that was asked for.
+        /// The first row of the requested block.
         first: usize,
-        /// What the reader said.
+        /// The error of the reader.
         source: ReadError,
     },
 }

@@ -1,11 +1,11 @@
-//! The input: rows of numbers, in memory or wherever they lie.
+//! The input of this module: the rows of a matrix, in memory or on disk.
 
 use super::error::{Error, ReadError};
 
-/// The rows of an n×d matrix of f32 that may lie on disk and is read in blocks.
+/// The rows of an n×d matrix of f32, which may be on disk and are read in blocks.
 ///
-/// `read` is called from several threads, for blocks in any order, and more than once for the same
-/// block: it must always give the same values.
+/// `read` is called from several threads, for blocks in any order, and more than once for the same block. It must
+/// return the same values every time.
 pub trait Rows: Sync {
     /// Number of rows, n.
     fn len(&self) -> usize;
@@ -18,15 +18,15 @@ pub trait Rows: Sync {
     /// Number of values in a row, d.
     fn dim(&self) -> usize;
 
-    /// Copies the rows from `first` on into `out`, row after row; `out.len()` is a multiple of
-    /// [`dim`](Self::dim), and `first + out.len() / dim()` never passes [`len`](Self::len).
+    /// Copies the rows from `first` on into `out`, in row-major order. `out.len()` is a multiple of [`dim`](Self::dim),
+    /// and `first + out.len() / dim()` is at most [`len`](Self::len).
     ///
     /// # Errors
-    /// Whatever keeps the rows from being read.
+    /// Any error that prevents reading the rows.
     fn read(&self, first: usize, out: &mut [f32]) -> Result<(), ReadError>;
 }
 
-/// An n×d matrix in memory, row after row.
+/// An n×d matrix in memory, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     len: usize,
@@ -35,10 +35,10 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Takes `len * dim` values, row after row.
+    /// Takes `len * dim` values in row-major order.
     ///
     /// # Errors
-    /// [`Error::Shape`] when there are more or fewer.
+    /// [`Error::Shape`] if the number of values is different.
     pub fn new(len: usize, dim: usize, values: Vec<f32>) -> Result<Self, Error> {
         let expected = len.saturating_mul(dim);
         if values.len() != expected {
@@ -50,12 +50,12 @@ impl Matrix {
     /// Row `i`, a slice of `dim` values.
     ///
     /// # Panics
-    /// When there is no such row.
+    /// If there is no such row.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.dim..(i + 1) * self.dim]
     }
 
-    /// All values, row after row.
+    /// All values, in row-major order.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
@@ -76,11 +76,12 @@ impl Rows for Matrix {
     }
 }
 
-/// Reads the rows from `first` on into `out`, and refuses values that are not finite.
+/// Reads the rows from `first` on into `out`. Returns an error if a value is not finite.
 pub(super) fn read_finite(rows: &dyn Rows, first: usize, out: &mut [f32]) -> Result<(), Error> {
     rows.read(first, out).map_err(|source| Error::Read { first, source })?;
     let dim = rows.dim().max(1);
-    // A finite sum of |x|·0 means finite values; the sum vectorises, a test per value would not.
+    // x·0 is NaN if x is not finite, and 0 otherwise, so the sum is 0 only if all values are finite. The compiler
+    // vectorises the sum, but not a test of each value.
     for (i, row) in out.chunks_exact(dim).enumerate() {
         if row.iter().map(|x| x * 0.0).sum::<f32>() != 0.0 {
             return Err(Error::NotFinite(first + i));
@@ -89,8 +90,8 @@ pub(super) fn read_finite(rows: &dyn Rows, first: usize, out: &mut [f32]) -> Res
     Ok(())
 }
 
-/// Reads all rows in blocks of `block` rows and hands each block, with its first row, to `each`,
-/// in order, while the next block is being read.
+/// Reads all rows in blocks of `block` rows, and calls `each` with the number of the first row and the values of each
+/// block, in order. The next block is read during the call.
 pub(super) fn for_each_block(
     rows: &dyn Rows,
     block: usize,
@@ -99,9 +100,9 @@ pub(super) fn for_each_block(
     let (len, dim) = (rows.len(), rows.dim());
     let block = block.clamp(1, len.max(1));
     let size = |first: usize| block.min(len - first.min(len)) * dim;
-    let mut now = vec![0.0; size(0)];
+    let mut current = vec![0.0; size(0)];
     let mut next = vec![0.0; size(block)];
-    read_finite(rows, 0, &mut now)?;
+    read_finite(rows, 0, &mut current)?;
     let mut first = 0;
     while first < len {
         next.truncate(size(first + block));
@@ -109,16 +110,16 @@ pub(super) fn for_each_block(
             || {
                 if next.is_empty() { Ok(()) } else { read_finite(rows, first + block, &mut next) }
             },
-            || each(first, &mut now),
+            || each(first, &mut current),
         );
         read?;
-        std::mem::swap(&mut now, &mut next);
+        std::mem::swap(&mut current, &mut next);
         first += block;
     }
     Ok(())
 }
 
-/// How many rows of `dim` values make a block of about `bytes` bytes.
-pub(super) fn rows_in(bytes: usize, dim: usize) -> usize {
+/// The number of rows of `dim` values in a block of about `bytes` bytes, at least 1.
+pub(super) fn rows_per_block(bytes: usize, dim: usize) -> usize {
     (bytes / (4 * dim.max(1))).max(1)
 }

@@ -1,10 +1,12 @@
+//! Tests of the exact neighbours against the definition.
+
 use proptest::prelude::*;
 
 use super::super::matrix::Matrix;
 use super::super::testing::{blobs, same_on_any_threads};
 use super::*;
 
-/// All pairs, in f64.
+/// All other rows with their distances in f64, nearest first, per row.
 fn by_definition(m: &Matrix) -> Vec<Vec<(f64, u32)>> {
     let rows: Vec<Vec<f64>> = (0..m.len()).map(|i| m.row(i).iter().map(|&x| f64::from(x)).collect()).collect();
     (0..m.len())
@@ -42,7 +44,7 @@ fn they_are_the_nearest_in_order() {
 
 #[test]
 fn ties_go_to_the_lower_number() {
-    // 400 rows on 4 spots: every row has 99 equals at distance 0.
+    // 400 rows at 4 positions: every row has 99 others at distance 0.
     let values = (0..400).flat_map(|i| [(i % 4) as f32 * 3.3, 1.7]).collect();
     let found = neighbours(&Matrix::new(400, 2, values).unwrap(), 20).unwrap();
     for i in 0..400u32 {
@@ -110,7 +112,7 @@ proptest! {
     fn whole_numbers_are_exact(
         n in 1usize..40, d in 1usize..5, k in 1usize..12, seed in 0u64..1000,
     ) {
-        // Centring would round: with an even n and mirrored rows the mean is 0.
+        // Centring could round. With mirrored rows the mean is exactly 0.
         let half = blobs(n, d, 2, seed);
         let values: Vec<f32> = half.values().iter().map(|x| x.round()).collect();
         let mirrored = values.iter().chain(&values.iter().map(|x| -x).collect::<Vec<_>>()).copied().collect();

@@ -1,3 +1,5 @@
+//! Tests of the principal components against an exact solution.
+
 use proptest::prelude::*;
 
 use super::super::matrix::Matrix;
@@ -21,7 +23,7 @@ fn graded(n: usize, d: usize, rank: usize) -> Matrix {
     Matrix::new(n, d, values).unwrap()
 }
 
-/// The eigenvalues of the scatter matrix, by way of the smaller Gram matrix in f64.
+/// The eigenvalues of the scatter matrix, computed from the n×n Gram matrix in f64.
 fn exact_variances(m: &Matrix) -> Vec<f64> {
     let (n, d) = (m.len(), m.dim());
     let mean: Vec<f64> = (0..d).map(|c| (0..n).map(|r| f64::from(m.row(r)[c])).sum::<f64>() / n as f64).collect();
@@ -32,7 +34,7 @@ fn exact_variances(m: &Matrix) -> Vec<f64> {
                 (0..d).map(|c| (f64::from(m.row(a)[c]) - mean[c]) * (f64::from(m.row(b)[c]) - mean[c])).sum();
         }
     }
-    eigen::symmetric(&gram, n).values
+    eigen::symmetric_eigen(&gram, n).values
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Matrix products, and the one call that is not checked by the compiler.
+//! Matrix products, with the only unsafe call of `linalg`.
 //!
-//! Every product here runs on the calling thread. How the work is cut is decided by the callers, in
-//! pieces that do not depend on the number of threads, so that the sums do not either.
+//! Every product here runs on the calling thread. The callers divide the work into pieces that do not depend on the
+//! number of threads, so the sums do not depend on it either.
 
-/// A matrix inside a slice: element (r, c) lies at `r * row_stride + c * column_stride`.
+/// A view of a matrix in a slice: element (r, c) is at `r * row_stride + c * column_stride`.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub(super) struct MatrixView<'a> {
     pub(super) data: &'a [f32],
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -13,13 +13,13 @@ pub(super) struct View<'a> {
     pub(super) column_stride: usize,
 }
 
-impl<'a> View<'a> {
-    /// A whole matrix, row after row.
+impl<'a> MatrixView<'a> {
+    /// A view of a whole matrix in row-major order.
     pub(super) fn rows(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// The same elements with rows and columns exchanged.
+    /// The transposed view of the same elements.
     pub(super) fn transposed(self) -> Self {
         Self {
             data: self.data,
@@ -36,7 +36,7 @@ impl<'a> View<'a> {
         Self { data: &self.data[first * self.column_stride..], columns: count, ..self }
     }
 
-    /// Whether the last element, and so each, lies inside the slice.
+    /// Whether the last element, and so every element, is inside the slice.
     fn fits(&self) -> bool {
         let (Some(r), Some(c)) = (self.rows.checked_sub(1), self.columns.checked_sub(1)) else {
             return true;
@@ -47,9 +47,9 @@ impl<'a> View<'a> {
     }
 }
 
-/// Adds `scale * a · b` to `out`, or with `add == false` puts it there; `out` is a.rows × b.columns,
-/// row after row.
-pub(super) fn multiply(out: &mut [f32], add: bool, scale: f32, a: View<'_>, b: View<'_>) {
+/// Computes `out += scale * a · b`, or `out = scale * a · b` if `add` is false. `out` is a.rows × b.columns, in
+/// row-major order.
+pub(super) fn multiply(out: &mut [f32], add: bool, scale: f32, a: MatrixView<'_>, b: MatrixView<'_>) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert!(a.fits() && b.fits() && a.columns == b.rows && Some(out.len()) == m.checked_mul(n));
     if m == 0 || n == 0 || k == 0 {
@@ -59,10 +59,9 @@ pub(super) fn multiply(out: &mut [f32], add: bool, scale: f32, a: View<'_>, b: V
         return;
     }
     #[allow(unsafe_code, reason = "gemm takes raw pointers; bounds are asserted")]
-    // SAFETY: gemm reads lhs at r·rs + c·cs for r < m, c < k, rhs for r < k, c < n, and writes dst
-    // for r < m, c < n, dst being row-major. The assertion above holds all of these inside the
-    // slices, whose lengths fit isize; a stride that does not is only ever multiplied by 0. `out`,
-    // borrowed mutably, overlaps neither.
+    // SAFETY: gemm reads lhs at r·rs + c·cs for r < m, c < k, rhs for r < k, c < n, and writes dst for r < m, c < n,
+    // dst being row-major. The assertion above ensures that all of these are inside the slices, whose lengths fit
+    // isize; a stride that does not fit is only ever multiplied by 0. `out`, borrowed mutably, overlaps neither.
     unsafe {
         gemm::gemm(
             m,
@@ -88,17 +87,18 @@ pub(super) fn multiply(out: &mut [f32], add: bool, scale: f32, a: View<'_>, b: V
     }
 }
 
-/// Σ a·b.
+/// The dot product Σ a·b. Terms are f32, the total is f64.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     sum(a, b, |a, b| a * b)
 }
 
-/// Σ (a − b)².
+/// The squared Euclidean distance Σ (a − b)². Terms are f32, the total is f64.
 pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     sum(a, b, |a, b| (a - b) * (a - b))
 }
 
-/// The sum of a term of each pair: f32 lanes over short runs, f64 over the runs.
+/// The sum of `term` over all pairs: in f32 lanes within a run, which vectorises, and in f64 over the runs, which keeps
+/// the rounding error small.
 #[inline(always)]
 fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
     const RUN: usize = 256;
@@ -129,7 +129,7 @@ mod tests {
         let b: Vec<f32> = (0..12).map(|i| (i * i) as f32 - 3.0).collect();
         let mut out = vec![1.0; 8];
         // aᵀ is 2×3, stored as 3×2.
-        multiply(&mut out, true, 2.0, View::rows(&a, 3, 2).transposed(), View::rows(&b, 3, 4));
+        multiply(&mut out, true, 2.0, MatrixView::rows(&a, 3, 2).transposed(), MatrixView::rows(&b, 3, 4));
         for r in 0..2 {
             for c in 0..4 {
                 let sum: f32 = (0..3).map(|k| a[k * 2 + r] * b[k * 4 + c]).sum();

@@ -1,9 +1,9 @@
-//! Small seeded generators: SplitMix64 (Steele, Lea & Flood 2014), and xoshiro256++ (Blackman & Vigna
-//! 2019), which it fills.
+//! Small seeded generators: SplitMix64 (Steele, Lea & Flood 2014), and xoshiro256++ (Blackman & Vigna 2019), whose
+//! state is filled by SplitMix64.
 //!
-//! Written out here so that a seed means the same numbers in every version of every dependency.
+//! They are implemented here so that a seed gives the same numbers regardless of the versions of dependencies.
 
-/// SplitMix64: for a few numbers that need no more than a seed.
+/// SplitMix64, for a few numbers per seed.
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -20,22 +20,22 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A whole number in 0..end; the bias is below 2⁻³² for numbers below 2³².
+    /// An integer in 0..end, by the remainder of the division; the bias is below 2⁻³² if `end` is below 2³².
     pub fn below(&mut self, end: u64) -> u64 {
         self.next_u64() % end
     }
 
-    /// A number in low..high.
+    /// A uniform number in low..high, with 53 random bits.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 * (high - low)
     }
 }
 
-/// xoshiro256++: the state of the generator.
+/// The generator xoshiro256++, with its state.
 pub struct Random([u64; 4]);
 
 impl Random {
-    /// A generator for `seed`; `stream` tells apart the users of one seed.
+    /// A generator for `seed`. Different values of `stream` give independent sequences for the same seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut fill = SplitMix64(seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03));
         Self(std::array::from_fn(|_| fill.next_u64()))
@@ -54,7 +54,7 @@ impl Random {
         result
     }
 
-    /// Uniform in (0, 1).
+    /// A uniform number in (0, 1), ends excluded.
     pub fn uniform(&mut self) -> f64 {
         ((self.next_u64() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
@@ -71,9 +71,9 @@ impl Random {
         }
     }
 
-    /// `count` different numbers below `len`, in ascending order: all of them if `count >= len`.
+    /// `count` different numbers below `len`, in ascending order; all of them if `count >= len`.
     pub fn sample(&mut self, len: usize, count: usize) -> Vec<usize> {
-        // Selection sampling (Knuth, algorithm S): one pass, sorted, no table.
+        // Selection sampling (Knuth, algorithm S): one pass, and the result is sorted.
         let mut chosen = Vec::with_capacity(count.min(len));
         for i in 0..len {
             let (wanted, left) = (count.min(len) - chosen.len(), len - i);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn both_are_the_published_generators() {
-        // Of splitmix64.c with the seed 1234567 and xoshiro256plusplus.c with the state 1, 2, 3, 4.
+        // Output of splitmix64.c with seed 1234567, and of xoshiro256plusplus.c with state 1, 2, 3, 4.
         let mut random = SplitMix64::new(1_234_567);
         for expected in [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431] {
             assert_eq!(random.next_u64(), expected);

@@ -1,4 +1,4 @@
-//! Made-up data for the tests.
+//! Synthetic data and helpers for the tests.
 
 use super::matrix::Matrix;
 use super::random::Random;
@@ -11,13 +11,13 @@ pub(crate) fn blobs(n: usize, d: usize, groups: usize, seed: u64) -> Matrix {
     Matrix::new(n, d, values).unwrap()
 }
 
-/// `n` normally distributed points in the plane.
+/// `n` normally distributed points in the plane, rounded to f32.
 pub(crate) fn spread(n: usize, deviation: f64, seed: u64) -> Vec<[f64; 2]> {
     let mut random = Random::new(seed, 101);
     (0..n).map(|_| random.normals().map(|x| f64::from((deviation * x) as f32))).collect()
 }
 
-/// Runs `f` on pools of 1, 2 and 7 threads and asserts that it gives the same each time.
+/// Runs `f` on pools of 1, 2 and 7 threads, asserts that the results are equal, and returns one of them.
 pub(crate) fn same_on_any_threads<T: PartialEq + std::fmt::Debug + Send>(f: impl Fn() -> T + Sync) -> T {
     let mut results: Vec<T> = [1, 2, 7]
         .into_iter()

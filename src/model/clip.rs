@@ -1,6 +1,5 @@
-//! CLIP (Radford et al. 2021, arXiv:2103.00020): pictures and texts in one space, as
-//! candle-transformers has it. The towers are built apart, so that only the one that is used is
-//! fetched and loaded.
+//! CLIP (Radford et al. 2021, arXiv:2103.00020), as in candle-transformers: pictures and texts in one embedding space.
+//! The two towers are built separately, so that only the one in use is fetched and loaded.
 
 use candle_core::Result;
 use candle_nn::{Func, Module, VarBuilder, linear_no_bias};
@@ -8,21 +7,21 @@ use candle_transformers::models::clip::div_l2_norm;
 use candle_transformers::models::clip::text_model::{ClipTextConfig, ClipTextTransformer};
 use candle_transformers::models::clip::vision_model::{ClipVisionConfig, ClipVisionTransformer};
 
-use super::kernels::simd::Level;
-use super::network::Planar;
-use super::towers::{self, Sizes, numbers};
-use super::vit::{Activation, Free, Head, Linear, Patches, Tower};
+use super::kernels::simd::SimdLevel;
+use super::network::PlanarNetwork;
+use super::vit::{Activation, Head, Linear, PatchEmbedding, VisionTransformer, WorkspacePool};
+use super::vit_loader::{self, VitDims, numbers};
 
-/// The text tower reads this many tokens, begin and end included.
+/// Maximum number of tokens that the text tower reads, including the start and the end token.
 pub(super) const MAX_TOKENS: usize = 77;
 
-/// (n, 3, 224, 224) to (n, 512), each of length one.
+/// Maps (n, 3, 224, 224) to (n, 512), each vector of length one.
 pub(super) fn image_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
     images_by_candle(&tensors, &ClipVisionConfig::vit_base_patch32())
 }
 
-/// The same by our kernels.
-pub(super) fn image_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Box<dyn Planar>> {
+/// The image tower on our own kernels.
+pub(super) fn image_kernels(tensors: &VarBuilder<'static>, level: SimdLevel) -> Result<Box<dyn PlanarNetwork>> {
     Ok(Box::new(images_by_kernels(tensors, level, &ClipVisionConfig::vit_base_patch32())?))
 }
 
@@ -34,34 +33,41 @@ pub(super) fn images_by_candle(tensors: &VarBuilder<'static>, config: &ClipVisio
 
 pub(super) fn images_by_kernels(
     tensors: &VarBuilder<'static>,
-    level: Level,
+    level: SimdLevel,
     config: &ClipVisionConfig,
-) -> Result<Tower> {
+) -> Result<VisionTransformer> {
     let (width, side) = (config.embed_dim, config.patch_size);
-    let sizes = Sizes { level, width, heads: config.num_attention_heads, epsilon: 1e-5 };
+    let dims = VitDims { level, width, heads: config.num_attention_heads, epsilon: 1e-5 };
     let vision = tensors.pp("vision_model");
     let embeddings = vision.pp("embeddings");
     let across = config.image_size / side;
     let pixels = numbers(&embeddings, &[width, 3, side, side], "patch_embedding.weight")?;
-    let mut places = numbers(&embeddings, &[1 + across * across, width], "position_embedding.weight")?;
+    let mut positions = numbers(&embeddings, &[1 + across * across, width], "position_embedding.weight")?;
+    // The first position embedding belongs to the class token and is constant, so it is added in advance.
     let mut class = numbers(&embeddings, &[width], "class_embedding")?;
-    class.iter_mut().zip(places.drain(..width)).for_each(|(class, place)| *class += place);
+    class.iter_mut().zip(positions.drain(..width)).for_each(|(class, position)| *class += position);
     let projection = numbers(tensors, &[config.projection_dim, width], "visual_projection.weight")?;
-    Ok(Tower {
+    Ok(VisionTransformer {
         level,
-        patches: Patches { side, across, linear: Linear::new(level, &pixels, None, width), class: Some(class), places },
-        before: Some(sizes.norm(vision.pp("pre_layrnorm"))?),
-        layers: sizes.layers(&vision.pp("encoder.layers"), config.num_hidden_layers, &towers::CLIP)?,
-        heads: sizes.heads,
+        patches: PatchEmbedding {
+            side,
+            across,
+            linear: Linear::new(level, &pixels, None, width),
+            class: Some(class),
+            positions,
+        },
+        norm_before: Some(dims.norm(vision.pp("pre_layrnorm"))?),
+        layers: dims.layers(&vision.pp("encoder.layers"), config.num_hidden_layers, &vit_loader::CLIP)?,
+        heads: dims.heads,
         activation: Activation::QuickGelu,
-        after: sizes.norm(vision.pp("post_layernorm"))?,
+        norm_after: dims.norm(vision.pp("post_layernorm"))?,
         head: Head::Class(Some(Linear::new(level, &projection, None, config.projection_dim))),
-        unit: true,
-        free: Free::default(),
+        unit_length: true,
+        workspaces: WorkspacePool::default(),
     })
 }
 
-/// Token numbers (1, up to 77) to (1, 512) of length one.
+/// Maps token ids (1, up to 77) to (1, 512), of length one.
 pub(super) fn text_tower(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
     let config = ClipTextConfig::vit_base_patch32();
     let tower = ClipTextTransformer::new(tensors.pp("text_model"), &config)?;

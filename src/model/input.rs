@@ -1,36 +1,36 @@
-//! What goes into a model, and what it makes of it.
+//! The interface of a model: how pictures are prepared for it, and how it returns vectors.
 
 use anyhow::Result;
 use image::RgbImage;
 
 use crate::photo::{self, Filter};
 
-/// How a picture becomes a model's input.
+/// How a picture becomes the input of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The whole picture in a square of this side, resized fast.
+pub enum Preprocessing {
+    /// Stretches the whole picture to a square of this side in pixels, with a fast resize.
     Stretch(u32),
-    /// The same with Pillow's arithmetic, for networks trained elsewhere.
+    /// Stretches the whole picture to a square with Pillow's arithmetic, which networks were trained with.
     Square {
-        /// Pixels a side.
+        /// Side of the square in pixels.
         side: u32,
-        /// The kernel of the resize.
+        /// Resampling filter.
         filter: Filter,
     },
-    /// Short side to `short`, of that the middle `side` x `side`, with Pillow's arithmetic.
+    /// Resizes the short side to `short` with Pillow's arithmetic, then crops the central `side` x `side`.
     Crop {
-        /// Pixels of the short side.
+        /// Length of the short side in pixels.
         short: u32,
-        /// Pixels a side of what is kept.
+        /// Side of the crop in pixels.
         side: u32,
-        /// The kernel of the resize.
+        /// Resampling filter.
         filter: Filter,
     },
 }
 
-impl Input {
-    /// Makes it.
-    pub fn of(self, picture: &RgbImage) -> RgbImage {
+impl Preprocessing {
+    /// The input made from `picture`.
+    pub fn apply(self, picture: &RgbImage) -> RgbImage {
         match self {
             Self::Stretch(side) => photo::stretch(picture, side, side),
             Self::Square { side, filter } => photo::square(picture, side, filter),
@@ -41,8 +41,8 @@ impl Input {
 
 /// A loaded model.
 pub trait Model: Send + Sync {
-    /// The vectors of `pictures` (each as [`Input::of`] makes them), one after another, all of one
-    /// length. A picture's vector does not depend on the others in its batch.
+    /// The vectors of `pictures` (each prepared by [`Preprocessing::apply`]), one after another, all of one length. A
+    /// picture's vector does not depend on the other pictures of the batch.
     ///
     /// # Errors
     /// When the device fails.

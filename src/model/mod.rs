@@ -1,10 +1,11 @@
-//! The models: pictures in, vectors out.
+//! The models, which turn pictures into vectors.
 //!
-//! A model is chosen by its settings ([`choose`]), which gives everything that a key needs without
-//! loading weights; it is loaded only when there is something to embed. The pretrained ones are rows
-//! of `table`; the other halves of CLIP and SigLIP 2, from texts to vectors, are [`text`]. Where weights
-//! come from is [`weights`](crate::weights), which knows none of this.
+//! [`resolve`] chooses a model by its settings. It gives everything that enters a key without loading weights; the
+//! model is loaded only if there is something to embed. The pretrained models are rows of `table`. [`text`] has the
+//! text towers of CLIP and SigLIP 2. Weights come from [`weights`](crate::weights), which does not depend on this
+//! module.
 
+pub mod classifier;
 mod clip;
 pub mod conv;
 mod dinov2;
@@ -21,129 +22,129 @@ pub mod scattering;
 mod siglip;
 mod table;
 pub mod text;
-mod towers;
 pub mod vgg16;
 mod vit;
+mod vit_loader;
 pub mod vocabulary;
-pub mod words;
 
 use anyhow::{Result, bail};
 use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use crate::config::{Decode, EmbedSettings, InputFit, Layer, Pooling, Precision};
-use crate::error::Halt;
-use crate::photo::{Filter, READING};
-use crate::store::later;
+use crate::config::{Decode, EmbedSettings, InferencePrecision, InputFit, Pooling, VggLayer};
+use crate::error::Exit;
+use crate::photo::{DECODING_VERSION, Filter};
+use crate::store::set_unless_default;
 use crate::weights::Weights;
+use classifier::Classifier;
 use lite0::Lite0;
-use network::{GPU, Kerneled, Pictures, device, level, level_of, wanted};
+use network::{CandleNetwork, CpuNetwork, GPU_BACKEND, device, simd_level, simd_level_for, tensor_specs};
 use scattering::Scattering;
-use table::{Network, Pretrained, pretrained};
+use table::{Architecture, Pretrained, pretrained};
 use vgg16::Vgg16;
-use words::Classifier;
 
 pub use crate::weights::Hub;
-pub use input::{Input, Model};
+pub use input::{Model, Preprocessing};
 
-/// A model with its settings, not yet loaded.
-pub struct Chosen {
-    /// What determines its vectors: part of the key of everything it makes.
+/// A model with its settings. The weights are located but not loaded.
+pub struct ModelSpec {
+    /// The parameters that determine the vectors. They are part of every key that depends on the vectors.
     pub params: Value,
-    /// Length of its vectors.
+    /// Length of a vector.
     pub dim: usize,
-    /// Whether its vectors are brought to length one, and the lengths kept.
-    pub unit: bool,
-    /// How a picture becomes its input.
-    pub input: Input,
-    /// In which size pictures are decoded for it.
+    /// Whether vectors are scaled to length one before they are stored; their original lengths are then stored too.
+    pub unit_length: bool,
+    /// How a picture becomes the input of the model.
+    pub preprocessing: Preprocessing,
+    /// Whether large JPEGs are decoded at a reduced size.
     pub decode: Decode,
-    /// Pictures to embed at a time.
+    /// Pictures per batch.
     pub batch: usize,
-    kind: Kind,
+    kind: ModelKind,
 }
 
-enum Kind {
+enum ModelKind {
     Scattering,
     Pretrained(&'static Pretrained, Box<Weights>, Box<EmbedSettings>),
 }
 
-/// Finds the model that the settings ask for, and its weights: in `models/`, in a file, in the
-/// hub's local cache, or (unless offline) at the hub.
+/// Finds the model that the settings name, and its weights: in a file, in the program, in `models/`, in the hub's local
+/// cache, or (unless offline) on the hub.
 ///
 /// # Errors
-/// When the weights are not to be had, or are not what they should be; the message says where
-/// they belong and what else can be done.
-pub fn choose(settings: &EmbedSettings, hub: &Hub) -> Result<Chosen> {
+/// When the weights are not available or do not match; the message says where to put them and what works without them.
+/// Also when the settings ask for a precision that the model does not have.
+pub fn resolve(settings: &EmbedSettings, hub: &Hub) -> Result<ModelSpec> {
     let row = pretrained(settings.model);
-    let brief = row.is_some_and(|row| matches!(row.network, Network::Fixed { brief: true, .. })) && GPU.is_none();
-    if settings.precision != Precision::F32 && !brief {
+    let supports_bf16 = row.is_some_and(|row| matches!(row.network, Architecture::Fixed { supports_bf16: true, .. }))
+        && GPU_BACKEND.is_none();
+    if settings.precision != InferencePrecision::F32 && !supports_bf16 {
         let name = settings.model;
-        bail!(Halt::Usage(format!(
+        bail!(Exit::Usage(format!(
             "embed.precision: {name} computes in f32 here; bf16 is for siglip2, clip and dinov2 on the CPU"
         )));
     }
     let Some(row) = row else {
-        let mut params = json!({"model": "scattering", "version": scattering::VERSION, "reading": READING});
-        later(&mut params, "decode", settings.decode, Decode::Full);
-        return Ok(Chosen {
+        let mut params = json!({"model": "scattering", "version": scattering::VERSION, "reading": DECODING_VERSION});
+        set_unless_default(&mut params, "decode", settings.decode, Decode::Full);
+        return Ok(ModelSpec {
             params,
             dim: Scattering::DIM,
-            unit: false,
-            input: Input::Stretch(Scattering::SIDE as u32),
+            unit_length: false,
+            preprocessing: Preprocessing::Stretch(Scattering::SIDE as u32),
             decode: settings.decode,
             batch: 64,
-            kind: Kind::Scattering,
+            kind: ModelKind::Scattering,
         });
     };
-    let mut params = json!({"model": row.weights.name, "version": row.version, "reading": READING});
-    let (mut dim, mut input) = (row.dim, row.input);
+    let mut params = json!({"model": row.weights.name, "version": row.version, "reading": DECODING_VERSION});
+    let (mut dim, mut preprocessing) = (row.dim, row.preprocessing);
     let weights = match row.network {
-        Network::Vgg16 => {
+        Architecture::Vgg16 => {
             params["layer"] = json!(settings.layer);
             params["fit"] = json!(if settings.fit == InputFit::Auto { InputFit::Stretch } else { settings.fit });
-            if settings.layer == Layer::Block5Pool {
-                later(&mut params, "pooling", settings.pooling, Pooling::Flatten);
+            if settings.layer == VggLayer::Block5Pool {
+                set_unless_default(&mut params, "pooling", settings.pooling, Pooling::Flatten);
             }
             dim = vgg16::dim(settings);
             if settings.fit == InputFit::Crop {
-                input = Input::Crop { short: 256, side: 224, filter: Filter::Bilinear };
+                preprocessing = Preprocessing::Crop { short: 256, side: 224, filter: Filter::Bilinear };
             }
             let output = settings.layer.to_string();
-            Weights::find(&row.weights, &output, &vgg16::wanted(settings.layer), settings, hub)?
+            Weights::find(&row.weights, &output, &vgg16::tensor_specs(settings.layer), settings, hub)?
         }
-        Network::Lite0 => {
+        Architecture::Lite0 => {
             params["fit"] = json!(if settings.fit == InputFit::Auto { InputFit::Crop } else { settings.fit });
             if settings.fit == InputFit::Stretch {
-                input = Input::Square { side: 224, filter: Filter::Bicubic };
+                preprocessing = Preprocessing::Square { side: 224, filter: Filter::Bicubic };
             }
-            Weights::find(&row.weights, "pooled", &lite0::wanted(), settings, hub)?
+            Weights::find(&row.weights, "pooled", &lite0::tensor_specs(), settings, hub)?
         }
-        Network::Fixed { output, build, .. } => {
+        Architecture::Fixed { output, build, .. } => {
             params["output"] = json!(output);
-            Weights::find(&row.weights, output, &wanted(build)?, settings, hub)?
+            Weights::find(&row.weights, output, &tensor_specs(build)?, settings, hub)?
         }
     };
-    later(&mut params, "decode", settings.decode, Decode::Full);
-    later(&mut params, "precision", settings.precision, Precision::F32);
+    set_unless_default(&mut params, "decode", settings.decode, Decode::Full);
+    set_unless_default(&mut params, "precision", settings.precision, InferencePrecision::F32);
     params["weights"] = json!(weights.digest.to_string());
-    if let Some(gpu) = GPU {
-        // It adds in another order.
+    if let Some(gpu) = GPU_BACKEND {
+        // A GPU adds in a different order, so the vectors differ in their last digits.
         params["device"] = json!(gpu);
     }
-    let kind = Kind::Pretrained(row, Box::new(weights), Box::new(settings.clone()));
-    let unit = matches!(row.network, Network::Lite0);
-    Ok(Chosen { params, dim, unit, input, decode: settings.decode, batch: row.batch, kind })
+    let kind = ModelKind::Pretrained(row, Box::new(weights), Box::new(settings.clone()));
+    let unit_length = matches!(row.network, Architecture::Lite0);
+    Ok(ModelSpec { params, dim, unit_length, preprocessing, decode: settings.decode, batch: row.batch, kind })
 }
 
-/// By which arithmetic vectors are computed here: the kind of processor, and which of its vectors; another one gives
-/// other last digits.
+/// The arithmetic with which vectors are computed on this machine: CPU architecture and SIMD level. Another one gives
+/// different last digits.
 ///
 /// # Errors
-/// When the variable `TSNE_GRID_SIMD` asks for what this processor has not.
+/// When the variable `TSNE_GRID_SIMD` names a level that this CPU does not have.
 pub fn arithmetic() -> Result<String> {
-    Ok(format!("{}-{}", std::env::consts::ARCH, level()?.name()))
+    Ok(format!("{}-{}", std::env::consts::ARCH, simd_level()?.name()))
 }
 
 impl Model for Scattering {
@@ -153,53 +154,56 @@ impl Model for Scattering {
     }
 }
 
-impl Chosen {
-    /// Loads it.
+impl ModelSpec {
+    /// Loads the weights.
     ///
     /// # Errors
-    /// When its weights are damaged or the device fails.
+    /// When the weights are damaged or the device fails.
     pub fn load(&self) -> Result<Box<dyn Model>> {
         match &self.kind {
-            Kind::Scattering => Ok(Box::new(Scattering::new(&Device::Cpu)?)),
-            Kind::Pretrained(row, weights, settings) => Ok(match row.network {
-                Network::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &device()?)?),
-                Network::Lite0 => Box::new(Lite0::new(&weights.load()?, level()?, &device()?)?),
-                Network::Fixed { build, kernels, .. } => {
+            ModelKind::Scattering => Ok(Box::new(Scattering::new(&Device::Cpu)?)),
+            ModelKind::Pretrained(row, weights, settings) => Ok(match row.network {
+                Architecture::Vgg16 => Box::new(Vgg16::new(&weights.load()?, settings, row.normalisation, &device()?)?),
+                Architecture::Lite0 => Box::new(Lite0::new(&weights.load()?, simd_level()?, &device()?)?),
+                Architecture::Fixed { build, kernels, .. } => {
                     let (device, normalisation) = (device()?, row.normalisation);
                     let tensors = weights.builder(&device)?;
                     if device.is_cpu() {
-                        Box::new(Kerneled { network: kernels(&tensors, level_of(settings.precision)?)?, normalisation })
+                        Box::new(CpuNetwork {
+                            network: kernels(&tensors, simd_level_for(settings.precision)?)?,
+                            normalisation,
+                        })
                     } else {
-                        Box::new(Pictures::new(build(tensors)?, normalisation, device, row.batch))
+                        Box::new(CandleNetwork::new(build(tensors)?, normalisation, device, row.batch))
                     }
                 }
             }),
         }
     }
 
-    /// What tells the classes of its vectors, if it knows any.
+    /// The last layer, which assigns the classes of the training set, if the model has one.
     ///
     /// # Errors
-    /// When its weights are damaged.
+    /// When the weights are damaged.
     pub fn classifier(&self) -> Result<Option<Classifier>> {
         match &self.kind {
-            Kind::Pretrained(row, weights, _) if matches!(row.network, Network::Lite0) => {
-                Ok(Some(lite0::classifier(&weights.load()?, level()?)?))
+            ModelKind::Pretrained(row, weights, _) if matches!(row.network, Architecture::Lite0) => {
+                Ok(Some(lite0::classifier(&weights.load()?, simd_level()?)?))
             }
             _ => Ok(None),
         }
     }
 
-    /// Whether it has a [classifier](Self::classifier).
+    /// Whether [`Self::classifier`] returns one.
     pub fn has_classes(&self) -> bool {
-        matches!(&self.kind, Kind::Pretrained(row, ..) if matches!(row.network, Network::Lite0))
+        matches!(&self.kind, ModelKind::Pretrained(row, ..) if matches!(row.network, Architecture::Lite0))
     }
 
-    /// The repository and the commit of its weights, if they came from the hub.
+    /// Repository and commit of the weights, if they came from the hub.
     pub fn origin(&self) -> Option<(String, String)> {
         match &self.kind {
-            Kind::Scattering => None,
-            Kind::Pretrained(_, weights, _) => weights.origin.clone(),
+            ModelKind::Scattering => None,
+            ModelKind::Pretrained(_, weights, _) => weights.origin.clone(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Networks on candle: what they ask of a weights file, how pixels become a tensor, and pictures that go
-//! through in groups of one size, the groups side by side.
+//! Common parts of the networks: which tensors a network requests, how pixels become a tensor, and how pictures are
+//! batched.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,20 +11,20 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::input::Model;
-use super::kernels::simd::Level;
+use super::kernels::simd::SimdLevel;
 use super::resnet;
-use super::vit::Tower;
-use crate::config::Precision;
-use crate::weights::Wanted;
+use super::vit::VisionTransformer;
+use crate::config::InferencePrecision;
+use crate::weights::TensorSpec;
 
-/// Where networks run: on the CPU, unless the program was built with the feature `cuda` or `metal`.
+/// The device on which networks run: the CPU, unless the program was built with the feature `cuda` or `metal`.
 pub(super) fn device() -> Result<Device> {
     let gpu = if cfg!(feature = "cuda") { Device::cuda_if_available(0) } else { Device::metal_if_available(0) };
-    gpu.context("this program was built for a GPU")
+    gpu.context("this program was built for a GPU, which cannot be used")
 }
 
-/// What computes beside the processor, in a program that was built for it.
-pub(super) const GPU: Option<&str> = if cfg!(feature = "cuda") {
+/// The GPU backend that the program was built with.
+pub(super) const GPU_BACKEND: Option<&str> = if cfg!(feature = "cuda") {
     Some("cuda")
 } else if cfg!(feature = "metal") {
     Some("metal")
@@ -32,55 +32,59 @@ pub(super) const GPU: Option<&str> = if cfg!(feature = "cuda") {
     None
 };
 
-/// The processor's vectors that the kernels use: the widest, or those that the variable names.
-pub(super) fn level() -> Result<Level> {
+/// The SIMD level of the kernels: the widest of this CPU, or the one that the variable `TSNE_GRID_SIMD` names.
+pub(super) fn simd_level() -> Result<SimdLevel> {
     let name = std::env::var("TSNE_GRID_SIMD").ok().filter(|name| !name.is_empty());
-    Level::choose(name.as_deref()).context("TSNE_GRID_SIMD")
+    SimdLevel::choose(name.as_deref()).context("TSNE_GRID_SIMD")
 }
 
-/// The same, for products of this precision.
-pub(super) fn level_of(precision: Precision) -> Result<Level> {
-    let level = level()?;
+/// The SIMD level for products of this precision.
+///
+/// # Errors
+/// When the CPU has no bf16 instructions.
+pub(super) fn simd_level_for(precision: InferencePrecision) -> Result<SimdLevel> {
+    let level = simd_level()?;
     match precision {
-        Precision::F32 => Ok(level),
-        Precision::Bf16 => level.brief().with_context(|| {
+        InferencePrecision::F32 => Ok(level),
+        InferencePrecision::Bf16 => level.with_bf16().with_context(|| {
             format!(
-                "embed.precision = \"bf16\" takes a processor with AVX512-BF16, this one computes with {}: use f32",
+                "embed.precision = \"bf16\" needs a processor with AVX512-BF16, but this one has {}; use f32",
                 level.name()
             )
         }),
     }
 }
 
-/// Makes a network of the tensors that it asks for, by the names in the weights file. The network
-/// takes (n, 3, side, side) and gives (n, dim).
-pub(super) type Build = fn(VarBuilder<'static>) -> candle_core::Result<Func<'static>>;
+/// Builds a network on candle from tensors, by their names in the weights file. The network maps (n, 3, side, side) to
+/// (n, dim).
+pub(super) type BuildNetwork = fn(VarBuilder<'static>) -> candle_core::Result<Func<'static>>;
 
-/// Makes a network of our kernels for the CPU, of the tensors that the candle network of the same row asks for.
-pub(super) type Kernels = fn(&VarBuilder<'static>, Level) -> candle_core::Result<Box<dyn Planar>>;
+/// Builds a network on our own CPU kernels, from the same tensors as the candle network of the row.
+pub(super) type BuildKernels = fn(&VarBuilder<'static>, SimdLevel) -> candle_core::Result<Box<dyn PlanarNetwork>>;
 
-/// What a network asks for while it is built, in its order: there is no second list to keep.
-pub(super) fn wanted(build: Build) -> Result<Vec<Wanted>> {
-    let asked = Asked::default();
-    build(VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu))?;
-    let asked = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(asked.clone())
+/// The tensors that a network requests while it is built, in that order. Recording them avoids a second list of names
+/// and shapes that would have to be maintained.
+pub(super) fn tensor_specs(build: BuildNetwork) -> Result<Vec<TensorSpec>> {
+    let requested = TensorRecorder::default();
+    build(VarBuilder::from_backend(Box::new(requested.clone()), DType::F32, Device::Cpu))?;
+    let requested = requested.0.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(requested.clone())
 }
 
-/// Gives zeros for whatever is asked, and notes it.
+/// A source of tensors that returns zeros and records each request.
 #[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<Wanted>>>);
+struct TensorRecorder(Arc<Mutex<Vec<TensorSpec>>>);
 
-impl SimpleBackend for Asked {
-    fn get(&self, s: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push(Wanted { names: vec![name.to_owned()], shape: s.dims().to_vec() });
-        // One number seen everywhere: nothing of the real size is allocated.
-        Tensor::zeros((), dtype, device)?.broadcast_as(s)
+impl SimpleBackend for TensorRecorder {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let mut requested = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        requested.push(TensorSpec { names: vec![name.to_owned()], shape: shape.dims().to_vec() });
+        // A broadcast scalar: no memory of the real size is allocated.
+        Tensor::zeros((), dtype, device)?.broadcast_as(shape)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
-        candle_core::bail!("the network asks for {name} without saying its shape")
+        candle_core::bail!("the network requests {name} without a shape")
     }
 
     fn contains_tensor(&self, _: &str) -> bool {
@@ -88,9 +92,10 @@ impl SimpleBackend for Asked {
     }
 }
 
-/// A convolution's weight (outputs first) and bias with the batch normalisation that follows it in them: scale, shift,
-/// running mean and running variance of each output.
-pub(super) fn folded(
+/// Folds a batch normalisation into the convolution before it; returns the new weight and bias. With s = scale /
+/// sqrt(variance + epsilon), weight' = s * weight and bias' = shift - s * mean. `weight` has the outputs first; the
+/// four arrays are scale, shift, running mean and running variance per output.
+pub(super) fn fold_batch_norm(
     mut weight: Vec<f32>,
     [scale, shift, mean, variance]: [&[f32]; 4],
     epsilon: f64,
@@ -104,7 +109,7 @@ pub(super) fn folded(
     (weight, (0..scale.len()).map(bias).collect())
 }
 
-/// What is subtracted from RGB in 0..1, and what that is divided by.
+/// Mean and standard deviation by which RGB values in 0..1 are normalised.
 #[derive(Clone, Copy)]
 pub(super) struct Normalisation {
     pub(super) mean: [f32; 3],
@@ -112,19 +117,20 @@ pub(super) struct Normalisation {
 }
 
 impl Normalisation {
-    /// (pictures, 3, height, width).
+    /// Normalised pixels: (pictures, 3, height, width).
     pub(super) fn planes(&self, pictures: &[RgbImage]) -> Vec<f32> {
-        self.filled(pictures, pictures.len())
+        self.normalised(pictures, pictures.len())
     }
 
-    /// (count, 3, height, width) of at most `count` pictures of one size; what has no picture is zero.
+    /// (count, 3, height, width) of at most `count` pictures of one size. Missing pictures are zero.
     pub(super) fn tensor(&self, pictures: &[RgbImage], count: usize) -> Result<Tensor> {
         let (width, height) = pictures[0].dimensions();
-        let values = self.filled(pictures, count);
+        let values = self.normalised(pictures, count);
         Ok(Tensor::from_vec(values, (count, 3, height as usize, width as usize), &Device::Cpu)?)
     }
 
-    fn filled(&self, pictures: &[RgbImage], count: usize) -> Vec<f32> {
+    /// Normalised pixels, (count, 3, height, width), with zeros for missing pictures.
+    fn normalised(&self, pictures: &[RgbImage], count: usize) -> Vec<f32> {
         let plane = pictures[0].as_raw().len() / 3;
         let mut values = vec![0_f32; count * 3 * plane];
         pictures.par_iter().zip(values.par_chunks_exact_mut(3 * plane)).for_each(|(picture, out)| {
@@ -138,29 +144,28 @@ impl Normalisation {
     }
 }
 
-/// Pictures that go through together on the processor, where candle's elementwise operations use one thread, so that
-/// it is the groups that share the cores.
+/// Pictures per group on the CPU. candle's elementwise operations use one thread, so the groups run in parallel.
 const GROUP: usize = 2;
 
-/// A network by candle, and how it takes its pixels.
-pub(super) struct Pictures {
+/// A network on candle, with the normalisation of its input.
+pub(super) struct CandleNetwork {
     network: Func<'static>,
     normalisation: Normalisation,
     device: Device,
-    /// Pictures that go through together. Products of another shape may add in another order, so the last group is
-    /// filled up: a picture's vector then depends neither on its batch nor on the threads.
+    /// Pictures per group. A matrix product of another shape may add in another order, so the last group is padded to
+    /// this size. A picture's vector then depends neither on its batch nor on the threads.
     group: usize,
 }
 
-impl Pictures {
-    /// On a GPU a whole batch goes through at once.
+impl CandleNetwork {
+    /// On a GPU a group is a whole batch.
     pub(super) fn new(network: Func<'static>, normalisation: Normalisation, device: Device, batch: usize) -> Self {
         let group = if device.is_cpu() { GROUP } else { batch };
         Self { network, normalisation, device, group }
     }
 }
 
-impl Model for Pictures {
+impl Model for CandleNetwork {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let group = |pictures: &[RgbImage]| -> Result<Vec<f32>> {
             let input = self.normalisation.tensor(pictures, self.group)?.to_device(&self.device)?;
@@ -172,32 +177,32 @@ impl Model for Pictures {
     }
 }
 
-/// A network of our kernels.
-pub(super) trait Planar: Send + Sync {
-    /// The vectors of planes (images, 3, height, width).
+/// A network on our own CPU kernels.
+pub(super) trait PlanarNetwork: Send + Sync {
+    /// The vectors of `planes`, (images, 3, height, width), one after another; `size` is [images, height, width].
     fn forward(&self, planes: &[f32], size: [usize; 3]) -> Vec<f32>;
 }
 
-impl Planar for Tower {
+impl PlanarNetwork for VisionTransformer {
     fn forward(&self, planes: &[f32], _: [usize; 3]) -> Vec<f32> {
-        // It knows its size.
+        // The input size of a transformer is fixed by its position embeddings.
         self.forward(planes)
     }
 }
 
-impl Planar for resnet::Network {
+impl PlanarNetwork for resnet::ResNet {
     fn forward(&self, planes: &[f32], size: [usize; 3]) -> Vec<f32> {
         self.forward(planes, size)
     }
 }
 
-/// A network of our kernels, and how it takes its pixels.
-pub(super) struct Kerneled {
-    pub(super) network: Box<dyn Planar>,
+/// A network on our own CPU kernels, with the normalisation of its input.
+pub(super) struct CpuNetwork {
+    pub(super) network: Box<dyn PlanarNetwork>,
     pub(super) normalisation: Normalisation,
 }
 
-impl Model for Kerneled {
+impl Model for CpuNetwork {
     fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<f32>> {
         let (width, height) = pictures[0].dimensions();
         let size = [pictures.len(), height as usize, width as usize];

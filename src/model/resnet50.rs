@@ -1,90 +1,92 @@
-//! ResNet-50 (He et al. 2015, arXiv:1512.03385), up to the mean over the last 7x7 places: 2,048 numbers, none negative.
-//! On the CPU its layers are operations of our own ([`resnet`](super::resnet)), on any other device candle's.
+//! ResNet-50 (He et al. 2015, arXiv:1512.03385), up to the mean over the last 7x7 positions: 2,048 numbers, none
+//! negative. On the CPU the layers are our own kernels ([`resnet`](super::resnet)), on other devices candle's.
 //!
-//! Names of tensors are timm's, which are torchvision's.
+//! Tensor names are those of timm and torchvision.
 
 use candle_core::Result;
 use candle_nn::{Func, VarBuilder};
 use candle_transformers::models::resnet::resnet50_no_final_layer;
 
-use super::kernels::dense::Layer;
-use super::kernels::simd::Level;
-use super::network::{self, Planar};
-use super::resnet::{Network, Weights};
-use super::towers::numbers;
+use super::kernels::dense::LayerParams;
+use super::kernels::simd::SimdLevel;
+use super::network::{self, PlanarNetwork};
+use super::resnet::{BottleneckWeights, ResNet};
+use super::vit_loader::numbers;
 
-/// Channels in the middle of the blocks of each stage, and how many blocks there are.
+/// Stages of the network: channels of the 3x3 convolutions, and number of blocks.
 const STAGES: [(usize, usize); 4] = [(64, 3), (128, 4), (256, 6), (512, 3)];
-/// Channels after the first convolution.
-const FIRST: usize = 64;
-/// How many times as many channels come out of a block as are in its middle.
+/// Output channels of the first convolution.
+const STEM_CHANNELS: usize = 64;
+/// Ratio of a block's output channels to the channels of its 3x3 convolution.
 const EXPANSION: usize = 4;
-/// Of batch normalisation.
+/// Added to the variance in batch normalisation.
 const EPSILON: f64 = 1e-5;
 
-/// (n, 3, 224, 224) to (n, 2048), by candle.
+/// Maps (n, 3, 224, 224) to (n, 2048), on candle.
 pub(super) fn by_candle(tensors: VarBuilder<'static>) -> Result<Func<'static>> {
     resnet50_no_final_layer(tensors)
 }
 
-/// The same by our kernels.
-pub(super) fn by_kernels(tensors: &VarBuilder<'static>, level: Level) -> Result<Box<dyn Planar>> {
-    Ok(Box::new(built(tensors, level)?))
+/// The network on our own kernels.
+pub(super) fn by_kernels(tensors: &VarBuilder<'static>, level: SimdLevel) -> Result<Box<dyn PlanarNetwork>> {
+    Ok(Box::new(build(tensors, level)?))
 }
 
-/// A convolution with its normalisation: weight and bias.
+/// Weight and bias of a convolution with the batch normalisation folded in.
 type Folded = (Vec<f32>, Vec<f32>);
 
-/// The convolutions of a block.
-struct Block {
-    /// Reducing, in the middle, expanding.
+/// The convolutions of a bottleneck block.
+struct BottleneckTensors {
+    /// The 1x1 reduction, the 3x3 convolution, the 1x1 expansion.
     parts: [Folded; 3],
     shortcut: Option<Folded>,
-    halves: bool,
+    downsamples: bool,
 }
 
-fn built(tensors: &VarBuilder<'static>, level: Level) -> Result<Network> {
-    let stem = folded(tensors, ["conv1", "bn1"], [FIRST, 3, 7, 7])?;
-    let (mut blocks, mut from) = (Vec::new(), FIRST);
+fn build(tensors: &VarBuilder<'static>, level: SimdLevel) -> Result<ResNet> {
+    let stem = folded(tensors, ["conv1", "bn1"], [STEM_CHANNELS, 3, 7, 7])?;
+    let (mut blocks, mut inputs) = (Vec::new(), STEM_CHANNELS);
     for (stage, (middle, count)) in STAGES.into_iter().enumerate() {
         for i in 0..count {
-            let at = tensors.pp(format!("layer{}", stage + 1)).pp(i);
-            let to = EXPANSION * middle;
-            let shortcut = (i == 0).then(|| folded(&at, ["downsample.0", "downsample.1"], [to, from, 1, 1]));
-            blocks.push(Block {
+            let block = tensors.pp(format!("layer{}", stage + 1)).pp(i);
+            let outputs = EXPANSION * middle;
+            let shortcut = (i == 0).then(|| folded(&block, ["downsample.0", "downsample.1"], [outputs, inputs, 1, 1]));
+            blocks.push(BottleneckTensors {
                 parts: [
-                    folded(&at, ["conv1", "bn1"], [middle, from, 1, 1])?,
-                    folded(&at, ["conv2", "bn2"], [middle, middle, 3, 3])?,
-                    folded(&at, ["conv3", "bn3"], [to, middle, 1, 1])?,
+                    folded(&block, ["conv1", "bn1"], [middle, inputs, 1, 1])?,
+                    folded(&block, ["conv2", "bn2"], [middle, middle, 3, 3])?,
+                    folded(&block, ["conv3", "bn3"], [outputs, middle, 1, 1])?,
                 ],
                 shortcut: shortcut.transpose()?,
-                // The first stage follows pooling.
-                halves: i == 0 && stage > 0,
+                // The first stage does not downsample, because it follows a pooling layer that does.
+                downsamples: i == 0 && stage > 0,
             });
-            from = to;
+            inputs = outputs;
         }
     }
-    let weights = blocks.iter().map(|Block { parts: [reduce, middle, expand], shortcut, halves }| Weights {
-        reduce: layer(reduce),
-        middle: layer(middle),
-        expand: layer(expand),
-        shortcut: shortcut.as_ref().map(layer),
-        halves: *halves,
+    let weights = blocks.iter().map(|BottleneckTensors { parts: [reduce, middle, expand], shortcut, downsamples }| {
+        BottleneckWeights {
+            reduce: layer(reduce),
+            middle: layer(middle),
+            expand: layer(expand),
+            shortcut: shortcut.as_ref().map(layer),
+            downsamples: *downsamples,
+        }
     });
-    Ok(Network::new(level, &layer(&stem), &weights.collect::<Vec<_>>()))
+    Ok(ResNet::new(level, &layer(&stem), &weights.collect::<Vec<_>>()))
 }
 
-fn layer((weight, bias): &Folded) -> Layer<'_> {
-    Layer { weight, bias }
+fn layer((weight, bias): &Folded) -> LayerParams<'_> {
+    LayerParams { weight, bias }
 }
 
-/// Weight and bias of a convolution without bias, with the normalisation that follows it.
+/// Weight and bias of a convolution without bias, with the batch normalisation `norm` folded in.
 fn folded(tensors: &VarBuilder<'static>, [name, norm]: [&str; 2], shape: [usize; 4]) -> Result<Folded> {
     let weight = numbers(&tensors.pp(name), &shape, "weight")?;
     let part = |part: &str| numbers(&tensors.pp(norm), &shape[..1], part);
     let (scale, shift) = (part("weight")?, part("bias")?);
     let (mean, variance) = (part("running_mean")?, part("running_var")?);
-    Ok(network::folded(weight, [&scale, &shift, &mean, &variance], EPSILON))
+    Ok(network::fold_batch_norm(weight, [&scale, &shift, &mean, &variance], EPSILON))
 }
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
     use crate::linalg::SplitMix64;
 
-    /// What numbers lie around, and how far they are spread.
+    /// Centre and spread of the random elements of a tensor.
     fn scale(name: &str, shape: &[usize]) -> (f64, f64) {
         let fan_in = shape[1..].iter().product::<usize>() as f64;
         match shape.len() {
@@ -108,10 +110,10 @@ mod tests {
         }
     }
 
-    /// At every level.
-    fn networks() -> &'static [(Level, Network)] {
-        static NETWORKS: LazyLock<Vec<(Level, Network)>> = LazyLock::new(|| {
-            Level::all().into_iter().map(|level| (level, built(&noise(scale), level).unwrap())).collect()
+    /// The network at every SIMD level of this CPU.
+    fn networks() -> &'static [(SimdLevel, ResNet)] {
+        static NETWORKS: LazyLock<Vec<(SimdLevel, ResNet)>> = LazyLock::new(|| {
+            SimdLevel::all().into_iter().map(|level| (level, build(&noise(scale), level).unwrap())).collect()
         });
         &NETWORKS
     }
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn our_kernels_give_what_candle_gives_at_every_level() {
         let candle = by_candle(noise(scale)).unwrap();
-        // Odd sides have other borders; the last maps are of 3x2, of 2x3 and of one place.
+        // Odd sides have different padding. The last maps are 3x2, 2x3 and 1x1.
         for size in [[2, 96, 64], [3, 61, 75], [1, 17, 9]] {
             let [images, height, width] = size;
             let planes = planes(size);
@@ -135,8 +137,8 @@ mod tests {
             for (level, network) in networks() {
                 let found = network.forward(&planes, size);
                 assert_eq!(found.len(), expected.len());
-                let apart = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(apart < 1e-4 * largest, "{}, {size:?}: {apart} of {largest}", level.name());
+                let error = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(error < 1e-4 * largest, "{}, {size:?}: {error} of {largest}", level.name());
             }
         }
     }
@@ -145,7 +147,7 @@ mod tests {
     fn bytes_depend_neither_on_threads_nor_on_the_batch() {
         let planes = planes([4, 33, 25]);
         for (level, network) in networks() {
-            let by = |threads: usize, batch: usize| {
+            let vector_bits = |threads: usize, batch: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let groups = planes.chunks(batch * 3 * 33 * 25);
                 let vectors = groups.flat_map(|planes| {
@@ -154,9 +156,9 @@ mod tests {
                 });
                 vectors.map(f32::to_bits).collect::<Vec<u32>>()
             };
-            let expected = by(1, 4);
+            let expected = vector_bits(1, 4);
             for (threads, batch) in [(2, 4), (2, 3), (7, 4), (7, 1)] {
-                assert!(by(threads, batch) == expected, "{}: {threads}, {batch}", level.name());
+                assert!(vector_bits(threads, batch) == expected, "{}: {threads}, {batch}", level.name());
             }
         }
     }

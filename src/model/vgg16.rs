@@ -1,5 +1,5 @@
-//! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle: its convolutions are
-//! one operation of our own on the CPU ([`conv`](super::conv)), and candle's on any other device.
+//! VGG16 (Simonyan & Zisserman 2014, arXiv:1409.1556), configuration D, on candle. On the CPU all convolutions are one
+//! custom operation ([`conv`](super::conv)); on other devices they are candle's.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use image::RgbImage;
 
 use super::conv::{Convolution, Trunk};
 use super::input::Model;
-use super::network::{Normalisation, level};
-use crate::config::{EmbedSettings, Layer, Pooling};
-use crate::weights::Wanted;
+use super::network::{Normalisation, simd_level};
+use crate::config::{EmbedSettings, Pooling, VggLayer};
+use crate::weights::TensorSpec;
 
-/// Pictures that go through the network together.
+/// Pictures per batch.
 pub(super) const BATCH: usize = 8;
-/// The convolutions: the number in their name (`features.0`), channels in and out, and whether a 2x2
-/// maximum pooling follows.
+/// The convolutions: the index in the tensor name (`features.0`), input and output channels, and whether 2x2 max
+/// pooling follows.
 pub const CONVOLUTIONS: [(usize, usize, usize, bool); 13] = [
     (0, 3, 64, false),
     (2, 64, 64, true),
@@ -33,24 +33,24 @@ pub const CONVOLUTIONS: [(usize, usize, usize, bool); 13] = [
     (26, 512, 512, false),
     (28, 512, 512, true),
 ];
-/// The dense layers after them: timm's name, torchvision's, numbers out and in.
+/// The dense layers after the convolutions: timm's name, torchvision's name, [outputs, inputs].
 const DENSE: [(&str, &str, [usize; 2]); 3] = [
     ("pre_logits.fc1", "classifier.0", [4096, 512 * 7 * 7]),
     ("pre_logits.fc2", "classifier.3", [4096, 4096]),
     ("head.fc", "classifier.6", [1000, 4096]),
 ];
 
-/// The dense layers up to `layer`.
-fn dense(layer: Layer) -> &'static [(&'static str, &'static str, [usize; 2])] {
+/// The dense layers that are needed for `layer`.
+fn dense(layer: VggLayer) -> &'static [(&'static str, &'static str, [usize; 2])] {
     match layer {
-        Layer::Block5Pool => &DENSE[..0],
-        Layer::Fc1 => &DENSE[..1],
-        Layer::Fc2 => &DENSE[..2],
-        Layer::Predictions => &DENSE,
+        VggLayer::Block5Pool => &DENSE[..0],
+        VggLayer::Fc1 => &DENSE[..1],
+        VggLayer::Fc2 => &DENSE[..2],
+        VggLayer::Predictions => &DENSE,
     }
 }
 
-/// Length of the vectors that these settings give.
+/// Length of a vector with these settings.
 pub(super) fn dim(settings: &EmbedSettings) -> usize {
     match (dense(settings.layer).last(), settings.pooling) {
         (Some(&(.., [out, _])), _) => out,
@@ -59,40 +59,40 @@ pub(super) fn dim(settings: &EmbedSettings) -> usize {
     }
 }
 
-/// The network up to the layer that is read.
+/// The network, up to the layer whose output is used.
 pub(super) struct Vgg16 {
     convolutions: Convolutions,
-    /// As far as they are needed.
+    /// Only the layers that are needed.
     dense: Vec<Linear>,
     pooling: Pooling,
     normalisation: Normalisation,
     device: Device,
 }
 
-/// (n, 3, 224, 224) to (n, 512, 7, 7).
+/// Maps (n, 3, 224, 224) to (n, 512, 7, 7).
 enum Convolutions {
-    /// The operation of our own.
+    /// Our own kernels, for the CPU.
     Fused(Box<Trunk>),
-    /// candle's convolutions, and whether each pools.
+    /// candle's convolutions, and whether pooling follows each.
     Layers(Vec<(Conv2d, bool)>),
 }
 
 impl Convolutions {
     fn fused(tensors: &HashMap<String, Tensor>) -> Result<Self> {
-        let weights = CONVOLUTIONS.iter().map(|(number, .., pool)| {
-            let part = |part| tensor(tensors, &format!("features.{number}"), part)?.flatten_all()?.to_vec1();
+        let weights = CONVOLUTIONS.iter().map(|(layer_index, .., pool)| {
+            let part = |part| tensor(tensors, &format!("features.{layer_index}"), part)?.flatten_all()?.to_vec1();
             Ok((part("weight")?, part("bias")?, *pool))
         });
         let weights: Vec<(Vec<f32>, Vec<f32>, bool)> = weights.collect::<Result<_>>()?;
         let convolutions: Vec<Convolution<'_>> =
             weights.iter().map(|(weight, bias, pool)| Convolution { weight, bias, pool: *pool }).collect();
-        Ok(Self::Fused(Box::new(Trunk::new(level()?, &convolutions))))
+        Ok(Self::Fused(Box::new(Trunk::new(simd_level()?, &convolutions))))
     }
 
     fn layers(tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Self> {
         let config = Conv2dConfig { padding: 1, ..Default::default() };
-        let layers = CONVOLUTIONS.iter().map(|(number, .., pool)| {
-            let part = |part| tensor(tensors, &format!("features.{number}"), part)?.to_device(device);
+        let layers = CONVOLUTIONS.iter().map(|(layer_index, .., pool)| {
+            let part = |part| tensor(tensors, &format!("features.{layer_index}"), part)?.to_device(device);
             Ok((Conv2d::new(part("weight")?, Some(part("bias")?), config), *pool))
         });
         Ok(Self::Layers(layers.collect::<Result<_>>()?))
@@ -116,15 +116,15 @@ impl CustomOp1 for Trunk {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let (images, _, height, width) = layout.shape().dims4()?;
-        let (CpuStorage::F32(numbers), Some((from, to))) = (storage, layout.contiguous_offsets()) else {
+        let (CpuStorage::F32(numbers), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
             candle_core::bail!("the convolutions take a contiguous f32 tensor")
         };
         let shape = [images, height, width];
-        Ok((CpuStorage::F32(self.forward(&numbers[from..to], shape)), Shape::from(self.output(shape).to_vec())))
+        Ok((CpuStorage::F32(self.forward(&numbers[start..end], shape)), Shape::from(self.output(shape).to_vec())))
     }
 }
 
-/// A part ("weight", "bias") of a layer, by timm's name.
+/// A tensor of a layer, by timm's name of the layer and the part ("weight", "bias").
 fn tensor<'a>(tensors: &'a HashMap<String, Tensor>, name: &str, part: &str) -> candle_core::Result<&'a Tensor> {
     tensors
         .get(&format!("{name}.{part}"))
@@ -141,7 +141,7 @@ impl Vgg16 {
     ) -> Result<Self> {
         let dense = dense(settings.layer).iter().map(|(name, ..)| {
             let part = |part| tensor(tensors, name, part)?.to_device(device);
-            // timm keeps the dense layers as convolutions over the 7x7 places: the same numbers.
+            // timm stores the dense layers as convolutions (7x7 and 1x1), with the elements in the same order.
             Ok(Linear::new(part("weight")?.flatten_from(1)?, Some(part("bias")?)))
         });
         let dense = dense.collect::<Result<_>>()?;
@@ -151,22 +151,22 @@ impl Vgg16 {
     }
 }
 
-/// What the layer needs, in the order of the network: under timm's names or torchvision's.
-pub(super) fn wanted(layer: Layer) -> Vec<Wanted> {
-    let mut wanted = Vec::new();
+/// The tensors that `layer` needs, in the order of the network, each with timm's and torchvision's name.
+pub(super) fn tensor_specs(layer: VggLayer) -> Vec<TensorSpec> {
+    let mut tensor_specs = Vec::new();
     let mut add = |timm: &str, torchvision: &str, shape: Vec<usize>| {
-        let of = |part: &str| vec![format!("{timm}.{part}"), format!("{torchvision}.{part}")];
-        wanted.push(Wanted { names: of("bias"), shape: vec![shape[0]] });
-        wanted.push(Wanted { names: of("weight"), shape });
+        let names = |part: &str| vec![format!("{timm}.{part}"), format!("{torchvision}.{part}")];
+        tensor_specs.push(TensorSpec { names: names("bias"), shape: vec![shape[0]] });
+        tensor_specs.push(TensorSpec { names: names("weight"), shape });
     };
-    for (number, from, to, _) in CONVOLUTIONS {
-        let name = format!("features.{number}");
-        add(&name, &name, vec![to, from, 3, 3]);
+    for (layer_index, inputs, outputs, _) in CONVOLUTIONS {
+        let name = format!("features.{layer_index}");
+        add(&name, &name, vec![outputs, inputs, 3, 3]);
     }
     for (timm, torchvision, shape) in dense(layer) {
         add(timm, torchvision, shape.to_vec());
     }
-    wanted
+    tensor_specs
 }
 
 impl Model for Vgg16 {
@@ -181,8 +181,8 @@ impl Model for Vgg16 {
             Pooling::Max => x.flatten_from(2)?.max(2)?,
         };
         if !self.dense.is_empty() {
-            // A product of another shape may add in another order: always the same shape, so that
-            // a picture's vector does not depend on its batch.
+            // A matrix product of another shape may add in another order. Padding to one fixed shape makes a picture's
+            // vector independent of its batch.
             x = x.pad_with_zeros(0, 0, BATCH.saturating_sub(pictures.len()))?;
         }
         for (i, layer) in self.dense.iter().enumerate() {
@@ -201,23 +201,23 @@ mod tests {
     use candle_nn::{ModuleT, VarBuilder};
     use candle_transformers::models::vgg::{Models, Vgg};
 
-    /// Small numbers without a pattern.
+    /// Small pseudorandom numbers.
     fn noise(count: usize, scale: f64) -> Vec<f32> {
         let mut random = SplitMix64::new(count as u64);
         (0..count).map(|_| (random.between(-0.5, 0.5) * scale) as f32).collect()
     }
 
-    /// All tensors of the hub's file, 553 MB.
+    /// Tensors like those of the hub's file, 553 MB, with random values.
     fn tensors() -> HashMap<String, Tensor> {
-        let numbers = |Wanted { names, shape }: &Wanted| match shape[..] {
-            // The oracle cuts negative logits off: here there are none.
+        let numbers = |TensorSpec { names, shape }: &TensorSpec| match shape[..] {
+            // The reference applies ReLU to the logits, so this bias keeps them positive.
             [count] if names[0].starts_with("head.fc") => vec![50.0; count],
             [count] => noise(count, 0.1),
             _ => noise(shape.iter().product(), (24.0 / shape[1..].iter().product::<usize>() as f64).sqrt()),
         };
-        let tensor = |w: &Wanted| Tensor::from_vec(numbers(w), &*w.shape, &Device::Cpu).unwrap();
+        let tensor = |w: &TensorSpec| Tensor::from_vec(numbers(w), &*w.shape, &Device::Cpu).unwrap();
         let mut tensors: HashMap<String, Tensor> =
-            wanted(Layer::Predictions).iter().map(|w| (w.names[0].clone(), tensor(w))).collect();
+            tensor_specs(VggLayer::Predictions).iter().map(|w| (w.names[0].clone(), tensor(w))).collect();
         for (name, side) in [("pre_logits.fc1.weight", 7), ("pre_logits.fc2.weight", 1)] {
             let convolution = tensors[name].reshape((4096, (), side, side)).unwrap();
             tensors.insert(name.to_owned(), convolution);
@@ -235,14 +235,14 @@ mod tests {
                 })
             })
             .collect();
-        let settings = EmbedSettings { layer: Layer::Predictions, ..Default::default() };
+        let settings = EmbedSettings { layer: VggLayer::Predictions, ..Default::default() };
         let normalisation = Normalisation { mean: [0.45; 3], std: [0.225; 3] };
         let ours = Vgg16::new(&tensors, &settings, normalisation, &Device::Cpu).unwrap();
         let found = ours.embed(&pictures).unwrap();
         assert_eq!(found.len(), 2000);
-        assert_eq!(ours.embed(&pictures[1..]).unwrap(), found[1000..], "whatever the batch");
+        assert_eq!(ours.embed(&pictures[1..]).unwrap(), found[1000..], "independent of the batch");
         let input = normalisation.tensor(&pictures, pictures.len()).unwrap();
-        // What other devices compute, here on the processor.
+        // The layers that other devices use, here on the CPU.
         let numbers = |convolutions: &Convolutions| -> Vec<f32> {
             convolutions.forward(&input).unwrap().flatten_all().unwrap().to_vec1().unwrap()
         };
@@ -256,8 +256,8 @@ mod tests {
             let logits = oracle.forward_t(&input.get(i).unwrap(), false).unwrap();
             let expected: Vec<f32> = ops::softmax_last_dim(&logits).unwrap().flatten_all().unwrap().to_vec1().unwrap();
             let largest = expected.iter().copied().fold(0.0, f32::max);
-            let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3 * largest;
-            assert!(found.iter().zip(&expected).all(near), "{found:?} and {expected:?}");
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3 * largest;
+            assert!(found.iter().zip(&expected).all(close), "{found:?} and {expected:?}");
         }
     }
 }

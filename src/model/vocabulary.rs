@@ -1,4 +1,5 @@
-//! Words that pictures may be told by: ImageNet's classes, plain words beside them, and words of someone's own.
+//! Vocabularies, the words that pictures can be labelled with: ImageNet's classes, a list of further plain words, and
+//! lists that the user supplies.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,31 +7,32 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::store::Digest;
 
-/// Number, word, and broader words of each of ImageNet's classes, the narrowest first (`scripts/imagenet_words.py`).
-pub const TABLE: &str = include_str!("imagenet.tsv");
-/// Words for what else photographs, scans and screens show, with broader ones.
-const PLAIN: &str = include_str!("plain.txt");
-/// What stands for both in the settings.
-const SHIPPED: &str = "plain";
-/// Longer lists take too long to be read.
-const MOST: usize = 20_000;
-/// Words that a picture is given.
-const GIVEN: usize = 5;
-/// Broader words that are less likely are not given.
-const LEAST: f64 = 0.1;
+/// Class id, word, and broader words of each ImageNet class, the narrowest first, separated by tabs
+/// (`scripts/generate/imagenet_words.py`).
+pub const IMAGENET_WORDS: &str = include_str!("imagenet.tsv");
+/// Words for other things that photographs, scans and screenshots show, with broader words.
+const PLAIN_WORDS: &str = include_str!("plain.txt");
+/// The name that selects both lists in the settings.
+const BUILT_IN_LIST: &str = "plain";
+/// Maximum number of words. Longer lists take too long to embed.
+const MAX_WORDS: usize = 20_000;
+/// Maximum number of words per picture, without the broader ones.
+const TOP_WORDS: usize = 5;
+/// Minimum probability of a broader word.
+const MIN_BROADER_SCORE: f64 = 0.1;
 
-/// A word for a picture.
+/// A word for a picture, with its probability.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word<'a> {
     /// The word.
     pub word: &'a str,
     /// Probability, 0 to 1.
     pub score: f64,
-    /// Whether it is no word of its own but covers several.
+    /// Whether it is a broader word, which covers several words of the vocabulary.
     pub broader: bool,
 }
 
-/// A list of words, no two the same.
+/// A list of distinct words, each with its broader words.
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
     entries: Vec<Entry>,
@@ -50,20 +52,20 @@ impl Vocabulary {
             let (word, broader) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
             Entry { word: word.to_owned(), broader: words(broader) }
         };
-        Self { entries: TABLE.lines().map(entry).collect() }
+        Self { entries: IMAGENET_WORDS.lines().map(entry).collect() }
     }
 
-    /// The lists that `embed.vocabulary` names, one after another: `plain` is the one that comes with the program, anything else
-    /// a file. A word that is there already is left out.
+    /// Reads and joins the lists that `embed.vocabulary` names. `plain` is the built-in list; anything else is a file.
+    /// Repeated words are dropped, regardless of case.
     ///
     /// # Errors
-    /// When a file cannot be read or is no text, or there is no word in all, or too many.
+    /// When a file cannot be read or is not UTF-8, or there are no words in total or too many.
     pub fn read(lists: &[String]) -> Result<Self> {
         let mut entries = Vec::new();
         for list in lists {
-            if list == SHIPPED {
+            if list == BUILT_IN_LIST {
                 entries.extend(Self::imagenet().entries);
-                entries.extend(lines(PLAIN));
+                entries.extend(lines(PLAIN_WORDS));
             } else {
                 let text = fs_err::read_to_string(list).context("embed.vocabulary")?;
                 entries.extend(lines(&text));
@@ -71,35 +73,41 @@ impl Vocabulary {
         }
         let mut seen = HashSet::new();
         entries.retain(|entry| seen.insert(entry.word.to_lowercase()));
-        ensure!(!entries.is_empty(), "embed.vocabulary: there is no word in {}", lists.join(", "));
-        ensure!(entries.len() <= MOST, "embed.vocabulary: there are {} words; {MOST} is the most", entries.len());
+        ensure!(!entries.is_empty(), "embed.vocabulary: there are no words in {}", lists.join(", "));
+        ensure!(
+            entries.len() <= MAX_WORDS,
+            "embed.vocabulary: there are {} words; at most {MAX_WORDS} are allowed",
+            entries.len()
+        );
         Ok(Self { entries })
     }
 
-    /// How many words there are.
+    /// Number of words.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no words.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The words.
+    /// The words, in order, without the broader ones.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.word.as_str())
     }
 
-    /// What determines it.
+    /// A digest of the words and their broader words, for keys.
     pub fn digest(&self) -> Digest {
         let lines = self.entries.iter().map(|entry| format!("{}: {}\n", entry.word, entry.broader.join(", ")));
         Digest::of(lines.collect::<String>().as_bytes())
     }
 
-    /// The words of a picture from its logits, one for each word: the likeliest ones, then the broader words that are likely, each the
-    /// likeliest first.
+    /// The words for a picture, given one logit per word: the most likely ones, then the broader words that are likely,
+    /// each group in descending order of probability. Probabilities are the softmax of the logits; that of a broader
+    /// word is the sum over its words.
     pub(super) fn words(&self, logits: &[f32]) -> Vec<Word<'_>> {
+        // Subtracting the largest logit avoids overflow and does not change the softmax.
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
         let sum: f64 = weights.iter().sum();
@@ -111,29 +119,31 @@ impl Vocabulary {
             }
         }
         likely.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
-        let given = likely.into_iter().take(GIVEN);
-        let given: Vec<Word<'_>> =
-            given.map(|(i, score)| Word { word: &self.entries[i].word, score, broader: false }).collect();
+        let top = likely.into_iter().take(TOP_WORDS);
+        let top: Vec<Word<'_>> =
+            top.map(|(i, score)| Word { word: &self.entries[i].word, score, broader: false }).collect();
         let mut broader: Vec<Word<'_>> = broader
             .into_iter()
-            .filter(|(_, score)| *score >= LEAST)
+            .filter(|(_, score)| *score >= MIN_BROADER_SCORE)
             .map(|(word, score)| Word { word, score: score.min(1.0), broader: true })
             .collect();
         broader.sort_by(|a, b| b.score.total_cmp(&a.score));
-        given.into_iter().chain(broader).collect()
+        top.into_iter().chain(broader).collect()
     }
 }
 
-/// A word a line, behind a colon the broader ones; a line that begins with # is a remark.
+/// Parses a list: one word per line, optionally followed by a colon and broader words, separated by commas. Lines that
+/// start with # are comments.
 fn lines(text: &str) -> Vec<Entry> {
     let entry = |line: &str| {
         let (word, broader) = line.split_once(':').unwrap_or((line, ""));
         Some(Entry { word: word.trim().to_owned(), broader: words(broader) }).filter(|entry| !entry.word.is_empty())
     };
-    let said = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim_start().starts_with('#'));
-    said.filter_map(entry).collect()
+    let content_lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim_start().starts_with('#'));
+    content_lines.filter_map(entry).collect()
 }
 
+/// Words separated by commas.
 fn words(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
@@ -150,18 +160,18 @@ mod tests {
         logits[class("golden retriever")] = 10.0;
         logits[class("Labrador retriever")] = 10.0;
         let words = vocabulary.words(&logits);
-        let named: Vec<&str> = words.iter().map(|word| word.word).collect();
-        assert_eq!(named[..2], ["golden retriever", "Labrador retriever"]);
+        let found: Vec<&str> = words.iter().map(|word| word.word).collect();
+        assert_eq!(found[..2], ["golden retriever", "Labrador retriever"]);
         assert!(words[..2].iter().all(|word| !word.broader && (word.score - 0.49).abs() < 0.01), "{words:?}");
-        assert_eq!(named[GIVEN..], ["animal", "mammal", "dog", "retriever"]);
-        assert!(words[GIVEN..].iter().all(|word| word.broader && word.score > 0.95 && word.score <= 1.0));
+        assert_eq!(found[TOP_WORDS..], ["animal", "mammal", "dog", "retriever"]);
+        assert!(words[TOP_WORDS..].iter().all(|word| word.broader && word.score > 0.95 && word.score <= 1.0));
     }
 
     #[test]
     fn every_class_has_its_line() {
         let vocabulary = Vocabulary::imagenet();
         let words: HashSet<&str> = vocabulary.iter().collect();
-        assert_eq!((vocabulary.len(), words.len()), (1000, 1000), "no two share a word");
+        assert_eq!((vocabulary.len(), words.len()), (1000, 1000), "the words are distinct");
         assert!(!words.contains(""));
     }
 
@@ -182,9 +192,11 @@ mod tests {
         let both = Vocabulary::read(&["plain".into(), own]).unwrap();
         assert_eq!(both.len(), shipped.len() + 2);
         assert_ne!(both.digest(), shipped.digest());
-        for (list, said) in [(file("empty.txt", "# nothing\n"), "no word"), ("none.txt".to_owned(), "none.txt")] {
+        for (list, message) in
+            [(file("empty.txt", "# nothing\n"), "there are no words"), ("none.txt".to_owned(), "none.txt")]
+        {
             let error = format!("{:#}", Vocabulary::read(&[list]).unwrap_err());
-            assert!(error.contains("embed.vocabulary") && error.contains(said), "{error}");
+            assert!(error.contains("embed.vocabulary") && error.contains(message), "{error}");
         }
     }
 }

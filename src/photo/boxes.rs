@@ -1,14 +1,16 @@
-//! The boxes that films, and pictures of their kind, consist of (ISO base media).
+//! Reads the boxes of the ISO base media file format (ISO/IEC 14496-12), of which MP4, MOV, HEIF and CR3 files consist.
 
-/// The boxes in these bytes, each by its type, up to the first that does not fit in; more than `MOST` are not looked at.
+/// Iterates over the boxes in `bytes` as (type, body). Stops at the first box that does not fit, and after
+/// [`MAX_BOXES`] boxes.
 pub(super) fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = bytes;
-    let one = move || {
+    let next_box = move || {
         let (size, after) = rest.split_first_chunk::<4>()?;
         let (kind, after) = after.split_first_chunk::<4>()?;
         let (length, body) = match u32::from_be_bytes(*size) {
-            // The last one goes on to the end.
+            // A size of 0 means that the box extends to the end.
             0 => (after.len(), after),
+            // A size of 1 means that a 64-bit size follows the type.
             1 => {
                 let (size, after) = after.split_first_chunk::<8>()?;
                 (usize::try_from(u64::from_be_bytes(*size)).ok()?.checked_sub(16)?, after)
@@ -19,12 +21,13 @@ pub(super) fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
         rest = after;
         Some((*kind, body))
     };
-    std::iter::from_fn(one).take(MOST)
+    std::iter::from_fn(next_box).take(MAX_BOXES)
 }
 
-const MOST: usize = 1000;
+/// Limits the work on a file that consists of millions of empty boxes.
+const MAX_BOXES: usize = 1000;
 
-/// The first box along a path of types.
+/// Returns the body of the first box along a path of types, such as `moov`, `trak`.
 pub(super) fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
     path.iter().try_fold(bytes, |bytes, wanted| boxes(bytes).find(|(kind, _)| kind == *wanted).map(|(_, body)| body))
 }
@@ -38,10 +41,10 @@ mod tests {
         let bytes = b"\0\0\0\x0Aabcd12\0\0\0\x01efgh\0\0\0\0\0\0\0\x11x\0\0\0\0ijklrest";
         let found: Vec<_> = boxes(bytes).collect();
         assert_eq!(found, [(*b"abcd", &b"12"[..]), (*b"efgh", b"x"), (*b"ijkl", b"rest")]);
-        for lie in
+        for invalid in
             [&b"\0\0\0\x07abcd"[..], b"\0\0\0\x09abcd", b"\0\0\0\x01abcd\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", b"\0\0"]
         {
-            assert_eq!(boxes(lie).count(), 0);
+            assert_eq!(boxes(invalid).count(), 0);
         }
         assert_eq!(find(b"\0\0\0\x14aaaa\0\0\0\x0Cbbbbbody", &[b"aaaa", b"bbbb"]), Some(&b"body"[..]));
         assert_eq!(find(b"\0\0\0\x08aaaa", &[b"aaaa", b"bbbb"]), None);

@@ -1,29 +1,32 @@
-//! The memory that all threads which read pictures share.
+//! Limits the memory that all threads together use to read and decode pictures.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Bytes that may be in use for reading pictures at one time. There are two pools, so that nobody waits in a circle: who
-/// waits for memory to decode with may hold a file, but who decodes never waits for a file.
+/// Memory that may be in use for reading pictures at one time.
+///
+/// There are two pools to avoid a deadlock. A thread that waits for memory to decode may hold the bytes of a file. A
+/// thread that decodes never waits for the bytes of a file.
 #[derive(Debug)]
 pub struct Budget {
     /// For the bytes of files.
     pub files: Pool,
-    /// For what decoding takes beside them.
+    /// For the buffers of decoding.
     pub decoding: Pool,
-    /// Larger files are not read, in bytes.
+    /// Largest file that is read, in bytes.
     pub max_file: u64,
-    /// Larger pictures are not decoded, in pixels.
+    /// Largest picture that is decoded, in pixels.
     pub max_pixels: u64,
 }
 
 impl Budget {
-    /// `decoding` bytes for decoding, half as much again for files, and no limit on a single one.
+    /// A budget of `decoding` bytes for decoding and half as many for files, without a limit on a single file or
+    /// picture.
     pub fn new(decoding: u64) -> Self {
         Self { files: Pool::new(decoding / 2), decoding: Pool::new(decoding), max_file: u64::MAX, max_pixels: u64::MAX }
     }
 }
 
-/// Bytes that may be taken and are given back.
+/// A counting semaphore over bytes.
 #[derive(Debug)]
 pub struct Pool {
     total: u64,
@@ -31,51 +34,50 @@ pub struct Pool {
     freed: Condvar,
 }
 
-/// Bytes taken from a [`Pool`]; given back when dropped.
+/// Bytes reserved from a [`Pool`], which are returned to it on drop.
 #[derive(Debug)]
-pub struct Share<'a> {
+pub struct MemoryPermit<'a> {
     pool: &'a Pool,
     bytes: u64,
 }
 
 impl Pool {
-    /// A pool of `total` bytes.
     fn new(total: u64) -> Self {
         Self { total, free: Mutex::new(total), freed: Condvar::new() }
     }
 
-    /// All there is.
+    /// Size of the pool in bytes, whether reserved or free.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Takes `bytes`, waiting until others give back; `None` if there never are that many.
-    pub fn take(&self, bytes: u64) -> Option<Share<'_>> {
+    /// Reserves `bytes`, and waits until enough is free. Returns `None` if `bytes` exceeds the total.
+    pub fn reserve(&self, bytes: u64) -> Option<MemoryPermit<'_>> {
         if bytes > self.total {
             return None;
         }
-        // The count stays right even if a holder panicked: shares are given back on unwinding.
+        // A poisoned mutex is no problem: a permit is returned on unwinding too, so the count stays correct.
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free < bytes {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= bytes;
-        Some(Share { pool: self, bytes })
+        Some(MemoryPermit { pool: self, bytes })
     }
 }
 
-impl Share<'_> {
-    /// Gives back all but `bytes`.
-    pub fn keep(mut self, bytes: u64) -> Self {
-        let left = bytes.min(self.bytes);
-        let rest = Share { pool: self.pool, bytes: self.bytes - left };
-        self.bytes = left;
-        drop(rest);
+impl MemoryPermit<'_> {
+    /// Returns all but `bytes` to the pool. A permit never grows: a larger value has no effect.
+    pub fn shrink_to(mut self, bytes: u64) -> Self {
+        let remaining = bytes.min(self.bytes);
+        let surplus = MemoryPermit { pool: self.pool, bytes: self.bytes - remaining };
+        self.bytes = remaining;
+        drop(surplus);
         self
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for MemoryPermit<'_> {
     fn drop(&mut self) {
         *self.pool.free.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
         self.pool.freed.notify_all();
@@ -90,25 +92,25 @@ mod tests {
     #[test]
     fn the_total_is_never_exceeded() {
         let pool = Pool::new(10);
-        let (in_use, most) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (in_use, peak) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for bytes in 1..=8 {
-                let (pool, in_use, most) = (&pool, &in_use, &most);
+                let (pool, in_use, peak) = (&pool, &in_use, &peak);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        let _share = pool.take(bytes).unwrap();
-                        let now = in_use.fetch_add(bytes, Ordering::SeqCst) + bytes;
-                        most.fetch_max(now, Ordering::SeqCst);
+                        let _permit = pool.reserve(bytes).unwrap();
+                        let total = in_use.fetch_add(bytes, Ordering::SeqCst) + bytes;
+                        peak.fetch_max(total, Ordering::SeqCst);
                         in_use.fetch_sub(bytes, Ordering::SeqCst);
                     }
                 });
             }
         });
-        assert!(most.into_inner() <= 10);
-        assert!(pool.take(11).is_none());
-        let some = pool.take(10).expect("everything was given back").keep(4).keep(7);
-        assert!(pool.take(6).is_some(), "all but four were given back");
-        drop(some);
-        assert!(pool.take(10).is_some(), "and then these");
+        assert!(peak.into_inner() <= 10);
+        assert!(pool.reserve(11).is_none());
+        let permit = pool.reserve(10).expect("all permits were dropped").shrink_to(4).shrink_to(7);
+        assert!(pool.reserve(6).is_some(), "all but four bytes are free");
+        drop(permit);
+        assert!(pool.reserve(10).is_some(), "all bytes are free");
     }
 }

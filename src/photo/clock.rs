@@ -1,51 +1,53 @@
-//! What a clock showed, as cameras and programs write it down.
+//! Parses dates and times in the notations of cameras and programs.
 
 use chrono::{Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 
-/// What the clock of a camera or a program showed.
+/// A local date and time, with its offset from UTC if that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    shows: NaiveDateTime,
+    local_time: NaiveDateTime,
     offset: Option<FixedOffset>,
 }
 
 impl Clock {
-    /// A clock that was `offset` ahead of UTC, if that is known. None of one that does not know the time: it shows the
-    /// day on which its count of seconds begins, a year before photography or far ahead.
-    pub fn new(shows: NaiveDateTime, offset: Option<FixedOffset>) -> Option<Self> {
-        // Apple's count begins with 1904, Unix' with 1970.
-        let beginnings = [1904, 1970].map(|year| NaiveDate::from_ymd_opt(year, 1, 1));
-        let knows = (1826..2099).contains(&shows.year()) && !beginnings.contains(&Some(shows.date()));
-        knows.then_some(Self { shows, offset })
+    /// A time at `offset` from UTC, if the offset is known. `None` if the clock was evidently not set: it shows the
+    /// first day of an epoch, or a year outside 1826 to 2098. (The oldest surviving photograph is from 1826.)
+    pub fn new(local_time: NaiveDateTime, offset: Option<FixedOffset>) -> Option<Self> {
+        // The epochs of Apple (1904) and Unix (1970).
+        let epochs = [1904, 1970].map(|year| NaiveDate::from_ymd_opt(year, 1, 1));
+        let is_plausible = (1826..2099).contains(&local_time.year()) && !epochs.contains(&Some(local_time.date()));
+        is_plausible.then_some(Self { local_time, offset })
     }
 
-    /// Microseconds since 1970: UTC, where it is known how far the clock was from that; else as if it went by UTC.
+    /// Microseconds since 1970. The time is converted to UTC if its offset is known, and else read as if it were UTC.
     pub fn micros(self) -> i64 {
-        let ahead = self.offset.map_or(0, |offset| i64::from(offset.local_minus_utc()));
-        self.shows.and_utc().timestamp_micros() - 1_000_000 * ahead
+        let offset_seconds = self.offset.map_or(0, |offset| i64::from(offset.local_minus_utc()));
+        self.local_time.and_utc().timestamp_micros() - 1_000_000 * offset_seconds
     }
 
-    /// Whether it is known how far it was from UTC.
+    /// Whether the offset from UTC is known.
     pub fn is_utc(self) -> bool {
         self.offset.is_some()
     }
 
-    /// With a fraction of a second and an offset that were written beside it, unless it has them itself.
+    /// Adds a fraction of a second (in microseconds) and an offset from tags of their own, where the time has none
+    /// itself.
     pub(super) fn with(self, fraction: u32, offset: Option<FixedOffset>) -> Self {
-        let fraction = if self.shows.nanosecond() == 0 { fraction } else { 0 };
-        Self { shows: self.shows + TimeDelta::microseconds(fraction.into()), offset: self.offset.or(offset) }
+        let fraction = if self.local_time.nanosecond() == 0 { fraction } else { 0 };
+        Self { local_time: self.local_time + TimeDelta::microseconds(fraction.into()), offset: self.offset.or(offset) }
     }
 }
 
-/// Text that is taken from its beginning.
+/// Parses a text from left to right. [`number`](Self::number) and [`one_of`](Self::one_of) consume nothing if they do
+/// not match.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(
-    /// What is left of it.
+pub struct TextScanner<'a>(
+    /// The rest of the text.
     pub &'a [u8],
 );
 
-impl Reader<'_> {
-    /// A number of exactly so many digits; what follows may be another one.
+impl TextScanner<'_> {
+    /// Reads a number of exactly `digits` digits. More digits may follow.
     pub fn number(&mut self, digits: usize) -> Option<u32> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         let value =
@@ -54,7 +56,7 @@ impl Reader<'_> {
         Some(value)
     }
 
-    /// One of these characters.
+    /// Reads one character of `set`.
     pub fn one_of(&mut self, set: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         set.contains(first).then(|| {
@@ -63,15 +65,15 @@ impl Reader<'_> {
         })
     }
 
-    /// All characters from here on that are so.
-    pub fn skip(&mut self, is: impl Fn(u8) -> bool) -> usize {
-        let length = self.0.iter().take_while(|&&b| is(b)).count();
+    /// Skips all characters for which `matches` returns true, and returns how many there were.
+    pub fn skip(&mut self, matches: impl Fn(u8) -> bool) -> usize {
+        let length = self.0.iter().take_while(|&&b| matches(b)).count();
         self.0 = &self.0[length..];
         length
     }
 
-    /// Two digits, of which some cameras write the first as a space where it is a zero.
-    fn two(&mut self) -> Option<u32> {
+    /// Reads two digits. Some cameras write a leading zero as a space.
+    fn two_digits(&mut self) -> Option<u32> {
         match self.0 {
             [b' ', digit @ b'0'..=b'9', rest @ ..] => {
                 self.0 = rest;
@@ -81,7 +83,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Micros of a fraction's digits.
+    /// Reads the digits of a fraction of a second, in microseconds. Digits beyond the sixth are ignored.
     fn fraction(&mut self) -> u32 {
         let mut micros = 0;
         for place in 0.. {
@@ -91,15 +93,15 @@ impl Reader<'_> {
         micros
     }
 
-    /// Hours, minutes and mostly seconds.
+    /// Reads hours and minutes, with seconds and a fraction if there are any.
     fn time(&mut self) -> Option<NaiveTime> {
-        let hour = self.two()?;
+        let hour = self.two_digits()?;
         self.one_of(b":")?;
-        let minute = self.two()?;
-        let seconds = Reader(self.0).one_of(b":").is_some();
-        let second = if seconds { self.skip_one().two()? } else { 0 };
-        let micros = if seconds && self.one_of(b".,").is_some() { self.fraction() } else { 0 };
-        // Some telephones count the hours from 1 to 24; their 24 is the first hour of the day.
+        let minute = self.two_digits()?;
+        let has_seconds = TextScanner(self.0).one_of(b":").is_some();
+        let second = if has_seconds { self.skip_one().two_digits()? } else { 0 };
+        let micros = if has_seconds && self.one_of(b".,").is_some() { self.fraction() } else { 0 };
+        // Some phones count the hours from 1 to 24; their 24 is the first hour of the day.
         NaiveTime::from_hms_micro_opt(hour % 24, minute, second, micros).filter(|_| hour <= 24)
     }
 
@@ -109,16 +111,17 @@ impl Reader<'_> {
     }
 }
 
-/// A time like `2024:05:06 07:08:09`, also with `-`, `/` or `.` between the parts of the day, `T` before the time,
-/// fractions and an offset behind it. A time that is not known (blanks) is midnight.
+/// Parses a time such as `2024:05:06 07:08:09`. The parts of the date may also be separated by `-`, `/` or `.`, the
+/// time may follow a `T`, and it may have a fraction and an offset. If only the date is known (the time is missing or
+/// blank), the time is midnight.
 pub(super) fn read(text: &[u8]) -> Option<Clock> {
     let text = text.split(|&b| b == 0).next()?.trim_ascii();
-    let mut reader = Reader(text);
+    let mut reader = TextScanner(text);
     let year = reader.number(4)?;
     reader.one_of(b":-/.")?;
-    let month = reader.two()?;
+    let month = reader.two_digits()?;
     reader.one_of(b":-/.")?;
-    let day = NaiveDate::from_ymd_opt(year as i32, month, reader.two()?)?;
+    let day = NaiveDate::from_ymd_opt(year as i32, month, reader.two_digits()?)?;
     if !reader.0.iter().any(u8::is_ascii_digit) {
         let blank = reader.0.iter().all(|b| b" :T".contains(b));
         return if blank { Clock::new(day.and_time(NaiveTime::MIN), None) } else { None };
@@ -128,9 +131,9 @@ pub(super) fn read(text: &[u8]) -> Option<Clock> {
     Clock::new(day.and_time(time), offset(reader.0))
 }
 
-/// An offset like `+02:00` or `Z`; none of blanks and of what no place on Earth has.
+/// Parses an offset from UTC such as `+02:00` or `Z`. `None` if it is blank, or beyond 15 hours and 59 minutes.
 pub(super) fn offset(text: &[u8]) -> Option<FixedOffset> {
-    let mut reader = Reader(text.split(|&b| b == 0).next()?.trim_ascii());
+    let mut reader = TextScanner(text.split(|&b| b == 0).next()?.trim_ascii());
     let sign = reader.one_of(b"+-Zz")?;
     if matches!(sign, b'Z' | b'z') {
         return FixedOffset::east_opt(0);
@@ -139,13 +142,13 @@ pub(super) fn offset(text: &[u8]) -> Option<FixedOffset> {
     reader.one_of(b":");
     let minutes = if reader.0.is_empty() { 0 } else { reader.number(2)? };
     let seconds = (hours * 3600 + minutes * 60) as i32;
-    let is_one = hours <= 15 && minutes < 60 && reader.0.is_empty();
-    FixedOffset::east_opt(if sign == b'-' { -seconds } else { seconds }).filter(|_| is_one)
+    let is_valid = hours <= 15 && minutes < 60 && reader.0.is_empty();
+    FixedOffset::east_opt(if sign == b'-' { -seconds } else { seconds }).filter(|_| is_valid)
 }
 
-/// The microseconds of digits behind a second's point, as EXIF keeps them in a place of their own.
+/// Parses the digits of a fraction of a second, which EXIF stores in a tag of its own (SubSecTime), to microseconds.
 pub(super) fn fraction(text: &[u8]) -> u32 {
-    Reader(text.trim_ascii()).fraction()
+    TextScanner(text.trim_ascii()).fraction()
 }
 
 #[cfg(test)]
@@ -155,8 +158,8 @@ mod tests {
     #[test]
     fn clocks_are_read_as_they_are_written() {
         let shown = |text: &str| {
-            let Clock { shows, offset } = read(text.as_bytes())?;
-            Some(format!("{shows:?}{}", offset.map_or(String::new(), |offset| offset.to_string())))
+            let Clock { local_time, offset } = read(text.as_bytes())?;
+            Some(format!("{local_time:?}{}", offset.map_or(String::new(), |offset| offset.to_string())))
         };
         for (text, clock) in [
             ("2024:05:06 07:08:09\0", "2024-05-06T07:08:09"),

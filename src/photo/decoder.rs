@@ -1,4 +1,4 @@
-//! The decoders of all formats behind one face: a size without decoding, then pixels over white.
+//! One interface to the decoders of all formats: first the size, from the header alone, then the pixels over white.
 
 use std::fmt::Display;
 use std::io::{self, Cursor};
@@ -7,40 +7,40 @@ use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::blocks::Blocks;
 use super::colour::Colours;
-use super::film::Film;
+use super::exif_xmp::ExifXmp;
 use super::heic::Heic;
 use super::jxl::Jxl;
 use super::orientation::orientation;
-use super::resize::SHRUNK;
+use super::resize::MIN_SHRUNK_SIDE;
 use super::tiff::Tiff;
-use super::{Format, Reason, Unreadable, jpeg, png, unreadable, webp};
+use super::video::Video;
+use super::{DecodeError, Format, Reason, decode_error, jpeg, png, webp};
 
-/// Bytes that the metadata of a picture may take, unpacked. (A decoder may take half as much again before it notices.)
+/// Limit on the unpacked metadata of a picture, in bytes. (A decoder may use half as much again before it checks.)
 pub(super) const HEADER_BYTES: u64 = 16 << 20;
-/// Bytes that a decoder may take beside those that were reckoned with.
+/// Bytes that a decoder may allocate beyond the estimate, for small buffers that the estimate does not include.
 const SPARE_BYTES: u64 = 16 << 20;
 
 /// A picture whose header has been read.
 pub(super) enum Decoder<'a> {
     Tiff(Box<Tiff<'a>>),
     Heic(Heic),
-    Film(Box<Film>),
+    Video(Box<Video>),
     Jxl(Box<Jxl>),
-    /// A JPEG that the usual decoder shows wrongly; its header is read by that one.
-    Scans(Box<dyn ImageDecoder + 'a>),
-    Usual(Format, Box<dyn ImageDecoder + 'a>),
+    /// A JPEG that the standard decoder renders wrongly. It reads the header, and another decoder reads the pixels.
+    FallbackJpeg(Box<dyn ImageDecoder + 'a>),
+    Standard(Format, Box<dyn ImageDecoder + 'a>),
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn open(format: Format, bytes: &'a [u8]) -> Result<Self, Unreadable> {
-        let usual = match format {
+    pub(super) fn open(format: Format, bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let image_format = match format {
             Format::Tiff => return Ok(Self::Tiff(Box::new(Tiff::open(bytes)?))),
             Format::Heic => return Ok(Self::Heic(Heic::open(bytes)?)),
             Format::Jxl => return Ok(Self::Jxl(Box::new(Jxl::open(bytes)?))),
-            Format::Film => return Ok(Self::Film(Box::new(Film::open(bytes)?))),
-            // Of a raw picture it is given the JPEG inside.
+            Format::Video => return Ok(Self::Video(Box::new(Video::open(bytes)?))),
+            // Of a raw file, `bytes` is the embedded JPEG.
             Format::Jpeg | Format::Raw => {
                 jpeg::check_kind(bytes)?;
                 ImageFormat::Jpeg
@@ -51,70 +51,72 @@ impl<'a> Decoder<'a> {
             Format::Bmp => ImageFormat::Bmp,
         };
         let bytes = match format {
-            Format::WebP => webp::honest(bytes),
-            Format::Png => png::honest(bytes),
-            // This decoder copies what it is given, and is seldom asked for more than the header.
+            Format::WebP => webp::sanitised(bytes),
+            Format::Png => png::sanitised(bytes),
+            // The JPEG decoder copies its input, and often only the header is needed.
             Format::Jpeg => jpeg::head(bytes).into(),
             _ => bytes.into(),
         };
-        let is_rare = format == Format::Jpeg && jpeg::scans::is_rare(&bytes);
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), usual);
+        let needs_fallback = format == Format::Jpeg && jpeg::fallback::needs_fallback(&bytes);
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format);
         if format == Format::Png {
-            // Its colour profile is unpacked with the header: a bomb in one must not go off in every thread at a time.
+            // The PNG decoder unpacks the colour profile together with the header. The limit stops a decompression bomb
+            // in it, which could otherwise fill the memory from several threads at once.
             let mut limits = Limits::no_limits();
             limits.max_alloc = Some(HEADER_BYTES);
             reader.limits(limits);
         }
-        let decoder = Box::new(reader.into_decoder().map_err(describe)?);
-        Ok(if is_rare { Self::Scans(decoder) } else { Self::Usual(format, decoder) })
+        let decoder = Box::new(reader.into_decoder().map_err(to_decode_error)?);
+        Ok(if needs_fallback { Self::FallbackJpeg(decoder) } else { Self::Standard(format, decoder) })
     }
 
-    /// Width and height, as they are stored.
+    /// Stored width and height in pixels, before the orientation is applied.
     pub(super) fn size(&self) -> (u32, u32) {
         match self {
             Self::Tiff(tiff) => tiff.size,
             Self::Heic(heic) => heic.size,
-            Self::Film(film) => film.size,
+            Self::Video(video) => video.size,
             Self::Jxl(jxl) => jxl.size,
-            Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.dimensions(),
+            Self::FallbackJpeg(decoder) | Self::Standard(_, decoder) => decoder.dimensions(),
         }
     }
 
-    /// Bytes that the decoder puts out.
-    pub(super) fn raw(&self) -> u64 {
+    /// Bytes that the decoder's output takes. For HEIC, JPEG XL and videos, the bytes of all its buffers.
+    pub(super) fn buffer_bytes(&self) -> u64 {
         match self {
-            Self::Tiff(tiff) => tiff.raw(),
-            Self::Heic(heic) => heic.raw(),
-            Self::Film(film) => film.raw(),
-            Self::Jxl(jxl) => jxl.raw(),
-            Self::Scans(decoder) | Self::Usual(_, decoder) => decoder.total_bytes(),
+            Self::Tiff(tiff) => tiff.buffer_bytes(),
+            Self::Heic(heic) => heic.buffer_bytes(),
+            Self::Video(video) => video.buffer_bytes(),
+            Self::Jxl(jxl) => jxl.buffer_bytes(),
+            Self::FallbackJpeg(decoder) | Self::Standard(_, decoder) => decoder.total_bytes(),
         }
     }
 
-    /// What has to be done to see it upright.
+    /// The transformation that turns the stored picture upright.
     pub(super) fn orientation(&self, format: Format, bytes: &[u8]) -> Orientation {
         match self {
-            // Also of BigTIFF, whose directories are larger than those of EXIF.
+            // The TIFF decoder also reads BigTIFF, whose directory entries are longer than those of EXIF.
             Self::Tiff(tiff) => tiff.orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
-            // Their decoders turn them.
+            // These decoders return upright pixels.
             Self::Heic(_) | Self::Jxl(_) => Orientation::NoTransforms,
-            Self::Film(film) => film.orientation,
-            _ => orientation(&Blocks::of(format, bytes)),
+            Self::Video(video) => video.orientation,
+            _ => orientation(&ExifXmp::of(format, bytes)),
         }
     }
 
-    /// What its colours are, if its file says so.
+    /// The colour space, if the file specifies one.
     fn colours(&mut self, bytes: &[u8]) -> Option<Colours> {
         let profile = match self {
             Self::Heic(heic) => return heic.colours.take(),
-            Self::Film(film) => return film.colours(),
+            Self::Video(video) => return video.colours(),
             Self::Tiff(tiff) => tiff.profile(),
             Self::Jxl(jxl) => jxl.profile.take(),
-            Self::Scans(decoder) => decoder.icc_profile().ok().flatten(),
-            Self::Usual(format, decoder) => {
-                let code = (*format == Format::Png).then(|| png::code(bytes)).flatten();
+            Self::FallbackJpeg(decoder) => decoder.icc_profile().ok().flatten(),
+            Self::Standard(format, decoder) => {
+                // In a PNG, a cICP chunk takes precedence over a profile.
+                let code = (*format == Format::Png).then(|| png::cicp(bytes)).flatten();
                 if let Some(code) = code {
-                    return Some(Colours::Code(code));
+                    return Some(Colours::Cicp(code));
                 }
                 decoder.icc_profile().ok().flatten()
             }
@@ -122,17 +124,21 @@ impl<'a> Decoder<'a> {
         profile.map(Colours::Profile)
     }
 
-    /// How many times smaller it may come, with a shorter side of [`SHRUNK`] pixels or more; 1 where it cannot.
+    /// The largest factor (8, 4 or 2) by which the picture can be shrunk while it is decoded, so that the shorter side
+    /// keeps at least [`MIN_SHRUNK_SIDE`] pixels. 1 if it cannot.
     pub(super) fn shrink(&self) -> u32 {
         let (width, height) = self.size();
         match self {
-            Self::Usual(Format::Jpeg, _) => [8, 4, 2].into_iter().find(|by| width.min(height) / by >= SHRUNK),
+            Self::Standard(Format::Jpeg, _) => {
+                [8, 4, 2].into_iter().find(|factor| width.min(height) / factor >= MIN_SHRUNK_SIDE)
+            }
             _ => None,
         }
         .unwrap_or(1)
     }
 
-    /// As [`Decoder::read`], `shrink` times smaller; none if it has to be read whole.
+    /// Reads the pixels as [`Decoder::read`] does, but `shrink` times smaller. `None` if they have to be read at full
+    /// size.
     pub(super) fn read_small(&mut self, bytes: &[u8], shrink: u32) -> Option<RgbImage> {
         let mut pixels = jpeg::small(bytes, self.size(), shrink)?;
         if let Some(colours) = self.colours(bytes) {
@@ -141,8 +147,8 @@ impl<'a> Decoder<'a> {
         Some(pixels)
     }
 
-    /// Reads the pixels, as they are stored, over white, in the colours of sRGB.
-    pub(super) fn read(mut self, bytes: &[u8]) -> Result<RgbImage, Unreadable> {
+    /// Reads the pixels in the stored orientation, in sRGB, with transparency blended over white.
+    pub(super) fn read(mut self, bytes: &[u8]) -> Result<RgbImage, DecodeError> {
         let colours = self.colours(bytes);
         let mut pixels = self.pixels(bytes)?;
         if let Some(colours) = colours {
@@ -151,55 +157,56 @@ impl<'a> Decoder<'a> {
         Ok(pixels)
     }
 
-    fn pixels(self, bytes: &[u8]) -> Result<RgbImage, Unreadable> {
-        let ((width, height), raw) = (self.size(), self.raw());
+    fn pixels(self, bytes: &[u8]) -> Result<RgbImage, DecodeError> {
+        let ((width, height), output_bytes) = (self.size(), self.buffer_bytes());
         match self {
-            Self::Tiff(tiff) => tiff.read(raw + SPARE_BYTES),
+            Self::Tiff(tiff) => tiff.read(output_bytes + SPARE_BYTES),
             Self::Heic(heic) => heic.read(bytes),
-            Self::Film(film) => film.read(),
+            Self::Video(video) => video.read(),
             Self::Jxl(jxl) => jxl.read(bytes),
-            Self::Scans(_) => jpeg::scans::read(bytes, raw),
-            Self::Usual(format, decoder) => {
+            Self::FallbackJpeg(_) => jpeg::fallback::read(bytes, output_bytes),
+            Self::Standard(format, decoder) => {
                 let mut decoder = match format {
-                    Format::Jpeg => Box::new(JpegDecoder::new(Cursor::new(bytes)).map_err(describe)?),
+                    // The decoder that read the header was given nothing but the header.
+                    Format::Jpeg => Box::new(JpegDecoder::new(Cursor::new(bytes)).map_err(to_decode_error)?),
                     _ => decoder,
                 };
-                // Limits are set here because a decoder that is opened by hand has none.
+                // Only `ImageReader::decode` sets limits by itself; this decoder has none until they are set here.
                 let mut limits = Limits::no_limits();
-                let working = format.working(u64::from(width) * u64::from(height), raw);
-                limits.max_alloc = Some(raw + working + SPARE_BYTES);
-                decoder.set_limits(limits).map_err(describe)?;
-                Ok(over_white(DynamicImage::from_decoder(decoder).map_err(describe)?))
+                let working_bytes = format.working_bytes(u64::from(width) * u64::from(height), output_bytes);
+                limits.max_alloc = Some(output_bytes + working_bytes + SPARE_BYTES);
+                decoder.set_limits(limits).map_err(to_decode_error)?;
+                Ok(over_white(DynamicImage::from_decoder(decoder).map_err(to_decode_error)?))
             }
         }
     }
 }
 
-fn describe(error: ImageError) -> Unreadable {
+fn to_decode_error(error: ImageError) -> DecodeError {
     let reason = match &error {
         ImageError::Unsupported(_) => Reason::Unsupported,
         ImageError::Limits(_) => Reason::TooLarge,
         _ => Reason::Undecodable,
     };
     match &error {
-        ImageError::IoError(io) if is_cut(io) => unreadable(reason, CUT),
-        _ => unreadable(reason, line(&error)),
+        ImageError::IoError(io) if is_truncated(io) => decode_error(reason, TRUNCATED),
+        _ => decode_error(reason, one_line(&error)),
     }
 }
 
-pub(super) const CUT: &str = "the file ends before the picture does";
+pub(super) const TRUNCATED: &str = "the file ends before the picture does";
 
-/// Whether a reader came to the end of the file.
-pub(super) fn is_cut(error: &io::Error) -> bool {
+/// Whether the file ended too early.
+pub(super) fn is_truncated(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// One line of at most 200 characters out of a decoder's error.
-pub(super) fn line(error: &impl Display) -> String {
+/// Formats a decoder's error as one line of at most 200 characters.
+pub(super) fn one_line(error: &impl Display) -> String {
     error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
-/// Lays transparency over white and drops to 8 bits.
+/// Blends transparency over white and reduces the picture to 8 bits per channel.
 fn over_white(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();
@@ -213,7 +220,7 @@ fn over_white(picture: DynamicImage) -> RgbImage {
     rgb
 }
 
-/// A level over white.
+/// Blends a level over white: (level · alpha + 255 · (255 − alpha)) / 255, rounded.
 pub(super) fn blend(level: u8, alpha: u8) -> u8 {
     let blended = u32::from(level) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
     ((blended + 127) / 255) as u8

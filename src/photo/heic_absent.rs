@@ -1,30 +1,30 @@
-//! In the place of the decoder of HEIC, where the program is built without it.
+//! Replaces the HEIC decoder in builds without the feature `heic`: every HEIC picture is reported as unsupported.
 
 use image::RgbImage;
 
-use super::blocks::Blocks;
 use super::colour::Colours;
+use super::exif_xmp::ExifXmp;
 use super::format::NO_HEIC;
-use super::{Reason, Unreadable, unreadable};
+use super::{DecodeError, Reason, decode_error};
 
-/// No such picture is ever open.
+/// Never constructed: [`Heic::open`] always fails.
 pub(super) struct Heic {
     pub(super) size: (u32, u32),
     pub(super) colours: Option<Colours>,
 }
 
 impl Heic {
-    pub(super) fn open(_: &[u8]) -> Result<Self, Unreadable> {
-        Err(unreadable(Reason::Unsupported, NO_HEIC))
+    pub(super) fn open(_: &[u8]) -> Result<Self, DecodeError> {
+        Err(decode_error(Reason::Unsupported, NO_HEIC))
     }
 
-    pub(super) fn raw(&self) -> u64 {
+    pub(super) fn buffer_bytes(&self) -> u64 {
         0
     }
 
-    pub(super) fn read(self, _: &[u8]) -> Result<RgbImage, Unreadable> {
-        Err(unreadable(Reason::Unsupported, NO_HEIC))
+    pub(super) fn read(self, _: &[u8]) -> Result<RgbImage, DecodeError> {
+        Err(decode_error(Reason::Unsupported, NO_HEIC))
     }
 }
 
-pub(super) fn blocks(_: &[u8], _: &mut Blocks<'_>) {}
+pub(super) fn add_exif_xmp(_: &[u8], _: &mut ExifXmp<'_>) {}

@@ -1,36 +1,38 @@
-//! The directories of TIFF (IFDs), in which EXIF keeps what a camera knew.
+//! Reads TIFF directories (IFDs), in which TIFF, EXIF and most raw files store their metadata.
 //!
-//! Ours because the libraries for EXIF read every directory whole: one of 64 kB whose entries point into itself made
-//! one of them take 344 MB. Here an entry is looked up when it is asked for, and nothing is held.
+//! The program has its own reader because libraries for EXIF read every directory completely. A directory of 64 kB
+//! whose entries point into itself made one of them allocate 344 MB. This reader looks an entry up only when it is
+//! requested, and allocates nothing.
 
-/// A TIFF structure: a file of that kind, or a block of EXIF.
+/// A TIFF structure: a TIFF file or an EXIF block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tree<'a> {
+pub(super) struct TiffTree<'a> {
     bytes: &'a [u8],
     big_endian: bool,
 }
 
-/// One directory of it.
+/// One directory of a TIFF structure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Directory<'a> {
-    tree: Tree<'a>,
-    /// Where its entries begin, and how many there are.
-    at: usize,
+    tree: TiffTree<'a>,
+    /// Offset of the first entry, and number of entries. An entry has 12 bytes: tag (2), type (2), count (4), and the
+    /// value or its offset (4).
+    offset: usize,
     count: usize,
 }
 
-/// What an entry holds.
+/// The value of an entry: its field type and its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value<'a> {
-    tree: Tree<'a>,
+    tree: TiffTree<'a>,
     kind: u16,
     bytes: &'a [u8],
 }
 
-impl<'a> Tree<'a> {
-    /// The structure that begins with these bytes; none if they are none, or BigTIFF.
+impl<'a> TiffTree<'a> {
+    /// Opens the TIFF structure at the start of `bytes`. `None` if there is none, or if it is a BigTIFF.
     pub(super) fn new(bytes: &'a [u8]) -> Option<Self> {
-        // Panasonic and Olympus write other numbers than 42 there.
+        // The number after the byte order is not required to be 42: Panasonic and Olympus write others. 43 is BigTIFF.
         let (order, rest) = bytes.split_first_chunk::<2>()?;
         let big_endian = match order {
             b"MM" => true,
@@ -40,50 +42,51 @@ impl<'a> Tree<'a> {
         (rest.len() >= 6 && !matches!(rest, [43, 0, ..] | [0, 43, ..])).then_some(Self { bytes, big_endian })
     }
 
-    /// The structure in these bytes, in the order of bytes that `order` begins with.
+    /// Opens `bytes` without a header. `order` begins with the byte order, `II` or `MM`.
     pub(super) fn with_order(bytes: &'a [u8], order: &[u8]) -> Option<Self> {
         let big_endian = order.starts_with(b"MM");
         (big_endian || order.starts_with(b"II")).then_some(Self { bytes, big_endian })
     }
 
-    /// Its first directory.
-    pub(super) fn first(self) -> Option<Directory<'a>> {
+    /// The directory that the header points to.
+    pub(super) fn first_directory(self) -> Option<Directory<'a>> {
         self.directory(self.u32(4)?)
     }
 
-    /// The directory at this place.
-    pub(super) fn directory(self, at: u32) -> Option<Directory<'a>> {
-        let at = at as usize;
-        let count = usize::from(self.u16(at)?);
-        // What is cut has the entries that are there.
-        let whole = self.bytes.len().saturating_sub(at + 2) / 12;
-        Some(Directory { tree: self, at: at + 2, count: count.min(whole) })
+    /// The directory at an offset.
+    pub(super) fn directory(self, offset: u32) -> Option<Directory<'a>> {
+        let offset = offset as usize;
+        let count = usize::from(self.u16(offset)?);
+        // A directory that is cut off has the entries that are complete.
+        let complete = self.bytes.len().saturating_sub(offset + 2) / 12;
+        Some(Directory { tree: self, offset: offset + 2, count: count.min(complete) })
     }
 
-    fn u16(self, at: usize) -> Option<u16> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
+    fn u16(self, offset: usize) -> Option<u16> {
+        let bytes = *self.bytes.get(offset..)?.first_chunk()?;
         Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
     }
 
-    fn u32(self, at: usize) -> Option<u32> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
+    fn u32(self, offset: usize) -> Option<u32> {
+        let bytes = *self.bytes.get(offset..)?.first_chunk()?;
         Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 }
 
 impl<'a> Directory<'a> {
-    /// Where an entry is.
+    /// Offset of the first entry with this tag.
     fn entry(self, tag: u16) -> Option<usize> {
-        (0..self.count).map(|i| self.at + 12 * i).find(|&at| self.tree.u16(at) == Some(tag))
+        (0..self.count).map(|i| self.offset + 12 * i).find(|&offset| self.tree.u16(offset) == Some(tag))
     }
 
-    /// Where its entries begin.
-    pub(super) fn begins(self) -> usize {
-        self.at
+    /// Offset of the first entry, which identifies the directory within its structure.
+    pub(super) fn offset(self) -> usize {
+        self.offset
     }
 
-    /// Where the value of an entry is, if it takes no more than four bytes.
-    pub(super) fn place(self, tag: u16) -> Option<usize> {
+    /// Offset of an entry's value field. The field holds the value itself if that has at most four bytes, and else its
+    /// offset.
+    pub(super) fn inline_value_offset(self, tag: u16) -> Option<usize> {
         Some(self.entry(tag)? + 8)
     }
 
@@ -92,17 +95,17 @@ impl<'a> Directory<'a> {
         self.tree.directory(self.get(tag)?.number()?)
     }
 
-    /// The directories that an entry points to, of which there may be as many as the file has bytes, and any of them
-    /// more than once.
+    /// The directories that an entry points to. A hostile file may list very many, and the same one repeatedly, so the
+    /// caller must limit them.
     pub(super) fn children(self, tag: u16) -> impl Iterator<Item = Self> {
-        let places = self.get(tag).into_iter().flat_map(Value::numbers);
-        places.filter_map(move |at| self.tree.directory(at))
+        let offsets = self.get(tag).into_iter().flat_map(Value::numbers);
+        offsets.filter_map(move |offset| self.tree.directory(offset))
     }
 
-    /// The directory that follows it in its chain, which may lead back to itself.
-    pub(super) fn next(self) -> Option<Self> {
-        let at = self.tree.u32(self.at + 12 * self.count)?;
-        (at > 0).then(|| self.tree.directory(at)).flatten()
+    /// The next directory of the chain. A hostile chain may lead back to this one, so the caller must limit its steps.
+    pub(super) fn next_directory(self) -> Option<Self> {
+        let offset = self.tree.u32(self.offset + 12 * self.count)?;
+        (offset > 0).then(|| self.tree.directory(offset)).flatten()
     }
 
     /// The bytes of an entry's value.
@@ -110,44 +113,47 @@ impl<'a> Directory<'a> {
         self.get(tag).map(|value| value.bytes)
     }
 
-    /// The number that an entry holds.
+    /// The first number of an entry's value.
     pub(super) fn number(self, tag: u16) -> Option<u32> {
         self.get(tag)?.number()
     }
 
-    /// The value of an entry.
+    /// The value of an entry. `None` if the entry is missing, of an unknown type, or beyond the end.
     pub(super) fn get(self, tag: u16) -> Option<Value<'a>> {
         self.entry_value(tag).map(|(_, value)| value)
     }
 
-    /// Where the value of an entry begins.
-    pub(super) fn from(self, tag: u16) -> Option<usize> {
-        self.entry_value(tag).map(|(from, _)| from)
+    /// Offset of an entry's value, wherever it is stored.
+    pub(super) fn value_offset(self, tag: u16) -> Option<usize> {
+        self.entry_value(tag).map(|(value_offset, _)| value_offset)
     }
 
     fn entry_value(self, tag: u16) -> Option<(usize, Value<'a>)> {
-        let at = self.entry(tag)?;
-        let kind = self.tree.u16(at + 2)?;
+        let offset = self.entry(tag)?;
+        let kind = self.tree.u16(offset + 2)?;
         let size = match kind {
-            // Of 129, since EXIF 3, is text in UTF-8.
+            // Type 129 is UTF-8 text (EXIF 3.0).
             1 | 2 | 6 | 7 | 129 => 1,
             3 | 8 => 2,
             4 | 9 | 11 | 13 => 4,
             5 | 10 | 12 => 8,
             _ => return None,
         };
-        let length = (self.tree.u32(at + 4)? as usize).checked_mul(size)?;
-        // What fits into four bytes lies in the entry itself.
-        let from = if length <= 4 { at + 8 } else { self.tree.u32(at + 8)? as usize };
-        Some((from, Value { tree: self.tree, kind, bytes: self.tree.bytes.get(from..)?.get(..length)? }))
+        let length = (self.tree.u32(offset + 4)? as usize).checked_mul(size)?;
+        // A value of at most four bytes is stored in the entry itself.
+        let value_offset = if length <= 4 { offset + 8 } else { self.tree.u32(offset + 8)? as usize };
+        Some((
+            value_offset,
+            Value { tree: self.tree, kind, bytes: self.tree.bytes.get(value_offset..)?.get(..length)? },
+        ))
     }
 }
 
 impl Value<'_> {
-    /// The whole numbers of it, where they are numbers and not below zero.
+    /// The numbers of the value, up to the first that is negative. Empty if the type is not one of integers.
     pub(super) fn numbers(self) -> impl Iterator<Item = u32> {
-        let one = move |bytes: &[u8]| -> Option<u32> {
-            let tree = Tree { bytes, ..self.tree };
+        let parse = move |bytes: &[u8]| -> Option<u32> {
+            let tree = TiffTree { bytes, ..self.tree };
             match self.kind {
                 1 | 7 => Some(bytes[0].into()),
                 6 => u32::try_from(bytes[0] as i8).ok(),
@@ -163,10 +169,10 @@ impl Value<'_> {
             4 | 9 | 13 => 4,
             _ => 1,
         };
-        self.bytes.chunks_exact(size).map_while(one)
+        self.bytes.chunks_exact(size).map_while(parse)
     }
 
-    /// The first of them.
+    /// The first of [`Value::numbers`].
     pub(super) fn number(self) -> Option<u32> {
         self.numbers().next()
     }
@@ -176,7 +182,7 @@ impl Value<'_> {
 mod tests {
     use super::*;
 
-    /// A block with one directory of these entries: tag, kind, count and four bytes.
+    /// A block with one directory of these entries: tag, type, count and the four bytes of the value field.
     fn block(entries: &[(u16, u16, u32, [u8; 4])], tail: &[u8]) -> Vec<u8> {
         let mut bytes = b"II*\0\x08\0\0\0".to_vec();
         bytes.extend((entries.len() as u16).to_le_bytes());
@@ -203,10 +209,10 @@ mod tests {
             ],
             b"2024:05\0x",
         );
-        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
+        let directory = TiffTree::new(&bytes).and_then(TiffTree::first_directory).unwrap();
         let get = |tag| directory.get(tag);
         assert_eq!(get(1).unwrap().numbers().collect::<Vec<_>>(), [7, 8]);
-        assert_eq!(get(2).unwrap().number(), Some(6), "signed, as some write it");
+        assert_eq!(get(2).unwrap().number(), Some(6), "some writers use a signed type");
         assert_eq!(get(3).unwrap().number(), None);
         assert_eq!(get(4).unwrap().bytes, b"2024:05\0x");
         assert!(get(5).is_none(), "beyond the end");
@@ -217,13 +223,13 @@ mod tests {
     fn a_directory_lies_where_its_parent_says_even_in_itself() {
         let inner = block(&[(5, 3, 1, [9, 0, 0, 0])], b"");
         let bytes = block(&[(1, 4, 1, [26, 0, 0, 0]), (2, 13, 1, [8, 0, 0, 0]), (3, 4, 1, [0xFF; 4])], b"");
-        // Behind the first one's three entries; an odd place is as good as another.
+        // After the three entries of the first directory, at an odd offset. TIFF forbids those, but they are read.
         let bytes = [&bytes[..], b"x", &inner[8..]].concat();
-        let at = (bytes.len() - inner.len() + 8) as u32;
-        let bytes = [&bytes[..18], &at.to_le_bytes(), &bytes[22..]].concat();
-        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
+        let offset = (bytes.len() - inner.len() + 8) as u32;
+        let bytes = [&bytes[..18], &offset.to_le_bytes(), &bytes[22..]].concat();
+        let directory = TiffTree::new(&bytes).and_then(TiffTree::first_directory).unwrap();
         assert_eq!(directory.child(1).unwrap().get(5).unwrap().number(), Some(9));
-        assert_eq!(directory.child(2).unwrap().child(2).unwrap().at, directory.at);
+        assert_eq!(directory.child(2).unwrap().child(2).unwrap().offset, directory.offset);
         assert!(directory.child(3).is_none() && directory.child(4).is_none());
     }
 
@@ -233,26 +239,29 @@ mod tests {
         let list = bytes.len() as u32;
         bytes.extend([8_u32, 0xFFFF].map(u32::to_le_bytes).concat());
         bytes[18..22].copy_from_slice(&list.to_le_bytes());
-        let first = |bytes: &[u8]| Tree::new(bytes).and_then(Tree::first).unwrap().at;
-        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
-        assert_eq!(directory.children(1).map(|child| child.at).collect::<Vec<_>>(), [first(&bytes)]);
+        let first = |bytes: &[u8]| TiffTree::new(bytes).and_then(TiffTree::first_directory).unwrap().offset;
+        let directory = TiffTree::new(&bytes).and_then(TiffTree::first_directory).unwrap();
+        assert_eq!(directory.children(1).map(|child| child.offset).collect::<Vec<_>>(), [first(&bytes)]);
         assert_eq!(
-            (directory.number(2), directory.from(1), directory.from(2)),
+            (directory.number(2), directory.value_offset(1), directory.value_offset(2)),
             (Some(7), Some(list as usize), Some(30))
         );
-        assert!(directory.next().is_none(), "0 ends it");
+        assert!(directory.next_directory().is_none(), "0 ends it");
         bytes[34..38].copy_from_slice(&8_u32.to_le_bytes());
-        let directory = Tree::new(&bytes).and_then(Tree::first).unwrap();
-        assert_eq!(directory.next().unwrap().at, directory.at);
+        let directory = TiffTree::new(&bytes).and_then(TiffTree::first_directory).unwrap();
+        assert_eq!(directory.next_directory().unwrap().offset, directory.offset);
     }
 
     #[test]
     fn what_is_cut_has_the_entries_that_are_there() {
         let bytes = block(&[(1, 3, 1, [7, 0, 0, 0]), (2, 3, 1, [8, 0, 0, 0])], b"");
         let cut = &bytes[..bytes.len() - 8];
-        let directory = Tree::new(cut).and_then(Tree::first).unwrap();
+        let directory = TiffTree::new(cut).and_then(TiffTree::first_directory).unwrap();
         assert_eq!(directory.get(1).unwrap().number(), Some(7));
         assert!(directory.get(2).is_none());
-        assert!(Tree::new(b"II").is_none() && Tree::new(b"II*\0\xFF\xFF\xFF\xFF").unwrap().first().is_none());
+        assert!(
+            TiffTree::new(b"II").is_none()
+                && TiffTree::new(b"II*\0\xFF\xFF\xFF\xFF").unwrap().first_directory().is_none()
+        );
     }
 }

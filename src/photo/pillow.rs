@@ -1,27 +1,29 @@
-//! Bilinear and bicubic resizing with Pillow's arithmetic, to the bit: trained networks are compared
-//! with features that were made through it, and a level more or less in a pixel shows in the fifth
-//! digit of a cosine.
+//! Bilinear and bicubic resizing that is bit-exact with Pillow.
 //!
-//! Method: the filter is a triangle or Keys' cubic, widened by the scale; its weights are rounded to
-//! 22 bits; one axis after the other, rounded to 8 bits between them. Pillow 13 takes the height first when
-//! it loses more than twice as many rows as columns (found by trying 900 sizes; older ones always
-//! begin with the width).
+//! Pretrained models are checked against reference features of pictures that were resized with Pillow. A difference of
+//! one level in a pixel shows in the fifth digit of a cosine similarity.
+//!
+//! Method: the filter is a triangle or Keys' cubic. It is widened by the scale when the picture becomes smaller. Its
+//! weights are rounded to 22 bits after the point. The axes are resized one after the other, and the result is rounded
+//! to 8 bits in between. Pillow 13 resizes the height first if it loses more than twice as many rows as columns. (This
+//! was found by comparing 900 sizes; older versions always begin with the width.)
 
 use image::RgbImage;
 
+/// Bits after the point of the fixed-point weights.
 const BITS: u32 = 22;
 
-/// The kernel of a resize.
+/// The interpolation kernel of a resize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// A triangle.
+    /// A triangle of radius 1.
     Bilinear,
-    /// Keys' cubic convolution (1981) with a = -1/2.
+    /// Keys' cubic convolution (1981) with a = -1/2, of radius 2.
     Bicubic,
 }
 
 impl Filter {
-    /// Beyond this distance the kernel is zero.
+    /// The kernel is zero beyond this distance, in pixels of the smaller picture.
     fn radius(self) -> f64 {
         match self {
             Self::Bilinear => 1.0,
@@ -40,18 +42,19 @@ impl Filter {
     }
 }
 
-/// The weights of one output place: the first input place, and the weight of it and of those
-/// that follow.
+/// The weights of one output sample: the first input sample, and the weights of that one and of those that follow.
 struct Taps {
     first: usize,
     weights: Vec<i32>,
 }
 
+/// The weights of all output samples when a length of `from` samples becomes `to`. The order of the floating-point
+/// operations is that of Pillow's `precompute_coeffs`; another order would round differently.
 fn taps(from: u32, to: u32, filter: Filter) -> Vec<Taps> {
     let scale = f64::from(from) / f64::from(to);
     let stretch = scale.max(1.0);
     let support = filter.radius() * stretch;
-    let place = |i: u32| {
+    let taps_of = |i: u32| {
         let centre = (f64::from(i) + 0.5) * scale;
         let first = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(from as usize);
@@ -61,14 +64,15 @@ fn taps(from: u32, to: u32, filter: Filter) -> Vec<Taps> {
         let fixed = |weight: &f64| (weight / sum * f64::from(1 << BITS)).round() as i32;
         Taps { first, weights: weights.iter().map(fixed).collect() }
     };
-    (0..to).map(place).collect()
+    (0..to).map(taps_of).collect()
 }
 
+/// Converts a fixed-point sum to a level. Sums start at one half, so that the shift rounds.
 fn rounded(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// The whole picture in `width` x `height`.
+/// Resizes the whole picture to `width` x `height`.
 pub(super) fn resize(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbImage {
     let (rows_lost, columns_lost) =
         (i64::from(picture.height()) - i64::from(height), i64::from(picture.width()) - i64::from(width));
@@ -127,9 +131,9 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Sums of what Pillow 13 makes of pixels (x·30, y·50, x·y·17), all mod 256:
-    /// `Image.fromarray(a).resize(to, Image.BILINEAR)` and `BICUBIC`, weighted by place to notice any
-    /// change (scripts/golden_pillow.py).
+    /// Checksums of Pillow 13's results for pixels (x·30, y·50, x·y·17), all mod 256, by `Image.fromarray(a).resize(to,
+    /// Image.BILINEAR)` and `BICUBIC`. The levels are weighted by their position, so that any change shows
+    /// (scripts/generate/resize.py).
     #[test]
     fn equal_to_pillow() {
         for (from, to, bilinear, bicubic) in GOLDEN {

@@ -1,48 +1,51 @@
-//! PNG: its chunks, and what one of them says of the colours that its decoder keeps to itself.
+//! PNG: reads the chunks, and the colour space from the chunk cICP, which the decoder does not return.
 
 use std::borrow::Cow;
 
-use super::colour::Code;
+use super::colour::Cicp;
 
-/// The chunks of a PNG, as (name, content); those that are cut are left out.
+/// The chunks of a PNG as (type, content), up to the first that is cut off.
 pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<4>()?;
         let (kind, after) = after.split_first_chunk::<4>()?;
         let body = after.get(..u32::from_be_bytes(*length) as usize)?;
-        // A checksum ends each.
+        // Each chunk ends with a checksum of four bytes, which is not verified.
         rest = after.get(body.len() + 4..).unwrap_or_default();
         Some((kind, body))
     })
 }
 
-/// The chunks that are named cICP, before the pixels.
-fn codes(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The contents of the cICP chunks before the palette and the pixels. Later ones are not valid.
+fn cicp_chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let before = chunks(bytes).take_while(|(kind, _)| !matches!(*kind, b"PLTE" | b"IDAT"));
     before.filter(|(kind, _)| *kind == b"cICP").map(|(_, body)| body)
 }
 
-/// The numbers of its colours, if they are those of RGB from 0 to the highest level.
-pub(super) fn code(bytes: &[u8]) -> Option<Code> {
-    match *codes(bytes).next()? {
-        [primaries, transfer, 0, 1] => Some(Code { primaries: primaries.into(), transfer: transfer.into() }),
+/// The colour space of the first cICP chunk, if that describes RGB (matrix 0) of full range (1).
+pub(super) fn cicp(bytes: &[u8]) -> Option<Cicp> {
+    match *cicp_chunks(bytes).next()? {
+        [primaries, transfer, 0, 1] => Some(Cicp { primaries: primaries.into(), transfer: transfer.into() }),
         _ => None,
     }
 }
 
-/// The file as the decoder takes it: it refuses a picture for a chunk of the numbers of its colours that makes no sense.
-pub(super) fn honest(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let is_taken = |body: &[u8]| matches!(body, [_, _, 0, 0 | 1]) || body.len() != 4;
-    if codes(bytes).all(is_taken) {
+/// Returns the file in a form that the decoder accepts. The decoder rejects a whole picture for an invalid cICP chunk,
+/// so such chunks are renamed to a type that it ignores.
+pub(super) fn sanitised(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_accepted = |body: &[u8]| matches!(body, [_, _, 0, 0 | 1]) || body.len() != 4;
+    if cicp_chunks(bytes).all(is_accepted) {
         return bytes.into();
     }
-    let places: Vec<usize> =
-        codes(bytes).filter(|body| !is_taken(body)).map(|body| body.as_ptr().addr() - bytes.as_ptr().addr()).collect();
+    let offsets: Vec<usize> = cicp_chunks(bytes)
+        .filter(|body| !is_accepted(body))
+        .map(|body| body.as_ptr().addr() - bytes.as_ptr().addr())
+        .collect();
     let mut bytes = bytes.to_owned();
-    for at in places {
-        // A name that nobody has: such chunks are passed over.
-        bytes[at - 4..at].copy_from_slice(b"noNE");
+    for offset in offsets {
+        // The type is in the four bytes before the content. Decoders skip types that they do not know.
+        bytes[offset - 4..offset].copy_from_slice(b"noNE");
     }
     bytes.into()
 }
@@ -57,7 +60,7 @@ mod tests {
     const PQ: [u8; 4] = [9, 16, 0, 1];
     const HLG: [u8; 4] = [9, 18, 0, 1];
 
-    /// A picture with a profile or without, and chunks of numbers behind the header.
+    /// A PNG file with or without an ICC profile, and with cICP chunks after the header.
     fn file(picture: &RgbImage, profile: Option<ColorProfile>, codes: &[&[u8]]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
@@ -77,59 +80,59 @@ mod tests {
         bytes
     }
 
-    fn shown(bytes: &[u8]) -> RgbImage {
+    fn decoded(bytes: &[u8]) -> RgbImage {
         decode(bytes, &Budget::new(1 << 24)).unwrap().pixels
     }
 
-    /// Reds, greens, blues, greys and what lies between.
+    /// A lattice of colours, which includes the greys.
     fn colours() -> RgbImage {
         RgbImage::from_fn(125, 2, |x, y| {
-            let level = |of: u32| (of % 5 * 60 + 15 * y) as u8;
+            let level = |index: u32| (index % 5 * 60 + 15 * y) as u8;
             Rgb([level(x), level(x / 5), level(x / 25)])
         })
     }
 
-    /// Greys, one a level.
+    /// A grey of every level.
     fn greys() -> RgbImage {
         RgbImage::from_fn(256, 1, |x, _| Rgb([x as u8; 3]))
     }
 
-    fn most_off(a: &RgbImage, b: &RgbImage) -> u8 {
+    fn max_difference(a: &RgbImage, b: &RgbImage) -> u8 {
         a.iter().zip(b.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
     }
 
     #[test]
     fn colours_by_numbers_are_those_of_the_profile() {
-        let by_profile = shown(&file(&colours(), Some(ColorProfile::new_display_p3()), &[]));
-        assert!(most_off(&by_profile, &colours()) > 30);
-        assert!(most_off(&by_profile, &shown(&file(&colours(), None, &[&P3]))) <= 1);
-        // The numbers have precedence, and the first.
+        let by_profile = decoded(&file(&colours(), Some(ColorProfile::new_display_p3()), &[]));
+        assert!(max_difference(&by_profile, &colours()) > 30);
+        assert!(max_difference(&by_profile, &decoded(&file(&colours(), None, &[&P3]))) <= 1);
+        // cICP takes precedence over the profile, and the first cICP over the second.
         let both = file(&colours(), Some(ColorProfile::new_pro_photo_rgb()), &[&P3, &PQ]);
-        assert!(most_off(&by_profile, &shown(&both)) <= 1);
+        assert!(max_difference(&by_profile, &decoded(&both)) <= 1);
     }
 
     #[test]
     fn srgb_keeps_its_bytes() {
         for transfer in [1, 2, 6, 13, 14] {
             let profile = Some(ColorProfile::new_adobe_rgb());
-            assert_eq!(shown(&file(&colours(), profile, &[&[1, transfer, 0, 1]])), colours(), "{transfer}");
+            assert_eq!(decoded(&file(&colours(), profile, &[&[1, transfer, 0, 1]])), colours(), "{transfer}");
         }
     }
 
     #[test]
     fn bright_ones_are_neither_flat_nor_cut_off() {
         for (code, reference) in [(PQ, 148), (HLG, 191)] {
-            let greys = shown(&file(&greys(), None, &[&code]));
+            let greys = decoded(&file(&greys(), None, &[&code]));
             let levels: Vec<u8> = greys.pixels().map(|grey| grey[0]).collect();
             assert!(greys.pixels().all(|grey| grey[0] == grey[1] && grey[1] == grey[2]), "{levels:?}");
             assert!(levels.is_sorted(), "{levels:?}");
             assert_eq!((levels[0], levels[255]), (0, 255));
-            // Paper is light, and there is room above it.
+            // Diffuse white is light, and there is room above it for highlights.
             assert!((215..=235).contains(&levels[reference]), "{levels:?}");
             assert!(levels[reference + 30] >= levels[reference] + 10, "{levels:?}");
         }
-        // A red of sRGB as bright as can be, in the light of BT.2020: it stays a red.
-        let red = shown(&file(&RgbImage::from_pixel(2, 2, Rgb([134, 93, 58])), None, &[&PQ]));
+        // The brightest red of sRGB, expressed in BT.2020 with PQ, stays a red.
+        let red = decoded(&file(&RgbImage::from_pixel(2, 2, Rgb([134, 93, 58])), None, &[&PQ]));
         let [red, green, blue] = red.get_pixel(0, 0).0;
         assert!(red > 200 && green < 60 && blue < 60, "{red} {green} {blue}");
     }
@@ -148,13 +151,13 @@ mod tests {
             &[0, 0, 0, 1],
         ];
         for code in bad {
-            assert_eq!(shown(&file(&colours(), None, &[code])), colours(), "{code:?}");
-            let with_profile = shown(&file(&colours(), Some(ColorProfile::new_srgb()), &[code]));
+            assert_eq!(decoded(&file(&colours(), None, &[code])), colours(), "{code:?}");
+            let with_profile = decoded(&file(&colours(), Some(ColorProfile::new_srgb()), &[code]));
             assert_eq!(with_profile, colours(), "{code:?}");
         }
-        assert_eq!(shown(&file(&colours(), None, &[bad[4], bad[6], bad[2]])), colours());
+        assert_eq!(decoded(&file(&colours(), None, &[bad[4], bad[6], bad[2]])), colours());
         let mut other_sum = file(&colours(), None, &[&P3]);
         other_sum[33 + 12] ^= 1;
-        shown(&other_sum);
+        decoded(&other_sum);
     }
 }

@@ -1,4 +1,4 @@
-//! Antialiased resizing: the filter is widened by the scale, as Pillow does it.
+//! Antialiased resizing: as in Pillow, the filter is widened by the scale when a picture becomes smaller.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -12,39 +12,40 @@ use super::pillow::{self, Filter};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum TileFit {
-    /// Fill the tile, cut what sticks out
+    /// Fill the cell and crop what does not fit
     Cover,
-    /// Show all of it
+    /// Show the whole picture, with margins
     Contain,
-    /// Distort it
+    /// Fill the cell with the whole picture, distorted
     Stretch,
 }
 
-/// The whole picture in `side` x `side`, as Pillow makes it.
+/// Resizes the whole picture to `side` x `side`, bit-exact with Pillow.
 pub fn square(picture: &RgbImage, side: u32, filter: Filter) -> RgbImage {
     pillow::resize(picture, side, side, filter)
 }
 
-/// The whole picture in `width` x `height`, bilinear, fast.
+/// Resizes the whole picture to `width` x `height` with a fast bilinear filter, which is not bit-exact with Pillow.
 pub fn stretch(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     resize(picture, width, height, &ResizeOptions::new(), FilterType::Bilinear)
 }
 
-/// Sides further apart than this are brought nearer before scaling.
-const LONGEST: u32 = 8;
+/// A picture whose sides have a larger ratio is cropped before it is scaled.
+const MAX_ASPECT_RATIO: u32 = 8;
 
-/// The picture with its short side scaled to `short` with Pillow's arithmetic, and of that the middle
-/// `side` x `side`: torchvision's `Resize` and `CenterCrop`.
+/// Scales the shorter side to `short`, bit-exact with Pillow, and crops the middle `side` x `side`: torchvision's
+/// `Resize` and `CenterCrop`. `side` must be at most `short`.
 pub fn crop_middle(picture: &RgbImage, short: u32, side: u32, filter: Filter) -> RgbImage {
     let (width, height) = picture.dimensions();
-    let longest = width.min(height).saturating_mul(LONGEST);
-    if width.max(height) > longest {
-        // Of a very long picture only the middle is scaled: the rest would be cut off anyway, and
-        // a strip of 1 x 60,000 would become 256 x 15,360,000 first.
-        let (w, h) = (width.min(longest), height.min(longest));
+    let max_length = width.min(height).saturating_mul(MAX_ASPECT_RATIO);
+    if width.max(height) > max_length {
+        // Only the middle of a very long picture is scaled. The rest would be cropped anyway, and a strip of 1 x 60,000
+        // would first become 256 x 15,360,000.
+        let (w, h) = (width.min(max_length), height.min(max_length));
         let middle = crop_imm(picture, (width - w) / 2, (height - h) / 2, w, h).to_image();
         return crop_middle(&middle, short, side, filter);
     }
+    // torchvision truncates the longer side, and rounds the crop's offset half to even as Python does.
     let scaled = |long: u32, other: u32| (u64::from(short) * u64::from(long) / u64::from(other)).max(1) as u32;
     let (width, height) = if width <= height { (short, scaled(height, width)) } else { (scaled(width, height), short) };
     let scaled = pillow::resize(picture, width, height, filter);
@@ -52,20 +53,20 @@ pub fn crop_middle(picture: &RgbImage, short: u32, side: u32, filter: Filter) ->
     crop_imm(&scaled, middle(width), middle(height), side, side).to_image()
 }
 
-/// The shorter side of a picture that was shrunk has at least so many pixels.
-pub const SHRUNK: u32 = 720;
+/// A shrunk picture keeps at least this many pixels on its shorter side.
+pub const MIN_SHRUNK_SIDE: u32 = 720;
 
-/// The picture shrunk by a whole factor, each pixel the mean of a square, so that its shorter side has 720 pixels
-/// or somewhat more; none where that is no smaller. Thumbnails of half that size made of it look the same as those
-/// made of the picture, and cost a fraction.
+/// Shrinks the picture by the largest whole factor that leaves its shorter side [`MIN_SHRUNK_SIDE`] pixels or more.
+/// Each pixel is the mean of a square. `None` if that factor is 1. Thumbnails of up to about half that size look the
+/// same whether they are made of the shrunk or of the full picture, and cost a fraction of the time.
 pub fn shrunk(picture: &RgbImage) -> Option<RgbImage> {
     let (width, height) = picture.dimensions();
-    let factor = width.min(height) / SHRUNK;
+    let factor = width.min(height) / MIN_SHRUNK_SIDE;
     (factor > 1).then(|| resize(picture, width / factor, height / factor, &ResizeOptions::new(), FilterType::Box))
 }
 
-/// A thumbnail for a square of `cell` pixels. With `Contain` one side is shorter than `cell`;
-/// the caller lays it on its background.
+/// A thumbnail for a square of `cell` pixels. With [`TileFit::Contain`], the shorter side of the result is shorter than
+/// `cell`, and the caller draws it on a background.
 pub fn tile(picture: &RgbImage, cell: u32, fit: TileFit) -> RgbImage {
     let filter = FilterType::CatmullRom;
     match fit {
@@ -87,13 +88,13 @@ fn resize(picture: &RgbImage, width: u32, height: u32, options: &ResizeOptions, 
     if picture.dimensions() == (width, height) {
         return picture.clone();
     }
-    // Typed, since the untyped call compiles the resizer for all fourteen kinds of pixel.
+    // The untyped call would compile the resizer for all fourteen pixel types.
     let from = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
         .expect("an RgbImage's buffer has its size");
     let mut resized = RgbImage::new(width, height);
-    let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut resized).expect("the size it was made with");
+    let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut resized).expect("the buffer has its size");
     let options = options.resize_alg(ResizeAlg::Convolution(filter));
-    Resizer::new().resize_typed(&from, &mut to, &options).expect("neither is empty");
+    Resizer::new().resize_typed(&from, &mut to, &options).expect("source and destination have at least one pixel");
     resized
 }
 
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Left half black, right half white.
+    /// A picture with a black left half and a white right half.
     fn halves(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, _| Rgb([if x < width / 2 { 0 } else { 255 }; 3]))
     }
@@ -141,10 +142,10 @@ mod tests {
         let small = shrunk(&picture).unwrap();
         assert_eq!(small.dimensions(), (1000, 734));
         for (cell, fit) in [(64, TileFit::Cover), (128, TileFit::Stretch), (512, TileFit::Contain)] {
-            let (one, two) = (tile(&picture, cell, fit), tile(&small, cell, fit));
-            assert_eq!(one.dimensions(), two.dimensions());
-            let off = one.as_raw().iter().zip(two.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
-            assert!(off <= Some(6), "{cell}: {off:?}");
+            let (from_full, from_small) = (tile(&picture, cell, fit), tile(&small, cell, fit));
+            assert_eq!(from_full.dimensions(), from_small.dimensions());
+            let difference = from_full.as_raw().iter().zip(from_small.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(difference <= Some(6), "{cell}: {difference:?}");
         }
         assert!(shrunk(&RgbImage::new(4000, 1439)).is_none());
     }

@@ -1,11 +1,12 @@
-//! What a WebP's chunks say that its decoder does not, or takes too seriously.
+//! WebP: reads the chunks, repairs header flags that the decoder would reject, and detects truncated copies.
 
 use std::borrow::Cow;
 
-/// As many zeros at the end of a file are no picture: of what is half copied, the rest is empty.
-const EMPTY_BYTES: usize = 256;
+/// A file that ends with at least this many zero bytes counts as damaged: its copying was interrupted after the file
+/// had got its full length.
+const MIN_TRAILING_ZEROS: usize = 256;
 
-/// The chunks of a WebP, as (name, content); those that are cut are left out.
+/// The chunks of a WebP as (type, content), up to the first that is cut off.
 pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes.get(12..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -13,33 +14,34 @@ pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
         let (length, after) = after.split_first_chunk::<4>()?;
         let length = u32::from_le_bytes(*length) as usize;
         let body = after.get(..length)?;
-        // Chunks of an odd length are filled up.
+        // Chunks of odd length are padded to an even one.
         rest = after.get(length + length % 2..).unwrap_or_default();
         Some((kind, body))
     })
 }
 
-/// The file with the promises taken back that it does not keep: the decoder refuses a picture that says that it has
-/// EXIF, XMP or a colour profile, and has none.
-pub(super) fn honest(bytes: &[u8]) -> Cow<'_, [u8]> {
+/// Returns the file in a form that the decoder accepts. The decoder rejects a picture whose VP8X flags announce EXIF,
+/// XMP or a colour profile that is missing, so such flags are cleared.
+pub(super) fn sanitised(bytes: &[u8]) -> Cow<'_, [u8]> {
+    // Offset of the flags: 12 bytes of RIFF header, 8 of the VP8X chunk header.
     const FLAGS: usize = 20;
-    let promises: [(u8, &[u8; 4]); 3] = [(0x20, b"ICCP"), (0x08, b"EXIF"), (0x04, b"XMP ")];
+    let announced: [(u8, &[u8; 4]); 3] = [(0x20, b"ICCP"), (0x08, b"EXIF"), (0x04, b"XMP ")];
     let Some(&flags) = bytes.get(FLAGS).filter(|_| bytes[12..].starts_with(b"VP8X")) else { return bytes.into() };
-    let missing = |(_, kind): &&(u8, &[u8; 4])| !chunks(bytes).any(|(there, _)| there == *kind);
-    let empty: u8 =
-        promises.iter().filter(|promise| flags & promise.0 != 0).filter(missing).map(|promise| promise.0).sum();
-    if empty == 0 {
+    let missing = |(_, kind): &&(u8, &[u8; 4])| !chunks(bytes).any(|(present, _)| present == *kind);
+    let missing_flags: u8 =
+        announced.iter().filter(|entry| flags & entry.0 != 0).filter(missing).map(|entry| entry.0).sum();
+    if missing_flags == 0 {
         return bytes.into();
     }
     let mut bytes = bytes.to_owned();
-    bytes[FLAGS] = flags & !empty;
+    bytes[FLAGS] = flags & !missing_flags;
     bytes.into()
 }
 
-/// What is wrong with the file, in words.
+/// Returns a message if the end of the file is missing (filled with zeros).
 pub(super) fn damage(bytes: &[u8]) -> Option<&'static str> {
     let zeros = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
-    (zeros >= EMPTY_BYTES).then_some("the file's end is empty (zeros); a part of what it shows is wrong")
+    (zeros >= MIN_TRAILING_ZEROS).then_some("the end of the file is empty (zeros); part of the picture is wrong")
 }
 
 #[cfg(test)]
@@ -64,17 +66,17 @@ mod tests {
             (0x08, &[], 0),
         ] {
             let bytes = file(flags, kinds);
-            let honest = honest(&bytes);
-            assert_eq!((honest[20], matches!(honest, Cow::Borrowed(_))), (left, flags == left));
+            let sanitised = sanitised(&bytes);
+            assert_eq!((sanitised[20], matches!(sanitised, Cow::Borrowed(_))), (left, flags == left));
         }
-        assert_eq!(&*honest(b"RIFF....WEBPVP8 "), b"RIFF....WEBPVP8 ");
-        assert!(matches!(honest(b"RIFF"), Cow::Borrowed(_)));
+        assert_eq!(&*sanitised(b"RIFF....WEBPVP8 "), b"RIFF....WEBPVP8 ");
+        assert!(matches!(sanitised(b"RIFF"), Cow::Borrowed(_)));
     }
 
     #[test]
     fn an_end_of_zeros_is_damage() {
         let bytes = file(0, &[b"VP8 "]);
         assert_eq!(damage(&bytes), None);
-        assert!(damage(&[bytes, vec![0; EMPTY_BYTES]].concat()).is_some());
+        assert!(damage(&[bytes, vec![0; MIN_TRAILING_ZEROS]].concat()).is_some());
     }
 }

@@ -1,91 +1,94 @@
-//! The four stages in a row.
+//! Runs the four stages: source -> embed -> project -> assign -> render.
 //!
-//! source -> embed -> project -> assign -> render: each stage is asked how its artifact stands
-//! ([`State`](crate::stage::State)). A run makes what is stale and goes on; `status` and `--dry-run` go
-//! the same way and stop at the first thing that is.
-//! There is no scheduler because there is nothing to schedule.
+//! Each stage returns the [`State`](crate::stage::State) of its artifact: fresh, or stale with a job that computes it.
+//! A run executes the job and continues; `status` and `--dry-run` walk the same way and stop at the first stale stage.
+//! No scheduler is needed, because each stage depends on the one before it.
 
-mod left_out;
-mod live;
-mod outlook;
-mod pace;
+mod collections;
+mod forecast;
 mod preflight;
-mod remembered;
+mod rates;
 mod request;
+mod retention;
+mod saved_request;
 mod share;
 mod shots;
+mod skipped;
 mod sources;
-mod standing;
+mod status;
 mod summary;
 mod walk;
-mod walls;
 
-pub use live::{gc, lock};
-pub use outlook::Outlook;
+pub use forecast::LayoutForecast;
 pub use preflight::Preflight;
-pub use remembered::{Gathered, Remembered};
-pub use request::{Gathering, ListCounts, Request, files};
-pub use share::share;
+pub use request::{ListCounts, Request, ShardInput, original_files};
+pub use retention::{gc, lock};
+pub use saved_request::{SavedRequest, ShardSpec};
+pub use share::embed_share;
 pub use shots::duplicates;
-pub use sources::{LeftOut, Pictures, Recognised, sources};
-pub use standing::{Code, Standing, Why};
-pub use walk::{Embedded, Outcome};
+pub use sources::{KindCounts, SkippedGroup, SourcesReport, sources};
+pub use status::{ReasonCode, StageStatus, StaleReason};
+pub use walk::{EmbedOutcome, Outcome};
 
 use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::artifact::brought::Named;
-use crate::stage::{Context, Made, Stage, render};
+use crate::artifact::external::TableSpec;
+use crate::stage::{Cached, Session, Stage, render};
 use crate::store::ReadError;
-use walk::Walk;
+use walk::StageWalk;
 
-/// Brings all stages up to `last` up to date.
+/// Brings all stages through `last` up to date. A damaged or lost cache file is computed again, once.
 ///
 /// # Errors
-/// Whatever stops a stage; what was made before stays.
-pub fn run(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
-    match Walk::new(ctx, request, last, true).go() {
-        // A file that is damaged is put aside when it is read, so the second time it is made again; one that is gone
-        // was sealed or dropped by a run beside this one.
+/// Any error of a stage. The results of earlier stages stay in the cache.
+pub fn run(session: &Session, request: &Request, last: Stage) -> Result<Outcome> {
+    match StageWalk::new(session, request, last, true).run() {
+        // Reading a damaged file moves it to `corrupt/`, so the second attempt computes it again. A missing file was
+        // sealed or deleted by a concurrent run.
         Err(error) if error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)) => {
-            ctx.warn(format!("{error:#}; making it again"));
-            Walk::new(ctx, request, last, true).go()
+            session.warn(format!("{error:#}; computing it again"));
+            StageWalk::new(session, request, last, true).run()
         }
         other => other,
     }
 }
 
-/// Says of each stage up to `last` whether it is fresh, or why not, and what a run would embed, if anything; decodes,
-/// fetches and makes nothing.
+/// Reports for each stage through `last` whether it is up to date, or why it is stale, and what a run would embed.
+/// Decodes no pictures, downloads no weights, and writes nothing.
 ///
 /// # Errors
-/// When the sources cannot be listed or the settings are wrong.
-pub fn status(ctx: &Context, request: &Request, last: Stage) -> Result<Outcome> {
-    Walk::new(ctx, request, last, false).go()
+/// If the sources cannot be listed or the settings are wrong.
+pub fn status(session: &Session, request: &Request, last: Stage) -> Result<Outcome> {
+    StageWalk::new(session, request, last, false).run()
 }
 
-/// Draws a user's table; pictures are looked for in the sources, if there are any.
+/// Draws a table that the user supplies (`render --input`). Pictures come from the sources, if any are available, and
+/// from cached thumbnails.
 ///
 /// # Errors
-/// As [`render::Job::make`].
-pub fn render_table(ctx: &Context, request: &Request, table: &Named) -> Result<Made> {
+/// As [`render::RenderJob::update`].
+pub fn render_table(session: &Session, request: &Request, table: &TableSpec) -> Result<Cached> {
     let settings = &request.settings;
     render::check(&settings.render, None)?;
-    let input = render::Input::table(ctx, table, &settings.render)?;
-    let named = !request.sources.is_empty() || !settings.source.paths.is_empty();
-    let inputs = match request.sources(ctx) {
-        // Remembered sources may be gone; the kept thumbnails may still do.
-        Ok(sources) if named || request.are_there(ctx, &sources) => Some(request.inputs(ctx, &sources, true)?),
+    let input = render::RenderInput::table(session, table, &settings.render)?;
+    let are_named = !request.sources.is_empty() || !settings.source.paths.is_empty();
+    let inputs = match request.sources(session) {
+        // Remembered sources may be gone, for example on an unplugged disk; cached thumbnails can be enough then.
+        Ok(sources) if are_named || request.are_available(session, &sources) => {
+            Some(request.inputs(session, &sources, true)?)
+        }
         _ => None,
     };
     let rows = inputs.as_ref().map(|inputs| inputs.tables().0).unwrap_or_default();
-    let sources = inputs.as_ref().map(|inputs| inputs.places(&rows)).unwrap_or_default();
-    let known = render::Known { sources, images: &rows, fields: input.fields(), ..render::Known::default() };
+    let sources = inputs.as_ref().map(|inputs| inputs.entries_by_image(&rows)).unwrap_or_default();
+    let info = render::PictureInfo { sources, images: &rows, fields: input.fields(), ..render::PictureInfo::default() };
     let began = Instant::now();
     let count = input.len();
-    let mut did = false;
-    let drawn = render::Job::new(ctx, &settings.render, &input, &known, None)?.make(&mut || did = true)?;
-    summary::end(ctx, count, did, Some(&drawn), began.elapsed());
+    let mut did_work = false;
+    let drawn =
+        render::RenderJob::new(session, &settings.render, &input, &info, None)?.update(&mut || did_work = true)?;
+    summary::report_end(session, count, did_work, Some(&drawn), began.elapsed());
     Ok(drawn.record)
 }

@@ -1,42 +1,49 @@
-//! One share of a list: embedded here, put together elsewhere.
+//! Embeds one share of a list; another machine joins the shares.
 
 use anyhow::Result;
 
 use super::request::Request;
 use crate::config::RenderSettings;
 use crate::model;
-use crate::render::tiles::{Kept, Thumbs};
-use crate::report::{Event, counted, thousands};
-use crate::stage::embed::{Done, Share, Sharing};
-use crate::stage::{Context, Stage, render};
+use crate::render::thumbnails::{ThumbnailCache, ThumbnailKind};
+use crate::report::{Event, group_digits, pluralise};
+use crate::stage::embed::{DistributedEmbedding, ListShare, ShareSummary};
+use crate::stage::{Session, Stage, render};
 
-/// The thumbnails that come with shards: those that a picture by these settings takes, and what pictures are compared by.
-pub(super) fn kinds(settings: &RenderSettings) -> Vec<Kept> {
-    let mut kinds = render::thumbnails(settings);
-    kinds.push(Kept::Look);
+/// The kinds of thumbnails that are stored with shards: those for drawing with these settings, and those by which
+/// near-duplicates are found.
+pub(super) fn thumbnail_kinds(settings: &RenderSettings) -> Vec<ThumbnailKind> {
+    let mut kinds = render::thumbnail_kinds(settings);
+    kinds.push(ThumbnailKind::Comparison);
     kinds
 }
 
-/// Embeds a share, with the thumbnails that a picture by the settings takes if there shall be `tiles`.
+/// Embeds a share. With `tiles`, also stores the thumbnails for drawing.
 ///
 /// # Errors
-/// As [`Sharing::embed`], and when the model is not to be had.
-pub fn share(ctx: &Context, request: &Request, sharing: &Sharing, share: Share, tiles: bool) -> Result<Done> {
+/// As [`DistributedEmbedding::embed`], and if the model cannot be loaded or downloaded.
+pub fn embed_share(
+    session: &Session,
+    request: &Request,
+    sharing: &DistributedEmbedding,
+    share: ListShare,
+    tiles: bool,
+) -> Result<ShareSummary> {
     let settings = &request.settings;
-    let chosen = model::choose(&settings.embed, &request.hub)?;
-    let thumbs = tiles.then(|| Thumbs::new(&ctx.store, kinds(&settings.render)));
-    ctx.reporter.event(&Event::Begin(Stage::Embed.name()));
-    let done = sharing.embed(ctx, &chosen, share, thumbs.as_ref())?;
-    let there = match (done.parts - done.reused, done.reused) {
+    let spec = model::resolve(&settings.embed, &request.hub)?;
+    let thumbs = tiles.then(|| ThumbnailCache::new(&session.store, thumbnail_kinds(&settings.render)));
+    session.reporter.event(&Event::Begin(Stage::Embed.name()));
+    let done = sharing.embed(session, &spec, share, thumbs.as_ref())?;
+    let reused_note = match (done.parts - done.reused, done.reused) {
         (_, 0) => String::new(),
         (0, _) => "; all of it was there".to_owned(),
-        (_, reused) => format!("; {} were there", counted(reused, "part")),
+        (_, reused) => format!("; {} were there already", pluralise(reused, "part")),
     };
-    ctx.note(format!(
-        "shard {share}: {} of the list, {} embedded, {} skipped{there}",
-        counted(done.rows, "row"),
-        thousands(done.embedded),
-        thousands(done.skipped)
+    session.note(format!(
+        "shard {share}: {} of the list, {} embedded, {} skipped{reused_note}",
+        pluralise(done.rows, "row"),
+        group_digits(done.embedded),
+        group_digits(done.skipped)
     ));
     Ok(done)
 }

@@ -1,4 +1,4 @@
-//! `sources`: what was recognised in the sources, before anything is made of it.
+//! `sources`: reports what is recognised in the sources, without computing anything from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,146 +7,154 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Request;
-use super::left_out::plainly;
-use crate::artifact::Reason;
+use super::skipped::explain_decode_error;
+use crate::artifact::SkipReason;
 use crate::artifact::rows::{ImageRow, SkippedRow};
-use crate::report::{counted, thousands};
-use crate::stage::Context;
+use crate::report::{group_digits, pluralise};
+use crate::stage::Session;
 
-/// As many names of a kind, and as many reasons, are shown to a person; an object has them all.
-const NAMED: usize = 3;
-const LINES: usize = 20;
-/// What files are called that might have said something of pictures.
-const SPEAKING: [&str; 7] = ["json", "jsonl", "csv", "tsv", "xmp", "xml", "txt"];
+/// At most this many names of each kind are shown to people. `--json` has all.
+const MAX_NAMES: usize = 3;
+/// At most this many reasons are shown to people.
+const MAX_LINES: usize = 20;
+/// Suffixes of files that may contain metadata of pictures.
+const METADATA_SUFFIXES: [&str; 7] = ["json", "jsonl", "csv", "tsv", "xmp", "xml", "txt"];
 
-/// What was recognised.
+/// What was recognised in the sources. Serialised as the response of `sources --json`.
 #[derive(Debug, Default, Serialize)]
-pub struct Recognised {
+pub struct SourcesReport {
     /// The pictures, by kind.
-    pub kinds: BTreeMap<String, Pictures>,
-    /// What is not in the grid, the most frequent first.
-    pub left_out: Vec<LeftOut>,
-    /// Paths of the files that say something of pictures, by what they are.
+    pub kinds: BTreeMap<String, KindCounts>,
+    /// Skipped inputs, grouped by reason, the largest group first.
+    pub left_out: Vec<SkippedGroup>,
+    /// Paths of files with metadata of pictures, by type.
     pub indexes: BTreeMap<&'static str, Vec<String>>,
-    /// Paths of the files that might have, and are not understood.
+    /// Paths of files that looked like metadata but were not understood.
     pub ignored: Vec<String>,
 }
 
 /// The pictures of a kind, duplicates included.
 #[derive(Debug, Default, Serialize)]
-pub struct Pictures {
-    /// All of them.
+pub struct KindCounts {
+    /// All pictures of this kind.
     pub pictures: usize,
-    /// Those with a date, by where it comes from (`taken_from` in `images`).
+    /// Pictures with a date, by its origin (`taken_from` in `images`).
     pub dated: BTreeMap<String, usize>,
-    /// Those without a date.
+    /// Pictures without a date.
     pub undated: usize,
-    /// Those with a caption.
+    /// Pictures with a caption.
     pub captions: usize,
 }
 
-/// Inputs that are left out for the same reason.
+/// Inputs that are skipped for the same reason.
 #[derive(Debug, Serialize)]
-pub struct LeftOut {
+pub struct SkippedGroup {
     /// The reason, as in `skipped`.
-    pub reason: Reason,
-    /// And the detail.
+    pub reason: SkipReason,
+    /// The detail, as in `skipped`.
     pub detail: String,
-    /// How many.
+    /// Number of inputs.
     pub count: usize,
-    /// One of them.
+    /// The path of one of them.
     pub example: String,
 }
 
-/// Looks at the sources as a run would, and makes nothing.
+/// Lists and reads the sources as a run would, but writes nothing.
 ///
 /// # Errors
-/// When the sources cannot be listed, or the user interrupts.
-pub fn sources(ctx: &Context, request: &Request) -> Result<Recognised> {
-    let inputs = request.inputs(ctx, &request.sources(ctx)?, true)?;
+/// If the sources cannot be listed, or the user interrupts.
+pub fn sources(session: &Session, request: &Request) -> Result<SourcesReport> {
+    let inputs = request.inputs(session, &request.sources(session)?, true)?;
     let (images, skipped) = inputs.tables();
     let indexes = inputs.listing.indexes;
-    Ok(Recognised { kinds: kinds(&images), ignored: ignored(&skipped, &indexes), left_out: left_out(skipped), indexes })
+    Ok(SourcesReport {
+        kinds: kinds(&images),
+        ignored: ignored(&skipped, &indexes),
+        left_out: group_skipped(skipped),
+        indexes,
+    })
 }
 
-fn kinds(images: &[ImageRow]) -> BTreeMap<String, Pictures> {
-    let mut kinds: BTreeMap<String, Pictures> = BTreeMap::new();
+fn kinds(images: &[ImageRow]) -> BTreeMap<String, KindCounts> {
+    let mut kinds: BTreeMap<String, KindCounts> = BTreeMap::new();
     for row in images {
-        let of_kind = kinds.entry(row.kind.to_string()).or_default();
-        of_kind.pictures += 1;
-        of_kind.captions += usize::from(row.caption.is_some());
+        let counts = kinds.entry(row.kind.to_string()).or_default();
+        counts.pictures += 1;
+        counts.captions += usize::from(row.caption.is_some());
         match row.taken_from {
-            Some(from) => *of_kind.dated.entry(from.to_string()).or_default() += 1,
-            None => of_kind.undated += 1,
+            Some(from) => *counts.dated.entry(from.to_string()).or_default() += 1,
+            None => counts.undated += 1,
         }
     }
     kinds
 }
 
-fn left_out(skipped: Vec<SkippedRow>) -> Vec<LeftOut> {
-    let mut groups: BTreeMap<(Reason, String), (usize, String)> = BTreeMap::new();
+fn group_skipped(skipped: Vec<SkippedRow>) -> Vec<SkippedGroup> {
+    let mut groups: BTreeMap<(SkipReason, String), (usize, String)> = BTreeMap::new();
     for SkippedRow { path, reason, detail, .. } in skipped {
         groups.entry((reason, detail)).or_insert((0, path)).0 += 1;
     }
-    let group = |((reason, detail), (count, example))| LeftOut { reason, detail, count, example };
-    let mut groups: Vec<LeftOut> = groups.into_iter().map(group).collect();
+    let group = |((reason, detail), (count, example))| SkippedGroup { reason, detail, count, example };
+    let mut groups: Vec<SkippedGroup> = groups.into_iter().map(group).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     groups
 }
 
 fn ignored(skipped: &[SkippedRow], indexes: &BTreeMap<&str, Vec<String>>) -> Vec<String> {
-    let read: BTreeSet<&String> = indexes.values().flatten().collect();
+    let read_paths: BTreeSet<&String> = indexes.values().flatten().collect();
     let suffix = |path: &str| Path::new(path).extension().map(|suffix| suffix.to_string_lossy().to_ascii_lowercase());
-    let speaks = |row: &&SkippedRow| suffix(&row.path).is_some_and(|suffix| SPEAKING.contains(&&*suffix));
-    let others = skipped.iter().filter(|row| row.reason == Reason::NotAnImage).filter(speaks);
-    others.filter(|row| !read.contains(&row.path)).map(|row| row.path.clone()).collect()
+    let may_be_metadata =
+        |row: &&SkippedRow| suffix(&row.path).is_some_and(|suffix| METADATA_SUFFIXES.contains(&&*suffix));
+    let others = skipped.iter().filter(|row| row.reason == SkipReason::NotAnImage).filter(may_be_metadata);
+    others.filter(|row| !read_paths.contains(&row.path)).map(|row| row.path.clone()).collect()
 }
 
-impl Recognised {
-    /// For a person, in lines.
+impl SourcesReport {
+    /// The report as lines for people.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        for (kind, Pictures { pictures, dated, undated, captions }) in &self.kinds {
-            let by: Vec<String> = dated.iter().map(|(from, count)| format!("{} {from}", thousands(*count))).collect();
-            let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
-            let with = thousands(pictures - undated);
+        for (kind, KindCounts { pictures, dated, undated, captions }) in &self.kinds {
+            let origins: Vec<String> =
+                dated.iter().map(|(from, count)| format!("{} {from}", group_digits(*count))).collect();
+            let origins = if origins.is_empty() { String::new() } else { format!(" ({})", origins.join(", ")) };
+            let with_date = group_digits(pictures - undated);
             lines.push(format!(
-                "{kind:9}{}: {with} with a date{by}, {} without; {}",
-                counted(*pictures, "picture"),
-                thousands(*undated),
-                counted(*captions, "caption")
+                "{kind:9}{}: {with_date} with a date{origins}, {} without; {}",
+                pluralise(*pictures, "picture"),
+                group_digits(*undated),
+                pluralise(*captions, "caption")
             ));
         }
-        for LeftOut { reason, detail, count, example } in self.left_out.iter().take(LINES) {
-            let detail = plainly(detail);
-            let which = if *count == 1 { one_line(example) } else { format!("{} and others", one_line(example)) };
-            lines.push(format!("left out {} {reason}: {detail} ({which})", thousands(*count)));
+        for SkippedGroup { reason, detail, count, example } in self.left_out.iter().take(MAX_LINES) {
+            let detail = explain_decode_error(detail);
+            let examples = if *count == 1 { one_line(example) } else { format!("{} and others", one_line(example)) };
+            lines.push(format!("skipped  {} {reason}: {detail} ({examples})", group_digits(*count)));
         }
-        if let Some(more) = self.left_out.get(LINES..).filter(|more| !more.is_empty()) {
-            let count = more.iter().map(|group| group.count).sum();
+        if let Some(rest) = self.left_out.get(MAX_LINES..).filter(|rest| !rest.is_empty()) {
+            let count = rest.iter().map(|group| group.count).sum();
             lines.push(format!(
-                "left out {} more, for {} (--json has all)",
-                thousands(count),
-                counted(more.len(), "other reason")
+                "skipped  {} more, for {} (--json has all)",
+                group_digits(count),
+                pluralise(rest.len(), "other reason")
             ));
         }
-        for (what, paths) in &self.indexes {
-            lines.push(format!("read     {} {what} ({})", thousands(paths.len()), named(paths)));
+        for (index_type, paths) in &self.indexes {
+            lines.push(format!("read     {} {index_type} ({})", group_digits(paths.len()), first_names(paths)));
         }
         if !self.ignored.is_empty() {
-            lines.push(format!("ignored  {} ({})", thousands(self.ignored.len()), named(&self.ignored)));
+            lines.push(format!("ignored  {} ({})", group_digits(self.ignored.len()), first_names(&self.ignored)));
         }
         lines.join("\n")
     }
 }
 
-/// The first names, and that there are more.
-fn named(paths: &[String]) -> String {
-    let first = paths.iter().take(NAMED).map(|path| one_line(path)).collect::<Vec<_>>().join(", ");
-    if paths.len() > NAMED { format!("{first}, …") } else { first }
+/// The first names, followed by `…` if there are more.
+fn first_names(paths: &[String]) -> String {
+    let first = paths.iter().take(MAX_NAMES).map(|path| one_line(path)).collect::<Vec<_>>().join(", ");
+    if paths.len() > MAX_NAMES { format!("{first}, …") } else { first }
 }
 
-/// A name may have line breaks in it.
+/// Escapes line breaks, which a file name may contain.
 fn one_line(name: &str) -> String {
     name.replace('\n', "\\n")
 }

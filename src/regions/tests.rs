@@ -1,29 +1,37 @@
+//! Tests of the regions against the definition.
+
 use proptest::prelude::*;
 
 use super::*;
 
-/// A grid's pairs of places side by side.
+/// The pairs of horizontally or vertically adjacent places of a grid.
 fn grid(width: u32, height: u32) -> Vec<(u32, u32)> {
     let right = (0..width * height).filter(move |i| i % width + 1 < width).map(|i| (i, i + 1));
     let below = (0..width * (height - 1)).map(move |i| (i, i + width));
     right.chain(below).collect()
 }
 
-/// The definition: at every step all pairs of neighbouring regions are looked at.
-fn slow(values: &[f32], dim: usize, neighbours: &[(u32, u32)]) -> Vec<Merge> {
-    let count = values.len() / dim;
+/// The merges by definition: every step compares all pairs of neighbouring regions.
+fn by_definition(values: &[f32], dimensions: usize, neighbours: &[(u32, u32)]) -> Vec<Merge> {
+    let count = values.len() / dimensions;
     let mut members: Vec<Vec<usize>> = (0..count).map(|i| vec![i]).collect();
     let squares = |members: &[usize]| -> f64 {
-        let mean =
-            |d: usize| members.iter().map(|i| f64::from(values[i * dim + d])).sum::<f64>() / members.len() as f64;
-        let means: Vec<f64> = (0..dim).map(mean).collect();
-        members.iter().map(|i| (0..dim).map(|d| (f64::from(values[i * dim + d]) - means[d]).powi(2)).sum::<f64>()).sum()
+        let mean = |d: usize| {
+            members.iter().map(|i| f64::from(values[i * dimensions + d])).sum::<f64>() / members.len() as f64
+        };
+        let means: Vec<f64> = (0..dimensions).map(mean).collect();
+        members
+            .iter()
+            .map(|i| (0..dimensions).map(|d| (f64::from(values[i * dimensions + d]) - means[d]).powi(2)).sum::<f64>())
+            .sum()
     };
     let mut merges = Vec::new();
     loop {
-        let home = |place: u32| members.iter().position(|m| m.contains(&(place as usize))).unwrap();
-        let pairs =
-            neighbours.iter().map(|&(a, b)| (home(a).min(home(b)), home(a).max(home(b)))).filter(|(a, b)| a != b);
+        let region_of = |place: u32| members.iter().position(|m| m.contains(&(place as usize))).unwrap();
+        let pairs = neighbours
+            .iter()
+            .map(|&(a, b)| (region_of(a).min(region_of(b)), region_of(a).max(region_of(b))))
+            .filter(|(a, b)| a != b);
         let cost = |(a, b): (usize, usize)| {
             squares(&[members[a].clone(), members[b].clone()].concat()) - squares(&members[a]) - squares(&members[b])
         };
@@ -31,23 +39,23 @@ fn slow(values: &[f32], dim: usize, neighbours: &[(u32, u32)]) -> Vec<Merge> {
             return merges;
         };
         merges.push(Merge { into: a as u32, from: b as u32 });
-        let more = std::mem::take(&mut members[b]);
-        members[a].extend(more);
+        let merged = std::mem::take(&mut members[b]);
+        members[a].extend(merged);
     }
 }
 
 proptest! {
     #[test]
-    fn merges_are_those_of_the_definition(width in 1_u32..6, height in 1_u32..6, dim in 1_usize..4, seed in any::<u64>()) {
+    fn merges_are_those_of_the_definition(width in 1_u32..6, height in 1_u32..6, dimensions in 1_usize..4, seed in any::<u64>()) {
         let count = (width * height) as usize;
         let mut state = seed;
-        // Whole numbers of a wide range: costs are hardly ever equal, and never by rounding alone.
-        let values: Vec<f32> = (0..count * dim).map(|_| {
+        // Integers from a wide range: costs are rarely equal, and never because of rounding alone.
+        let values: Vec<f32> = (0..count * dimensions).map(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 44) as f32
         }).collect();
-        let found = merge(Features { values: &values, dim }, &grid(width, height));
-        prop_assert_eq!(found, slow(&values, dim, &grid(width, height)));
+        let found = linkage(FeatureVectors { values: &values, dimensions }, &grid(width, height));
+        prop_assert_eq!(found, by_definition(&values, dimensions, &grid(width, height)));
     }
 }
 
@@ -56,7 +64,7 @@ fn regions_are_connected_nested_and_numbered_by_their_first_places() {
     let (width, height) = (20, 15);
     let values: Vec<f32> = (0..width * height).map(|i| ((i * 7919) % 13) as f32).collect();
     let pairs = grid(width, height);
-    let merges = merge(Features { values: &values, dim: 1 }, &pairs);
+    let merges = linkage(FeatureVectors { values: &values, dimensions: 1 }, &pairs);
     assert_eq!(merges.len(), values.len() - 1);
     let cuts = [1, 5, 40, 300].map(|regions| cut(values.len(), &merges, regions));
     for (cut, regions) in cuts.iter().zip([1, 5, 40, 300]) {
@@ -68,7 +76,7 @@ fn regions_are_connected_nested_and_numbered_by_their_first_places() {
             assert!(region < first.len() as u32);
         }
         assert_eq!(first.len(), regions);
-        // Going from place to place within regions leaves as many pieces as there are regions.
+        // Connected components within regions: if each region is connected, there are as many as regions.
         let mut pieces: Vec<usize> = (0..values.len()).collect();
         for _ in 0..values.len() {
             for &(a, b) in &pairs {
@@ -79,20 +87,24 @@ fn regions_are_connected_nested_and_numbered_by_their_first_places() {
                 }
             }
         }
-        let kinds: std::collections::BTreeSet<usize> = pieces.into_iter().collect();
-        assert_eq!(kinds.len(), regions);
+        let components: std::collections::BTreeSet<usize> = pieces.into_iter().collect();
+        assert_eq!(components.len(), regions);
     }
     for pair in cuts.windows(2) {
-        let above: std::collections::BTreeSet<(u32, u32)> =
+        let pairs_of_regions: std::collections::BTreeSet<(u32, u32)> =
             pair[1].iter().copied().zip(pair[0].iter().copied()).collect();
-        assert_eq!(above.len() as u32, pair[1].iter().max().unwrap() + 1, "a region lies in one of the coarser cut");
+        assert_eq!(
+            pairs_of_regions.len() as u32,
+            pair[1].iter().max().unwrap() + 1,
+            "a region is inside a coarser one"
+        );
     }
 }
 
 #[test]
 fn islands_stay_apart() {
     let values = [0.0, 0.0, 5.0, 5.0];
-    let merges = merge(Features { values: &values, dim: 1 }, &[(0, 1), (2, 3)]);
+    let merges = linkage(FeatureVectors { values: &values, dimensions: 1 }, &[(0, 1), (2, 3)]);
     assert_eq!(cut(4, &merges, 1), [0, 0, 1, 1]);
     assert_eq!(cut(0, &[], 3), [0; 0]);
     assert_eq!(cut(3, &[], 1), [0, 1, 2]);

@@ -1,4 +1,4 @@
-//! Colours for points that have no picture.
+//! Colours for points without a picture, by the values of a column.
 
 use anyhow::{Context as _, Result};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -7,8 +7,8 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use crate::linalg::bounds;
 
-/// For text: ten colours that are told apart, also by the colour-blind (after Paul Tol's muted set); then lighter and darker
-/// ones of these.
+/// Ten colours for text values that colour-blind people can distinguish too, after Paul Tol's muted scheme. Further
+/// values get lighter and darker variants of them.
 const DISTINCT: [[u8; 3]; 10] = [
     [51, 34, 136],
     [204, 102, 119],
@@ -21,38 +21,38 @@ const DISTINCT: [[u8; 3]; 10] = [
     [136, 34, 85],
     [102, 102, 102],
 ];
-/// So many texts have colours of their own.
-const MOST: usize = 3 * DISTINCT.len();
-/// Of all further texts, the rarest.
-const OTHERS: [u8; 3] = [190, 190, 190];
-/// For numbers: dark to light, the way of viridis.
+/// Number of text values that get a colour of their own.
+const MAX_DISTINCT: usize = 3 * DISTINCT.len();
+/// The colour that all rarer text values share.
+const OTHER_VALUES: [u8; 3] = [190, 190, 190];
+/// Colours for numbers from dark to light: five points of the viridis colour map, interpolated linearly.
 pub const RAMP: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
-/// Without a column, and for empty places in one.
-const PLAIN: [u8; 3] = [70, 90, 120];
+/// The colour of rows without a value, and of all rows if no column is chosen.
+const NO_VALUE: [u8; 3] = [70, 90, 120];
 
-/// Of pictures that are new.
-pub const NEW: [u8; 3] = [255, 122, 0];
+/// The colour of the outline around new pictures.
+pub const NEW_PICTURE: [u8; 3] = [255, 122, 0];
 
-/// The colours of all rows, and what they mean.
+/// The colours of all rows, with their legend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Colours {
-    /// One colour a row.
+    /// The colour of each row.
     pub of_row: Vec<[u8; 3]>,
-    /// What they mean; none where all are the same.
+    /// What the colours mean; `None` if no column was chosen.
     pub legend: Option<Legend>,
 }
 
-/// What colours mean.
+/// The meaning of the colours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Legend {
-    /// The column.
+    /// Name of the column.
     pub column: String,
-    /// Whether its values are numbers, between which colours run; otherwise each text has a colour.
+    /// Whether the values are numbers, on a continuous colour scale. Otherwise each distinct text has a colour.
     pub numeric: bool,
-    /// Texts, or the ends of the numbers and three between them, with their colours.
+    /// The texts with their colours, or for numbers the two ends of their range and three values between them.
     pub entries: Vec<(String, [u8; 3])>,
-    /// Of each row its number, or the number of its text among the entries.
+    /// The value of each row: its number, or the index of its text in `entries`.
     pub of_row: Vec<Option<f64>>,
 }
 
@@ -63,24 +63,24 @@ impl Legend {
     }
 }
 
-/// One colour a row, by the values of a column; one for all if `column` is empty.
+/// One colour per row, by the values of a column; the same colour for all rows if `column` is empty.
 ///
 /// # Errors
 /// When there is no such column.
 pub fn of_column(batch: &RecordBatch, column: &str) -> Result<Colours> {
     if column.is_empty() {
-        return Ok(Colours { of_row: vec![PLAIN; batch.num_rows()], legend: None });
+        return Ok(Colours { of_row: vec![NO_VALUE; batch.num_rows()], legend: None });
     }
     let values =
         batch.column_by_name(column).with_context(|| format!("--color-by: the table has no column `{column}`"))?;
     if values.data_type().is_numeric() { by_number(values, column) } else { by_name(values, column) }
 }
 
-/// A colour between dark (0) and light (1).
+/// The colour on [`RAMP`] at `share`, from 0 (dark) to 1 (light).
 pub fn ramp(share: f64) -> [u8; 3] {
-    let at = share * (RAMP.len() - 1) as f64;
-    let i = (at as usize).min(RAMP.len() - 2);
-    std::array::from_fn(|c| (RAMP[i][c] + (RAMP[i + 1][c] - RAMP[i][c]) * (at - i as f64)).round() as u8)
+    let position = share * (RAMP.len() - 1) as f64;
+    let i = (position as usize).min(RAMP.len() - 2);
+    std::array::from_fn(|c| (RAMP[i][c] + (RAMP[i + 1][c] - RAMP[i][c]) * (position - i as f64)).round() as u8)
 }
 
 fn by_number(values: &ArrayRef, column: &str) -> Result<Colours> {
@@ -92,12 +92,13 @@ fn by_number(values: &ArrayRef, column: &str) -> Result<Colours> {
     let steps = if high > low { 5 } else { usize::from(high == low) };
     let step = |i: usize| low + (high - low) * i as f64 / 4.0;
     let entries = (0..steps).map(|i| (format!("{:.4}", step(i)), colour(step(i)))).collect();
-    let of_row = values.iter().map(|value| value.map_or(PLAIN, colour)).collect();
+    let of_row = values.iter().map(|value| value.map_or(NO_VALUE, colour)).collect();
     let legend = Legend { column: column.to_owned(), numeric: true, entries, of_row: values };
     Ok(Colours { of_row, legend: Some(legend) })
 }
 
-/// The colour of the text of this rank, below [`MOST`].
+/// The colour of the text with this rank, which is less than [`MAX_DISTINCT`]: ten colours, then their mixtures with
+/// white, then with black.
 fn shade(rank: usize) -> [u8; 3] {
     let colour = DISTINCT[rank % DISTINCT.len()];
     let towards = |end: u16, share: u16| colour.map(|c| ((u16::from(c) * (10 - share) + end * share) / 10) as u8);
@@ -118,13 +119,13 @@ fn by_name(values: &ArrayRef, column: &str) -> Result<Colours> {
     let numbers: Vec<Option<usize>> = (0..values.len()).map(number).collect();
     let mut counts = vec![0_usize; names.len()];
     numbers.iter().flatten().for_each(|&number| counts[number] += 1);
-    // In the order of the texts, as long as there are few; otherwise the most frequent have colours.
+    // Few texts get colours in alphabetical order. Of many, the most frequent ones do.
     let mut ranks: Vec<usize> = (0..names.len()).collect();
-    if names.len() > MOST {
+    if names.len() > MAX_DISTINCT {
         ranks.sort_by_key(|&number| (std::cmp::Reverse(counts[number]), number));
     }
-    let mut shades = vec![OTHERS; names.len()];
-    ranks.iter().take(MOST).enumerate().for_each(|(rank, &number)| shades[number] = shade(rank));
+    let mut shades = vec![OTHER_VALUES; names.len()];
+    ranks.iter().take(MAX_DISTINCT).enumerate().for_each(|(rank, &number)| shades[number] = shade(rank));
     let colour = |number: usize| shades[number];
     let legend = Legend {
         column: column.to_owned(),
@@ -132,7 +133,7 @@ fn by_name(values: &ArrayRef, column: &str) -> Result<Colours> {
         entries: names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), colour(i))).collect(),
         of_row: numbers.iter().map(|number| number.map(|n| n as f64)).collect(),
     };
-    let of_row = numbers.iter().map(|number| number.map_or(PLAIN, colour)).collect();
+    let of_row = numbers.iter().map(|number| number.map_or(NO_VALUE, colour)).collect();
     Ok(Colours { of_row, legend: Some(legend) })
 }
 
@@ -148,9 +149,10 @@ mod tests {
         let column: ArrayRef = Arc::new(StringArray::from(names));
         let colours = of_column(&RecordBatch::try_from_iter([("name", column)]).unwrap(), "name").unwrap();
         let legend = colours.legend.unwrap();
-        let own: std::collections::BTreeSet<[u8; 3]> = legend.entries[..MOST].iter().map(|entry| entry.1).collect();
-        assert!(own.len() == MOST && !own.contains(&OTHERS));
-        assert!(legend.entries[MOST..].iter().all(|entry| entry.1 == OTHERS));
+        let own: std::collections::BTreeSet<[u8; 3]> =
+            legend.entries[..MAX_DISTINCT].iter().map(|entry| entry.1).collect();
+        assert!(own.len() == MAX_DISTINCT && !own.contains(&OTHER_VALUES));
+        assert!(legend.entries[MAX_DISTINCT..].iter().all(|entry| entry.1 == OTHER_VALUES));
     }
 
     #[test]
@@ -161,7 +163,7 @@ mod tests {
         ])
         .unwrap();
         let names = of_column(&batch, "name").unwrap();
-        assert_eq!(names.of_row, [DISTINCT[1], DISTINCT[0], DISTINCT[1], PLAIN]);
+        assert_eq!(names.of_row, [DISTINCT[1], DISTINCT[0], DISTINCT[1], NO_VALUE]);
         let legend = names.legend.unwrap();
         assert_eq!(legend.entries, [("a".to_owned(), DISTINCT[0]), ("b".to_owned(), DISTINCT[1])]);
         assert_eq!(legend.of_row, [Some(1.0), Some(0.0), Some(1.0), None]);
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(sizes.of_row, [[68, 1, 84], [253, 231, 37], [33, 145, 140], [68, 1, 84]]);
         let legend = sizes.legend.unwrap();
         assert_eq!((legend.numeric, legend.entries.len(), &*legend.entries[2].0), (true, 5, "2.0000"));
-        assert_eq!(of_column(&batch, "").unwrap(), Colours { of_row: vec![PLAIN; 4], legend: None });
+        assert_eq!(of_column(&batch, "").unwrap(), Colours { of_row: vec![NO_VALUE; 4], legend: None });
         assert!(of_column(&batch, "colour").unwrap_err().to_string().contains("`colour`"));
     }
 }

@@ -1,5 +1,5 @@
-//! JPEG, PNG and WebP, written from bands: memory does not grow with the canvas. Only lossless
-//! WebP has to be held whole, which its own limit of 16,383 pixels a side bounds at 805 MB.
+//! JPEG, PNG and WebP files, written band by band, so that memory does not grow with the height of the canvas. Only
+//! lossless WebP has to be in memory as a whole; its limit of 16,383 pixels a side bounds that at 805 MB.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -9,25 +9,25 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{GenericImageView, Rgb, RgbImage};
 use image_webp::{ColorType, WebPEncoder};
 
-use super::remark::{self, Remarked};
+use super::remark::{self, CommentWriter};
 use super::{Canvas, each_band};
 
-/// A picture's file format.
+/// The file format of a drawn grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Lossy, up to 65,535 pixels a side.
     Jpeg,
-    /// Lossless, of any size.
+    /// Lossless, of any practical size.
     Png,
-    /// Lossless here, up to 16,383 pixels a side.
+    /// Written losslessly, up to 16,383 pixels a side.
     Webp,
-    /// A folder of JPEG tiles at every scale (see [`super::dzi`]), of any size.
+    /// A folder of JPEG tiles at every scale (see [`super::dzi`]), of any practical size.
     Dzi,
 }
 
 impl Format {
-    /// The format that a file name's suffix asks for.
+    /// The format that a file name's suffix stands for, in any case of letters; `None` if it is unknown.
     pub fn of(path: &std::path::Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "jpg" | "jpeg" => Some(Self::Jpeg),
@@ -38,7 +38,7 @@ impl Format {
         }
     }
 
-    /// Its name.
+    /// Its name in messages and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
@@ -48,12 +48,12 @@ impl Format {
         }
     }
 
-    /// The suffix of its files' names.
+    /// The suffix of its file names, without a dot.
     pub fn suffix(self) -> &'static str {
         if self == Self::Jpeg { "jpg" } else { self.name() }
     }
 
-    /// The largest side it can have, in pixels.
+    /// The longest side that the format allows, in pixels.
     pub fn largest_side(self) -> u64 {
         match self {
             Self::Jpeg => 65_535,
@@ -65,13 +65,13 @@ impl Format {
     /// Checks a size before any work is done for it.
     ///
     /// # Errors
-    /// When the format cannot hold it; says what can.
+    /// When a side is longer than the format allows. The message names formats that allow it.
     pub fn check(self, width: u64, height: u64) -> Result<()> {
-        let most = self.largest_side();
-        if width.max(height) > most {
+        let max_side = self.largest_side();
+        if width.max(height) > max_side {
             bail!(
-                "a picture of {width}x{height} pixels does not fit into a {}, which has at most {most} a side; \
-                 make cells smaller (--cell){}",
+                "a drawn grid of {width}x{height} pixels does not fit into a {}, which allows at most {max_side} per side; \
+                 make the cells smaller (--cell){}",
                 self.name(),
                 if self.largest_side() == i32::MAX as u64 { "" } else { " or write a .png or a .dzi" },
             );
@@ -80,17 +80,17 @@ impl Format {
     }
 }
 
-/// Draws `canvas` into a file of this format. `quality` (1 to 100) is JPEG's; `remark`, unless it is
-/// empty, goes into the file's metadata.
+/// Draws `canvas` and encodes it in this format. `quality` (1 to 100) only matters for JPEG. `remark` is written into
+/// the file's metadata unless it is empty.
 ///
 /// # Errors
-/// When drawing or writing fails, or the format is no single file.
+/// When drawing or writing fails, or the format is [`Format::Dzi`], which is not a single file.
 pub fn encode(canvas: &mut dyn Canvas, format: Format, quality: u8, remark: &str, out: &mut dyn Write) -> Result<()> {
     match format {
         Format::Jpeg => jpeg(canvas, quality, remark, out),
         Format::Png => png(canvas, remark, out),
         Format::Webp => webp(canvas, remark, out),
-        Format::Dzi => bail!("deep zoom is a folder of tiles"),
+        Format::Dzi => bail!("deep zoom is a folder of tiles, not a single file"),
     }
 }
 
@@ -120,62 +120,62 @@ fn webp(canvas: &mut dyn Canvas, remark: &str, out: &mut dyn Write) -> Result<()
 }
 
 fn jpeg(canvas: &mut dyn Canvas, quality: u8, remark: &str, out: &mut dyn Write) -> Result<()> {
-    let bands = Bands {
+    let bands = BandedImage {
         size: (canvas.width(), canvas.height()),
         state: RefCell::new(BandState { canvas, rows: RgbImage::new(0, 0), top: 0, failure: None }),
     };
-    let mut out = Remarked::new(io::BufWriter::new(out), remark);
+    let mut out = CommentWriter::new(io::BufWriter::new(out), remark);
     JpegEncoder::new_with_quality(&mut out, quality).encode_image(&bands)?;
     out.flush()?;
     bands.state.into_inner().failure.map_or(Ok(()), Err)
 }
 
-/// A canvas as the picture that the JPEG encoder asks for its pixels. It asks block row by block
-/// row from top to bottom, so the two bands that a block row can touch are enough.
-struct Bands<'a> {
+/// Presents a canvas as the image whose pixels the JPEG encoder requests. The encoder goes from top to bottom by rows
+/// of blocks, so only the bands that contain the current row of blocks have to be in memory.
+struct BandedImage<'a> {
     size: (u32, u32),
     state: RefCell<BandState<'a>>,
 }
 
 struct BandState<'a> {
     canvas: &'a mut dyn Canvas,
-    /// Drawn rows, the first of them at `top`.
+    /// The rows in memory, of which the first is row `top` of the canvas.
     rows: RgbImage,
     top: u32,
-    /// The encoder cannot be stopped from here: after a failure the rest is black and discarded.
+    /// The first failure. `get_pixel` cannot return an error, so the rest is encoded as black, and discarded.
     failure: Option<anyhow::Error>,
 }
 
-/// Rows of a JPEG block, with subsampled colours.
+/// Rows of pixels that a row of JPEG blocks spans at most: 16 if the encoder subsamples colours, otherwise 8.
 const BLOCK_ROWS: u32 = 16;
 
 impl BandState<'_> {
-    /// Makes row `y` available.
-    fn reach(&mut self, y: u32, width: u32, height: u32) {
+    /// Draws bands until row `y` is in memory, and drops the rows above its row of blocks.
+    fn ensure_row(&mut self, y: u32, width: u32, height: u32) {
         while self.failure.is_none() && !(self.top..self.top + self.rows.height()).contains(&y) {
             if y < self.top {
                 self.failure = Some(anyhow!("the JPEG encoder went back to row {y}"));
                 return;
             }
-            // Keep what the block row of `y` still needs, and draw the next band under it.
+            // Keep the rows that the row of blocks of `y` still needs, and draw the next band under them.
             let drawn = self.top + self.rows.height();
-            let keep_from = (y / BLOCK_ROWS * BLOCK_ROWS).clamp(self.top, drawn);
-            let kept = drawn - keep_from;
+            let first_kept = (y / BLOCK_ROWS * BLOCK_ROWS).clamp(self.top, drawn);
+            let kept_rows = drawn - first_kept;
             let mut band = RgbImage::new(width, self.canvas.band().max(1).min(height - drawn));
             if let Err(error) = self.canvas.draw(drawn, &mut band) {
                 self.failure = Some(error);
                 return;
             }
-            let row = 3 * width as usize;
-            let mut rows = self.rows.as_raw()[(keep_from - self.top) as usize * row..].to_vec();
+            let row_bytes = 3 * width as usize;
+            let mut rows = self.rows.as_raw()[(first_kept - self.top) as usize * row_bytes..].to_vec();
             rows.extend_from_slice(band.as_raw());
-            self.rows = RgbImage::from_raw(width, kept + band.height(), rows).expect("whole rows");
-            self.top = keep_from;
+            self.rows = RgbImage::from_raw(width, kept_rows + band.height(), rows).expect("whole rows");
+            self.top = first_kept;
         }
     }
 }
 
-impl GenericImageView for Bands<'_> {
+impl GenericImageView for BandedImage<'_> {
     type Pixel = Rgb<u8>;
 
     fn dimensions(&self) -> (u32, u32) {
@@ -184,7 +184,7 @@ impl GenericImageView for Bands<'_> {
 
     fn get_pixel(&self, x: u32, y: u32) -> Rgb<u8> {
         let mut state = self.state.borrow_mut();
-        state.reach(y, self.size.0, self.size.1);
+        state.ensure_row(y, self.size.0, self.size.1);
         if state.failure.is_some() { Rgb([0; 3]) } else { *state.rows.get_pixel(x, y - state.top) }
     }
 }
@@ -193,7 +193,7 @@ impl GenericImageView for Bands<'_> {
 mod tests {
     use super::*;
 
-    /// A gradient that notes how it is drawn.
+    /// A gradient that checks that its rows are drawn once and in order.
     struct Gradient {
         width: u32,
         height: u32,
@@ -224,7 +224,7 @@ mod tests {
         }
         fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
             assert_eq!(top, self.drawn, "every row is drawn once, in order");
-            if self.fail_at.is_some_and(|at| top >= at) {
+            if self.fail_at.is_some_and(|row| top >= row) {
                 bail!("no more");
             }
             self.drawn += band.height();

@@ -1,47 +1,47 @@
-//! IIIF: what a wall and its pictures are called for viewers such as Mirador and OpenSeadragon. Image API 3 at level 0
-//! (files that lie there, at addresses that say which part of a picture they are) and a Presentation 3 manifest.
+//! IIIF, for viewers such as Mirador and OpenSeadragon: the paths and `info.json` files of Image API 3 at level 0
+//! (static files whose paths name the part of the image that they show), and a Presentation API 3 manifest.
 
 use serde_json::{Value, json};
 
-use super::page::visible;
+use super::page::replace_controls;
 
-/// The profile of pictures that are files: nothing is made on demand.
-const LEVEL: &str = "level0";
+/// The profile of a service that only has static files: nothing is computed on demand.
+const PROFILE: &str = "level0";
 
-/// A picture with its own `info.json`.
+/// An image with its own `info.json`.
 #[derive(Clone, Debug)]
-pub struct Service {
-    /// Its address, without a slash at its end.
+pub struct ImageService {
+    /// Its address, without a slash at the end.
     pub id: String,
     /// Width and height in pixels.
     pub size: (u32, u32),
 }
 
-/// The file that is a part of a picture at some scale, below the picture's address: `region` is left, top, width and
-/// height in the whole picture's pixels, none for all of it; `size` the width and height of the file.
-pub fn file(region: Option<[u32; 4]>, size: (u32, u32)) -> String {
+/// The path, below the image's address, of the file with a part of the image at some scale. `region` is left, top,
+/// width and height in pixels of the full image, `None` for all of it. `size` is width and height of the file.
+pub fn image_path(region: Option<[u32; 4]>, size: (u32, u32)) -> String {
     let region =
         region.map_or("full".to_owned(), |[left, top, width, height]| format!("{left},{top},{width},{height}"));
     format!("{region}/{},{}/0/default.jpg", size.0, size.1)
 }
 
-/// The file that is all of a picture, as large as it can be had in one file.
-pub const MAX: &str = "full/max/0/default.jpg";
+/// The path of the whole image, at the largest size that exists as one file.
+pub const FULL_IMAGE: &str = "full/max/0/default.jpg";
 
-impl Service {
-    /// Its `info.json`: all of it can be had in these `sizes`.
+impl ImageService {
+    /// Its `info.json`, with the `sizes` in which the whole image exists.
     pub fn info(&self, sizes: &[(u32, u32)]) -> Value {
         let size = |&(width, height): &(u32, u32)| json!({"width": width, "height": height});
         json!({
             "@context": "http://iiif.io/api/image/3/context.json", "id": self.id, "type": "ImageService3",
-            "protocol": "http://iiif.io/api/image", "profile": LEVEL, "width": self.size.0, "height": self.size.1,
+            "protocol": "http://iiif.io/api/image", "profile": PROFILE, "width": self.size.0, "height": self.size.1,
             "sizes": sizes.iter().map(size).collect::<Vec<_>>(),
         })
     }
 
-    /// The `info.json` of one that can also be had in square tiles, `side` pixels each, of itself and of its `halvings`
-    /// successive halves. Where it is larger than a tile, `max` is no larger than that.
-    pub fn tiled(&self, sizes: &[(u32, u32)], side: u32, halvings: u32) -> Value {
+    /// The `info.json` of an image that also exists as square tiles of `side` pixels, at its own scale and at
+    /// `halvings` successive halves. If the image is larger than a tile, the size `max` is limited to that of a tile.
+    pub fn tiled_info(&self, sizes: &[(u32, u32)], side: u32, halvings: u32) -> Value {
         let mut info = self.info(sizes);
         let factors: Vec<u32> = (0..=halvings).map(|halvings| 1 << halvings).collect();
         info["tiles"] = json!([{"width": side, "height": side, "scaleFactors": factors}]);
@@ -53,106 +53,107 @@ impl Service {
     }
 }
 
-/// A page of a manifest: one picture.
+/// A canvas of a manifest, which shows one image.
 #[derive(Debug)]
-pub struct Canvas {
-    /// What it is called in the manifest.
+pub struct ManifestCanvas {
+    /// Its name in the identifiers of the manifest.
     pub name: String,
-    /// What it is called for people.
+    /// The label that viewers show.
     pub label: String,
-    /// What is said of it; may be empty.
+    /// A description; may be empty.
     pub summary: String,
-    /// What else is known: names with their values.
+    /// Further metadata: names with their values.
     pub metadata: Vec<(String, Vec<String>)>,
-    /// Addresses of pages about it, with what they are called.
+    /// Addresses and labels of web pages about it.
     pub homepages: Vec<(String, String)>,
-    /// The picture.
-    pub picture: Service,
+    /// The image.
+    pub picture: ImageService,
 }
 
-/// What a manifest is of.
+/// The content of a manifest.
 #[derive(Debug)]
 pub struct Manifest<'a> {
-    /// Its own address.
+    /// The address of the manifest itself.
     pub id: String,
-    /// What all of it is called.
+    /// The title.
     pub label: String,
-    /// What is said of it; may be empty.
+    /// A description; may be empty.
     pub summary: &'a str,
-    /// Address of its page.
+    /// Address of the explorer.
     pub homepage: &'a str,
-    /// Address, width and height of a JPEG that stands for it.
+    /// Address, and width and height, of a JPEG that represents the whole.
     pub thumbnail: (String, (u32, u32)),
-    /// The pictures.
-    pub canvases: Vec<Canvas>,
+    /// The canvases.
+    pub canvases: Vec<ManifestCanvas>,
 }
 
 impl Manifest<'_> {
-    /// The manifest.
+    /// The manifest as the JSON that the Presentation API 3 defines.
     pub fn json(&self) -> Value {
         let (thumbnail, (width, height)) = &self.thumbnail;
         let mut manifest = json!({
             "@context": "http://iiif.io/api/presentation/3/context.json", "id": self.id, "type": "Manifest",
-            "label": words(&self.label), "homepage": [page(self.homepage, &self.label)],
+            "label": language_map(&self.label), "homepage": [web_page(self.homepage, &self.label)],
             "thumbnail": [{
                 "id": thumbnail, "type": "Image", "format": "image/jpeg", "width": width, "height": height,
             }],
             "items": self.canvases.iter().map(|canvas| canvas.json(&self.id)).collect::<Vec<_>>(),
         });
-        say(&mut manifest, self.summary);
+        set_summary(&mut manifest, self.summary);
         manifest
     }
 }
 
-impl Canvas {
+impl ManifestCanvas {
     fn json(&self, manifest: &str) -> Value {
-        let (id, Service { id: picture, size: (width, height) }) =
+        let (id, ImageService { id: picture, size: (width, height) }) =
             (format!("{manifest}/canvas/{}", self.name), &self.picture);
         let body = json!({
-            "id": format!("{picture}/{MAX}"), "type": "Image", "format": "image/jpeg", "width": width,
-            "height": height, "service": [{"id": picture, "type": "ImageService3", "profile": LEVEL}],
+            "id": format!("{picture}/{FULL_IMAGE}"), "type": "Image", "format": "image/jpeg", "width": width,
+            "height": height, "service": [{"id": picture, "type": "ImageService3", "profile": PROFILE}],
         });
         let painting = json!({
             "id": format!("{id}/painting"), "type": "Annotation", "motivation": "painting", "target": id, "body": body,
         });
         let mut canvas = json!({
-            "id": id, "type": "Canvas", "label": words(&self.label), "width": width, "height": height,
+            "id": id, "type": "Canvas", "label": language_map(&self.label), "width": width, "height": height,
             "items": [{"id": format!("{id}/page"), "type": "AnnotationPage", "items": [painting]}],
         });
-        say(&mut canvas, &self.summary);
+        set_summary(&mut canvas, &self.summary);
         if !self.metadata.is_empty() {
             let entry = |(name, values): &(String, Vec<String>)| {
-                let values: Vec<String> = values.iter().map(|value| plain(value)).collect();
-                json!({"label": words(name), "value": {"none": values}})
+                let values: Vec<String> = values.iter().map(|value| plain_text(value)).collect();
+                json!({"label": language_map(name), "value": {"none": values}})
             };
             canvas["metadata"] = self.metadata.iter().map(entry).collect();
         }
         if !self.homepages.is_empty() {
-            canvas["homepage"] = self.homepages.iter().map(|(address, label)| page(address, label)).collect();
+            canvas["homepage"] = self.homepages.iter().map(|(address, label)| web_page(address, label)).collect();
         }
         canvas
     }
 }
 
-fn say(of: &mut Value, summary: &str) {
+fn set_summary(object: &mut Value, summary: &str) {
     if !summary.is_empty() {
-        of["summary"] = words(summary);
+        object["summary"] = language_map(summary);
     }
 }
 
-fn page(address: &str, label: &str) -> Value {
-    json!({"id": address, "type": "Text", "format": "text/html", "label": words(label)})
+/// A web page as the value of `homepage`.
+fn web_page(address: &str, label: &str) -> Value {
+    json!({"id": address, "type": "Text", "format": "text/html", "label": language_map(label)})
 }
 
-/// Text in no language that is known.
-fn words(text: &str) -> Value {
-    json!({"none": [plain(text)]})
+/// Text as a language map of the Presentation API; `none` stands for an unknown language.
+fn language_map(text: &str) -> Value {
+    json!({"none": [plain_text(text)]})
 }
 
-/// Viewers take what begins with `<` and ends with `>` for HTML. The standard's way to say that it is text is a space
-/// at its end.
-fn plain(text: &str) -> String {
-    let text = visible(text);
+/// Text that viewers do not take for HTML. They take text that begins with `<` and ends with `>` for it; a space at the
+/// end is the standard's way to mark it as plain text.
+fn plain_text(text: &str) -> String {
+    let text = replace_controls(text);
     let text = text.trim();
     if text.starts_with('<') && text.ends_with('>') { format!("{text} ") } else { text.to_owned() }
 }
@@ -163,25 +164,25 @@ mod tests {
 
     #[test]
     fn files_are_called_by_what_they_show() {
-        assert_eq!(file(Some([1024, 0, 976, 512]), (488, 256)), "1024,0,976,512/488,256/0/default.jpg");
-        assert_eq!(file(None, (30, 20)), "full/30,20/0/default.jpg");
-        let service = Service { id: "https://example.org/a".into(), size: (2000, 900) };
-        let info = service.tiled(&[(1024, 461)], 1024, 1);
+        assert_eq!(image_path(Some([1024, 0, 976, 512]), (488, 256)), "1024,0,976,512/488,256/0/default.jpg");
+        assert_eq!(image_path(None, (30, 20)), "full/30,20/0/default.jpg");
+        let service = ImageService { id: "https://example.org/a".into(), size: (2000, 900) };
+        let info = service.tiled_info(&[(1024, 461)], 1024, 1);
         assert_eq!(info["tiles"], json!([{"width": 1024, "height": 1024, "scaleFactors": [1, 2]}]));
         assert_eq!((&info["maxWidth"], &info["sizes"]), (&json!(1024), &json!([{"width": 1024, "height": 461}])));
-        let small = Service { size: (1024, 900), ..service };
-        assert_eq!(small.tiled(&[(1024, 900)], 1024, 0)["maxWidth"], Value::Null);
+        let small = ImageService { size: (1024, 900), ..service };
+        assert_eq!(small.tiled_info(&[(1024, 900)], 1024, 0)["maxWidth"], Value::Null);
     }
 
     #[test]
     fn words_of_others_are_no_html() {
-        let canvas = Canvas {
+        let canvas = ManifestCanvas {
             name: "n".into(),
             label: "<b onclick=x>a</b>".into(),
             summary: String::new(),
             metadata: vec![("tags".into(), vec!["<i>".into(), "b\u{7}".into()])],
             homepages: Vec::new(),
-            picture: Service { id: "p".into(), size: (3, 2) },
+            picture: ImageService { id: "p".into(), size: (3, 2) },
         };
         let json = canvas.json("m");
         assert_eq!(json["label"], json!({"none": ["<b onclick=x>a</b> "]}));

@@ -1,4 +1,4 @@
-//! What the colours of a picture mean, in a strip below it.
+//! The legend of a drawn grid: a strip below it that explains the colours.
 
 use std::collections::BTreeSet;
 
@@ -6,25 +6,25 @@ use anyhow::Result;
 use image::{GenericImage, GenericImageView, Rgb, RgbImage};
 
 use super::colours::Legend;
-use super::lettering::Lettering;
+use super::lettering::TextImage;
 use super::{Canvas, fill};
 
-/// Pixels of a line's height, before it is enlarged.
-const LINE: u32 = 13;
-/// More entries are not named.
-const MOST: usize = 40;
-/// Longer texts are cut.
-const MOST_LETTERS: usize = 40;
+/// Height of a line in pixels on a narrow canvas; a wide one has larger lines.
+const LINE_HEIGHT: u32 = 13;
+/// Further entries are only counted.
+const MAX_ENTRIES: usize = 40;
+/// Longer texts are truncated.
+const MAX_LETTERS: usize = 40;
 
 /// A canvas with a strip below it.
-pub struct Captioned<'a> {
-    /// The picture.
+pub struct WithLegend<'a> {
+    /// The canvas above the strip.
     pub canvas: Box<dyn Canvas + 'a>,
-    /// What stands below, as wide as the picture.
+    /// The strip, as wide as the canvas.
     pub strip: RgbImage,
 }
 
-impl Canvas for Captioned<'_> {
+impl Canvas for WithLegend<'_> {
     fn width(&self) -> u32 {
         self.canvas.width()
     }
@@ -54,63 +54,66 @@ impl Canvas for Captioned<'_> {
     }
 }
 
-/// The strip for a picture of this width.
-pub fn strip(legend: &Legend, width: u32, background: [u8; 3]) -> RgbImage {
-    let line = LINE * (width / 800).clamp(1, 6);
-    let gap = line / 2;
+/// Draws the strip for a canvas of this width. Its height follows from the number of lines that the entries need.
+pub fn draw_strip(legend: &Legend, width: u32, background: [u8; 3]) -> RgbImage {
+    let line_height = LINE_HEIGHT * (width / 800).clamp(1, 6);
+    let gap = line_height / 2;
+    // The luma of ITU-R BT.601 decides between dark and light text.
     let luminance =
         (299 * u32::from(background[0]) + 587 * u32::from(background[1]) + 114 * u32::from(background[2])) / 1000;
     let ink = if luminance > 127 { [20; 3] } else { [235; 3] };
-    let mut entries: Vec<(String, Option<[u8; 3]>)> = vec![(format!("{}:", cut(&legend.column)), None)];
+    let mut entries: Vec<(String, Option<[u8; 3]>)> = vec![(format!("{}:", truncated(&legend.column)), None)];
+    // Values that share a colour cannot be told apart by it, so they become one entry, "and n more".
     let (mut seen, mut others) = (BTreeSet::new(), 0);
     let repeated: BTreeSet<[u8; 3]> =
         legend.entries.iter().map(|entry| entry.1).filter(|colour| !seen.insert(*colour)).collect();
     for (text, colour) in &legend.entries {
-        match !repeated.contains(colour) && entries.len() <= MOST {
-            true => entries.push((cut(text), Some(*colour))),
+        match !repeated.contains(colour) && entries.len() <= MAX_ENTRIES {
+            true => entries.push((truncated(text), Some(*colour))),
             false => others += 1,
         }
     }
     if others > 0 {
         entries.push((format!("and {others} more"), repeated.first().copied()));
     }
-    // Where each entry begins; what does not fit goes to the next line.
+    // Place the entries from left to right. An entry that does not fit starts the next line.
     let (mut x, mut y, mut placed) = (gap, gap, Vec::new());
     for (text, colour) in &entries {
-        let text = Lettering::of_any(text, line as f32);
-        let swatch = if colour.is_some() { line + gap } else { 0 };
-        let wide = swatch + text.as_ref().map_or(0, |text| text.width) + gap;
-        if x > gap && x + wide > width {
-            (x, y) = (gap, y + line + gap);
+        let text = TextImage::lossy(text, line_height as f32);
+        let swatch = if colour.is_some() { line_height + gap } else { 0 };
+        let entry_width = swatch + text.as_ref().map_or(0, |text| text.width) + gap;
+        if x > gap && x + entry_width > width {
+            (x, y) = (gap, y + line_height + gap);
         }
         placed.push((text, *colour, x, y, swatch));
-        x += wide;
+        x += entry_width;
     }
-    let mut strip = RgbImage::new(width, y + line + gap);
+    let mut strip = RgbImage::new(width, y + line_height + gap);
     fill(&mut strip, background);
     for (text, colour, x, y, swatch) in placed {
         if let Some(colour) = colour {
-            block(&mut strip, (x, y), line, colour);
+            fill_square(&mut strip, (x, y), line_height, colour);
         }
         if let Some(text) = text {
-            let above = (i64::from(text.height) - i64::from(line)) / 2;
-            text.write(&mut strip, i64::from(x + swatch), i64::from(y) - above, ink);
+            let overhang = (i64::from(text.height) - i64::from(line_height)) / 2;
+            text.draw_plain(&mut strip, i64::from(x + swatch), i64::from(y) - overhang, ink);
         }
     }
     strip
 }
 
-fn cut(text: &str) -> String {
+/// Text of at most [`MAX_LETTERS`] characters, with spaces for control characters. A period replaces what is cut off.
+fn truncated(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let letters: Vec<char> = text.chars().map(plain).collect();
-    match letters.len() > MOST_LETTERS {
-        true => letters[..MOST_LETTERS - 1].iter().chain(['.'].iter()).collect(),
+    match letters.len() > MAX_LETTERS {
+        true => letters[..MAX_LETTERS - 1].iter().chain(['.'].iter()).collect(),
         false => letters.into_iter().collect(),
     }
 }
 
-/// A square of one colour; what sticks out is cut.
-fn block(strip: &mut RgbImage, (left, top): (u32, u32), side: u32, colour: [u8; 3]) {
+/// Fills a square. Parts outside of the strip are cut off.
+fn fill_square(strip: &mut RgbImage, (left, top): (u32, u32), side: u32, colour: [u8; 3]) {
     for y in top..(top + side).min(strip.height()) {
         for x in left..(left + side).min(strip.width()) {
             strip.put_pixel(x, y, Rgb(colour));
@@ -131,12 +134,12 @@ mod tests {
     fn every_colour_is_in_the_strip_and_long_legends_take_more_lines() {
         let (red, blue) = ([200, 0, 0], [0, 0, 200]);
         let entries = legend(&[("animal", red), ("größe", blue)]);
-        let one = strip(&entries, 400, [255; 3]);
+        let one = draw_strip(&entries, 400, [255; 3]);
         let has = |picture: &RgbImage, colour| picture.pixels().any(|pixel| pixel.0 == colour);
         assert!(one.dimensions() == (400, 25) && has(&one, red) && has(&one, blue) && has(&one, [20; 3]));
-        let narrow = strip(&entries, 100, [0; 3]);
+        let narrow = draw_strip(&entries, 100, [0; 3]);
         assert!(narrow.height() > one.height() && has(&narrow, [235; 3]));
-        let shared = strip(&legend(&[("a", red), ("b", blue), ("c", blue)]), 400, [255; 3]);
+        let shared = draw_strip(&legend(&[("a", red), ("b", blue), ("c", blue)]), 400, [255; 3]);
         assert!(has(&shared, red) && has(&shared, blue));
     }
 
@@ -160,8 +163,8 @@ mod tests {
                 Ok(())
             }
         }
-        let strip = strip(&legend(&[("a", [1, 2, 3])]), 60, [255; 3]);
-        let mut canvas = Captioned { canvas: Box::new(Plain), strip: strip.clone() };
+        let strip = draw_strip(&legend(&[("a", [1, 2, 3])]), 60, [255; 3]);
+        let mut canvas = WithLegend { canvas: Box::new(Plain), strip: strip.clone() };
         assert_eq!(canvas.height(), 21 + strip.height());
         let mut whole = RgbImage::new(60, canvas.height());
         let mut top = 0;

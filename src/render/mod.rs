@@ -1,7 +1,6 @@
-//! Pictures out of tiles: what is drawn where ([`mosaic`], [`scatter`], [`seams`], [`lettering`],
-//! [`legend`]), files written row
-//! by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`], [`iiif`]), and a page to
-//! walk through them ([`page`]).
+//! Drawing: the layout of tiles and text on a canvas ([`mosaic`], [`scatter`], [`seams`], [`lettering`], [`legend`]),
+//! image files written row by row ([`encode`], [`remark`]) or as a pyramid of pieces ([`mod@pyramid`], [`dzi`],
+//! [`iiif`]), and the explorer's page ([`page`]).
 //!
 //! ```
 //! use image::{Rgb, RgbImage};
@@ -12,7 +11,7 @@
 //! let (rows, tiles) = (vec![vec![(0, 10), (1, 20)], vec![(1, 30)]], Box::new(tile));
 //! let mut grid = Mosaic { cell: 8, gap: 2, background: [255; 3], columns: 2, rows, tiles, seams: None };
 //! let mut png = Vec::new();
-//! encode(&mut grid, Format::Png, 90, "what it was made of", &mut png)?;
+//! encode(&mut grid, Format::Png, 90, "provenance", &mut png)?;
 //! let picture = image::load_from_memory(&png)?.into_rgb8();
 //! assert_eq!(picture.dimensions(), (18, 18));
 //! assert_eq!(picture.get_pixel(17, 17), &Rgb([30; 3]), "the picture in the last cell");
@@ -31,13 +30,12 @@ pub mod pyramid;
 pub mod remark;
 pub mod scatter;
 pub mod seams;
-pub mod tiles;
+pub mod thumbnails;
 
 use anyhow::Result;
 use image::RgbImage;
 
-/// Something that can be drawn from top to bottom, a band at a time, so that no more than a band
-/// of it is ever in memory.
+/// Something that is drawn from top to bottom, one band of rows at a time, so that only a band of it is in memory.
 pub trait Canvas {
     /// Width in pixels.
     fn width(&self) -> u32;
@@ -45,22 +43,22 @@ pub trait Canvas {
     /// Height in pixels.
     fn height(&self) -> u32;
 
-    /// Rows that are best drawn together.
+    /// Number of rows that are best drawn together.
     fn band(&self) -> u32;
 
-    /// Draws the rows from `top` on into `band`, whose width is the canvas's.
+    /// Draws the rows from `top` on into `band`, which is as wide as the canvas.
     ///
     /// # Errors
-    /// When a tile cannot be had, or the user interrupts.
+    /// When a tile cannot be read, or the user interrupts.
     fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()>;
 }
 
-/// Text that stands between two tags of HTML or XML.
+/// Text escaped for use between two tags of HTML or XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Draws a canvas band by band; `each` is told which is the last.
+/// Draws a canvas band by band. `each` receives every band, and whether it is the last one.
 fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(RgbImage, bool) -> Result<()>) -> Result<()> {
     let (height, mut top) = (canvas.height(), 0);
     while top < height {
@@ -72,7 +70,7 @@ fn each_band(canvas: &mut dyn Canvas, mut each: impl FnMut(RgbImage, bool) -> Re
     Ok(())
 }
 
-/// Copies `tile` into `band` so that its upper left corner is at (x, y); what sticks out is cut.
+/// Copies `tile` into `band` with its upper left corner at (x, y). Parts outside of the band are cut off.
 fn paste(band: &mut RgbImage, tile: &RgbImage, x: i64, y: i64) {
     let (width, height) = (i64::from(band.width()), i64::from(band.height()));
     let (tile_width, tile_height) = (i64::from(tile.width()), i64::from(tile.height()));
@@ -101,13 +99,13 @@ mod tests {
     use image::Rgb;
     use image::imageops::crop_imm;
 
-    /// A picture that is there, as a canvas of bands of so many rows.
-    pub(super) struct Painted {
+    /// A picture in memory as a canvas, with bands of `band` rows.
+    pub(super) struct ImageCanvas {
         pub(super) picture: RgbImage,
         pub(super) band: u32,
     }
 
-    impl Canvas for Painted {
+    impl Canvas for ImageCanvas {
         fn width(&self) -> u32 {
             self.picture.width()
         }

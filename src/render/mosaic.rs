@@ -1,4 +1,4 @@
-//! Every picture in its cell.
+//! The grid as a canvas: every picture in its cell.
 
 use anyhow::Result;
 use image::RgbImage;
@@ -6,8 +6,8 @@ use image::RgbImage;
 use super::seams::Seams;
 use super::{Canvas, fill, paste};
 
-/// Gives the tile of picture `i`, at most a cell in size; or `None` to leave its cell empty.
-pub type Tiles<'a> = dyn FnMut(usize) -> Result<Option<RgbImage>> + 'a;
+/// Returns the tile of picture `i`, no larger than a cell, or `None` to leave the cell empty.
+pub type TileFn<'a> = dyn FnMut(usize) -> Result<Option<RgbImage>> + 'a;
 
 /// A grid of tiles with gaps between them.
 pub struct Mosaic<'a> {
@@ -15,25 +15,26 @@ pub struct Mosaic<'a> {
     pub cell: u32,
     /// Pixels between cells.
     pub gap: u32,
-    /// Colour of gaps, empty cells and what a tile leaves free.
+    /// Colour of gaps, empty cells, and the parts of a cell that its tile does not cover.
     pub background: [u8; 3],
     /// Columns of cells.
     pub columns: u32,
-    /// For every row of cells, the pictures in it with their columns.
+    /// For each row of cells: the column and the number of each picture in it.
     pub rows: Vec<Vec<(u32, usize)>>,
-    /// The tiles.
-    pub tiles: Box<Tiles<'a>>,
-    /// Colours of the borders between cells, if they are to be seen.
+    /// Returns the tile of a picture by its number.
+    pub tiles: Box<TileFn<'a>>,
+    /// Shades of the borders between cells, if they are drawn.
     pub seams: Option<&'a Seams>,
 }
 
-/// Pixels of `count` cells with gaps between them.
-pub fn length(count: u32, cell: u32, gap: u32) -> u64 {
+/// Length in pixels of `count` cells with gaps between them; `u64::MAX` if that overflows.
+pub fn grid_length(count: u32, cell: u32, gap: u32) -> u64 {
     let (count, cell, gap) = (u64::from(count), u64::from(cell), u64::from(gap));
     count.saturating_mul(cell).saturating_add(count.saturating_sub(1).saturating_mul(gap))
 }
 
 impl Mosaic<'_> {
+    /// Pixels from the left edge of a cell to that of the next.
     fn pitch(&self) -> u32 {
         self.cell + self.gap
     }
@@ -41,11 +42,11 @@ impl Mosaic<'_> {
 
 impl Canvas for Mosaic<'_> {
     fn width(&self) -> u32 {
-        length(self.columns, self.cell, self.gap) as u32
+        grid_length(self.columns, self.cell, self.gap) as u32
     }
 
     fn height(&self) -> u32 {
-        length(self.rows.len() as u32, self.cell, self.gap) as u32
+        grid_length(self.rows.len() as u32, self.cell, self.gap) as u32
     }
 
     /// A row of cells and the gap under it.
@@ -66,7 +67,7 @@ impl Canvas for Mosaic<'_> {
                 paste(band, &tile, x + free_x / 2, y + free_y / 2);
             }
         }
-        // The border below a row reaches into the next one.
+        // The border below a row reaches into the next row, so seams are drawn after all tiles, from one row above on.
         for row in (top / pitch).saturating_sub(1)..=last {
             let (Some(seams), Some(cells)) = (self.seams, self.rows.get(row as usize)) else { continue };
             let y = i64::from(row * pitch) - i64::from(top);
@@ -110,8 +111,8 @@ mod tests {
 
     #[test]
     fn lengths_do_not_overflow() {
-        assert_eq!(length(3, 10, 2), 34);
-        assert_eq!(length(0, 10, 2), 0);
-        assert_eq!(length(u32::MAX, u32::MAX, u32::MAX), u64::MAX);
+        assert_eq!(grid_length(3, 10, 2), 34);
+        assert_eq!(grid_length(0, 10, 2), 0);
+        assert_eq!(grid_length(u32::MAX, u32::MAX, u32::MAX), u64::MAX);
     }
 }

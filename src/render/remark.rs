@@ -1,28 +1,28 @@
-//! Where a picture comes from, in its metadata: an iTXt chunk of a PNG, a comment segment of a JPEG,
-//! XMP of a WebP. Text alone; no EXIF, no place, no time.
+//! The provenance of a drawn grid, as text in its metadata: an iTXt chunk of a PNG, a comment segment of a JPEG, XMP of
+//! a WebP. It contains no EXIF, no location and no time.
 
 use std::io::{self, Write};
 
 use crate::store::{Key, canonical_json};
 
-/// The name of the remark where a format gives remarks names.
+/// The name of the remark in formats that name text, such as PNG.
 pub const KEYWORD: &str = "tsne-grid";
 
-/// Bytes of a JPEG's comment at most.
-const LONGEST_COMMENT: usize = 65_533;
+/// Largest size of a JPEG comment in bytes: the 16-bit length of a segment includes its own two bytes.
+const MAX_COMMENT: usize = 65_533;
 
-/// Tool, version, and the keys (stage, parameters, digests of the inputs) of the stages that led to a
-/// picture, as JSON.
+/// The remark, as JSON: tool, version, and the keys (stage, parameters, digests of the inputs) of the stages that led
+/// to a drawn grid.
 pub fn provenance(keys: &[&Key]) -> String {
-    let made_by = serde_json::json!({
+    let remark = serde_json::json!({
         "tool": "tsne-grid",
         "version": env!("CARGO_PKG_VERSION"),
         "stages": keys,
     });
-    canonical_json(&made_by)
+    canonical_json(&remark)
 }
 
-/// XMP with the remark as the description.
+/// An XMP packet with the remark as its `dc:description`.
 pub fn xmp(remark: &str) -> String {
     let text = super::escaped(remark);
     format!(
@@ -33,22 +33,22 @@ pub fn xmp(remark: &str) -> String {
     )
 }
 
-/// A JPEG on its way to `out`, with a comment put in behind its first segment, which has to be JFIF's.
-pub struct Remarked<'a, W: Write> {
+/// Writes a JPEG to `out` and inserts a comment after its first segment. JFIF requires its own segment to be the first.
+pub struct CommentWriter<'a, W: Write> {
     out: W,
-    /// The beginning, until the first segment is whole; then none.
+    /// The bytes received until the first segment is complete; `None` once the comment is written, or if there is none.
     head: Option<Vec<u8>>,
     remark: &'a str,
 }
 
-impl<'a, W: Write> Remarked<'a, W> {
-    /// Nothing is put in where `remark` is empty.
+impl<'a, W: Write> CommentWriter<'a, W> {
+    /// A writer that inserts `remark`, or nothing if it is empty. A remark that is too long for a segment is truncated.
     pub fn new(out: W, remark: &'a str) -> Self {
         Self { out, head: (!remark.is_empty()).then(Vec::new), remark }
     }
 }
 
-impl<W: Write> Write for Remarked<'_, W> {
+impl<W: Write> Write for CommentWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(head) = &mut self.head else { return self.out.write(bytes) };
         head.extend_from_slice(bytes);
@@ -56,7 +56,7 @@ impl<W: Write> Write for Remarked<'_, W> {
         let Some(length) = head.get(4..6) else { return Ok(bytes.len()) };
         let end = 4 + usize::from(u16::from_be_bytes([length[0], length[1]]));
         if head.len() >= end {
-            let remark = &self.remark.as_bytes()[..self.remark.len().min(LONGEST_COMMENT)];
+            let remark = &self.remark.as_bytes()[..self.remark.len().min(MAX_COMMENT)];
             self.out.write_all(&head[..end])?;
             self.out.write_all(b"\xff\xfe")?;
             self.out.write_all(&(remark.len() as u16 + 2).to_be_bytes())?;
@@ -75,13 +75,13 @@ impl<W: Write> Write for Remarked<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::super::encode::{Format, encode};
-    use super::super::tests::Painted;
+    use super::super::tests::ImageCanvas;
     use super::*;
     use image::{Rgb, RgbImage};
 
     #[test]
     fn every_format_carries_the_remark_and_still_decodes() {
-        let mut flat = Painted { picture: RgbImage::from_pixel(20, 10, Rgb([10, 200, 30])), band: 4 };
+        let mut flat = ImageCanvas { picture: RgbImage::from_pixel(20, 10, Rgb([10, 200, 30])), band: 4 };
         for format in [Format::Jpeg, Format::Png, Format::Webp] {
             let mut picture = |remark: &str| {
                 let mut bytes = Vec::new();

@@ -1,36 +1,36 @@
-//! Every picture, or a dot, at its place in the plane.
+//! The scatter as a canvas: every picture, or a dot, at its position on the plane.
 
 use anyhow::Result;
 use image::{Rgb, RgbImage};
 
-use super::mosaic::Tiles;
+use super::mosaic::TileFn;
 use super::{Canvas, fill, paste};
 use crate::linalg::bounds;
 
-/// Rows drawn at a time.
+/// Number of rows drawn at a time.
 pub const BAND: u32 = 256;
-/// Radius of the dot of a point without a picture, in cells.
-const DOT: f64 = 0.11;
+/// Radius of the dot for a point without a picture, in cells.
+const DOT_RADIUS: f64 = 0.11;
 
-/// Tiles and dots at places on a square canvas; later points lie over earlier ones.
+/// Tiles and dots on a square canvas. Later points are drawn over earlier ones.
 pub struct Scatter<'a> {
     /// Pixels of the canvas's side.
     pub side: u32,
     /// Pixels of a tile's side.
     pub cell: u32,
-    /// Colour behind everything.
+    /// Colour of the canvas behind the points.
     pub background: [u8; 3],
-    /// The middle of every point, in pixels.
+    /// The centre of each point, in pixels.
     pub places: Vec<[f64; 2]>,
-    /// Colour of a point without a picture.
+    /// The colour of each point, used if it has no picture.
     pub colours: Vec<[u8; 3]>,
-    /// The tiles.
-    pub tiles: Box<Tiles<'a>>,
+    /// Returns the tile of a point by its number; `None` draws a dot.
+    pub tiles: Box<TileFn<'a>>,
 }
 
-/// Scales points to the canvas, keeping the plane's proportions and half a cell of margin, so that
-/// every tile lies whole on it.
-pub fn places(points: &[[f64; 2]], side: u32, cell: u32) -> Vec<[f64; 2]> {
+/// Scales points to a canvas of `side` pixels. Both axes have the same scale, and a margin of half a cell keeps every
+/// tile inside the canvas.
+pub fn scale_points(points: &[[f64; 2]], side: u32, cell: u32) -> Vec<[f64; 2]> {
     let [[left, top], [right, bottom]] = bounds(points.iter().copied());
     let extent = (right - left).max(bottom - top).max(f64::MIN_POSITIVE);
     let room = f64::from(side.saturating_sub(cell));
@@ -55,6 +55,7 @@ impl Canvas for Scatter<'_> {
     fn draw(&mut self, top: u32, band: &mut RgbImage) -> Result<()> {
         fill(band, self.background);
         let half = f64::from(self.cell) / 2.0;
+        // Centres outside of this range cannot touch the band, with a pixel to spare for rounding.
         let (above, below) = (f64::from(top) - half - 1.0, f64::from(top + band.height()) + half + 1.0);
         for (i, &[x, y]) in self.places.iter().enumerate() {
             if !(above..below).contains(&y) {
@@ -66,14 +67,14 @@ impl Canvas for Scatter<'_> {
                     let corner = |middle: f64, side: u32| (middle - f64::from(side) / 2.0).round() as i64;
                     paste(band, &tile, corner(x, tile.width()), corner(y, tile.height()));
                 }
-                None => dot(band, x, y, (f64::from(self.cell) * DOT).max(1.5), self.colours[i]),
+                None => dot(band, x, y, (f64::from(self.cell) * DOT_RADIUS).max(1.5), self.colours[i]),
             }
         }
         Ok(())
     }
 }
 
-/// A disc with a soft edge.
+/// Draws a disc whose edge is anti-aliased over one pixel.
 fn dot(band: &mut RgbImage, x: f64, y: f64, radius: f64, colour: [u8; 3]) {
     let range = |middle: f64, end: u32| {
         let low = (middle - radius - 1.0).floor().clamp(0.0, f64::from(end)) as u32;
@@ -97,9 +98,9 @@ mod tests {
 
     #[test]
     fn places_keep_their_proportions_and_tiles_stay_inside() {
-        let places = places(&[[0.0, 0.0], [10.0, 5.0], [5.0, 2.5]], 110, 10);
+        let places = scale_points(&[[0.0, 0.0], [10.0, 5.0], [5.0, 2.5]], 110, 10);
         assert_eq!(places, [[5.0, 30.0], [105.0, 80.0], [55.0, 55.0]]);
-        assert_eq!(super::places(&[[3.0, 4.0]; 2], 100, 10), [[50.0, 50.0]; 2]);
+        assert_eq!(super::scale_points(&[[3.0, 4.0]; 2], 100, 10), [[50.0, 50.0]; 2]);
     }
 
     #[test]

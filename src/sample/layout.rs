@@ -1,5 +1,4 @@
-//! The sample written as each generation of the export: where the pictures lie, and the files
-//! that say something of them.
+//! The formats in which the sample can be written: the paths of the pictures, and the metadata files.
 
 use std::io::Write;
 
@@ -7,11 +6,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::plan::{FIRST_POST, Picture, formatted, month, posts};
+use super::plan::{FIRST_POST, SamplePicture, format_time, month, posts};
 
-/// The generations that can be written.
+/// The format of an export: Instagram's own since 2018, or that of Instaloader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
+pub enum ExportLayout {
     /// 2018 to 2021: media.json
     G1,
     /// 2021 to 2023: content/posts_1.json
@@ -22,18 +21,18 @@ pub enum Layout {
     G4,
     /// Since 2025: as g4, and posts.json with labels in the account's language
     G5,
-    /// Pages instead of JSON: no captions, no dates
+    /// HTML pages instead of JSON: no captions, no dates
     Html,
     /// As Instaloader saves an account
     Instaloader,
 }
 
-/// The beginning of a film, as far as anybody looks.
-const FILM: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2 a stand-in, not a film";
+/// A placeholder for a video: an `ftyp` box, which is enough to be recognised as one.
+const VIDEO_STUB: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2 a stand-in, not a film";
 
-impl Layout {
-    /// Where a picture lies.
-    pub(super) fn place(self, picture: &Picture, plan: &[Picture]) -> String {
+impl ExportLayout {
+    /// Path of a picture in the export.
+    pub(super) fn path_of(self, picture: &SamplePicture, plan: &[SamplePicture]) -> String {
         let folder = if picture.story { "stories" } else { "posts" };
         match self {
             Self::G1 if picture.story => format!("stories/{}/{}", picture.month(), picture.file_name()),
@@ -43,92 +42,93 @@ impl Layout {
         }
     }
 
-    /// Everything beside the pictures: names and contents.
-    pub(super) fn texts(self, plan: &[Picture]) -> Result<Vec<(String, Vec<u8>)>> {
-        let place = |picture: &Picture| self.place(picture, plan);
+    /// Paths and contents of all files other than the pictures.
+    pub(super) fn metadata_files(self, plan: &[SamplePicture]) -> Result<Vec<(String, Vec<u8>)>> {
+        let path_of = |picture: &SamplePicture| self.path_of(picture, plan);
         Ok(match self {
-            Self::G1 => vec![("media.json".into(), ascii_json(&first_index(plan, place))), film("videos")],
-            Self::G2 => modern("content", "igtv", "igtv_videos", plan, place),
-            Self::G3 => modern("your_instagram_activity/content", "igtv", "igtv_videos", plan, place),
-            Self::G4 => modern("your_instagram_activity/media", "reels", "reels", plan, place),
+            Self::G1 => vec![("media.json".into(), ascii_json(&g1_index(plan, path_of))), video_stub("videos")],
+            Self::G2 => json_export("content", "igtv", "igtv_videos", plan, path_of),
+            Self::G3 => json_export("your_instagram_activity/content", "igtv", "igtv_videos", plan, path_of),
+            Self::G4 => json_export("your_instagram_activity/media", "reels", "reels", plan, path_of),
             Self::G5 => {
-                let mut texts = modern("your_instagram_activity/media", "reels", "reels", plan, place);
-                texts.push(("your_instagram_activity/media/posts.json".into(), ascii_json(&labelled(plan, place))));
+                let mut texts = json_export("your_instagram_activity/media", "reels", "reels", plan, path_of);
+                texts.push(("your_instagram_activity/media/posts.json".into(), ascii_json(&g5_index(plan, path_of))));
                 texts
             }
-            Self::Html => pages(plan, place),
+            Self::Html => html_export(plan, path_of),
             Self::Instaloader => instaloader(plan)?,
         })
     }
 }
 
-fn film(folder: &str) -> (String, Vec<u8>) {
-    (format!("{folder}/{}/reel_1.mp4", month(FIRST_POST + 60 * 86_400)), FILM.to_vec())
+/// Path and content of the placeholder for a video.
+fn video_stub(folder: &str) -> (String, Vec<u8>) {
+    (format!("{folder}/{}/reel_1.mp4", month(FIRST_POST + 60 * 86_400)), VIDEO_STUB.to_vec())
 }
 
-/// G2 to G4: an index for posts, one for stories, one for films.
-fn modern(
+/// G2 to G4: one index each of posts, stories and videos.
+fn json_export(
     folder: &str,
-    films: &str,
-    film_index: &str,
-    plan: &[Picture],
-    place: impl Fn(&Picture) -> String,
+    video_folder: &str,
+    video_index: &str,
+    plan: &[SamplePicture],
+    path_of: impl Fn(&SamplePicture) -> String,
 ) -> Vec<(String, Vec<u8>)> {
-    let (film_path, film_bytes) = film(&format!("media/{films}"));
-    let key = if films == "reels" { "ig_reels_media" } else { "ig_igtv_media" };
-    let about_film =
-        json!({key: [{"media": [{"uri": film_path, "creation_timestamp": FIRST_POST, "title": "in motion"}]}]});
-    let medium = |picture: &Picture, title: &str| json!({"uri": place(picture), "creation_timestamp": picture.time, "title": mangled(title), "media_metadata": {}});
-    let post = |post: &[Picture]| match post {
-        [one] => json!({"media": [medium(one, &one.caption)]}),
+    let (video_path, video_bytes) = video_stub(&format!("media/{video_folder}"));
+    let key = if video_folder == "reels" { "ig_reels_media" } else { "ig_igtv_media" };
+    let video_entry =
+        json!({key: [{"media": [{"uri": video_path, "creation_timestamp": FIRST_POST, "title": "in motion"}]}]});
+    let media_entry = |picture: &SamplePicture, title: &str| json!({"uri": path_of(picture), "creation_timestamp": picture.time, "title": double_encoded(title), "media_metadata": {}});
+    let post = |post: &[SamplePicture]| match post {
+        [single] => json!({"media": [media_entry(single, &single.caption)]}),
         many => json!({
-            "media": many.iter().map(|picture| medium(picture, "")).collect::<Vec<_>>(),
-            "title": mangled(&many[0].caption),
+            "media": many.iter().map(|picture| media_entry(picture, "")).collect::<Vec<_>>(),
+            "title": double_encoded(&many[0].caption),
             "creation_timestamp": many[0].time,
         }),
     };
-    let story = |s: &Picture| json!({"uri": place(s), "creation_timestamp": s.time, "title": ""});
+    let story = |s: &SamplePicture| json!({"uri": path_of(s), "creation_timestamp": s.time, "title": ""});
     let all_posts: Vec<Value> = posts(plan).filter(|post| !post[0].story).map(post).collect();
     let stories: Vec<Value> = plan.iter().filter(|picture| picture.story).map(story).collect();
     vec![
-        (film_path, film_bytes),
+        (video_path, video_bytes),
         (format!("{folder}/stories.json"), ascii_json(&json!({"ig_stories": stories}))),
-        (format!("{folder}/{film_index}.json"), ascii_json(&about_film)),
+        (format!("{folder}/{video_index}.json"), ascii_json(&video_entry)),
         (format!("{folder}/posts_1.json"), ascii_json(&Value::Array(all_posts))),
     ]
 }
 
-/// G1: a list for each kind; a carousel's pictures stand there one by one.
-fn first_index(plan: &[Picture], place: impl Fn(&Picture) -> String) -> Value {
-    let taken_at = |time| formatted(time, "%Y-%m-%dT%H:%M:%S");
+/// G1: one file with a list of each kind. The pictures of a carousel are separate entries.
+fn g1_index(plan: &[SamplePicture], path_of: impl Fn(&SamplePicture) -> String) -> Value {
+    let taken_at = |time| format_time(time, "%Y-%m-%dT%H:%M:%S");
     let list = |stories: bool| -> Vec<Value> {
-        let file = |p: &Picture| {
-            let caption = if p.story { String::new() } else { mangled(&p.caption) };
-            json!({"caption": caption, "taken_at": taken_at(p.time), "path": place(p)})
+        let file = |p: &SamplePicture| {
+            let caption = if p.story { String::new() } else { double_encoded(&p.caption) };
+            json!({"caption": caption, "taken_at": taken_at(p.time), "path": path_of(p)})
         };
         plan.iter().filter(|picture| picture.story == stories).map(file).collect()
     };
-    let film = json!({"caption": "in motion", "taken_at": taken_at(FIRST_POST), "path": film("videos").0});
-    json!({"photos": list(false), "videos": [film], "stories": list(true)})
+    let video = json!({"caption": "in motion", "taken_at": taken_at(FIRST_POST), "path": video_stub("videos").0});
+    json!({"photos": list(false), "videos": [video], "stories": list(true)})
 }
 
-/// G5: labels instead of fields, here in German.
-fn labelled(plan: &[Picture], place: impl Fn(&Picture) -> String) -> Value {
-    let entry = |post: &[Picture]| {
+/// G5: `posts.json`, with labels in the account's language (here German) instead of fields.
+fn g5_index(plan: &[SamplePicture], path_of: impl Fn(&SamplePicture) -> String) -> Value {
+    let entry = |post: &[SamplePicture]| {
         let media: Vec<Value> =
-            post.iter().map(|p| json!({"uri": place(p), "creation_timestamp": p.time, "title": ""})).collect();
+            post.iter().map(|p| json!({"uri": path_of(p), "creation_timestamp": p.time, "title": ""})).collect();
         json!({"timestamp": post[0].time, "media": [], "fbid": post[0].file_name(), "label_values": [
-            {"label": "Bildunterschrift", "value": mangled(&post[0].caption)},
-            {"label": mangled("Veröffentlicht"), "value": formatted(post[0].time, "%d.%m.%Y")},
+            {"label": "Bildunterschrift", "value": double_encoded(&post[0].caption)},
+            {"label": double_encoded("Veröffentlicht"), "value": format_time(post[0].time, "%d.%m.%Y")},
             {"label": "Medien", "media": media},
         ]})
     };
     posts(plan).filter(|post| !post[0].story).map(entry).collect()
 }
 
-fn pages(plan: &[Picture], place: impl Fn(&Picture) -> String) -> Vec<(String, Vec<u8>)> {
+fn html_export(plan: &[SamplePicture], path_of: impl Fn(&SamplePicture) -> String) -> Vec<(String, Vec<u8>)> {
     let figures: Vec<String> =
-        plan.iter().filter(|picture| !picture.story).map(|p| format!("<img src=\"../../{}\">", place(p))).collect();
+        plan.iter().filter(|picture| !picture.story).map(|p| format!("<img src=\"../../{}\">", path_of(p))).collect();
     let page =
         |body: &str| format!("<!doctype html><meta charset=\"utf-8\"><title>Instagram</title>{body}").into_bytes();
     vec![
@@ -137,9 +137,10 @@ fn pages(plan: &[Picture], place: impl Fn(&Picture) -> String) -> Vec<(String, V
     ]
 }
 
-/// The part of the name that a picture shares with its caption, and its number in a carousel.
-fn instaloader_stem(picture: &Picture, plan: &[Picture]) -> String {
-    let stamp = formatted(picture.time, "%Y-%m-%d_%H-%M-%S_UTC");
+/// The name of a picture without its suffix: the post's time, which the names of its caption and metadata share, and
+/// the number within a carousel.
+fn instaloader_stem(picture: &SamplePicture, plan: &[SamplePicture]) -> String {
+    let stamp = format_time(picture.time, "%Y-%m-%d_%H-%M-%S_UTC");
     let post: Vec<u32> = plan.iter().filter(|p| p.post == picture.post).map(|p| p.number).collect();
     match post.as_slice() {
         [first, _, ..] => format!("{stamp}_{}", picture.number - first + 1),
@@ -147,11 +148,11 @@ fn instaloader_stem(picture: &Picture, plan: &[Picture]) -> String {
     }
 }
 
-/// A caption and metadata for each post; the last picture is the still of a film.
-fn instaloader(plan: &[Picture]) -> Result<Vec<(String, Vec<u8>)>> {
+/// Instaloader: a caption and metadata for each post. The last picture is the still of a video.
+fn instaloader(plan: &[SamplePicture]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut texts = vec![("id".to_owned(), b"4711\n".to_vec())];
     for post in posts(plan) {
-        let stamp = formatted(post[0].time, "%Y-%m-%d_%H-%M-%S_UTC");
+        let stamp = format_time(post[0].time, "%Y-%m-%d_%H-%M-%S_UTC");
         let caption = if post[0].story { "" } else { &post[0].caption };
         if !caption.is_empty() {
             texts.push((format!("{stamp}.txt"), format!("{caption}\n").into_bytes()));
@@ -166,17 +167,17 @@ fn instaloader(plan: &[Picture]) -> Result<Vec<(String, Vec<u8>)>> {
         texts.push((format!("{stamp}.json.xz"), xz.finish()?));
     }
     if let Some(last) = plan.last() {
-        texts.push((format!("{}.mp4", instaloader_stem(last, plan)), FILM.to_vec()));
+        texts.push((format!("{}.mp4", instaloader_stem(last, plan)), VIDEO_STUB.to_vec()));
     }
     Ok(texts)
 }
 
-/// Text as exports have it: every UTF-8 byte a character of its own.
-fn mangled(text: &str) -> String {
+/// Encodes text like Instagram's exports, in which every byte of the UTF-8 is a character of its own (mojibake).
+fn double_encoded(text: &str) -> String {
     text.bytes().map(char::from).collect()
 }
 
-/// JSON in ASCII, with everything else as `\u00xx`.
+/// Writes JSON in ASCII, with all other characters as `\uXXXX`.
 fn ascii_json(value: &Value) -> Vec<u8> {
     let mut text = String::new();
     for c in value.to_string().chars() {

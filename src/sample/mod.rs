@@ -1,5 +1,5 @@
-//! A synthetic Instagram export, in any of its generations: drawn pictures, captions, times,
-//! carousels, stories, a film's stand-in. The same options give the same bytes.
+//! Writes a synthetic Instagram export in any of the formats that Instagram has used: drawn pictures, captions, times,
+//! carousels, stories and a placeholder for a video. The same options give the same bytes.
 
 mod draw;
 mod layout;
@@ -12,37 +12,39 @@ use anyhow::{Context as _, Result, ensure};
 use rayon::prelude::*;
 
 use crate::store::{remove, replace_file};
-pub use layout::Layout;
-pub use plan::{Picture, plan};
+pub use layout::ExportLayout;
+pub use plan::{SamplePicture, plan};
 
-/// Says that a folder is a sample, how it was written, and what of it may be cleared.
-const MARK: &str = ".tsne-grid-sample";
+/// Name of the file that marks a folder as a sample. It records the options, and what may be deleted when another
+/// sample is written.
+const MARKER: &str = ".tsne-grid-sample";
 
-/// What to write.
+/// Contents and format of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Pictures in it.
+    /// Number of pictures.
     pub images: u32,
-    /// Of what is drawn.
+    /// Seed of the drawings, captions and times.
     pub seed: u64,
-    /// The generation.
-    pub layout: Layout,
-    /// Zips in the folder (this many) instead of the export itself.
+    /// Format of the export.
+    pub layout: ExportLayout,
+    /// Writes the export as this many zip files instead of as a folder.
     pub zips: Option<u32>,
 }
 
-/// One file of the export.
-struct File {
+/// One file of the export. `name` is its path with `/` between folders.
+struct ExportFile {
     name: String,
-    content: Content,
+    content: FileContent,
 }
 
-enum Content {
+/// A picture is drawn only when it is written, so that not all of them are in memory.
+enum FileContent {
     Text(Vec<u8>),
-    Picture(Picture),
+    Picture(SamplePicture),
 }
 
-impl Content {
+impl FileContent {
     fn bytes(&self) -> Result<Vec<u8>> {
         match self {
             Self::Text(bytes) => Ok(bytes.clone()),
@@ -51,70 +53,82 @@ impl Content {
     }
 }
 
-/// Writes an export into `dir`, unless the same is there already; another sample is replaced.
-/// Gives what to name as a source: the folder, or the zips in it.
+/// Writes a sample into `dir`, unless the same one is there. Another sample there is replaced. Returns the paths to use
+/// as sources: the folder, or the zip files in it.
 ///
 /// # Errors
-/// When the folder cannot be written, or holds something else.
+/// When the folder cannot be written, or contains anything other than a sample.
 pub fn write(dir: &Path, options: &Options) -> Result<Vec<PathBuf>> {
     let plan = plan(options.images, options.seed);
-    let texts =
-        options.layout.texts(&plan)?.into_iter().map(|(name, text)| File { name, content: Content::Text(text) });
-    let pictures =
-        plan.iter().map(|p| File { name: options.layout.place(p, &plan), content: Content::Picture(p.clone()) });
-    let files: Vec<File> = texts.chain(pictures).collect();
-    let parts = options.zips.map(|parts| pack::names(options, parts));
-    let sources = match &parts {
+    let texts = options
+        .layout
+        .metadata_files(&plan)?
+        .into_iter()
+        .map(|(name, text)| ExportFile { name, content: FileContent::Text(text) });
+    let pictures = plan
+        .iter()
+        .map(|p| ExportFile { name: options.layout.path_of(p, &plan), content: FileContent::Picture(p.clone()) });
+    let files: Vec<ExportFile> = texts.chain(pictures).collect();
+    let zip_names = options.zips.map(|count| pack::names(options, count));
+    let sources = match &zip_names {
         Some(names) => names.iter().map(|name| dir.join(name)).collect(),
         None => vec![dir.to_owned()],
     };
-    let mut top: Vec<&str> = match &parts {
+    // The names directly under `dir`, which the marker lists. The list has one name per picture, so repeated neighbours
+    // are dropped before it is sorted.
+    let mut top_names: Vec<&str> = match &zip_names {
         Some(names) => names.iter().map(String::as_str).collect(),
         None => files.iter().map(|file| file.name.split('/').next().unwrap_or_default()).collect(),
     };
-    top.dedup();
-    top.sort_unstable();
-    top.dedup();
-    let mark = |state: &str| {
+    top_names.dedup();
+    top_names.sort_unstable();
+    top_names.dedup();
+    let marker = |state: &str| {
         format!(
             "A synthetic export, drawn by `tsne-grid sample`. It is cleared when another is written here.\n{state}\n{}\n",
-            top.join("\n")
+            top_names.join("\n")
         )
     };
-    let done = mark(&format!("{options:?}"));
-    if std::fs::read(dir.join(MARK)).is_ok_and(|there| there == done.as_bytes()) {
+    let complete = marker(&format!("{options:?}"));
+    if std::fs::read(dir.join(MARKER)).is_ok_and(|found| found == complete.as_bytes()) {
         return Ok(sources);
     }
-    make_room(dir)?;
-    put(dir, MARK, mark("unfinished").as_bytes())?;
-    match &parts {
-        None => files.par_iter().try_for_each(|file| put(dir, &file.name, &file.content.bytes()?))?,
+    clear_previous(dir)?;
+    // The marker comes first, so that a sample that was interrupted can be replaced. It becomes complete only at the
+    // end.
+    write_file(dir, MARKER, marker("unfinished").as_bytes())?;
+    match &zip_names {
+        None => files.par_iter().try_for_each(|file| write_file(dir, &file.name, &file.content.bytes()?))?,
         Some(names) => pack::write(dir, names, &files)?,
     }
-    put(dir, MARK, done.as_bytes())?;
+    write_file(dir, MARKER, complete.as_bytes())?;
     Ok(sources)
 }
 
-/// Clears an older sample away; any other folder with something in it is not touched.
-fn make_room(dir: &Path) -> Result<()> {
+/// Deletes an earlier sample in `dir`. A folder that is not empty and has no marker is an error and stays unchanged.
+fn clear_previous(dir: &Path) -> Result<()> {
     let empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-    let mark = std::fs::read_to_string(dir.join(MARK));
+    let marker = std::fs::read_to_string(dir.join(MARKER));
     ensure!(
-        empty || mark.is_ok(),
-        "{} is not empty and holds no sample of tsne-grid; name another folder",
+        empty || marker.is_ok(),
+        "{} is not empty and holds no sample of tsne-grid; choose another folder",
         dir.display()
     );
-    let listed: Vec<String> = mark.unwrap_or_default().lines().skip(2).map(str::to_owned).collect();
-    // Samples of earlier versions listed nothing.
-    let earlier = ["media".to_owned(), "your_instagram_activity".to_owned()];
-    for name in if listed.is_empty() { earlier.as_slice() } else { &listed } {
-        ensure!(Path::new(name).file_name().is_some_and(|last| last == name.as_str()), "{MARK} names `{name}`");
+    let listed: Vec<String> = marker.unwrap_or_default().lines().skip(2).map(str::to_owned).collect();
+    // A sample whose marker lists no names has these two folders.
+    let default_names = ["media".to_owned(), "your_instagram_activity".to_owned()];
+    for name in if listed.is_empty() { default_names.as_slice() } else { &listed } {
+        // A marker that was edited must not delete anything outside the folder.
+        ensure!(
+            Path::new(name).file_name().is_some_and(|last| last == name.as_str()),
+            "{MARKER} lists `{name}`, which is not a plain name"
+        );
         remove(&dir.join(name))?;
     }
     Ok(())
 }
 
-fn put(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+fn write_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = dir.join(name);
     replace_file(&path, |file| file.write_all(bytes)).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -123,7 +137,7 @@ fn put(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
 
-    const OPTIONS: Options = Options { images: 20, seed: 7, layout: Layout::G4, zips: None };
+    const OPTIONS: Options = Options { images: 20, seed: 7, layout: ExportLayout::G4, zips: None };
 
     #[test]
     fn a_sample_is_the_same_each_time_and_no_two_pictures_are() {
@@ -134,8 +148,8 @@ mod tests {
         let mut pictures = std::collections::BTreeSet::new();
         let plan = plan(20, 7);
         for picture in &plan {
-            let place = Layout::G4.place(picture, &plan);
-            let [one, two] = dirs.each_ref().map(|dir| std::fs::read(dir.path().join(&place)).unwrap());
+            let path = ExportLayout::G4.path_of(picture, &plan);
+            let [one, two] = dirs.each_ref().map(|dir| std::fs::read(dir.path().join(&path)).unwrap());
             assert_eq!(one, two);
             assert!(pictures.insert(one));
         }
@@ -146,20 +160,23 @@ mod tests {
     #[test]
     fn a_sample_replaces_a_sample_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let few = Options { images: 3, ..OPTIONS };
-        for (layout, zips) in
-            [(Layout::G1, None), (Layout::Instaloader, None), (Layout::G2, Some(2)), (Layout::G4, None)]
-        {
-            let sources = write(dir.path(), &Options { layout, zips, ..few }).unwrap();
+        let small = Options { images: 3, ..OPTIONS };
+        for (layout, zips) in [
+            (ExportLayout::G1, None),
+            (ExportLayout::Instaloader, None),
+            (ExportLayout::G2, Some(2)),
+            (ExportLayout::G4, None),
+        ] {
+            let sources = write(dir.path(), &Options { layout, zips, ..small }).unwrap();
             assert_eq!(sources.len() as u32, zips.unwrap_or(1));
             assert!(sources.iter().all(|source| source.exists()));
         }
         let mut names: Vec<_> =
             std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, [MARK, "media", "your_instagram_activity"]);
+        assert_eq!(names, [MARKER, "media", "your_instagram_activity"]);
         let other = tempfile::tempdir().unwrap();
-        put(other.path(), "mine.txt", b"mine").unwrap();
-        assert!(write(other.path(), &few).is_err());
+        write_file(other.path(), "mine.txt", b"mine").unwrap();
+        assert!(write(other.path(), &small).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! The sample as zips, the way large exports come: one prefix, different endings, the indexes in
-//! the first part, pictures in all.
+//! Writes the sample as zip files, as Instagram delivers large exports: the names share a prefix, the first part has
+//! the indexes, and all parts have pictures.
 
 use std::io;
 use std::path::Path;
@@ -9,35 +9,35 @@ use rayon::prelude::*;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{Content, File, Options};
+use super::{ExportFile, FileContent, Options};
 use crate::linalg::SplitMix64;
 use crate::store::replace_file;
 
-/// Pictures that are drawn together before they are written.
+/// Number of pictures that are drawn in parallel before they are written, which limits the memory.
 const CHUNK: usize = 64;
 
-/// The parts' names.
+/// The names of the zip files, which depend on the seed only.
 pub(super) fn names(options: &Options, parts: u32) -> Vec<String> {
     let mut random = SplitMix64::new(options.seed ^ 0x7A69_7073);
     let letters = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
-    let mut ending = || -> String { (0..8).map(|_| char::from(letters[random.below(57) as usize])).collect() };
-    (0..parts).map(|_| format!("instagram-sample-2026-01-01-{}.zip", ending())).collect()
+    let mut random_suffix = || -> String { (0..8).map(|_| char::from(letters[random.below(57) as usize])).collect() };
+    (0..parts).map(|_| format!("instagram-sample-2026-01-01-{}.zip", random_suffix())).collect()
 }
 
-/// Writes the parts: texts into the first, pictures in order over all.
-pub(super) fn write(dir: &Path, names: &[String], files: &[File]) -> Result<()> {
-    let pictures = files.iter().filter(|file| matches!(file.content, Content::Picture(_))).count();
+/// Writes the zip files: the texts into the first one, and the pictures in order, in equal shares, into all.
+pub(super) fn write(dir: &Path, names: &[String], files: &[ExportFile]) -> Result<()> {
+    let pictures = files.iter().filter(|file| matches!(file.content, FileContent::Picture(_))).count();
     let (texts, pictures) = files.split_at(files.len() - pictures);
     let per_part = pictures.len().div_ceil(names.len()).max(1);
-    let mut rest = pictures.chunks(per_part);
+    let mut shares = pictures.chunks(per_part);
     for (i, name) in names.iter().enumerate() {
         let texts = if i == 0 { texts } else { &[] };
-        let pictures = rest.next().unwrap_or_default();
+        let pictures = shares.next().unwrap_or_default();
         let path = dir.join(name);
         replace_file(&path, |out| -> io::Result<()> {
             let mut zip = ZipWriter::new_stream(out);
             for chunk in texts.chunks(CHUNK).chain(pictures.chunks(CHUNK)) {
-                add(&mut zip, chunk).map_err(io::Error::other)?;
+                add_files(&mut zip, chunk).map_err(io::Error::other)?;
             }
             zip.finish()?;
             Ok(())
@@ -47,12 +47,13 @@ pub(super) fn write(dir: &Path, names: &[String], files: &[File]) -> Result<()> 
     Ok(())
 }
 
-fn add<W: io::Write>(zip: &mut ZipWriter<StreamWriter<W>>, files: &[File]) -> Result<()> {
+fn add_files<W: io::Write>(zip: &mut ZipWriter<StreamWriter<W>>, files: &[ExportFile]) -> Result<()> {
     let contents: Vec<Vec<u8>> = files.par_iter().map(|file| file.content.bytes()).collect::<Result<_>>()?;
     for (file, bytes) in files.iter().zip(contents) {
         let method = match file.content {
-            Content::Text(_) => CompressionMethod::Deflated,
-            Content::Picture(_) => CompressionMethod::Stored,
+            FileContent::Text(_) => CompressionMethod::Deflated,
+            // JPEGs do not become smaller.
+            FileContent::Picture(_) => CompressionMethod::Stored,
         };
         zip.start_file(&*file.name, SimpleFileOptions::default().compression_method(method))?;
         io::Write::write_all(zip, &bytes)?;

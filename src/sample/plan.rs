@@ -1,4 +1,4 @@
-//! What the sample's account has drawn and posted, whatever export it is then written as.
+//! Plans the posts of the sample account, independently of the format of the export.
 
 use std::io::Cursor;
 
@@ -8,28 +8,28 @@ use image::codecs::jpeg::JpegEncoder;
 use super::draw::{SCENES, Scene};
 use crate::linalg::SplitMix64;
 
-/// 2024-01-01 12:00 UTC; posts follow at some hours' distance.
+/// 2024-01-01 12:00 UTC, in seconds since 1970. The posts follow, some hours apart.
 pub(super) const FIRST_POST: i64 = 1_704_110_400;
 
-/// A picture and what was said of it.
+/// A picture and its post.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct SamplePicture {
     /// Its number in the sample, from 0.
     pub number: u32,
     /// When it was posted, in seconds since 1970 (UTC).
     pub time: i64,
-    /// Whether it was a story rather than a post.
+    /// Whether it was posted as a story.
     pub story: bool,
-    /// Pictures of one post have one number.
+    /// Number of the post, from 1. The pictures of a carousel share it.
     pub post: usize,
-    /// What was said of the post.
+    /// Caption of the post.
     pub caption: String,
     scene: &'static Scene,
     seed: u64,
 }
 
-impl Picture {
-    /// The picture as a JPEG; the same each time.
+impl SamplePicture {
+    /// Draws the picture and encodes it as a JPEG. The bytes are always the same.
     ///
     /// # Errors
     /// Only if the encoder fails.
@@ -39,29 +39,30 @@ impl Picture {
         Ok(bytes.into_inner())
     }
 
-    /// `YYYYMM` of its time.
+    /// The month of its time as `YYYYMM`.
     pub(super) fn month(&self) -> String {
         month(self.time)
     }
 
-    /// The name that the site would have given its file.
+    /// A file name like those that Instagram gives.
     pub(super) fn file_name(&self) -> String {
         format!("{}_{:05}.jpg", 17_900_000_000_000_000_u64 + u64::from(self.number) * 977, self.number)
     }
 }
 
+/// The month of a time as `YYYYMM`.
 pub(super) fn month(seconds: i64) -> String {
-    formatted(seconds, "%Y%m")
+    format_time(seconds, "%Y%m")
 }
 
-/// A time as text.
-pub(super) fn formatted(seconds: i64, format: &str) -> String {
+/// Formats a time in UTC with a format string of `chrono`.
+pub(super) fn format_time(seconds: i64, format: &str) -> String {
     chrono::DateTime::from_timestamp(seconds, 0).map_or_else(String::new, |time| time.format(format).to_string())
 }
 
-/// What is drawn and posted, in order: about one picture in eight is a story, one post in seven
-/// is a carousel of two to four. A larger sample of the same seed begins with the smaller one.
-pub fn plan(images: u32, seed: u64) -> Vec<Picture> {
+/// Plans `images` pictures in the order of their times. About one post in eight is a story, and one in seven of the
+/// others is a carousel of two to four pictures. A larger sample of the same seed begins with the smaller one.
+pub fn plan(images: u32, seed: u64) -> Vec<SamplePicture> {
     let mut random = SplitMix64::new(seed);
     let mut pictures = Vec::new();
     let (mut post, mut left_in_post, mut time, mut scene, mut caption) = (0, 0, FIRST_POST, &SCENES[0], String::new());
@@ -75,12 +76,20 @@ pub fn plan(images: u32, seed: u64) -> Vec<Picture> {
             caption = scene.caption(random.next_u64());
         }
         left_in_post -= 1;
-        pictures.push(Picture { number, time, story, post, caption: caption.clone(), scene, seed: random.next_u64() });
+        pictures.push(SamplePicture {
+            number,
+            time,
+            story,
+            post,
+            caption: caption.clone(),
+            scene,
+            seed: random.next_u64(),
+        });
     }
     pictures
 }
 
-/// The pictures of each post, in order; a story is a post of its own.
-pub(super) fn posts(plan: &[Picture]) -> impl Iterator<Item = &[Picture]> {
+/// Groups the pictures by post, in order. A story is a post of its own.
+pub(super) fn posts(plan: &[SamplePicture]) -> impl Iterator<Item = &[SamplePicture]> {
     plan.chunk_by(|a, b| a.post == b.post)
 }

@@ -1,10 +1,10 @@
-//! Pictures ranked by texts and by other pictures, from the vectors and words that are already there.
+//! Ranks pictures by texts and by other pictures, using the vectors and words in the cache.
 
-mod outside;
+mod query_picture;
 mod terms;
 mod words;
 
-pub use terms::{Asked, Term};
+pub use terms::{Query, Term};
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -18,144 +18,149 @@ use crate::artifact::rows::{EmbedRow, ImageRow, Row};
 use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::EmbedSettings;
 use crate::model::Hub;
-use crate::model::text::{SPEAKING, Space, Speaking, Texts};
+use crate::model::text::{DUAL_ENCODERS, DualEncoder, EmbeddingSpace, TextEncoder};
 use crate::photo::Budget;
 use crate::store::Store;
 use terms::Scores;
 
-/// A picture that was found.
+/// A search result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hit {
-    /// Cosine of the angle between the picture's vector and that of the text or picture; of words their probability; of
-    /// several the weighted mean, in deviations from what is usual.
+    /// For one query by text or picture: the cosine of the angle between both vectors. For one query by words: a
+    /// probability. For several terms: the weighted mean of their scores, each standardised over all pictures.
     pub score: f32,
-    /// Where it lies in its source.
+    /// Path within the source.
     pub path: String,
-    /// The source.
+    /// The source, as the user named it.
     pub source: String,
-    /// What its author wrote.
+    /// The caption.
     pub caption: Option<String>,
-    /// blake3 of its bytes.
+    /// blake3 of the file's bytes, in hexadecimal.
     pub image: String,
 }
 
-/// Where to search, and with what.
+/// The context of a search.
 pub struct Search<'a> {
-    /// The cache.
+    /// The cache with the vectors.
     pub store: &'a Store,
     /// Where weights come from.
     pub hub: &'a Hub,
-    /// Memory that decoding may take, for pictures from outside.
+    /// Memory for decoding a query picture that is not in the cache.
     pub budget: &'a Budget,
-    /// With which weights pictures were embedded.
+    /// The settings that name the weights of the picture vectors.
     pub settings: &'a EmbedSettings,
-    /// With which weights texts are read.
+    /// The settings that name the weights of the text tower.
     pub texts: &'a EmbedSettings,
 }
 
 impl Search<'_> {
-    /// The last run's pictures in the order in which they fit what is asked for, at most `limit`; of one picture
-    /// under several paths the first. Where the last run's model knows words, texts go by these, unless weights are named.
+    /// The last run's pictures, best first, at most `limit`. A picture with several paths appears once, under the
+    /// first.
+    ///
+    /// If the last run's model gives words, texts are matched against these words, unless the settings name a weights
+    /// file for texts.
     ///
     /// # Errors
-    /// When nothing was run; for a text, when no picture has a vector of a model that can read, its text tower is not to be had, or no
-    /// picture has such words; for a picture, when there is none, or several are meant.
+    /// When there was no run; for a text, when no picture has a vector of a model with a text tower, the text tower is
+    /// not available, or no picture has such words; for a picture, when it does not exist, or the name matches several.
     pub fn find(&self, terms: &[Term], limit: usize) -> Result<Vec<Hit>> {
         let pictures = pictures(self.store)?;
-        let words = if self.texts.weights.as_os_str().is_empty() { words::known(self.store)? } else { None };
+        let words = if self.texts.weights.as_os_str().is_empty() { words::load(self.store)? } else { None };
         let mut tower = None;
         let mut scored = Vec::new();
-        for Term { asked, weight } in terms {
-            let scores = match (asked, &words) {
-                (Asked::Text(text), Some(words)) => {
-                    let of = words::scores(words, text);
-                    // What nothing shows need not be kept out.
-                    ensure!(!of.is_empty() || *weight < 0.0, words::none_shows(text));
-                    Scores { of, else_none: true }
+        for Term { query, weight } in terms {
+            let scores = match (query, &words) {
+                (Query::Text(text), Some(words)) => {
+                    let by_image = words::scores(words, text);
+                    // An unwanted word that no picture shows is not an error: there is nothing to exclude.
+                    ensure!(!by_image.is_empty() || *weight < 0.0, words::no_match_message(text));
+                    Scores { by_image, absent_is_zero: true }
                 }
-                (Asked::Text(text), None) => {
+                (Query::Text(text), None) => {
                     let (texts, params) = match &mut tower {
                         Some(tower) => tower,
-                        none => none.insert(self.tower()?),
+                        empty => empty.insert(self.tower()?),
                     };
-                    self.near(&pictures, params, &texts.embed(text)?)?
+                    self.score_vector(&pictures, params, &texts.embed(text)?)?
                 }
-                (Asked::Like(like), _) => self.like(&pictures, like)?,
+                (Query::Picture(reference), _) => self.score_picture(&pictures, reference)?,
             };
             scored.push((*weight, scores));
         }
-        Ok(hits(terms::together(pictures, &scored), limit))
+        Ok(hits(terms::combine(pictures, &scored), limit))
     }
 
-    /// The newest text tower that reads the vectors of the pictures, and their parameters.
-    fn tower(&self) -> Result<(Texts, Value)> {
-        let (model, params) = spoken(self.store, self.hub, self.texts)?;
-        Ok((Texts::load(model, self.texts, self.hub)?, params))
+    /// The text tower for the newest index that has one, and the parameters of that index.
+    fn tower(&self) -> Result<(TextEncoder, Value)> {
+        let (model, params) = newest_searchable(self.store, self.hub, self.texts)?;
+        Ok((TextEncoder::load(model, self.texts, self.hub)?, params))
     }
 
-    /// How near the pictures are to a vector of length one.
-    fn near(&self, pictures: &[ImageRow], params: &Value, query: &[f32]) -> Result<Scores> {
-        let of = scores(self.store, (pictures, params), query, |text| self.hub.warn(&text))?;
-        Ok(Scores { of, else_none: false })
+    /// The cosine of each picture's vector with `query`, a vector of length one.
+    fn score_vector(&self, pictures: &[ImageRow], params: &Value, query: &[f32]) -> Result<Scores> {
+        let by_image = scores(self.store, (pictures, params), query, |text| self.hub.warn(&text))?;
+        Ok(Scores { by_image, absent_is_zero: false })
     }
 
-    /// How near they are to one of them: `like` is its path as `images` has it, the end of that path from a `/` on, or its identifier
-    /// or the beginning of it; or to a picture in a file.
-    fn like(&self, pictures: &[ImageRow], like: &str) -> Result<Scores> {
-        let index = Artifact::last(self.store, EmbedRow::STAGE)?.context("the cache has no vectors; run first")?;
+    /// Scores by similarity to one picture. `reference` is a path in `images`, the end of such a path after a `/`, an
+    /// image identifier or at least 8 digits of one, or else a file on disk.
+    fn score_picture(&self, pictures: &[ImageRow], reference: &str) -> Result<Scores> {
+        let index = Artifact::latest(self.store, EmbedRow::STAGE)?.context("the cache has no vectors; run first")?;
         let params = index.header.key.params;
-        let is_it = |row: &&ImageRow| {
-            row.path == like
-                || row.path.ends_with(&format!("/{like}"))
-                || (like.len() >= 8 && row.image.starts_with(like))
+        let is_match = |row: &&ImageRow| {
+            row.path == reference
+                || row.path.ends_with(&format!("/{reference}"))
+                || (reference.len() >= 8 && row.image.starts_with(reference))
         };
-        let mut fitting = pictures.iter().filter(is_it);
-        let query = match (fitting.next(), fitting.next()) {
-            (Some(one), Some(other)) => bail!("{like} may be {} or {}; give more of the path", one.path, other.path),
-            (Some(one), None) => {
-                self.kept(&one.image, &params)?.with_context(|| format!("{like} has no vector; run again"))?
+        let mut matching = pictures.iter().filter(is_match);
+        let query = match (matching.next(), matching.next()) {
+            (Some(first), Some(second)) => {
+                bail!("{reference} matches {} and {}; give more of the path", first.path, second.path)
             }
+            (Some(single), None) => self
+                .cached_vector(&single.image, &params)?
+                .with_context(|| format!("{reference} has no vector; run again"))?,
             (None, _) => {
-                let file = Path::new(like);
-                ensure!(file.is_file(), "none of the last run's pictures is {like}, and there is no such file");
-                let (image, bytes) = outside::read(file, self.budget)?;
-                match self.kept(&image, &params)? {
+                let file = Path::new(reference);
+                ensure!(file.is_file(), "the last run has no picture {reference}, and there is no such file");
+                let (image, bytes) = query_picture::read(file, self.budget)?;
+                match self.cached_vector(&image, &params)? {
                     Some(vector) => vector,
-                    None => outside::vector((file, &bytes), &params, self.settings, (self.hub, self.budget))?,
+                    None => query_picture::embed((file, &bytes), &params, self.settings, (self.hub, self.budget))?,
                 }
             }
         };
-        self.near(pictures, &params, &query)
+        self.score_vector(pictures, &params, &query)
     }
 
-    /// The vector of a picture, of length one, if the cache has it.
-    fn kept(&self, image: &ImageId, params: &Value) -> Result<Option<Vec<f32>>> {
-        let mut kept = None;
+    /// The vector of a picture, scaled to length one, if the cache has it.
+    fn cached_vector(&self, image: &ImageId, params: &Value) -> Result<Option<Vec<f32>>> {
+        let mut found = None;
         let length = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
-        let take = |name: &ImageId, vector: &[f32]| {
+        let compare = |name: &ImageId, vector: &[f32]| {
             if name == image {
-                kept = Some(vector.iter().map(|x| x / length(vector)).collect());
+                found = Some(vector.iter().map(|x| x / length(vector)).collect());
             }
         };
-        shards::visit_model(self.store, params, take, |text| self.hub.warn(&text))?;
-        Ok(kept)
+        shards::visit_model(self.store, params, compare, |text| self.hub.warn(&text))?;
+        Ok(found)
     }
 }
 
-/// The last run's pictures.
+/// The last run's pictures, without duplicate paths.
 ///
 /// # Errors
-/// When there was none, or its table is damaged.
+/// When there was no run, or its table is damaged.
 pub fn pictures(store: &Store) -> Result<Vec<ImageRow>> {
-    let table = Artifact::last(store, ImageRow::STAGE)?;
+    let table = Artifact::latest(store, ImageRow::STAGE)?;
     let table = table.with_context(|| format!("the cache at {} has no pictures; run first", store.root().display()))?;
     let mut pictures = ImageRow::from_batch(&table.batch)?;
     pictures.retain(|row| row.duplicate_of.is_none());
     Ok(pictures)
 }
 
-/// The pictures by the angle between their vectors, which the model with these parameters gave, and
-/// `query`, which has length one. Pictures without a vector, and damaged shards, are told to `warn`.
+/// Ranks pictures by the cosine of their vectors, from the model with parameters `params`, with `query`, a vector of
+/// length one. Pictures without a vector and damaged shards are reported to `warn`.
 ///
 /// # Errors
 /// When a shard cannot be read, or none of the pictures has a vector.
@@ -166,12 +171,12 @@ pub fn rank(
     query: &[f32],
     warn: impl Fn(String),
 ) -> Result<Vec<Hit>> {
-    let of = scores(store, (&pictures, params), query, warn)?;
-    let found = terms::together(pictures, &[(1.0, Scores { of, else_none: false })]);
+    let by_image = scores(store, (&pictures, params), query, warn)?;
+    let found = terms::combine(pictures, &[(1.0, Scores { by_image, absent_is_zero: false })]);
     Ok(hits(found, usize::MAX))
 }
 
-/// The cosine of the angle between each picture's vector and `query`.
+/// The cosine of each picture's vector with `query`, by image.
 fn scores(
     store: &Store,
     (pictures, params): (&[ImageRow], &Value),
@@ -184,17 +189,20 @@ fn scores(
         scores.insert(image.clone(), product / squares.sqrt().max(f32::MIN_POSITIVE));
     };
     shards::visit_model(store, params, score, &warn)?;
-    let (all, found) = (pictures.len(), pictures.iter().filter(|row| scores.contains_key(&row.image)).count());
+    let (total, found) = (pictures.len(), pictures.iter().filter(|row| scores.contains_key(&row.image)).count());
     let model = params["model"].as_str().unwrap_or_default();
-    ensure!(found > 0, none_there(store, model));
-    if found < all {
-        let missing = all - found;
-        warn(format!("{missing} of {all} pictures have no vector of {model} yet: tsne-grid embed --model {model}"));
+    ensure!(found > 0, no_vectors_message(store, model));
+    if found < total {
+        let missing = total - found;
+        warn(format!(
+            "{missing} of {total} pictures have no vector of {model} yet; to compute them: \
+             tsne-grid embed --model {model}"
+        ));
     }
     Ok(scores)
 }
 
-/// The best ones first, at most `limit`.
+/// The best pictures first, at most `limit`; ties are in the order of their paths, so that the result is deterministic.
 fn hits(mut found: Vec<(ImageRow, f32)>, limit: usize) -> Vec<Hit> {
     found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.path.cmp(&b.path)));
     let hit = |(ImageRow { path, source, caption, image, .. }, score)| Hit {
@@ -207,21 +215,22 @@ fn hits(mut found: Vec<(ImageRow, f32)>, limit: usize) -> Vec<Hit> {
     found.into_iter().take(limit).map(hit).collect()
 }
 
-fn none_there(store: &Store, model: impl std::fmt::Display) -> String {
+fn no_vectors_message(store: &Store, model: impl std::fmt::Display) -> String {
     let cache = store.root().display();
     format!(
-        "no picture of the cache at {cache} has a vector of {model} with the weights asked for; make them first: \
-         tsne-grid embed --model {model} (or, if they were made with a file of weights, name it with --weights)"
+        "no picture in the cache at {cache} has a vector of {model} with the requested weights; compute them first: \
+         tsne-grid embed --model {model} (or, if they were computed with a weights file, name it with --weights)"
     )
 }
 
-/// The newest index whose vectors a text tower speaks to: that of the model which the settings name, if it can read, or
-/// else any. Gives the model and the parameters of its vectors.
-fn spoken(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<(&'static Speaking, Value)> {
-    let asked = Speaking::of(settings.model);
-    // A file of weights is read once, and only if there are vectors of its model.
+/// The newest index whose vectors are in the space of a text tower: that of the model in the settings if it has one,
+/// otherwise of any model. Returns the model and the parameters of its vectors.
+fn newest_searchable(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<(&'static DualEncoder, Value)> {
+    let requested = DualEncoder::by_name(settings.model);
+    // The space of each model is determined at most once, because with a weights file this reads the whole file, and
+    // only for models that have an index.
     let mut spaces = BTreeMap::new();
-    let (mut refused, mut seen) = (None, None);
+    let (mut space_error, mut first_model) = (None, None);
     for path in store.latest("embed.parquet").into_iter().chain(store.newest_first(EmbedRow::STAGE)) {
         let index = match store.read(&path) {
             Ok(bytes) => Artifact::decode(bytes),
@@ -230,37 +239,39 @@ fn spoken(store: &Store, hub: &Hub, settings: &EmbedSettings) -> Result<(&'stati
                 continue;
             }
         };
-        // What another version made is none of this command's business.
+        // An index that another version wrote may not be readable. It is not an error of this command.
         let Ok(Artifact { header, .. }) = index else { continue };
         let Ok(found) = EmbedFindings::of(&header) else { continue };
-        let Some(model) = Speaking::that_made(&header.key.params) else { continue };
-        if asked.is_some_and(|asked| asked.name != model.name) {
+        let Some(model) = DualEncoder::by_params(&header.key.params) else { continue };
+        if requested.is_some_and(|requested| requested.name != model.name) {
             continue;
         }
-        seen = seen.or(Some(model));
+        first_model = first_model.or(Some(model));
         let space = spaces.entry(model.name).or_insert_with(|| {
-            let space = Space::of(model, settings, hub);
-            space.map_err(|error| refused = Some(error)).ok()
+            let space = EmbeddingSpace::of(model, settings, hub);
+            space.map_err(|error| space_error = Some(error)).ok()
         });
         let origin = found.repo.as_deref().zip(found.revision.as_deref());
-        if space.as_ref().is_some_and(|space| space.holds(&header.key.params, origin)) {
+        if space.as_ref().is_some_and(|space| space.contains(&header.key.params, origin)) {
             return Ok((model, header.key.params));
         }
     }
-    Err(refused.unwrap_or_else(|| anyhow!(none_there(store, asked.or(seen).unwrap_or(&SPEAKING[0]).name))))
+    Err(space_error.unwrap_or_else(|| {
+        anyhow!(no_vectors_message(store, requested.or(first_model).unwrap_or(&DUAL_ENCODERS[0]).name))
+    }))
 }
 
-/// One line a picture: score, path, caption.
+/// One line per picture: score, path, caption.
 pub fn table(hits: &[Hit]) -> String {
-    const WIDEST: usize = 60;
-    // A line break in a name would make a line that is no picture's.
+    const MAX_WIDTH: usize = 60;
+    // A line break in a file name would start a line that looks like another picture.
     let path = |hit: &Hit| hit.path.replace('\n', "\\n");
-    let width = hits.iter().map(|hit| path(hit).chars().count()).max().unwrap_or(0).min(WIDEST);
+    let width = hits.iter().map(|hit| path(hit).chars().count()).max().unwrap_or(0).min(MAX_WIDTH);
     let line = |hit: &Hit| {
         let caption = hit.caption.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-        let short: String = caption.chars().take(WIDEST).collect();
-        let more = if short.len() < caption.len() { "…" } else { "" };
-        format!("{:.3}  {:width$}  {short}{more}", hit.score, path(hit)).trim_end().to_owned()
+        let short: String = caption.chars().take(MAX_WIDTH).collect();
+        let ellipsis = if short.len() < caption.len() { "…" } else { "" };
+        format!("{:.3}  {:width$}  {short}{ellipsis}", hit.score, path(hit)).trim_end().to_owned()
     };
     hits.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,65 +1,66 @@
-//! What the user points at becomes a list of inputs: folders, files, zips (read in place), buckets and
-//! Instagram exports, laid over each other.
+//! Lists the inputs of all sources: the files of folders, the entries of zips, tars and Parquet files (read in place),
+//! the objects of buckets, and the pictures of IIIF documents and Instagram exports. Metadata in one source can apply
+//! to pictures in another.
 //!
-//! Everything read here is untrusted: names are looked up, never joined to paths; sizes are
-//! capped; what cannot be used is listed with a reason.
+//! Everything that is read here is untrusted. Names are looked up and never joined to paths. Sizes are limited. An
+//! input that cannot be used is listed with a reason.
 //!
 //! ```
 //! use tsne_grid::config::{LimitSettings, SourceSettings};
 //! use tsne_grid::source::Bounds;
 //!
 //! let folder = tempfile::tempdir()?;
-//! std::fs::write(folder.path().join("sea.jpg"), "whether it is a picture is seen later")?;
+//! std::fs::write(folder.path().join("sea.jpg"), "the content is checked later")?;
 //! std::fs::write(folder.path().join("notes.txt"), "")?;
 //! let settings = SourceSettings { exclude: vec!["*.txt".to_owned()], ..SourceSettings::default() };
 //! let sources = [folder.path().to_owned()];
 //! let cache = std::path::Path::new("cache");
-//! let bounds = Bounds { limits: &LimitSettings::default(), go_on: &|| Ok(()), cache };
+//! let bounds = Bounds { limits: &LimitSettings::default(), check_interrupt: &|| Ok(()), cache };
 //! let listing = tsne_grid::source::list(&sources, &settings, &bounds, &[])?;
 //! assert_eq!(listing.entries.iter().map(|entry| &entry.path).collect::<Vec<_>>(), ["sea.jpg"]);
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
-mod archive;
-mod columnar;
-mod dated;
+mod bucket_list;
 mod entry;
-mod films;
+mod filename_date;
 mod folder;
 pub mod iiif;
-mod inner;
+mod input_filter;
+mod input_list;
+mod inspection_cache;
 pub mod instagram;
 pub mod instaloader;
-mod known;
-mod listed;
-mod lists;
+mod json_lists;
 mod messages;
-mod moment;
-mod names;
-mod objects;
-mod odd;
-mod raw;
-mod rule;
-mod seen;
+mod metadata;
+mod metadata_error;
+mod nested_archives;
+mod parquet_list;
+mod path_index;
+mod raw_pairs;
 mod select;
 pub mod sidecars;
 mod stills;
-mod system;
+mod system_folders;
 pub mod table;
-mod tarred;
+mod tar_list;
+mod timestamp;
+mod videos;
 mod webdataset;
-mod zipped;
+mod zip_archive;
+mod zip_list;
 
-pub use dated::taken_by_name;
-pub use entry::{Content, Entry, Refusal, Stamp};
-pub use known::{Field, Known, Membership, Said};
-pub use listed::{ListedRows, Opener};
-pub use lists::At;
-pub use objects::is_bucket;
-pub use odd::Odd;
-pub use rule::Rule;
-pub use seen::{Fate, Picture, Seen, now_ns};
-pub use select::kind_left_out;
+pub use bucket_list::{is_bucket, refuse_offline};
+pub use entry::{Content, Entry, Rejection, Stamp};
+pub use filename_date::filename_date;
+pub use input_filter::InputFilter;
+pub use input_list::{ListResolver, ListedRows};
+pub use inspection_cache::{DecodeStatus, ImageRecord, InspectionCache, now_ns};
+pub use json_lists::EntryPosition;
+pub use metadata::{BoxedMetadata, Field, Membership, Metadata};
+pub use metadata_error::MetadataError;
+pub use select::skipped_kind;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -68,99 +69,99 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
-use crate::artifact::Reason;
+use crate::artifact::SkipReason;
 use crate::artifact::rows::SkippedRow;
 use crate::config::{LimitSettings, SourceSettings};
-use crate::error::Halt;
-use entry::Place;
+use crate::error::Exit;
+use entry::Location;
 
-/// Everything the sources hold.
+/// The inputs of all sources.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Inputs to look at, by source and path.
+    /// Inputs to be read.
     pub entries: Vec<Entry>,
-    /// Inputs that are known not to enter.
+    /// Inputs that are already known to be skipped.
     pub skipped: Vec<SkippedRow>,
-    /// Remarks for the user, a line each.
+    /// Messages for the user, one line each.
     pub notes: Vec<String>,
-    /// Zips with pictures that were found in folders: they are sources behind those that were named.
-    pub zips: Vec<PathBuf>,
-    /// Files that say something of pictures, by what they are: their paths.
+    /// Archives with pictures that were found in folders. They count as further sources, after those that were named.
+    pub found_archives: Vec<PathBuf>,
+    /// Paths of the files that were read for their metadata, by format.
     pub indexes: BTreeMap<&'static str, Vec<String>>,
-    /// What is wrong with entries of indexes and tables: how often, by reason.
-    complaints: BTreeMap<Reason, usize>,
+    /// Number of problems in indexes and tables, listed or not, by reason.
+    problem_counts: BTreeMap<SkipReason, usize>,
 }
 
-/// How far listing goes.
+/// Limits and context of a listing.
 #[derive(Clone, Copy)]
 pub struct Bounds<'a> {
-    /// What is too much or too large to be read.
+    /// Limits on the number and the size of inputs.
     pub limits: &'a LimitSettings,
-    /// Asked again and again; listing ends with the error that it gives.
-    pub go_on: &'a dyn Fn() -> Result<()>,
-    /// The root of the cache, with the folders that stand for IIIF documents.
+    /// Called repeatedly. If it returns an error, the listing ends with that error.
+    pub check_interrupt: &'a dyn Fn() -> Result<()>,
+    /// The root of the cache, which has a folder for each downloaded IIIF document.
     pub cache: &'a Path,
 }
 
 impl Bounds<'_> {
-    /// Whether listing may go on with `count` files and folders.
+    /// Fails if `count` files and folders are more than the limit, or if the user has interrupted.
     fn check(&self, count: usize) -> Result<()> {
-        let most = self.limits.max_inputs;
-        if count > most as usize {
+        let limit = self.limits.max_inputs;
+        if count > limit as usize {
             bail!(
-                "the sources hold more files and folders than the limit of {most} (limits.max_inputs): raise it, or name less of them"
+                "the sources hold more files and folders than the limit of {limit} (limits.max_inputs): raise it, or name fewer sources"
             );
         }
-        (self.go_on)()
+        (self.check_interrupt)()
     }
 }
 
-/// At most this many complaints of one reason are listed.
-const LISTED: usize = 10_000;
-/// Longer addresses are cut where they are listed.
+/// At most this many problems in metadata files are listed for each reason. The others are only counted.
+const MAX_LISTED: usize = 10_000;
+/// Longer addresses are truncated to this many bytes when they are listed.
 const MAX_LISTED_BYTES: usize = 1000;
 
 impl Listing {
-    /// How many inputs are listed.
+    /// Number of inputs, including skipped ones.
     fn len(&self) -> usize {
         self.entries.len() + self.skipped.len()
     }
 
-    fn skip(&mut self, path: impl Into<String>, source: &str, reason: Reason, detail: impl Into<String>) {
+    fn skip(&mut self, path: impl Into<String>, source: &str, reason: SkipReason, detail: impl Into<String>) {
         let (path, source) = (path.into(), source.to_owned());
         self.skipped.push(SkippedRow { path, source, reason, detail: detail.into() });
     }
 
-    /// Notes that `file`, a `what`, was read for what it says of pictures.
-    fn note_index(&mut self, what: &'static str, file: &Entry) {
-        self.indexes.entry(what).or_default().push(file.path.clone());
+    /// Records that `file` was read for its metadata. `format` is its format, such as `instagram`.
+    fn note_metadata_file(&mut self, format: &'static str, file: &Entry) {
+        self.indexes.entry(format).or_default().push(file.path.clone());
     }
 
-    /// Lists what is wrong with an entry of `file`, an index or a table, up to the bound.
-    fn complain(&mut self, file: &Entry, path: &str, reason: Reason, why: impl Into<String>) {
-        let count = self.complaints.entry(reason).or_default();
+    /// Lists a problem with an entry of `file`, an index or a table, up to [`MAX_LISTED`] problems for each reason.
+    fn report_problem(&mut self, file: &Entry, path: &str, reason: SkipReason, why: impl Into<String>) {
+        let count = self.problem_counts.entry(reason).or_default();
         *count += 1;
-        if *count <= LISTED {
+        if *count <= MAX_LISTED {
             self.skip(&path[..path.floor_char_boundary(MAX_LISTED_BYTES)], &file.source, reason, why);
         }
     }
 
-    /// Lists an entry of `file` that is not as it should be.
-    fn odd(&mut self, file: &Entry, at: &str, why: &Odd) {
-        self.complain(file, &format!("{}: {at}", file.path), Reason::BadEntry, why.to_string());
+    /// Lists an entry of `file` that could not be parsed. `position` is its position in the file.
+    fn report_bad_entry(&mut self, file: &Entry, position: &str, why: &MetadataError) {
+        self.report_problem(file, &format!("{}: {position}", file.path), SkipReason::BadEntry, why.to_string());
     }
 
-    /// Complaints that are not listed, by reason.
-    pub fn unlisted(&self) -> impl Iterator<Item = (Reason, usize)> {
-        self.complaints
+    /// Number of problems that are counted but not listed, by reason.
+    pub fn unlisted(&self) -> impl Iterator<Item = (SkipReason, usize)> {
+        self.problem_counts
             .iter()
-            .map(|(reason, count)| (*reason, count.saturating_sub(LISTED)))
-            .filter(|(_, more)| *more > 0)
+            .map(|(reason, count)| (*reason, count.saturating_sub(MAX_LISTED)))
+            .filter(|(_, excess)| *excess > 0)
     }
 }
 
-/// Lists what `sources` hold and `settings` let in. `own` are files and folders of this program
-/// (its cache, its picture), which are never inputs.
+/// Lists the inputs of `sources` and selects those that `settings` allow. `own` are the files and folders that this
+/// program writes (its cache, its grid), which are never inputs.
 ///
 /// # Errors
 /// When a source does not exist or cannot be opened, there are more inputs than `bounds` allow, a glob is malformed,
@@ -168,46 +169,49 @@ impl Listing {
 pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>, own: &[PathBuf]) -> Result<Listing> {
     let selection = select::Selection::new(settings)?;
     let mut listing = Listing::default();
-    let (mut tables, mut bad) = (Vec::new(), Vec::new());
+    let (mut tables, mut unreadable) = (Vec::new(), Vec::new());
     for (source, name) in sources.iter().zip(source_names(sources)) {
         let name: Arc<str> = name.into();
-        if let Some(bucket) = objects::bucket(source)? {
-            objects::list(&bucket, &name, bounds, &mut listing)?;
+        if let Some(bucket) = bucket_list::bucket(source)? {
+            bucket_list::list(&bucket, &name, bounds, &mut listing)?;
             continue;
         }
-        let standing_for = iiif::is_iiif(source).then(|| iiif::folder(bounds.cache, source));
-        if standing_for.as_ref().is_some_and(|folder| !folder.is_dir()) {
+        let iiif_folder = iiif::is_iiif(source).then(|| iiif::folder(bounds.cache, source));
+        if iiif_folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
             let address = source.display();
-            bail!(Halt::NotFound(format!("{address} was not fetched yet; a run that is not --offline fetches it")));
+            bail!(Exit::NotFound(format!("{address} has not been downloaded; a run without --offline downloads it")));
         }
-        let source: &Path = standing_for.as_deref().unwrap_or(source);
+        let source: &Path = iiif_folder.as_deref().unwrap_or(source);
         let meta = std::fs::metadata(source)
-            .map_err(|error| Halt::NotFound(format!("cannot open the source {}: {error}", source.display())))?;
+            .map_err(|error| Exit::NotFound(format!("cannot open the source {}: {error}", source.display())))?;
         if meta.is_dir() {
             folder::list(source, &name, own, bounds, &mut listing)?;
             tables.extend(table::beside(source, &name));
         } else if !meta.is_file() {
             bail!("the source {} is neither a folder nor a file", source.display());
-        } else if let Some(list) = holder(source)? {
+        } else if let Some(list) = archive_lister(source)? {
             if let Err(why) = list(source, &name, &meta, bounds, &mut listing)? {
-                bad.push((source.to_owned(), name, why));
+                unreadable.push((source.to_owned(), name, why));
             }
         } else {
-            let place = Place::File(source.to_owned());
-            listing.entries.push(Entry::plain(name.to_string(), name, place, Stamp::of(&meta)));
+            let location = Location::File(source.to_owned());
+            listing.entries.push(Entry::plain(name.to_string(), name, location, Stamp::of(&meta)));
         }
         bounds.check(listing.len())?;
     }
-    inner::list(sources, bounds, &mut listing)?;
-    // One bad zip of many parts is not the end of the others.
-    if let (Some((source, _, why)), true) = (bad.first(), bad.len() == sources.len()) {
+    nested_archives::list(sources, bounds, &mut listing)?;
+    // If only some of the sources cannot be read, the others are still listed.
+    if let (Some((source, _, why)), true) = (unreadable.first(), unreadable.len() == sources.len()) {
         bail!("{} {why:#}", source.display());
     }
-    for (_, name, why) in bad {
+    for (_, name, why) in unreadable {
         let why = format!("{why:#}");
-        listing.notes.push(format!("{name} {why}; the run goes on without it"));
-        listing.skip(&*name, &name, Reason::Unreadable, why.strip_prefix("is ").unwrap_or(&why));
+        listing.notes.push(format!("{name} {why}; the run continues without it"));
+        listing.skip(&*name, &name, SkipReason::Unreadable, why.strip_prefix("is ").unwrap_or(&why));
     }
+    // The order of these steps matters. Each one sees the whole list, and normally adds only metadata that no earlier
+    // step has found (`Metadata::fill`). The selection needs the complete metadata. Raw files and videos come last,
+    // because a picture that was not selected must not represent them.
     selection.remark(&mut listing);
     instagram::annotate(&mut listing);
     messages::annotate(&mut listing);
@@ -218,19 +222,21 @@ pub fn list(sources: &[PathBuf], settings: &SourceSettings, bounds: &Bounds<'_>,
     sidecars::xmp::annotate(&mut listing);
     stills::annotate(&mut listing.entries);
     selection.apply(&mut listing);
-    raw::apply(settings, &mut listing);
-    films::apply(settings, &mut listing);
-    let is = |more| if more == 1 { "is" } else { "are" };
-    let more = listing.unlisted().map(|(reason, more)| format!("{more} more {} {reason}", is(more)));
-    let more: Vec<String> = more.collect();
-    if !more.is_empty() {
-        listing.notes.push(format!("{}; the first {LISTED} are listed", more.join(", ")));
+    raw_pairs::apply(settings, &mut listing);
+    videos::apply(settings, &mut listing);
+    let is_or_are = |count| if count == 1 { "is" } else { "are" };
+    let unlisted =
+        listing.unlisted().map(|(reason, count)| format!("{count} more {} skipped as {reason}", is_or_are(count)));
+    let unlisted: Vec<String> = unlisted.collect();
+    if !unlisted.is_empty() {
+        listing.notes.push(format!("{}; only the first {MAX_LISTED} of each reason are listed", unlisted.join(", ")));
     }
     Ok(listing)
 }
 
-/// Whether a source is there to be listed, `offline` or not; a document of IIIF is once it was fetched into this `cache`.
-pub fn is_there(source: &Path, cache: &Path, offline: bool) -> bool {
+/// Whether a source can be listed: a bucket unless `offline`, a IIIF document once it has been downloaded into this
+/// `cache`, anything else if it exists.
+pub fn is_available(source: &Path, cache: &Path, offline: bool) -> bool {
     match is_bucket(source) {
         true => !offline,
         false if iiif::is_iiif(source) => iiif::folder(cache, source).is_dir(),
@@ -238,22 +244,23 @@ pub fn is_there(source: &Path, cache: &Path, offline: bool) -> bool {
     }
 }
 
-/// The sources' names; where two have the same, the second is `name (2)`.
+/// The names of the sources. If two have the same name, the second becomes `name (2)`.
 fn source_names(sources: &[PathBuf]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    sources.iter().for_each(|source| names.push(another_name(&names, source)));
+    sources.iter().for_each(|source| names.push(unique_name(&names, source)));
     names
 }
 
-/// The name of a source beside those that have these.
-fn another_name(names: &[String], source: &Path) -> String {
+/// A name for a source that differs from all `names`.
+fn unique_name(names: &[String], source: &Path) -> String {
     let name = source_name(source);
     let candidates = (2..).map(|count| format!("{name} ({count})"));
     let free = std::iter::once(name.clone()).chain(candidates).find(|name| !names.contains(name));
     free.unwrap_or(name)
 }
 
-/// The last part of a path, readable: of `.` and the like, that of the folder they mean.
+/// The last component of a path as text. A path such as `.` is resolved first. For a IIIF address, the name consists of
+/// the server and the object.
 fn source_name(source: &Path) -> String {
     let resolved = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     if let Some(address) = iiif::address(source) {
@@ -263,23 +270,24 @@ fn source_name(source: &Path) -> String {
     name.map_or_else(|| "source".to_owned(), |name| folder::readable(name.as_encoded_bytes()))
 }
 
-/// Lists what is in a file that holds many inputs.
-type ListOf = fn(&Path, &Arc<str>, &std::fs::Metadata, &Bounds<'_>, &mut Listing) -> Result<Result<()>>;
+/// Adds the inputs of one archive to a listing. The inner error says why the archive cannot be read.
+type ArchiveLister = fn(&Path, &Arc<str>, &std::fs::Metadata, &Bounds<'_>, &mut Listing) -> Result<Result<()>>;
 
-/// What lists the inputs of a file, if it holds many: a zip, a tar, or a Parquet file with pictures.
-fn holder(path: &Path) -> Result<Option<ListOf>> {
+/// The function that lists the inputs of an archive: a zip, a tar, or a Parquet file with pictures. `None` for other
+/// files.
+fn archive_lister(path: &Path) -> Result<Option<ArchiveLister>> {
     Ok(if is_zip(path)? {
-        Some(archive::list)
-    } else if columnar::Rows::open(path).is_ok() {
-        Some(columnar::list)
-    } else if tarred::is_tar(path) {
-        Some(tarred::list)
+        Some(zip_list::list)
+    } else if parquet_list::PictureColumn::open(path).is_ok() {
+        Some(parquet_list::list)
+    } else if tar_list::is_tar(path) {
+        Some(tar_list::list)
     } else {
         None
     })
 }
 
-/// By content or by name: a zip may begin with a program that unpacks it.
+/// Recognises a zip by its name or its content. The name is needed because a self-extracting zip begins with a program.
 fn is_zip(path: &Path) -> Result<bool> {
     if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("zip")) {
         return Ok(true);

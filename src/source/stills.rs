@@ -1,36 +1,38 @@
-//! Films are not decoded. Where an export or a downloader left a picture of the same name beside
-//! one, that picture stands for it.
+//! Where an export or a downloader has left a picture of the same name next to a video, that picture represents the
+//! video.
 
 use std::collections::BTreeMap;
 
 use super::Entry;
 use crate::photo::Format::{self, Bmp, Gif, Raw, Tiff};
 
-/// Gives what is known of a film to the picture beside it, and lets the film know of the picture.
+/// Adds the metadata of a video to the picture next to it, and records the picture in the entry of the video.
 pub(super) fn annotate(entries: &mut [Entry]) {
     let stem = |entry: &Entry| Some((entry.source.clone(), entry.path.rsplit_once('.')?.0.to_owned()));
-    let is_film = |entry: &Entry| matches!(entry.suffix().as_str(), "mp4" | "mov" | "m4v" | "webm");
-    // Only where the site says what is what: two files of a name in any folder mean nothing.
-    let films = entries.iter().enumerate().filter(|(_, entry)| entry.known.kind.is_some() && is_film(entry));
-    let films: BTreeMap<_, usize> = films.filter_map(|(i, entry)| Some((stem(entry)?, i))).collect();
-    // No site keeps stills as animations, or without compression.
+    let is_video = |entry: &Entry| matches!(entry.suffix().as_str(), "mp4" | "mov" | "m4v" | "webm");
+    // Only videos with a kind from a site count. In an ordinary folder, two files of the same name need not belong
+    // together.
+    let videos = entries.iter().enumerate().filter(|(_, entry)| entry.metadata.kind.is_some() && is_video(entry));
+    let videos: BTreeMap<_, usize> = videos.filter_map(|(i, entry)| Some((stem(entry)?, i))).collect();
+    // No site stores stills as animations, as raw files or without compression.
     let is_still = |entry: &Entry| {
         Format::of_suffix(&entry.suffix()).is_some_and(|format| !matches!(format, Gif | Bmp | Tiff | Raw))
     };
-    if films.is_empty() {
+    if videos.is_empty() {
         return;
     }
     for i in 0..entries.len() {
-        let film = stem(&entries[i]).and_then(|stem| films.get(&stem).copied());
-        let Some(film) = film.filter(|_| is_still(&entries[i])) else { continue };
-        entries[film].still = Some(entries[i].path.clone());
-        let mut of_film = entries[film].known.clone();
-        of_film.uri = None;
-        let picture = &mut entries[i].known;
-        // A picture that no index lists knows its kind from its folder alone.
+        let video = stem(&entries[i]).and_then(|stem| videos.get(&stem).copied());
+        let Some(video) = video.filter(|_| is_still(&entries[i])) else { continue };
+        entries[video].still = Some(entries[i].path.clone());
+        let mut video_metadata = entries[video].metadata.clone();
+        video_metadata.uri = None;
+        let picture = &mut entries[i].metadata;
+        // The kind of a picture that no index lists comes from its folder alone, so the metadata of the video is
+        // preferred.
         if picture.uri.is_none() {
-            std::mem::swap(picture, &mut of_film);
+            std::mem::swap(picture, &mut video_metadata);
         }
-        picture.fill(&of_film);
+        picture.fill(&video_metadata);
     }
 }

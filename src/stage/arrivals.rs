@@ -1,69 +1,71 @@
-//! Which pictures are new. A table in the cache says with which run each picture came; runs that
-//! brought none do not count, so that a second run over the same pictures changes nothing.
+//! The table `arrivals`: the run that added each picture. Runs that add no picture are not counted, so a second
+//! run over the same pictures does not change what counts as new.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::{Context, Made};
+use super::{Cached, Session};
 use crate::artifact::rows::{ArrivalRow, Row};
 use crate::artifact::{Artifact, ImageId};
-use crate::store::{Key, read_only};
+use crate::store::{Key, is_read_only_error};
 
-/// With which run each picture came that was ever in the cache's grid.
+/// For every picture that was ever in a grid of this cache, the number of the run that added it.
 pub struct Arrivals {
     runs: BTreeMap<ImageId, u32>,
-    /// The table that says so already.
-    made: Option<Made>,
+    /// The cached table, if it already has exactly these rows.
+    cached: Option<Cached>,
 }
 
 fn key() -> Key {
-    // One table a cache, which grows.
+    // The key is constant: there is one table per cache, and it grows.
     ArrivalRow::key(json!({}), [])
 }
 
 impl Arrivals {
-    /// What is known, and the pictures of now; a damaged table is as good as none.
-    pub fn of(ctx: &Context, now: &BTreeSet<ImageId>) -> Self {
-        let made = ctx.look_up(&key());
-        let known = made.as_ref().and_then(|made| ArrivalRow::from_batch(&made.artifact.batch).ok());
+    /// The recorded runs, with the pictures of `current` added as a new run. A damaged table counts as empty.
+    pub fn of(session: &Session, current: &BTreeSet<ImageId>) -> Self {
+        let cached = session.find_cached(&key());
+        let known = cached.as_ref().and_then(|cached| ArrivalRow::from_batch(&cached.artifact.batch).ok());
         let mut runs: BTreeMap<ImageId, u32> =
             known.unwrap_or_default().into_iter().map(|row| (row.image, row.run)).collect();
         let next = runs.values().max().map_or(0, |last| last + 1);
-        let before = runs.len();
-        for image in now {
+        let known_count = runs.len();
+        for image in current {
             runs.entry(image.clone()).or_insert(next);
         }
-        Self { made: made.filter(|_| runs.len() == before), runs }
+        Self { cached: cached.filter(|_| runs.len() == known_count), runs }
     }
 
-    /// The pictures among `now` that came with the last run that brought any of them; none if that was their first one.
-    pub fn newest(&self, now: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
+    /// The pictures of `current` that were added by the last run that added any. Empty if all of them were added by the
+    /// same run, because then none is newer than the rest.
+    pub fn newest(&self, current: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
         let run = |image: &ImageId| self.runs.get(image).copied().unwrap_or(0);
-        let (first, last) = now.iter().map(run).fold((u32::MAX, 0), |(low, high), at| (low.min(at), high.max(at)));
-        now.iter().filter(|image| last > first && run(image) == last).cloned().collect()
+        let (first, last) =
+            current.iter().map(run).fold((u32::MAX, 0), |(low, high), run| (low.min(run), high.max(run)));
+        current.iter().filter(|image| last > first && run(image) == last).cloned().collect()
     }
 
-    /// Remembers it, unless nothing changed; a cache that cannot be written is no reason to stop.
+    /// Writes the table, unless nothing changed. A read-only cache is not an error.
     ///
     /// # Errors
-    /// When a cache that can be written does not take it.
-    pub fn save(&self, ctx: &Context) -> Result<()> {
-        if let Some(made) = &self.made {
-            return ctx.latest(made);
+    /// When the cache cannot be written for another reason.
+    pub fn save(&self, session: &Session) -> Result<()> {
+        if let Some(cached) = &self.cached {
+            return session.link_latest(cached);
         }
         let rows: Vec<ArrivalRow> =
             self.runs.iter().map(|(image, &run)| ArrivalRow { image: image.clone(), run }).collect();
         let artifact = Artifact::new(key(), ArrivalRow::to_batch(&rows), BTreeMap::new());
         let bytes = artifact.encode()?;
-        let saved = ctx
+        let saved = session
             .store
             .supersede(ArrivalRow::STAGE, &key().digest(), "parquet", &bytes)
-            .and_then(|path| ctx.store.point_latest("arrivals.parquet", &path));
+            .and_then(|path| session.store.set_latest("arrivals.parquet", &path));
         match saved {
-            Err(error) if read_only(&error) => Ok(()),
-            saved => saved.with_context(|| ctx.store.cannot_write(bytes.len() as u64)),
+            Err(error) if is_read_only_error(&error) => Ok(()),
+            saved => saved.with_context(|| session.store.cannot_write(bytes.len() as u64)),
         }
     }
 }
@@ -79,16 +81,16 @@ mod tests {
     #[test]
     fn new_is_what_the_last_run_brought_however_often_it_is_repeated() {
         let dir = tempfile::tempdir().unwrap();
-        let ctx = Context {
+        let session = Session {
             store: Store::new(dir.path()),
             reporter: Arc::new(Silent),
             budget: Budget::new(1 << 20),
-            keep_latest: true,
+            links_latest: true,
         };
         let set = |names: &str| -> BTreeSet<ImageId> { names.split_whitespace().map(ImageId::from).collect() };
         let run = |names: &str| {
-            let arrivals = Arrivals::of(&ctx, &set(names));
-            arrivals.save(&ctx).unwrap();
+            let arrivals = Arrivals::of(&session, &set(names));
+            arrivals.save(&session).unwrap();
             arrivals.newest(&set(names)).into_iter().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(run("a b"), "", "at first nothing is new");
@@ -96,7 +98,7 @@ mod tests {
         assert_eq!(run("a b c d"), "c d");
         assert_eq!(run("a b d"), "d", "one of them is gone");
         assert_eq!(run("a b c d e"), "e", "what comes back is not new");
-        // A run that was killed before it could say where the table is.
+        // The state after a run that was killed before it wrote the link.
         std::fs::remove_file(dir.path().join("latest/arrivals.parquet")).unwrap();
         assert_eq!(run("a b c d e"), "e");
         assert!(dir.path().join("latest/arrivals.parquet").exists());

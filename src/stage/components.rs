@@ -1,164 +1,172 @@
-//! Vectors, those far out drawn in, cut down to their principal components; a collection's vectors are never all in memory.
+//! Principal components of the vectors, with outliers moved closer. The vectors of a large collection are streamed from
+//! disk and never held in memory as a whole.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
-use super::Context;
+use super::Session;
 use crate::artifact::rows::ProjectRow;
 use crate::artifact::vectors::Vectors;
 use crate::artifact::{Artifact, ImageId, shards};
 use crate::config::Metric;
 use crate::linalg;
-use crate::report::thousands;
+use crate::report::group_digits;
 use crate::store::{Digest, Scratch};
 
-/// Vectors that take more than this many bytes are put in order on disk.
+/// Up to this many bytes of vectors are put in order in memory, more on disk.
 const IN_MEMORY: usize = 256 << 20;
 
-/// Names of pictures, and the first components of their vectors.
-pub type Points = (Vec<ImageId>, linalg::Matrix);
+/// The ids of pictures, and the principal components of their vectors, in the same order.
+pub type NamedPoints = (Vec<ImageId>, linalg::Matrix);
 
-/// The components that were made last: of one run several stages need the same.
+/// The components that were computed last, because several stages of one run need the same ones.
 #[derive(Default)]
-pub struct Kept(Mutex<Option<(Wanted, Arc<Points>)>>);
+pub struct ComponentsCache(Mutex<Option<(ComponentsKey, Arc<NamedPoints>)>>);
 
-/// Whose components, how many, and by what.
+/// Everything that the components depend on.
 #[derive(Clone, Copy, PartialEq)]
-struct Wanted {
+struct ComponentsKey {
     index: Digest,
     metric: Metric,
     count: usize,
     seed: u64,
 }
 
-/// What pictures are compared by: the vectors of an index, and how far apart two of them are.
+/// The vectors by which pictures are compared, and the metric.
 #[derive(Clone, Copy)]
 pub struct Features<'a> {
-    /// The index.
+    /// The index of the vectors.
     pub index: &'a Artifact,
-    /// How far apart two vectors are.
+    /// The distance between two vectors.
     pub metric: Metric,
-    /// Those made before.
-    pub kept: &'a Kept,
+    /// Components that were computed before.
+    pub cache: &'a ComponentsCache,
 }
 
 impl Features<'_> {
-    /// The first `count` principal components of the vectors, in the order of the index, and the pictures'
-    /// names. Where that would be no reduction (0 components, or as many as the vectors are long) these are
-    /// the vectors themselves.
+    /// The ids of the pictures and the first `count` principal components of their vectors, in the order of the index.
+    /// If this is not a reduction (`count` is 0 or not less than the length of the vectors, or there is one picture),
+    /// the result has the vectors themselves.
     ///
-    /// The shards are read once, one at a time. Their order depends on when pictures were added, that
-    /// of the index does not: so that sums come out the same, the vectors are first put in the index's
-    /// order, in memory or on disk, and the passes of the PCA run over that.
+    /// Each shard is read once. The order of the shards depends on when pictures were added, the order of the index
+    /// does not. The vectors are therefore first put in the order of the index, in memory or on disk, and the passes of
+    /// the PCA read them from there. This makes the sums independent of the history of the cache.
     ///
     /// # Errors
     /// When a shard is missing or damaged, a number is not finite, or the disk is full.
-    pub fn components(&self, ctx: &Context, count: usize, seed: u64) -> Result<Arc<Points>> {
-        let wanted = Wanted { index: self.index.header.content, metric: self.metric, count, seed };
-        let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, points)) = kept.as_ref().filter(|(made, _)| *made == wanted) {
+    pub fn components(&self, session: &Session, count: usize, seed: u64) -> Result<Arc<NamedPoints>> {
+        let key = ComponentsKey { index: self.index.header.content, metric: self.metric, count, seed };
+        let mut cache = self.cache.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, points)) = cache.as_ref().filter(|(cached, _)| *cached == key) {
             return Ok(Arc::clone(points));
         }
-        // Those are of no more use, and there may be many.
-        *kept = None;
-        let points = Arc::new(self.components_within(ctx, count, seed, IN_MEMORY)?);
-        *kept = Some((wanted, Arc::clone(&points)));
+        // The old components are dropped first, so that both are never in memory together.
+        *cache = None;
+        let points = Arc::new(self.components_within(session, count, seed, IN_MEMORY)?);
+        *cache = Some((key, Arc::clone(&points)));
         Ok(points)
     }
 
-    /// The same of the pictures of a projection, in their order.
+    /// The components of the pictures of a projection, in the order of its rows.
     ///
     /// # Errors
-    /// As [`components`](Self::components), and when one of them is not in the index.
-    pub fn components_of(&self, ctx: &Context, rows: &[ProjectRow], count: usize) -> Result<linalg::Matrix> {
-        let made = self.components(ctx, count, 0)?;
-        let (names, points) = &*made;
-        let number: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
-        let numbers: Option<Vec<usize>> = rows.iter().map(|row| number.get(&row.image).copied()).collect();
-        let numbers = numbers.context("the projection is of other pictures than the vectors; run project again")?;
-        if numbers.len() == names.len() && numbers.is_sorted() {
+    /// Like those of [`components`](Self::components); also when a picture is not in the index.
+    pub fn components_of(&self, session: &Session, rows: &[ProjectRow], count: usize) -> Result<linalg::Matrix> {
+        let found = self.components(session, count, 0)?;
+        let (names, points) = &*found;
+        let index_of: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
+        let indices: Option<Vec<usize>> = rows.iter().map(|row| index_of.get(&row.image).copied()).collect();
+        let indices = indices.context("the projection has pictures that have no vector; run `project` again")?;
+        if indices.len() == names.len() && indices.is_sorted() {
             return Ok(points.clone());
         }
-        let values = numbers.iter().flat_map(|&i| points.row(i)).copied().collect();
-        Ok(linalg::Matrix::new(numbers.len(), linalg::Rows::dim(points), values)?)
+        let values = indices.iter().flat_map(|&i| points.row(i)).copied().collect();
+        Ok(linalg::Matrix::new(indices.len(), linalg::Rows::dim(points), values)?)
     }
 
-    fn components_within(&self, ctx: &Context, count: usize, seed: u64, in_memory: usize) -> Result<Points> {
-        let (names, dim) = shards::names_and_length(self.index)?;
+    fn components_within(&self, session: &Session, count: usize, seed: u64, in_memory: usize) -> Result<NamedPoints> {
+        let (names, dim) = shards::names_and_dim(self.index)?;
         if !reduces(count, dim, names.len()) || 4 * dim * names.len() <= in_memory {
-            return of_vectors(ctx, shards::load(&ctx.store, self.index)?, count, seed, self.metric);
+            return of_vectors(session, shards::load(&session.store, self.index)?, count, seed, self.metric);
         }
-        let rows = OnDisk { scratch: ctx.store.scratch()?, len: names.len(), dim };
+        let rows = OnDisk { scratch: session.store.scratch()?, len: names.len(), dim };
         let mut vector = vec![0.0; dim];
-        let bar = ctx.reporter.bar("vectors", names.len() as u64, false);
-        shards::visit_index(&ctx.store, self.index, |i, found| {
+        let bar = session.reporter.progress("reading vectors", names.len() as u64, false);
+        shards::visit_index(&session.store, self.index, |i, found| {
             vector.copy_from_slice(found);
-            prepare(&mut vector, self.metric);
+            apply_metric(&mut vector, self.metric);
             rows.scratch.write(i * dim, &vector)?;
             bar.advance(1);
-            ctx.go_on()
+            session.check_interrupted()
         })?;
         drop(bar);
-        let rows = linalg::DrawnIn::new(&rows)?;
-        tell_of_far(ctx, rows.far(), &names);
-        Ok((names, components(ctx, &rows, count, seed)?))
+        // The passes of the PCA report their own progress.
+        let rows = linalg::ShrunkOutliers::new(&rows)?;
+        warn_of_outliers(session, rows.outliers(), &names);
+        Ok((names, components(session, &rows, count, seed)?))
     }
 }
 
-/// The same of vectors in memory.
+/// Like [`Features::components`], for vectors in memory and in their own order.
 ///
 /// # Errors
 /// When a number is not finite.
-pub fn of_vectors(ctx: &Context, vectors: Vectors, count: usize, seed: u64, metric: Metric) -> Result<Points> {
+pub fn of_vectors(session: &Session, vectors: Vectors, count: usize, seed: u64, metric: Metric) -> Result<NamedPoints> {
     let Vectors { names, dim, mut values, .. } = vectors;
-    values.chunks_exact_mut(dim.max(1)).for_each(|vector| prepare(vector, metric));
+    values.chunks_exact_mut(dim.max(1)).for_each(|vector| apply_metric(vector, metric));
     let points = linalg::Matrix::new(names.len(), dim, values)?;
-    let rows = linalg::DrawnIn::new(&points)?;
-    tell_of_far(ctx, rows.far(), &names);
+    let rows = linalg::ShrunkOutliers::new(&points)?;
+    warn_of_outliers(session, rows.outliers(), &names);
     if reduces(count, dim, names.len()) {
-        let points = components(ctx, &rows, count, seed)?;
+        let points = components(session, &rows, count, seed)?;
         return Ok((names, points));
     }
-    let drawn = if rows.far().is_empty() { None } else { Some(rows.to_matrix()?) };
-    Ok((names, drawn.unwrap_or(points)))
+    let shrunk = if rows.outliers().is_empty() { None } else { Some(rows.to_matrix()?) };
+    Ok((names, shrunk.unwrap_or(points)))
 }
 
-/// Says which vectors are drawn in, in one line.
-fn tell_of_far(ctx: &Context, far: &[linalg::Far], names: &[ImageId]) {
-    let (what, why) =
-        ("as far from the middle as others", "drawn in, so that it does not spoil the layout of the rest");
-    match far {
+/// Warns about the outliers, in one line.
+fn warn_of_outliers(session: &Session, outliers: &[linalg::Outlier], names: &[ImageId]) {
+    let (comparison, consequence) =
+        ("as far from the centre as others", "moved closer, so that it does not spoil the layout of the rest");
+    match outliers {
         [] => {}
-        [far] => ctx.warn(format!("the vector of {} lies {:.0e} times {what}; it is {why}", names[far.row], far.ratio)),
-        [far, rest @ ..] => ctx.warn(format!(
-            "the vectors of {} and {} more lie over 1,000 times {what}; each is {why}",
-            names[far.row],
-            thousands(rest.len())
+        [outlier] => session.warn(format!(
+            "the vector of {} lies {:.0e} times {comparison}; it is {consequence}",
+            names[outlier.row], outlier.ratio
+        )),
+        [first, rest @ ..] => session.warn(format!(
+            "the vectors of {} and {} more lie over 1,000 times {comparison}; each is {consequence}",
+            names[first.row],
+            group_digits(rest.len())
         )),
     }
 }
 
+/// Whether `count` components are fewer than the numbers of a vector.
 fn reduces(count: usize, dim: usize, rows: usize) -> bool {
     count > 0 && dim > count && rows > 1
 }
 
-fn components(ctx: &Context, rows: &dyn linalg::Rows, count: usize, seed: u64) -> Result<linalg::Matrix> {
-    let _spinner = ctx.reporter.bar("principal components", 0, false);
+fn components(session: &Session, rows: &dyn linalg::Rows, count: usize, seed: u64) -> Result<linalg::Matrix> {
+    let _spinner = session.reporter.progress("principal components", 0, false);
     let pca = linalg::pca(rows, count, seed)?;
     Ok(linalg::Matrix::new(pca.len, pca.components, pca.scores)?)
 }
 
-/// What a metric does to a vector before straight distances are taken. For the angle it is scaled to length 1: on the
-/// unit sphere those grow with it, also after PCA. One without a direction stays where it is.
-fn prepare(vector: &mut [f32], metric: Metric) {
+/// Prepares a vector so that the Euclidean distance corresponds to the metric. For the cosine, it is scaled to length
+/// 1: on the unit sphere the squared distance is 2 - 2 cos(angle), which grows with the angle. A vector of zeros has no
+/// direction and stays as it is.
+fn apply_metric(vector: &mut [f32], metric: Metric) {
     let length = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if metric == Metric::Cosine && length > 0.0 {
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
 }
 
+/// Vectors in a temporary file, row after row.
 struct OnDisk {
     scratch: Scratch,
     len: usize,
@@ -199,7 +207,7 @@ mod tests {
             .flat_map(|(angle, length)| [length * angle.to_radians().cos(), length * angle.to_radians().sin()])
             .map(|x| x as f32)
             .collect();
-        values.chunks_exact_mut(2).for_each(|vector| prepare(vector, Metric::Cosine));
+        values.chunks_exact_mut(2).for_each(|vector| apply_metric(vector, Metric::Cosine));
         assert_eq!(values[10..], [0.0, 0.0]);
         let found = linalg::neighbours(&linalg::Matrix::new(6, 2, values).unwrap(), 5).unwrap();
         // The one without a direction is at distance 1 of every other, as are 60 degrees.
@@ -217,11 +225,11 @@ mod tests {
         let (rows, dim) = (700, 400);
         let value = |i: usize| ((i * 2_654_435_761) % 1_000_003) as f32 / 1000.0;
         let vectors = |from: usize, to: usize| Vectors {
-            // Names that sort in another order than that in which they are added.
+            // Names whose order differs from the order in which they are added.
             names: (from..to).map(|i| ImageId::from(&*format!("{:04}", i * 271 % 1000))).collect(),
             dim,
             values: (from * dim..to * dim).map(value).collect(),
-            lengths: Vec::new(),
+            norms: Vec::new(),
         };
         let params = json!({"model": "m"});
         let results: Vec<_> = [(vec![rows], usize::MAX), (vec![rows], 0), (vec![100, 333, rows], 0)]
@@ -231,20 +239,21 @@ mod tests {
                 let store = Store::new(dir.path().join(case.to_string()));
                 let mut from = 0;
                 for to in ends {
-                    let mut library =
-                        shards::Library::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
-                    library.commit(vectors(from, to)).unwrap();
-                    library.seal().unwrap();
+                    let mut embeddings =
+                        shards::EmbeddingStore::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
+                    embeddings.commit(vectors(from, to)).unwrap();
+                    embeddings.seal().unwrap();
                     from = to;
                 }
-                let library = shards::Library::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
-                let (rows, _) = library.index(&library.names()).unwrap();
+                let embeddings =
+                    shards::EmbeddingStore::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
+                let (rows, _) = embeddings.index(&embeddings.names()).unwrap();
                 let found = EmbedFindings { dim, repo: None, revision: None };
-                let index = Artifact::new(EmbedRow::key(params.clone(), []), EmbedRow::to_batch(&rows), found.facts());
+                let index = Artifact::new(EmbedRow::key(params.clone(), []), EmbedRow::to_batch(&rows), found.to_map());
                 let (reporter, budget) = (Arc::new(Silent), Budget::new(1 << 30));
-                let ctx = Context { store, reporter, budget, keep_latest: false };
-                let features = Features { index: &index, metric: Metric::Cosine, kept: &Kept::default() };
-                features.components_within(&ctx, 20, 1, in_memory).unwrap()
+                let session = Session { store, reporter, budget, links_latest: false };
+                let features = Features { index: &index, metric: Metric::Cosine, cache: &ComponentsCache::default() };
+                features.components_within(&session, 20, 1, in_memory).unwrap()
             })
             .collect();
         assert_eq!(results[0], results[1]);

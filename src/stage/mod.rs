@@ -1,13 +1,12 @@
-//! The four stages, and what they share. Each stage reads and writes tables of [`crate::artifact`];
-//! none imports another.
+//! The four stages, and the further tables that a run computes. Each stage reads and writes tables of
+//! [`crate::artifact`]; no stage imports another.
 //!
-//! A stage is asked how it stands ([`State`]): its artifact is there, or there is a [`Job`] that makes it.
-//! Whoever only wants to know stops at the job.
+//! A stage reports a [`State`]: either the artifact is in the cache, or there is a [`Job`] that computes it. Callers
+//! that only want to know whether an artifact is up to date, such as `status`, drop the job.
 
 pub mod arrivals;
 pub mod assign;
 pub mod components;
-mod context;
 pub mod embed;
 pub mod groups;
 pub(crate) mod growth;
@@ -15,38 +14,39 @@ pub mod lineage;
 pub mod neighbours;
 pub mod project;
 pub mod render;
+mod session;
 pub mod shots;
 pub mod vectors;
 pub mod words;
 
-pub use context::{Context, Made, copy_if_changed, write_if_changed};
+pub use session::{Cached, Session, copy_if_changed, write_if_changed};
 
 use anyhow::Result;
 use arrow::array::RecordBatch;
 use serde_json::json;
 
 use crate::artifact::rows::{AssignRow, EmbedRow, ProjectRow, RenderRow, Row};
-use crate::artifact::{Artifact, Facts, content_digest};
+use crate::artifact::{Artifact, Findings, content_digest};
 use crate::store::Key;
 
 /// The stages, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Stage {
-    /// Pictures to vectors.
+    /// Turns pictures into vectors.
     Embed,
-    /// Vectors to places.
+    /// Turns vectors into positions on the plane.
     Project,
-    /// Places to cells.
+    /// Turns positions into cells of the grid.
     Assign,
-    /// Cells to a picture.
+    /// Draws the grid.
     Render,
 }
 
 impl Stage {
-    /// All of them.
+    /// The stages in the order in which they run.
     pub const ALL: [Self; 4] = [Self::Embed, Self::Project, Self::Assign, Self::Render];
 
-    /// Its name, which is also that of its table.
+    /// The name of the stage, which is also the name of its table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Embed => EmbedRow::STAGE,
@@ -57,60 +57,60 @@ impl Stage {
     }
 }
 
-/// How an artifact stands.
+/// Whether an artifact is in the cache.
 #[allow(clippy::large_enum_variant, reason = "a run has a handful of these, and takes each apart at once")]
 pub enum State<J> {
-    /// It is there, and intact.
-    Fresh(Made),
-    /// It is not; this would make it.
+    /// The artifact is in the cache, and intact.
+    Fresh(Cached),
+    /// The artifact is missing or stale, and this job computes it.
     Stale(J),
 }
 
-/// An artifact to be made.
+/// The work that computes an artifact.
 pub struct Job<'a> {
-    /// What determines it, with the artifact that it grows from among the inputs if there is one.
+    /// The key of the artifact. If it continues from an earlier artifact, that one is among the inputs.
     pub key: Key,
     work: Work<'a>,
 }
 
-type Work<'a> = Box<dyn FnOnce() -> Result<(RecordBatch, Facts)> + 'a>;
+type Work<'a> = Box<dyn FnOnce() -> Result<(RecordBatch, Findings)> + 'a>;
 
 impl<J> State<J> {
-    /// Whether the artifact is there.
+    /// Whether the artifact is in the cache.
     pub fn is_fresh(&self) -> bool {
         matches!(self, Self::Fresh(_))
     }
 }
 
 impl<'a> State<Job<'a>> {
-    /// How the artifact with this key stands, which `work` would make.
-    pub fn of(ctx: &Context, key: Key, work: impl FnOnce() -> Result<(RecordBatch, Facts)> + 'a) -> Self {
-        match ctx.look_up(&key) {
-            Some(made) => Self::Fresh(made),
+    /// The state of the artifact with this key; `work` computes its rows and findings.
+    pub fn for_key(session: &Session, key: Key, work: impl FnOnce() -> Result<(RecordBatch, Findings)> + 'a) -> Self {
+        match session.find_cached(&key) {
+            Some(cached) => Self::Fresh(cached),
             None => Self::Stale(Job { key, work: Box::new(work) }),
         }
     }
 
-    /// How a table stands that is determined by its own rows.
-    pub fn of_rows<R: Row>(ctx: &Context, rows: &[R]) -> Self {
+    /// The state of a table whose key is the digest of its own rows.
+    pub fn for_rows<R: Row>(session: &Session, rows: &[R]) -> Self {
         let batch = R::to_batch(rows);
         let key = R::key(json!({}), [("rows", content_digest(&batch))]);
-        Self::of(ctx, key, || Ok((batch, Facts::new())))
+        Self::for_key(session, key, || Ok((batch, Findings::new())))
     }
 
-    /// The artifact: the one that is there, or one made now.
+    /// The artifact, from the cache or computed by the job. `latest/` is linked to it.
     ///
     /// # Errors
-    /// What the work returns, or when the cache cannot be written.
-    pub fn made(self, ctx: &Context) -> Result<Made> {
-        let made = match self {
-            Self::Fresh(made) => made,
+    /// The errors of the work, or when the cache cannot be written.
+    pub fn get_or_make(self, session: &Session) -> Result<Cached> {
+        let cached = match self {
+            Self::Fresh(cached) => cached,
             Self::Stale(Job { key, work }) => {
-                let (batch, facts) = work()?;
-                ctx.publish(Artifact::new(key, batch, facts))?
+                let (batch, findings) = work()?;
+                session.publish(Artifact::new(key, batch, findings))?
             }
         };
-        ctx.latest(&made)?;
-        Ok(made)
+        session.link_latest(&cached)?;
+        Ok(cached)
     }
 }

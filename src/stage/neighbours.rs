@@ -1,5 +1,5 @@
-//! Which pictures are alike: the nearest ten of each, and how far apart those are that are side by
-//! side. Both go by the first principal components of the vectors, exactly.
+//! The tables `neighbours` (the ten most similar pictures of each) and `seams` (how different the pictures in adjacent
+//! cells are). Distances are exact Euclidean distances between the first principal components of the vectors.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,30 +7,30 @@ use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
 use serde_json::json;
 
-use super::components::{Features, Points};
-use super::{Context, Job, State};
+use super::components::{Features, NamedPoints};
+use super::{Job, Session, State};
 use crate::artifact::rows::{AssignRow, NeighbourRow, Row, SeamRow};
-use crate::artifact::{Artifact, Facts, ImageId};
+use crate::artifact::{Artifact, Findings, ImageId};
 use crate::linalg;
 use crate::store::Key;
 
-/// Neighbours of each picture.
+/// Neighbours per picture.
 const NEAREST: usize = 10;
-/// Principal components kept. Of 25,088 numbers that leave hardly anything out which tells
-/// photographs apart, and all pairs of 50,000 pictures take seconds instead of half an hour.
+/// The number of principal components. Of 25,088 numbers (VGG16), 256 components hold nearly all that distinguishes
+/// photographs, and comparing all pairs of 50,000 pictures takes seconds instead of half an hour.
 const COMPONENTS: usize = 256;
 
-/// What pictures are compared by.
+/// The inputs of the two tables.
 #[derive(Clone, Copy)]
-pub struct Likeness<'a> {
-    /// Their vectors.
+pub struct Similarity<'a> {
+    /// The vectors of the pictures.
     pub features: Features<'a>,
-    /// The assignment, whose pictures are all in the index.
+    /// The assignment. All its pictures are in the index of the vectors.
     pub assigned: &'a Artifact,
 }
 
-impl<'a> Likeness<'a> {
-    /// The keys of the two tables: neighbours, seams.
+impl<'a> Similarity<'a> {
+    /// The keys of `neighbours` and `seams`.
     pub fn keys(&self) -> [Key; 2] {
         let embed = ("embed", self.features.index.header.content);
         let assign = ("assign", self.assigned.header.content);
@@ -38,15 +38,14 @@ impl<'a> Likeness<'a> {
         [key(self.features), SeamRow::key(seams, [embed, assign])]
     }
 
-    /// How the two tables stand: the nearest ten pictures of each picture of the index, the nearest first; and how
-    /// far each picture is from the one to its right and the one below it. Making them fails when a shard is
-    /// missing or damaged, or a picture of the grid has no vector.
-    pub fn states(self, ctx: &'a Context) -> [State<Job<'a>>; 2] {
+    /// The states of `neighbours` (nearest first) and `seams` (distances to the picture to the right and the one
+    /// below). Their jobs fail when a shard is missing or damaged, or a picture of the grid has no vector.
+    pub fn states(self, session: &'a Session) -> [State<Job<'a>>; 2] {
         let [nearest, seams] = self.keys();
-        let points = move || self.features.components(ctx, COMPONENTS, 0);
+        let points = move || self.features.components(session, COMPONENTS, 0);
         [
-            State::of(ctx, nearest, move || nearest_of(&*points()?)),
-            State::of(ctx, seams, move || seams_of(&*points()?, self.assigned)),
+            State::for_key(session, nearest, move || neighbour_table(&*points()?)),
+            State::for_key(session, seams, move || seam_table(&*points()?, self.assigned)),
         ]
     }
 }
@@ -56,33 +55,33 @@ fn key(features: Features<'_>) -> Key {
     NeighbourRow::key(params, [("embed", features.index.header.content)])
 }
 
-/// How the first of the two tables stands, for whoever needs no other.
-pub fn state<'a>(ctx: &'a Context, features: Features<'a>) -> State<Job<'a>> {
-    State::of(ctx, key(features), move || nearest_of(&*features.components(ctx, COMPONENTS, 0)?))
+/// The state of `neighbours` alone, for callers without an assignment.
+pub fn state<'a>(session: &'a Session, features: Features<'a>) -> State<Job<'a>> {
+    State::for_key(session, key(features), move || neighbour_table(&*features.components(session, COMPONENTS, 0)?))
 }
 
-fn nearest_of((names, points): &Points) -> Result<(RecordBatch, Facts)> {
+fn neighbour_table((names, points): &NamedPoints) -> Result<(RecordBatch, Findings)> {
     let found = linalg::neighbours(points, NEAREST)?;
-    let row = |at: usize| NeighbourRow {
-        image: names[at / found.k].clone(),
-        rank: (at % found.k) as u32 + 1,
-        neighbour: names[found.index[at] as usize].clone(),
-        distance: f64::from(found.distance[at]),
+    let row = |entry: usize| NeighbourRow {
+        image: names[entry / found.k].clone(),
+        rank: (entry % found.k) as u32 + 1,
+        neighbour: names[found.index[entry] as usize].clone(),
+        distance: f64::from(found.distance[entry]),
     };
     let rows: Vec<NeighbourRow> = (0..found.index.len()).map(row).collect();
-    Ok((NeighbourRow::to_batch(&rows), Facts::new()))
+    Ok((NeighbourRow::to_batch(&rows), Findings::new()))
 }
 
-fn seams_of((names, points): &Points, assigned: &Artifact) -> Result<(RecordBatch, Facts)> {
-    let number: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
+fn seam_table((names, points): &NamedPoints, assigned: &Artifact) -> Result<(RecordBatch, Findings)> {
+    let index_of: HashMap<&ImageId, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();
     let cells = AssignRow::from_batch(&assigned.batch)?;
-    let numbered = |cell: &AssignRow| {
-        let found = number.get(&cell.image).copied();
+    let with_index = |cell: &AssignRow| {
+        let found = index_of.get(&cell.image).copied();
         Ok(((cell.row, cell.col), found.with_context(|| format!("{} has no vector", cell.image))?))
     };
-    let at: BTreeMap<(u32, u32), usize> = cells.iter().map(numbered).collect::<Result<_>>()?;
-    let distance = |a: usize, place: (u32, u32)| {
-        let &b = at.get(&place)?;
+    let index_at: BTreeMap<(u32, u32), usize> = cells.iter().map(with_index).collect::<Result<_>>()?;
+    let distance = |a: usize, cell: (u32, u32)| {
+        let &b = index_at.get(&cell)?;
         let squares = points.row(a).iter().zip(points.row(b)).map(|(x, y)| f64::from(x - y).powi(2));
         Some(squares.sum::<f64>().sqrt())
     };
@@ -92,6 +91,6 @@ fn seams_of((names, points): &Points, assigned: &Artifact) -> Result<(RecordBatc
         right: distance(a, (row, col + 1)),
         below: distance(a, (row + 1, col)),
     };
-    let rows: Vec<SeamRow> = at.iter().map(row).collect();
-    Ok((SeamRow::to_batch(&rows), Facts::new()))
+    let rows: Vec<SeamRow> = index_at.iter().map(row).collect();
+    Ok((SeamRow::to_batch(&rows), Findings::new()))
 }

@@ -1,4 +1,4 @@
-//! `project`: vectors become places in the plane, by PCA and t-SNE.
+//! The `project` stage: PCA and t-SNE turn vectors into positions in the plane.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -7,32 +7,33 @@ use anyhow::{Context as _, Result};
 use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
-use super::components::{self, Features, Points};
+use super::components::{self, Features, NamedPoints};
 use super::lineage::PREVIOUS;
-use super::{Context, Job, Made, State};
-use crate::artifact::brought::{Brought, Named, in_order, with_columns};
+use super::{Cached, Job, Session, State};
+use crate::artifact::external::{ExternalTable, TableSpec, permute_rows, with_columns};
 use crate::artifact::findings::ProjectFindings;
 use crate::artifact::rows::{ProjectRow, Row};
-use crate::artifact::{Artifact, Facts, Header, ImageId, content_digest, shards};
-use crate::config::{Init, Neighbours, ProjectSettings};
+use crate::artifact::{Artifact, Findings, Header, ImageId, content_digest, shards};
+use crate::config::{Init, NeighbourSearch, ProjectSettings};
 use crate::linalg;
-use crate::report::counted;
-use crate::store::{Digest, Key, later};
+use crate::report::pluralise;
+use crate::store::{Digest, Key, set_unless_default};
 use crate::tsne;
 
-/// Points whose neighbours are compared with those in the plane.
+/// The number of points on which recall and trustworthiness are measured.
 const QUALITY_SAMPLE: usize = 1000;
 
-/// The input that the vectors are: those of an index, and those of a user's table.
+/// The name of the input that holds the vectors, for a projection of an index.
 const EMBED: &str = "embed";
+/// The same for a projection of an `--input` table.
 const VECTORS: &str = "vectors";
-/// What else such a table has.
-const CARRIED: &str = "carried";
-/// The columns that a projection has itself.
-const OWN: [&str; 2] = ["x", "y"];
+/// The name of the input that holds the further columns of an `--input` table.
+const EXTRA_COLUMNS: &str = "carried";
+/// The columns of a projection. They replace columns of the same name in an `--input` table.
+const RESULT_COLUMNS: [&str; 2] = ["x", "y"];
 
-/// The settings that determine a projection, each by its name: a new one is added with [`later`], so
-/// that neither the keys nor the parents of earlier projections are lost.
+/// The settings that determine a projection, as parameters of its key. A new setting must be added with
+/// [`set_unless_default`], so that existing projections keep their keys and can still be continued.
 pub(crate) fn params(settings: &ProjectSettings) -> Value {
     let ProjectSettings {
         perplexity,
@@ -54,151 +55,163 @@ pub(crate) fn params(settings: &ProjectSettings) -> Value {
         "metric": metric, "init": init, "seed": seed,
     });
     let default = ProjectSettings::default();
-    later(&mut params, "exaggeration", *exaggeration, default.exaggeration);
-    later(&mut params, "neighbours", *neighbours, default.neighbours);
-    later(&mut params, "landmarks", *landmarks, default.landmarks);
+    set_unless_default(&mut params, "exaggeration", *exaggeration, default.exaggeration);
+    set_unless_default(&mut params, "neighbours", *neighbours, default.neighbours);
+    set_unless_default(&mut params, "landmarks", *landmarks, default.landmarks);
     params
 }
 
-/// The key of a projection of vectors with this digest that goes on from nothing.
+/// The key of a projection of vectors with this digest, without an earlier projection to continue.
 fn key(settings: &ProjectSettings, vectors: Digest) -> Key {
     ProjectRow::key(params(settings), [(EMBED, vectors)])
 }
 
-/// How the projection of an index stands. One that has to be made goes on from its parent, unless
-/// `relayout` asks for a fresh start. Making it fails when the vectors cannot be read, hold a number that is
-/// not finite, or the user interrupts.
+/// The state of the projection of an index. If it has to be computed, it continues an earlier projection that shares at
+/// least half of the pictures, unless `relayout` or `project.init` asks for a fresh start. The job fails when the
+/// vectors cannot be read or are not finite, or the user interrupts.
 ///
 /// # Errors
 /// When the index cannot be read.
 pub fn state<'a>(
-    ctx: &'a Context,
+    session: &'a Session,
     settings: &'a ProjectSettings,
     features: Features<'a>,
     relayout: bool,
 ) -> Result<State<Job<'a>>> {
     let index = features.index;
     let mut key = key(settings, index.header.content);
-    let mut from = None;
+    let mut previous = None;
     if settings.init == Init::Previous && !relayout {
-        if let Some(made) = ctx.current(&key) {
-            return Ok(State::Fresh(made));
+        if let Some(cached) = session.find_current(&key) {
+            return Ok(State::Fresh(cached));
         }
-        let (names, _) = shards::names_and_length(index)?;
+        let (names, _) = shards::names_and_dim(index)?;
         let names: BTreeSet<ImageId> = names.into_iter().collect();
         let count = names.len();
-        // A projection of these very vectors was made by another run since the search for a current one.
-        let others = |made: &Artifact| made.header.key.inputs.get(EMBED) != key.inputs.get(EMBED);
-        from = nearest(ctx, settings, &index.header.key.params, (&names, count), others);
+        // `find_current` found no projection of these vectors. One that another run has published since then is
+        // excluded, because a projection must not continue itself.
+        let others = |cached: &Artifact| cached.header.key.inputs.get(EMBED) != key.inputs.get(EMBED);
+        previous = closest_projection(session, settings, &index.header.key.params, (&names, count), others);
     }
-    if let Some(parent) = &from {
+    if let Some(parent) = &previous {
         key.inputs.insert(PREVIOUS.to_owned(), parent.header.content);
     }
     let digest = key.digest();
-    Ok(State::of(ctx, key, move || {
-        let made = features.components(ctx, settings.pca, settings.seed)?;
-        let names = &made.0;
-        ctx.go_on()?;
-        let old = from.map(|parent| old_places(&parent, names)).transpose()?;
-        let descent = Descent { key: digest, long: LONG };
-        let (xy, found) = lay_out(ctx, settings, made.as_ref(), old.as_deref(), &descent)?;
+    Ok(State::for_key(session, key, move || {
+        let points = features.components(session, settings.pca, settings.seed)?;
+        let names = &points.0;
+        session.check_interrupted()?;
+        let positions = previous.map(|parent| previous_positions(&parent, names)).transpose()?;
+        let slot = CheckpointSlot { key: digest, min_points: CHECKPOINT_MIN_POINTS };
+        let (xy, found) = compute_layout(session, settings, points.as_ref(), positions.as_deref(), &slot)?;
         let found = ProjectFindings { vectors: Some(shards::folder(&index.header.key.params)), ..found };
         Ok(table(names.clone(), &xy, &found))
     }))
 }
 
-/// What a projection of these pictures, and as many as make `count`, would go on from, by the vectors of a model with these
-/// parameters.
-pub(crate) fn relative(
-    ctx: &Context,
+/// The projection that one of `count` pictures would continue, of which those in the set are known. `model` are the
+/// parameters of the vectors' model.
+pub(crate) fn find_parent(
+    session: &Session,
     settings: &ProjectSettings,
     model: &Value,
     pictures: (&BTreeSet<ImageId>, usize),
 ) -> Option<Artifact> {
-    nearest(ctx, settings, model, pictures, |_| true)
+    closest_projection(session, settings, model, pictures, |_| true)
 }
 
-/// Whether a projection is of vectors of the model with these parameters, or of the same that saw pictures as an earlier version
-/// reads them.
+/// Whether a projection was computed from vectors of the model with these parameters, or of the same model with
+/// pictures decoded in another way ([`shards::folders`]).
 pub(crate) fn is_of_model(header: &Header, model: &Value) -> bool {
     let folders = shards::folders(model);
-    ProjectFindings::of(header).is_ok_and(|found| found.vectors.is_some_and(|made_of| folders.contains(&made_of)))
+    ProjectFindings::of(header).is_ok_and(|found| found.vectors.is_some_and(|folder| folders.contains(&folder)))
 }
 
-/// Of the projections of the same model with the same settings that are `wanted`, the one that has most pictures in common with
-/// these, at least half, and of these the last.
-fn nearest(
-    ctx: &Context,
+/// The projection that has the largest share of pictures in common with `names`, at least half, among those with the
+/// same settings and model for which `accepts` returns `true`. Among equal ones, it is the first in
+/// [`Session::earlier_artifacts`].
+fn closest_projection(
+    session: &Session,
     settings: &ProjectSettings,
     model: &Value,
     (names, count): (&BTreeSet<ImageId>, usize),
-    wanted: impl Fn(&Artifact) -> bool,
+    accepts: impl Fn(&Artifact) -> bool,
 ) -> Option<Artifact> {
     let key = key(settings, Digest::of(b""));
-    let alike = |artifact: &Artifact| {
-        let found = &artifact.header.key;
-        found.params == key.params
-            && found.version == key.version
+    let is_candidate = |artifact: &Artifact| {
+        let candidate = &artifact.header.key;
+        candidate.params == key.params
+            && candidate.version == key.version
             && is_of_model(&artifact.header, model)
-            && wanted(artifact)
+            && accepts(artifact)
     };
-    // In the cache of two collections, or after a look at a part of one, the last is not always the nearest.
+    // A cache can have projections of several collections or of a part of one, so the last one is not always the
+    // closest.
     let mut parent = None;
-    let mut most = 0.5;
-    for earlier in ctx.earlier(ProjectRow::STAGE).map(|made| made.artifact).filter(alike) {
+    let mut best_share = 0.5;
+    for earlier in session.earlier_artifacts(ProjectRow::STAGE).map(|cached| cached.artifact).filter(is_candidate) {
         let rows = ProjectRow::from_batch(&earlier.batch).unwrap_or_default();
         let shared = rows.iter().filter(|row| names.contains(&row.image)).count();
-        // Of which nothing is known yet may well be those that were there.
+        // Pictures that have not been read yet count as shared, because they may be the known ones.
         let shared = rows.len().min(shared + (count - names.len()));
         let share = shared as f64 / rows.len().max(count).max(1) as f64;
-        if share > most || (parent.is_none() && share >= most) {
-            (parent, most) = (Some(earlier), share);
+        if share > best_share || (parent.is_none() && share >= best_share) {
+            (parent, best_share) = (Some(earlier), share);
         }
     }
     parent
 }
 
-/// Brings the projection of a user's table up to date; it never goes on from an earlier one. The same names with the
-/// same vectors are the same projection, whatever the order of the rows and however the file is written. Whatever else
-/// the table has is carried along.
+/// Brings the projection of an `--input` table up to date. It never continues an earlier projection. The key depends on
+/// the names and vectors, not on the order of the rows or the format of the file. Further columns are copied to the
+/// result.
 ///
 /// # Errors
-/// As [`state`], and when the file is no table or has no usable columns.
-pub fn run_table(ctx: &Context, settings: &ProjectSettings, named: &Named) -> Result<Made> {
-    let brought = Brought::read(named)?;
-    let vectors = brought.vectors().with_context(|| named.path.display().to_string())?;
-    ctx.note(brought.told(&named.path, &OWN));
-    let carried = brought.carried(&OWN);
-    // Earlier versions laid the rows out as they came, under the digest of the file. In this order that is the same.
+/// Like those of [`state`]; also when the file is not a table or has no usable columns.
+pub fn project_table(session: &Session, settings: &ProjectSettings, spec: &TableSpec) -> Result<Cached> {
+    let external = ExternalTable::read(spec)?;
+    let vectors = external.vectors().with_context(|| spec.path.display().to_string())?;
+    session.note(external.describe_columns(&spec.path, &RESULT_COLUMNS));
+    let extra_columns = external.extra_columns(&RESULT_COLUMNS);
+    // The cache may have the projection under the digest of the file. Its rows are in the order of the file, which is
+    // the same as the order below if the names are sorted.
     if vectors.names.is_sorted()
-        && carried.is_empty()
-        && let Some(made) = ctx.look_up(&key(settings, brought.digest))
+        && extra_columns.is_empty()
+        && let Some(cached) = session.find_cached(&key(settings, external.digest))
     {
-        return Ok(made);
+        return Ok(cached);
     }
+    // t-SNE depends on the order of the points, so they are sorted.
     let mut order: Vec<usize> = (0..vectors.names.len()).collect();
     order.sort_unstable_by(|&a, &b| vectors.names[a].cmp(&vectors.names[b]));
-    let carried = in_order(carried, &order)?;
+    let extra_columns = permute_rows(extra_columns, &order)?;
     let vectors = vectors.sorted();
     let mut key = ProjectRow::key(params(settings), [(VECTORS, vectors.content())]);
-    if !carried.is_empty() {
-        key.inputs.insert(CARRIED.to_owned(), content_digest(&RecordBatch::try_from_iter(carried.clone())?));
+    if !extra_columns.is_empty() {
+        key.inputs
+            .insert(EXTRA_COLUMNS.to_owned(), content_digest(&RecordBatch::try_from_iter(extra_columns.clone())?));
     }
     let digest = key.digest();
-    let state = State::of(ctx, key, || {
-        let made = components::of_vectors(ctx, vectors, settings.pca, settings.seed, settings.metric)?;
-        ctx.go_on()?;
-        let (xy, found) = lay_out(ctx, settings, &made, None, &Descent { key: digest, long: LONG })?;
-        let (batch, facts) = table(made.0, &xy, &found);
-        Ok((with_columns(batch, &carried)?, facts))
+    let state = State::for_key(session, key, || {
+        let points = components::of_vectors(session, vectors, settings.pca, settings.seed, settings.metric)?;
+        session.check_interrupted()?;
+        let (xy, found) = compute_layout(
+            session,
+            settings,
+            &points,
+            None,
+            &CheckpointSlot { key: digest, min_points: CHECKPOINT_MIN_POINTS },
+        )?;
+        let (batch, findings) = table(points.0, &xy, &found);
+        Ok((with_columns(batch, &extra_columns)?, findings))
     });
-    state.made(ctx)
+    state.get_or_make(session)
 }
 
-fn table(names: Vec<ImageId>, xy: &[[f32; 2]], found: &ProjectFindings) -> (RecordBatch, Facts) {
+fn table(names: Vec<ImageId>, xy: &[[f32; 2]], found: &ProjectFindings) -> (RecordBatch, Findings) {
     let rows = names.into_iter().zip(xy);
     let rows = rows.map(|(image, [x, y])| ProjectRow { image, x: f64::from(*x), y: f64::from(*y) });
-    (ProjectRow::to_batch(&rows.collect::<Vec<_>>()), found.facts())
+    (ProjectRow::to_batch(&rows.collect::<Vec<_>>()), found.to_map())
 }
 
 fn options(settings: &ProjectSettings) -> tsne::Options {
@@ -209,9 +222,9 @@ fn options(settings: &ProjectSettings) -> tsne::Options {
         exaggeration_iterations: settings.exaggeration_iterations,
         exaggeration: settings.exaggeration,
         neighbours: match settings.neighbours {
-            Neighbours::Auto => tsne::Search::Auto,
-            Neighbours::Exact => tsne::Search::Exact,
-            Neighbours::Approximate => tsne::Search::Approximate,
+            NeighbourSearch::Auto => tsne::NeighbourSearch::Auto,
+            NeighbourSearch::Exact => tsne::NeighbourSearch::Exact,
+            NeighbourSearch::Approximate => tsne::NeighbourSearch::Approximate,
         },
         learning_rate: match settings.learning_rate {
             0.0 => tsne::LearningRate::Auto,
@@ -226,41 +239,43 @@ fn options(settings: &ProjectSettings) -> tsne::Options {
     }
 }
 
-/// From so many pictures on a layout takes so long that a killed run should not start from nothing.
-const LONG: usize = 10_000;
-/// The iterations after which it is put down: with each, what is written is a few bytes a picture.
-const PUT_DOWN: usize = 50;
-/// Points that are put among landmarks at a time.
-const PLACED: usize = 1 << 17;
-/// Where in the cache.
+/// From this many points on, t-SNE takes so long that a killed run should continue where it stopped.
+const CHECKPOINT_MIN_POINTS: usize = 10_000;
+/// Iterations between two checkpoints. Each checkpoint overwrites the last one.
+const CHECKPOINT_INTERVAL: usize = 50;
+/// Points that are placed among the landmarks at a time; interruptions are checked in between.
+const PLACEMENT_BLOCK: usize = 1 << 17;
+/// The folder of the checkpoints in the cache.
 const CHECKPOINTS: &str = "checkpoints";
 
-/// What a layout on the way is put down under.
-struct Descent {
+/// Where the checkpoint of a layout is stored.
+struct CheckpointSlot {
     key: Digest,
-    /// Layouts of fewer points are not worth it.
-    long: usize,
+    /// Layouts of fewer points are not stored.
+    min_points: usize,
 }
 
-impl Descent {
-    /// What a run that was killed has left of so many points.
-    fn left(&self, ctx: &Context, points: usize) -> Option<tsne::Checkpoint> {
-        let bytes = ctx.store.read(&ctx.store.find(CHECKPOINTS, &self.key)?).ok()?;
+impl CheckpointSlot {
+    /// The checkpoint that a killed run has left, if it is intact and has this many points.
+    fn load(&self, session: &Session, points: usize) -> Option<tsne::Checkpoint> {
+        let bytes = session.store.read(&session.store.find(CHECKPOINTS, &self.key)?).ok()?;
         tsne::Checkpoint::from_bytes(&bytes, points)
     }
 
-    /// Puts the layout down. Where that cannot be, the layout goes on without.
-    fn put_down(&self, ctx: &Context, checkpoint: &tsne::Checkpoint) {
-        let _ = ctx.store.supersede(CHECKPOINTS, &self.key, "checkpoint", &checkpoint.to_bytes());
+    /// Stores a checkpoint. An error is ignored, because the layout does not depend on it.
+    fn save(&self, session: &Session, checkpoint: &tsne::Checkpoint) {
+        let _ = session.store.supersede(CHECKPOINTS, &self.key, "checkpoint", &checkpoint.to_bytes());
     }
 }
 
-/// Which points are laid out, where not all are: those with the smallest blake3, which of a picture is its name and of a row of
-/// someone's own is that of its name. So they are a uniform sample, and those of fewer are among those of more.
+/// The rows that t-SNE lays out when `project.landmarks` limits them, ascending; `None` if all are laid out. These are
+/// the points with the smallest blake3. Hashes are independent of content, so this is a uniform sample, and the
+/// landmarks of a smaller sample are among those of a larger one.
 fn landmarks(settings: &ProjectSettings, names: &[ImageId]) -> Option<Vec<usize>> {
     if settings.landmarks == 0 || settings.landmarks >= names.len() {
         return None;
     }
+    // An id of a picture is its blake3. A name in an `--input` table is hashed.
     let digest = |name: &ImageId| name.digest().unwrap_or_else(|| Digest::of(name.as_bytes()));
     let mut order: Vec<(Digest, usize)> = names.iter().map(digest).zip(0..).collect();
     order.select_nth_unstable(settings.landmarks);
@@ -270,31 +285,31 @@ fn landmarks(settings: &ProjectSettings, names: &[ImageId]) -> Option<Vec<usize>
     Some(rows)
 }
 
-/// The places of these points, from where those were that are in `old`.
-fn lay_out(
-    ctx: &Context,
+/// Computes the positions of all points. `previous` has the previous position of each point that had one.
+fn compute_layout(
+    session: &Session,
     settings: &ProjectSettings,
-    (names, points): &Points,
-    old: Option<&[Option<[f32; 2]>]>,
-    descent: &Descent,
+    (names, points): &NamedPoints,
+    previous: Option<&[Option<[f32; 2]>]>,
+    slot: &CheckpointSlot,
 ) -> Result<(Vec<[f32; 2]>, ProjectFindings)> {
     let landmarks = landmarks(settings, names);
     let layout = match &landmarks {
-        None => descend(ctx, settings, points, old, descent)?,
+        None => run_tsne(session, settings, points, previous, slot)?,
         Some(rows) => {
             let values = rows.iter().flat_map(|&i| points.row(i)).copied().collect();
-            let some = linalg::Matrix::new(rows.len(), linalg::Rows::dim(points), values)?;
-            let old: Option<Vec<_>> = old.map(|old| rows.iter().map(|&i| old[i]).collect());
-            let layout = descend(ctx, settings, &some, old.as_deref(), descent)?;
-            tsne::Layout { xy: place_others(ctx, settings, points, (rows, &layout.xy))?, ..layout }
+            let landmark_points = linalg::Matrix::new(rows.len(), linalg::Rows::dim(points), values)?;
+            let previous: Option<Vec<_>> = previous.map(|previous| rows.iter().map(|&i| previous[i]).collect());
+            let layout = run_tsne(session, settings, &landmark_points, previous.as_deref(), slot)?;
+            tsne::Layout { xy: place_non_landmarks(session, settings, points, (rows, &layout.xy))?, ..layout }
         }
     };
     let quality = tsne::quality(points, &layout.xy, 10, QUALITY_SAMPLE, settings.seed)?;
-    let moves: Option<Vec<f64>> = old.map(|old| {
-        let moved = |(new, old): (&[f32; 2], &Option<[f32; 2]>)| {
-            old.map(|old| f64::from(new[0] - old[0]).hypot(f64::from(new[1] - old[1])))
+    let moves: Option<Vec<f64>> = previous.map(|previous| {
+        let distance = |(new, previous): (&[f32; 2], &Option<[f32; 2]>)| {
+            previous.map(|previous| f64::from(new[0] - previous[0]).hypot(f64::from(new[1] - previous[1])))
         };
-        layout.xy.iter().zip(old).filter_map(moved).collect()
+        layout.xy.iter().zip(previous).filter_map(distance).collect()
     });
     let found = ProjectFindings {
         kl: layout.kl,
@@ -302,7 +317,7 @@ fn lay_out(
         trustworthiness: quality.trustworthiness,
         perplexity: layout.perplexity_used,
         iterations: layout.iterations_done,
-        neighbours_found: layout.neighbours_found,
+        neighbours_found: layout.neighbour_recall,
         landmarks: landmarks.map(|rows| rows.len()),
         grown_from: moves.as_ref().map(Vec::len),
         mean_move: moves.map(|moves| moves.iter().sum::<f64>() / moves.len() as f64),
@@ -311,80 +326,82 @@ fn lay_out(
     Ok((layout.xy, found))
 }
 
-/// The places of all points, by those of some of them: the numbers of these, and where each is.
-fn place_others(
-    ctx: &Context,
+/// The positions of all points, placed among landmarks: `rows` are the landmarks and `landmark_xy` their positions.
+fn place_non_landmarks(
+    session: &Session,
     settings: &ProjectSettings,
     points: &linalg::Matrix,
-    (rows, places): (&[usize], &[[f32; 2]]),
+    (rows, landmark_xy): (&[usize], &[[f32; 2]]),
 ) -> Result<Vec<[f32; 2]>> {
     let count = linalg::Rows::len(points);
-    let bar = ctx.reporter.bar("among landmarks", count as u64, false);
-    let landmarks = tsne::Landmarks::new(points, rows, places, settings.seed)?;
+    let bar = session.reporter.progress("placing pictures", count as u64, false);
+    let landmarks = tsne::Landmarks::new(points, rows, landmark_xy, settings.seed)?;
     let mut xy = Vec::with_capacity(count);
-    for first in (0..count).step_by(PLACED) {
-        let block = first..count.min(first + PLACED);
+    for first in (0..count).step_by(PLACEMENT_BLOCK) {
+        let block = first..count.min(first + PLACEMENT_BLOCK);
         bar.advance(block.len() as u64);
         xy.extend(landmarks.place(block));
-        ctx.go_on()?;
+        session.check_interrupted()?;
     }
-    rows.iter().zip(places).for_each(|(&row, &place)| xy[row] = place);
+    // The landmarks keep the positions that t-SNE gave them.
+    rows.iter().zip(landmark_xy).for_each(|(&row, &place)| xy[row] = place);
     Ok(xy)
 }
 
-/// The t-SNE of `points`, from where those were that are in `old`.
-fn descend(
-    ctx: &Context,
+/// The t-SNE of `points`, continuing from the positions in `previous`, or from a checkpoint.
+fn run_tsne(
+    session: &Session,
     settings: &ProjectSettings,
     points: &linalg::Matrix,
-    old: Option<&[Option<[f32; 2]>]>,
-    descent: &Descent,
+    previous: Option<&[Option<[f32; 2]>]>,
+    slot: &CheckpointSlot,
 ) -> Result<tsne::Layout> {
     let (count, mut options) = (linalg::Rows::len(points), options(settings));
-    let is_long = old.is_none() && count >= descent.long;
-    let allowed = tsne::allowed_perplexity(settings.perplexity, count);
-    if allowed < settings.perplexity {
-        ctx.note(format!(
-            "perplexity {} is too large for {}; {allowed:.1} is used",
+    // A layout that continues from `previous` takes few iterations and needs no checkpoints.
+    let is_long = previous.is_none() && count >= slot.min_points;
+    let allowed_perplexity = tsne::allowed_perplexity(settings.perplexity, count);
+    if allowed_perplexity < settings.perplexity {
+        session.note(format!(
+            "perplexity {} is too large for {}; {allowed_perplexity:.1} is used",
             settings.perplexity,
-            counted(count, "picture")
+            pluralise(count, "picture")
         ));
     }
-    let most = if old.is_some() { tsne::GROWTH_ITERATIONS } else { usize::MAX };
-    let bar = ctx.reporter.bar("t-SNE", settings.iterations.min(most) as u64, false);
-    if let Some(left) = descent.left(ctx, count).filter(|_| is_long) {
-        ctx.note(format!("t-SNE goes on after {} of {} iterations", left.iterations(), settings.iterations));
-        bar.advance(left.iterations() as u64);
-        options.init = tsne::Init::Resumed(Box::new(options.init), left);
+    let max_iterations = if previous.is_some() { tsne::GROWTH_ITERATIONS } else { usize::MAX };
+    let bar = session.reporter.progress("t-SNE", settings.iterations.min(max_iterations) as u64, false);
+    if let Some(resumed) = slot.load(session, count).filter(|_| is_long) {
+        session.note(format!("t-SNE continues after {} of {} iterations", resumed.iterations(), settings.iterations));
+        bar.advance(resumed.iterations() as u64);
+        options.init = tsne::Init::Resumed(Box::new(options.init), resumed);
     }
-    let mut progress = |now: tsne::Progress<'_>| {
+    let mut progress = |step: tsne::Progress<'_>| {
         bar.advance(1);
         if is_long
-            && now.iteration.is_multiple_of(PUT_DOWN)
-            && let Some(checkpoint) = now.checkpoint
+            && step.iteration.is_multiple_of(CHECKPOINT_INTERVAL)
+            && let Some(checkpoint) = step.checkpoint
         {
-            descent.put_down(ctx, &checkpoint());
+            slot.save(session, &checkpoint());
         }
-        if ctx.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if session.reporter.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let layout = match old {
-        Some(old) => tsne::grow(points, old, &options, &mut progress)?,
+    let layout = match previous {
+        Some(previous) => tsne::grow(points, previous, &options, &mut progress)?,
         None => tsne::layout(points, &options, &mut progress)?,
     };
-    ctx.go_on()?;
+    session.check_interrupted()?;
     if is_long {
-        // It is of no more use; what cannot be removed is removed by `gc`.
-        let _ = ctx.store.withdraw(CHECKPOINTS, &descent.key);
+        // The checkpoint is no longer needed. If it cannot be removed, `gc` removes it.
+        let _ = session.store.unpublish(CHECKPOINTS, &slot.key);
     }
     Ok(layout)
 }
 
-/// Where each picture was in an earlier projection.
-fn old_places(parent: &Artifact, names: &[ImageId]) -> Result<Vec<Option<[f32; 2]>>> {
+/// The position of each picture in an earlier projection, `None` for pictures that it does not have.
+fn previous_positions(parent: &Artifact, names: &[ImageId]) -> Result<Vec<Option<[f32; 2]>>> {
     let rows = ProjectRow::from_batch(&parent.batch)?;
-    let places: HashMap<&ImageId, [f32; 2]> =
+    let positions: HashMap<&ImageId, [f32; 2]> =
         rows.iter().map(|row| (&row.image, [row.x as f32, row.y as f32])).collect();
-    Ok(names.iter().map(|name| places.get(name).copied()).collect())
+    Ok(names.iter().map(|name| positions.get(name).copied()).collect())
 }
 
 #[cfg(test)]
@@ -401,7 +418,7 @@ mod tests {
     use crate::store::Store;
 
     fn table_of(names: &[&str]) -> Vec<u8> {
-        let vectors = vectors::list_column(2, (0..2 * names.len()).map(|i| i as f32).collect()).unwrap();
+        let vectors = vectors::vector_column(2, (0..2 * names.len()).map(|i| i as f32).collect()).unwrap();
         let names: ArrayRef = Arc::new(StringArray::from(names.to_vec()));
         let batch = RecordBatch::try_from_iter([("image", names), ("embedding", vectors)]).unwrap();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
@@ -409,13 +426,13 @@ mod tests {
         writer.into_inner().unwrap()
     }
 
-    /// Is told to stop after so many looks.
+    /// Interrupts at the 131st call of `interrupted`.
     struct Impatient(std::sync::atomic::AtomicUsize);
 
     impl crate::report::Reporter for Impatient {
         fn event(&self, _: &crate::report::Event) {}
-        fn bar(&self, what: &str, total: u64, bytes: bool) -> Arc<dyn crate::report::Progress> {
-            Silent.bar(what, total, bytes)
+        fn progress(&self, name: &str, total: u64, bytes: bool) -> Arc<dyn crate::report::Progress> {
+            Silent.progress(name, total, bytes)
         }
         fn interrupted(&self) -> bool {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 130
@@ -427,43 +444,43 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let context = |reporter| {
             let store = Store::new(dir.path().join("cache"));
-            Context { store, reporter, budget: Budget::new(1 << 20), keep_latest: false }
+            Session { store, reporter, budget: Budget::new(1 << 20), links_latest: false }
         };
         let settings = ProjectSettings { iterations: 200, perplexity: 3.0, ..ProjectSettings::default() };
         let values = (0..300).map(|i| (i * 7919 % 101) as f32).collect();
         let names = (0..100).map(|i| ImageId::from(&*format!("{i}"))).collect();
         let points = (names, linalg::Matrix::new(100, 3, values).unwrap());
-        let whole = lay_out(
+        let uninterrupted = compute_layout(
             &context(Arc::new(Silent)),
             &settings,
             &points,
             None,
-            &Descent { key: Digest::of(b"1"), long: 101 },
+            &CheckpointSlot { key: Digest::of(b"1"), min_points: 101 },
         );
-        let (descent, whole) = (Descent { key: Digest::of(b"2"), long: 100 }, whole.unwrap());
+        let (slot, uninterrupted) = (CheckpointSlot { key: Digest::of(b"2"), min_points: 100 }, uninterrupted.unwrap());
         let stopped = context(Arc::new(Impatient(0.into())));
-        assert!(lay_out(&stopped, &settings, &points, None, &descent).is_err());
-        assert_eq!(descent.left(&stopped, 100).unwrap().iterations(), 100);
-        let ctx = context(Arc::new(Silent));
-        assert_eq!(lay_out(&ctx, &settings, &points, None, &descent).unwrap(), whole);
-        assert!(descent.left(&ctx, 100).is_none() && ctx.store.names(CHECKPOINTS).is_empty());
+        assert!(compute_layout(&stopped, &settings, &points, None, &slot).is_err());
+        assert_eq!(slot.load(&stopped, 100).unwrap().iterations(), 100);
+        let session = context(Arc::new(Silent));
+        assert_eq!(compute_layout(&session, &settings, &points, None, &slot).unwrap(), uninterrupted);
+        assert!(slot.load(&session, 100).is_none() && session.store.names(CHECKPOINTS).is_empty());
     }
 
-    /// Earlier versions laid the rows out as they came, and called it by the digest of the file.
+    /// The input of a cached projection may be the digest of the file instead of that of the vectors.
     #[test]
     fn what_an_earlier_version_made_of_a_sorted_table_stays() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path().join("cache"));
-        let ctx = Context { store, reporter: Arc::new(Silent), budget: Budget::new(1 << 20), keep_latest: false };
+        let session = Session { store, reporter: Arc::new(Silent), budget: Budget::new(1 << 20), links_latest: false };
         let settings = ProjectSettings { iterations: 10, ..ProjectSettings::default() };
         for (names, stays) in [(["a", "b", "c"], true), (["b", "a", "c"], false)] {
             let (bytes, path) = (table_of(&names), dir.path().join("table.parquet"));
             crate::store::replace_file(&path, |file| file.write_all(&bytes)).unwrap();
             let rows = names.map(|name| ProjectRow { image: name.into(), x: 1.0, y: 2.0 });
-            let old = Artifact::new(key(&settings, Digest::of(&bytes)), ProjectRow::to_batch(&rows), Facts::new());
-            let old = ctx.publish(old).unwrap();
-            let made = run_table(&ctx, &settings, &Named { path: path.clone(), id: None }).unwrap();
-            assert_eq!((made.fresh, made.path == old.path), (stays, stays), "{names:?}");
+            let old = Artifact::new(key(&settings, Digest::of(&bytes)), ProjectRow::to_batch(&rows), Findings::new());
+            let old = session.publish(old).unwrap();
+            let cached = project_table(&session, &settings, &TableSpec { path: path.clone(), id: None }).unwrap();
+            assert_eq!((cached.fresh, cached.path == old.path), (stays, stays), "{names:?}");
         }
     }
 }

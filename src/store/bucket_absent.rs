@@ -1,10 +1,10 @@
-//! In the place of buckets, where the program is built without them.
+//! Replaces `bucket.rs` in a program that is built without the feature `s3`.
 
 use std::io;
 
 use super::Object;
 
-/// There is none.
+/// A type without values.
 #[derive(Clone, Debug)]
 pub enum Bucket {}
 
@@ -16,7 +16,7 @@ impl std::fmt::Display for Bucket {
 
 impl Bucket {
     pub(super) fn new(text: &str) -> Result<Self, String> {
-        Err(format!("s3://{text} is in a bucket, and this program was built without the feature s3"))
+        Err(format!("cannot use s3://{text}: this program was built without the feature s3"))
     }
 
     pub(super) fn names(&self, _: &str) -> io::Result<Vec<String>> {
@@ -31,42 +31,42 @@ impl Bucket {
         match *self {}
     }
 
-    /// The place that is written `s3://bucket/prefix`, which this program does not know.
+    /// An error for `s3://bucket/prefix`; `None` for another text.
     ///
     /// # Errors
-    /// Always, where it is one.
-    pub fn at(text: &str) -> Option<Result<Self, String>> {
+    /// Always for `s3://…`.
+    pub fn parse(text: &str) -> Option<Result<Self, String>> {
         text.strip_prefix("s3://").map(Self::new)
     }
 
-    /// Hands on its objects.
+    /// Unreachable, as there are no values.
     ///
     /// # Errors
-    /// Never: there is none.
+    /// Never.
     pub fn objects<E: From<io::Error>>(&self, _: impl FnMut(Vec<Object>) -> Result<(), E>) -> Result<(), E> {
         match *self {}
     }
 
-    /// The object of this name.
+    /// Unreachable, as there are no values.
     ///
     /// # Errors
-    /// Never: there is none.
+    /// Never.
     pub fn find(&self, _: &str) -> io::Result<Option<Object>> {
         match *self {}
     }
 
-    /// Makes sure that it can be asked.
+    /// Unreachable, as there are no values.
     ///
     /// # Errors
-    /// Never: there is none.
+    /// Never.
     pub fn check(&self) -> io::Result<()> {
         match *self {}
     }
 
-    /// The bytes of an object.
+    /// Unreachable, as there are no values.
     ///
     /// # Errors
-    /// Never: there is none.
+    /// Never.
     pub fn open(&self, _: &str, _: u64, _: u64) -> io::Result<io::Empty> {
         match *self {}
     }

@@ -1,4 +1,4 @@
-//! Dropping what nothing current refers to.
+//! `gc`: deletes files that are no longer needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,33 +9,33 @@ use super::Store;
 use super::file::{TEMP_GRACE, remove};
 use super::verify::StoredFile;
 
-/// What may be dropped.
+/// Which files are deleted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GcOptions {
-    /// Only say what would be dropped.
+    /// Only report the files.
     pub dry_run: bool,
-    /// Keep this many of the newest files of every folder, referred to or not.
+    /// Keep at least this many of the newest files in every folder.
     pub keep_last: usize,
-    /// Stop dropping once the store is no larger than this, in bytes; the oldest go first.
+    /// Stop when the store is no larger than this many bytes. The oldest files are deleted first.
     pub max_size: Option<u64>,
-    /// Drop only what is at least this old.
+    /// Only delete files that are at least this old.
     pub older_than: Option<Duration>,
 }
 
-/// What was dropped (or would be).
+/// The deleted files, or with `dry_run` the files to delete.
 #[derive(Debug, Default)]
 pub struct GcReport {
-    /// The files, oldest first.
+    /// The paths, oldest first.
     pub dropped: Vec<PathBuf>,
-    /// Their bytes together.
+    /// The total size of these files.
     pub dropped_bytes: u64,
-    /// What stays, in bytes.
-    pub kept_bytes: u64,
+    /// The total size of the remaining files.
+    pub remaining_bytes: u64,
 }
 
 impl Store {
-    /// Drops the published files that are not in `live`, damaged files put aside, and
-    /// temporary files that a killed run left behind.
+    /// Deletes published files that are not in `live`, damaged files in `corrupt/`, and temporary files that killed
+    /// runs left behind.
     ///
     /// # Errors
     /// When the store cannot be listed or a file cannot be removed.
@@ -44,28 +44,30 @@ impl Store {
         let now = SystemTime::now();
         let files = self.files()?;
         let newest = newest_of_each_folder(&files, options.keep_last);
-        let mut report = GcReport { kept_bytes: files.iter().map(|f| f.bytes).sum(), ..Default::default() };
+        let mut report = GcReport { remaining_bytes: files.iter().map(|f| f.bytes).sum(), ..Default::default() };
         let mut candidates: Vec<&StoredFile> = files
             .iter()
+            // `keep_last` protects published files only.
             .filter(|f| !(live.contains(&f.path) || f.published && newest.contains(&f.path)))
             .filter(|f| {
                 let age = now.duration_since(f.modified).unwrap_or_default();
-                let least = if f.temporary { TEMP_GRACE } else { Duration::ZERO };
-                age >= least.max(options.older_than.unwrap_or_default())
+                // A temporary file may belong to a run that is still going.
+                let min_age = if f.temporary { TEMP_GRACE } else { Duration::ZERO };
+                age >= min_age.max(options.older_than.unwrap_or_default())
             })
             .collect();
         candidates.sort_by_key(|f| (f.modified, f.path.clone()));
         for file in candidates {
-            if options.max_size.is_some_and(|most| report.kept_bytes <= most) {
+            if options.max_size.is_some_and(|limit| report.remaining_bytes <= limit) {
                 break;
             }
             if !options.dry_run {
                 remove(&file.path)?;
-                // Only empty folders can be removed this way; the first that is not ends it.
-                let above = file.folder().ancestors().take_while(|folder| *folder != self.root);
-                let _ = above.map(std::fs::remove_dir).take_while(Result::is_ok).count();
+                // `remove_dir` only removes empty folders. The first one that is not empty ends the iteration.
+                let ancestors = file.folder().ancestors().take_while(|folder| *folder != self.root);
+                let _ = ancestors.map(std::fs::remove_dir).take_while(Result::is_ok).count();
             }
-            report.kept_bytes -= file.bytes;
+            report.remaining_bytes -= file.bytes;
             report.dropped_bytes += file.bytes;
             report.dropped.push(file.path.clone());
         }
@@ -112,7 +114,7 @@ mod tests {
         assert_eq!(dry.dropped, [paths[0].clone(), paths[2].clone(), paths[3].clone()]);
         assert!(paths.iter().all(|p| p.exists()));
         let real = store.gc(&live, &GcOptions::default()).unwrap();
-        assert_eq!((real.dropped, real.kept_bytes), (dry.dropped, 100));
+        assert_eq!((real.dropped, real.remaining_bytes), (dry.dropped, 100));
         assert!(paths[1].exists() && !paths[0].exists());
     }
 

@@ -1,4 +1,4 @@
-//! Keys: what determines an artifact, as a struct one can read, and its blake3 hash.
+//! Keys: everything that determines an artifact as a struct, and its blake3 hash.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A blake3 hash, shown as lower-case hexadecimal.
+/// A blake3 hash. It is displayed as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -17,30 +17,30 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The hash of what a stream holds, which is never held whole.
+    /// The hash of a stream, which is not held in memory.
     ///
     /// # Errors
-    /// Whatever the stream says.
+    /// The errors of the stream.
     pub fn of_stream(stream: impl Read) -> io::Result<Self> {
         Ok(Self::from_hasher(blake3::Hasher::new().update_reader(stream)?))
     }
 
-    /// What a running hash has come to.
+    /// The result of a hasher.
     pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The 64 digits that [`fmt::Display`] writes, read back.
+    /// Parses the 64 hexadecimal digits that [`fmt::Display`] writes.
     pub fn from_hex(hex: &str) -> Option<Self> {
         blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
-    /// The raw hash.
+    /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The first `digits` hexadecimal digits, for names.
+    /// The first `digits` hexadecimal digits (at most 64), for file names.
     pub fn short(&self, digits: usize) -> String {
         self.to_string()[..digits].to_owned()
     }
@@ -71,38 +71,38 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Everything that determines an artifact, and nothing else: no path, thread count or device.
+/// Everything that determines an artifact. Paths, thread counts and devices do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {
-    /// The stage that makes it.
+    /// The stage of the artifact.
     pub stage: String,
-    /// Raised when the stage's results change for the same parameters and inputs.
+    /// Raised when the stage gives other results for the same parameters and inputs.
     pub version: u32,
-    /// The stage's parameters.
+    /// The parameters of the stage.
     pub params: Value,
-    /// Digests of the *content* of what the stage reads, so that an input which was made anew
-    /// with the same content changes nothing downstream.
+    /// Digests of the *content* of the inputs, by name. If an input is computed again with the same content, the key
+    /// stays the same.
     pub inputs: BTreeMap<String, Digest>,
 }
 
 impl Key {
-    /// The key's hash, by which an artifact is found.
+    /// The hash of the key, by which an artifact is found.
     pub fn digest(&self) -> Digest {
         Digest::of(canonical_json(self).as_bytes())
     }
 }
 
-/// Adds a parameter that came later than the first caches: while it has its default it is left out, so that they
-/// stay what they were.
-pub fn later<T: Serialize + PartialEq>(params: &mut Value, name: &str, value: T, default: T) {
+/// Adds a parameter to a key, unless it has its default. A parameter that is added to a stage in this way does not
+/// change the keys of existing artifacts.
+pub fn set_unless_default<T: Serialize + PartialEq>(params: &mut Value, name: &str, value: T, default: T) {
     if value != default {
         params[name] = serde_json::to_value(value).expect("parameters are plain data");
     }
 }
 
-/// JSON with sorted keys and no spaces: equal values give equal text.
+/// JSON with sorted keys and without spaces, so that equal values give equal text.
 pub fn canonical_json(value: &impl Serialize) -> String {
-    // `Value`'s maps are ordered by key, so a pass through it sorts the fields.
+    // The maps of `Value` are sorted by key, so converting to `Value` sorts the fields of structs.
     let value = serde_json::to_value(value).expect("keys and parameters are plain data");
     value.to_string()
 }
@@ -148,9 +148,9 @@ mod tests {
     #[test]
     fn a_later_parameter_enters_once_it_is_set() {
         let mut params = json!({"perplexity": 30.0});
-        later(&mut params, "exaggeration", 1.0, 1.0);
+        set_unless_default(&mut params, "exaggeration", 1.0, 1.0);
         assert_eq!(params, key().params);
-        later(&mut params, "exaggeration", 1.5, 1.0);
+        set_unless_default(&mut params, "exaggeration", 1.5, 1.0);
         assert_eq!(params, json!({"perplexity": 30.0, "exaggeration": 1.5}));
     }
 

@@ -1,11 +1,11 @@
-//! The content-addressed store under `cache/` (and `models/`): it knows bytes and keys, not stages.
+//! The content-addressed store under `cache/` (and `models/`). It knows bytes and keys, but not stages.
 //!
-//! A file's name is `<key>-<digest>.<suffix>`: it is *found* by its key, a blake3 hash of everything
-//! that determines it ([`Key`]), and *checked* by its digest, the blake3 hash of its bytes, on every
-//! read. A file appears under its name in one rename, after it is complete and on the disk, so
-//! whatever has a final name is whole. The first writer of a key wins.
+//! Files are named `<key>-<digest>.<suffix>`. A file is *found* by its key, a blake3 hash of everything that determines
+//! it ([`Key`]). It is *checked* on every read by its digest, the blake3 hash of its bytes. A file gets its name by one
+//! rename after it is complete and on the disk, so every file with a final name is complete. The first writer of a key
+//! wins.
 //!
-//! Nothing here trusts a lock: [`Store::lock`] only saves two processes from doing the same work.
+//! Correctness does not depend on locks. [`Store::lock`] only keeps two processes from doing the same work.
 //!
 //! ```
 //! use tsne_grid::store::{Digest, Durability, ReadError, Store};
@@ -19,7 +19,7 @@
 //!
 //! std::fs::write(&path, b"something else")?;
 //! assert!(matches!(store.read(&path), Err(ReadError::Damaged { .. })));
-//! assert_eq!(store.find("notes", &key), None, "it was put aside");
+//! assert_eq!(store.find("notes", &key), None, "it was moved away");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -36,20 +36,20 @@ mod key;
 mod lock;
 #[cfg(feature = "s3")]
 mod objects;
-mod place;
 mod scratch;
+mod shared;
 mod verify;
 
 pub use bucket::Bucket;
-pub use disk::not_promised;
-pub use file::{folder_of, remove_abandoned, replace_file};
+pub use disk::disk_limitations;
+pub use file::{folder_of, remove_stale_temp_files, replace_file};
 pub(crate) use file::{open_regular, read_regular, read_small, remove};
-pub use folder::{Filling, OwnFolder};
+pub use folder::{FolderWriter, ManagedFolder};
 pub use gc::{GcOptions, GcReport};
-pub use key::{Digest, Key, canonical_json, later};
-pub use lock::{Lock, read_only};
-pub use place::{Object, Place, Unreachable};
-pub use scratch::{Aside, Scratch};
+pub use key::{Digest, Key, canonical_json, set_unless_default};
+pub use lock::{Lock, is_read_only_error};
+pub use scratch::{Scratch, TempCopy};
+pub use shared::{Object, SharedStore, Unreachable};
 pub use verify::VerifyReport;
 
 use std::ffi::OsStr;
@@ -61,46 +61,46 @@ use fs_err as fs;
 use disk::sync_folder;
 use file::{TempFile, create_folder, names, temp_name};
 
-/// Hexadecimal digits of the key in a file name (80 bits).
+/// Hexadecimal digits of the key in a file name (80 bits): enough to make accidental collisions negligible.
 const KEY_DIGITS: usize = 20;
 /// Hexadecimal digits of the digest in a file name (128 bits).
 const DIGEST_DIGITS: usize = 32;
-/// Where damaged files are put aside, under the root.
+/// The folder for damaged files, under the root.
 const CORRUPT: &str = "corrupt";
 
-/// A content-addressed folder. Cheap to clone; creates nothing until something is written.
+/// A content-addressed folder. Cloning is cheap. Nothing is created before the first write.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
 }
 
-/// How hard a write tries to outlive a power cut.
+/// Whether a write is synced to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// fsync of the file before the rename and of its folder after it.
     Synced,
-    /// No fsync: for files that are cheap to make again; a torn one is noticed by its digest.
+    /// No fsync, for files that are cheap to compute again. An incomplete file is detected by its digest.
     Relaxed,
 }
 
 /// Why a stored file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The bytes are not those that the name promises; the file was put aside.
-    #[error("{path} was damaged (its bytes do not match its name); it was put aside under {aside}")]
+    /// The bytes do not match the digest in the name. The file was moved to `corrupt/`.
+    #[error("{path} was damaged (its bytes do not match its name); {aside}")]
     Damaged {
         /// The file that was read.
         path: PathBuf,
-        /// Where it was moved, relative to the store, or why it could not be.
+        /// Where it was moved, or why it could not be moved, as a clause for the message.
         aside: String,
     },
-    /// The file could not be read at all.
+    /// The file could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 impl ReadError {
-    /// Whether the file is lost (damaged, or gone) rather than out of reach for now.
+    /// Whether the file is lost (damaged or gone), so that it has to be computed again.
     pub fn is_loss(&self) -> bool {
         match self {
             Self::Damaged { .. } => true,
@@ -115,123 +115,126 @@ impl Store {
         Self { root: root.into() }
     }
 
-    /// Whether the folder is a store's, rather than one of the user's that has its name.
-    pub fn is_in_use(&self) -> bool {
+    /// Whether the folder was created by a store, rather than being a folder of the user with the same name.
+    pub fn is_initialised(&self) -> bool {
         self.root.join("lock").is_file()
     }
 
-    /// What could not be done when a write of so many bytes fails.
+    /// The message for a failed write of this many bytes.
     pub fn cannot_write(&self, bytes: u64) -> String {
         let (size, unit) = if bytes < 1_000_000 { (1e3, "kB") } else { (1e6, "MB") };
         format!("cannot write {:.1} {unit} to the cache at {}", bytes as f64 / size, self.root.display())
     }
 
-    /// The folder everything is kept under.
+    /// The folder of the store.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The file of `folder` with this key, by name alone: its bytes are checked when it is read.
-    /// Should two writers have left two, the same one is chosen every time.
+    /// The file in `folder` with this key. Only names are compared; the bytes are checked when the file is read. If two
+    /// writers published different files under the key, the first by name is chosen, so all readers choose the same.
     pub fn find(&self, folder: &str, key: &Digest) -> Option<PathBuf> {
         let names = self.names(folder);
         Some(self.root.join(folder).join(Self::find_among(&names, key)?))
     }
 
-    /// The name with this key among those that [`Store::names`] gave.
+    /// The name with this key in the sorted list `names` ([`Store::names`]).
     pub fn find_among<'n>(names: &'n [String], key: &Digest) -> Option<&'n String> {
         let prefix = prefix(key);
         let first = names.partition_point(|name| *name < prefix);
         names.get(first).filter(|name| name.starts_with(&prefix))
     }
 
-    /// Names of the published files of `folder`, sorted. A folder that is not there is empty.
+    /// The names of the published files in `folder`, sorted. Empty if the folder does not exist.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let mut names = names(&self.root.join(folder));
         names.retain(|name| digest_in_name(OsStr::new(name)).is_some());
         names
     }
 
-    /// The published files of `folder`, the last written first.
+    /// The published files in `folder`, the last modified first.
     pub fn newest_first(&self, folder: &str) -> Vec<PathBuf> {
-        let modified = |path: &PathBuf| path.metadata().and_then(|there| there.modified()).ok();
+        let modified = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
         let mut paths: Vec<PathBuf> =
             self.names(folder).into_iter().map(|name| self.root.join(folder).join(name)).collect();
         paths.sort_by_cached_key(|path| std::cmp::Reverse(modified(path)));
         paths
     }
 
-    /// Reads a published file whole and checks it against its name.
+    /// Reads a published file and checks its digest.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] when it does not match or is no file (it is then moved to `corrupt/`),
+    /// [`ReadError::Damaged`] when the digest differs or the path is not a file (it is then moved to `corrupt/`),
     /// [`ReadError::Io`] when it cannot be read.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        let Some(promised) = path.file_name().and_then(digest_in_name) else {
-            let message = format!("{} is no file of the store", path.display());
+        let Some(expected) = path.file_name().and_then(digest_in_name) else {
+            let message = format!("{} is not a file of the store", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message).into());
         };
         let mut bytes = Vec::new();
-        // A pipe would be waited for, a device never ends.
+        // Opening a pipe would block, and a device never ends.
         let Some((mut file, size)) = open_stored(path)? else { return Err(self.damaged(path)) };
         if bytes.try_reserve_exact(size as usize).is_err() {
-            // Longer than it was, perhaps, and then by any amount.
+            // The file may be damaged and longer than it was, so this is only reported as a lack of memory if it is
+            // intact.
             self.check(path)?;
             return Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
         }
         file.read_to_end(&mut bytes)?;
-        if Digest::of(&bytes).short(DIGEST_DIGITS) == promised { Ok(bytes) } else { Err(self.damaged(path)) }
+        if Digest::of(&bytes).short(DIGEST_DIGITS) == expected { Ok(bytes) } else { Err(self.damaged(path)) }
     }
 
-    /// Checks a published file against its name without holding it; gives its size.
+    /// Checks the digest of a published file without holding its bytes. Returns its size.
     ///
     /// # Errors
-    /// As [`Store::read`].
+    /// Like those of [`Store::read`].
     pub fn check(&self, path: &Path) -> Result<u64, ReadError> {
         let Some((file, size)) = open_stored(path)? else { return Err(self.damaged(path)) };
         let found = Digest::of_stream(file)?.short(DIGEST_DIGITS);
-        let promised = path.file_name().and_then(digest_in_name);
-        if promised == Some(&found) { Ok(size) } else { Err(self.damaged(path)) }
+        let expected = path.file_name().and_then(digest_in_name);
+        if expected == Some(&found) { Ok(size) } else { Err(self.damaged(path)) }
     }
 
     fn damaged(&self, path: &Path) -> ReadError {
-        ReadError::Damaged { path: path.to_owned(), aside: self.put_aside(path) }
+        ReadError::Damaged { path: path.to_owned(), aside: self.quarantine(path) }
     }
 
-    /// Moves a damaged file out of the way, so that its key misses from now on.
-    pub fn put_aside(&self, path: &Path) -> String {
+    /// Moves a damaged file to `corrupt/`, so that its key is no longer found. Returns where it is, as a clause for a
+    /// message.
+    pub fn quarantine(&self, path: &Path) -> String {
         let folder = self.root.join(CORRUPT);
         let aside = folder.join(path.file_name().unwrap_or_default());
         let moved = || {
-            // A link would lead out of the store.
+            // A link could lead out of the store.
             if folder.is_symlink() {
                 remove(&folder)?;
             }
             fs::create_dir_all(&folder)?;
-            // What was put aside before may be of a kind that a rename does not replace.
+            // An entry with this name may be a folder, which a rename would not replace.
             remove(&aside)?;
             fs::rename(path, &aside)
         };
         match moved() {
-            Ok(()) => format!("{CORRUPT}/"),
-            Err(error) => format!("nothing: {error}"),
+            Ok(()) => format!("it was moved to {CORRUPT}/"),
+            Err(error) => format!("it could not be moved away: {error}"),
         }
     }
 
-    /// Makes sure that files can be put into `folder`, before something is had at some cost to be put there.
+    /// Checks that files can be written to `folder`, before expensive work whose result goes there.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// Any I/O error.
     pub fn check_writable(&self, folder: &str) -> io::Result<()> {
         create_folder(&self.root)?;
-        let inside = self.root.join(folder);
-        TempFile::create(if inside.is_dir() { &inside } else { &self.root }).map(drop)
+        let path = self.root.join(folder);
+        TempFile::create(if path.is_dir() { &path } else { &self.root }).map(drop)
     }
 
-    /// Publishes `bytes` in `folder` under `key`, and returns the path.
+    /// Publishes `bytes` in `folder` under `key`, and returns the path. If the key is already there, its file is
+    /// returned.
     ///
     /// # Errors
-    /// Whatever the disk says, with the path; nothing half-written keeps a final name.
+    /// Any I/O error, with the path. No incomplete file gets a final name.
     pub fn publish(
         &self,
         folder: &str,
@@ -243,10 +246,10 @@ impl Store {
         self.publish_with(folder, key, suffix, durability, |file| file.write_all(bytes))
     }
 
-    /// Like [`Store::publish`], for content that is written as a stream and never held whole.
+    /// Like [`Store::publish`], for content that is written as a stream and not held in memory.
     ///
     /// # Errors
-    /// What `write` returns, or whatever the disk says.
+    /// The errors of `write`, or any I/O error.
     pub fn publish_with(
         &self,
         folder: &str,
@@ -256,14 +259,14 @@ impl Store {
         write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> io::Result<PathBuf> {
         match self.find(folder, key) {
-            // What is there but cannot be read is no first writer: it is put aside and replaced.
+            // A damaged file does not count as the first: `read` moves it away, and a new one is written.
             Some(first) if self.read(&first).is_ok() => Ok(first),
             _ => self.write(folder, key, suffix, durability, write),
         }
     }
 
-    /// Publishes the newest version of something that changes under one key (a cache of the
-    /// outside world), and removes the versions before it.
+    /// Publishes a new version of something that changes under one key, such as a record of external state, and removes
+    /// the older versions.
     pub fn supersede(&self, folder: &str, key: &Digest, suffix: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let prefix = prefix(key);
         let same = published_name(key, &Digest::of(bytes), suffix);
@@ -280,17 +283,18 @@ impl Store {
         Ok(newest)
     }
 
-    /// Removes what was published under a key that is of no more use.
+    /// Removes all files with this key.
     ///
     /// # Errors
-    /// Whatever the disk says.
-    pub fn withdraw(&self, folder: &str, key: &Digest) -> io::Result<()> {
+    /// Any I/O error.
+    pub fn unpublish(&self, folder: &str, key: &Digest) -> io::Result<()> {
         let prefix = prefix(key);
         let mut names = self.names(folder);
         names.retain(|name| name.starts_with(&prefix));
         names.iter().try_for_each(|name| remove(&self.root.join(folder).join(name)))
     }
 
+    /// Writes a temporary file and renames it once it is complete. The digest is computed while writing.
     fn write(
         &self,
         folder: &str,
@@ -318,34 +322,35 @@ impl Store {
         Ok(path)
     }
 
-    /// Replaces a file with a fixed name (relative to the root) in one rename.
+    /// Replaces a file with a fixed name, relative to the root, by one rename.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         replace_file(&self.root.join(name), |file| file.write_all(bytes))
     }
 
-    /// Makes `latest/<name>` stand for `target`, a published file of this store: a relative link where the disk has
-    /// them, a copy elsewhere ([`not_promised`] tells).
+    /// Makes `latest/<name>` refer to `target`, a published file of this store. It is a relative symbolic link, or a
+    /// copy on disks without symbolic links (reported by [`disk_limitations`]).
     ///
     /// # Errors
-    /// Whatever the disk says.
-    pub fn point_latest(&self, name: &str, target: &Path) -> io::Result<()> {
+    /// Any I/O error.
+    pub fn set_latest(&self, name: &str, target: &Path) -> io::Result<()> {
         let folder = self.root.join("latest");
         let link = folder.join(name);
         if self.latest(name).as_deref() == Some(target) {
             return Ok(());
         }
         create_folder(&folder)?;
-        let wanted = Path::new("..").join(target.strip_prefix(&self.root).unwrap_or(target));
+        let link_target = Path::new("..").join(target.strip_prefix(&self.root).unwrap_or(target));
+        // A link cannot be replaced in place: it is created under a temporary name and renamed.
         loop {
             let temp = folder.join(temp_name());
-            match disk::symlink(&wanted, &temp) {
+            match disk::symlink(&link_target, &temp) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Ok(false) => {
                     let bytes = fs::read(target)?;
                     return replace_file(&link, |file| file.write_all(&bytes));
                 }
-                made => {
-                    made?;
+                created => {
+                    created?;
                     fs::rename(&temp, &link)?;
                     return sync_folder(&folder);
                 }
@@ -353,23 +358,23 @@ impl Store {
         }
     }
 
-    /// Whether `latest/<name>` stands for a file that is no longer there: it was damaged or removed.
-    pub fn latest_is_lost(&self, name: &str) -> bool {
+    /// Whether `latest/<name>` exists but its target is damaged or was removed.
+    pub fn latest_is_dangling(&self, name: &str) -> bool {
         let link = self.root.join("latest").join(name);
         link.symlink_metadata().is_ok() && self.latest(name).is_none()
     }
 
-    /// The published file that `latest/<name>` stands for, if there is one.
+    /// The published file that `latest/<name>` refers to, if it exists.
     pub fn latest(&self, name: &str) -> Option<PathBuf> {
         let link = self.root.join("latest").join(name);
         if let Ok(target) = std::fs::read_link(&link) {
             let inside = target.strip_prefix("..").ok()?;
-            // Whoever wrote the link, it leads to a published file of this store or nowhere.
-            let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
+            // The link may have been changed by others. Only published files of this store are accepted as targets.
+            let is_plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
             let path = self.root.join(inside);
-            return (plain && digest_in_name(path.file_name()?).is_some() && path.is_file()).then_some(path);
+            return (is_plain && digest_in_name(path.file_name()?).is_some() && path.is_file()).then_some(path);
         }
-        // A copy: its published original has the same digest in its name.
+        // A copy: the published file with the same bytes has the same digest in its name.
         let digest = Digest::of_stream(open_regular(&link).ok()?).ok()?.short(DIGEST_DIGITS);
         let folder = Path::new(name).file_stem()?.to_str()?;
         let original = self.names(folder).into_iter().find(|n| n.contains(&digest))?;
@@ -377,30 +382,30 @@ impl Store {
     }
 }
 
-/// Opens a file of the store, and gives its size; `None` where none can lie: what is no file, or has more bytes than any
-/// file here.
+/// Opens a file of the store and returns it with its size. `None` if the path is not a file, or the file is larger than
+/// any that the store writes. Both count as damage.
 fn open_stored(path: &Path) -> io::Result<Option<(impl Read, u64)>> {
-    const MOST: u64 = 4 << 30;
+    const MAX_FILE_BYTES: u64 = 4 << 30;
     let meta = fs::metadata(path)?;
-    if !meta.is_file() || meta.len() > MOST {
+    if !meta.is_file() || meta.len() > MAX_FILE_BYTES {
         return Ok(None);
     }
-    let named = |error| io::Error::other(format!("cannot read {}: {error}", path.display()));
-    let file = open_regular(path).map_err(named)?;
+    let with_path = |error| io::Error::other(format!("cannot read {}: {error}", path.display()));
+    let file = open_regular(path).map_err(with_path)?;
     Ok(Some((file.take(meta.len()), meta.len())))
 }
 
-/// The name of a file with this key and this digest.
+/// The file name for this key and digest.
 fn published_name(key: &Digest, digest: &Digest, suffix: &str) -> String {
     format!("{}{}.{suffix}", prefix(key), digest.short(DIGEST_DIGITS))
 }
 
-/// How the names of all files with this key begin.
+/// The beginning of all file names with this key.
 fn prefix(key: &Digest) -> String {
     format!("{}-", key.short(KEY_DIGITS))
 }
 
-/// The digest digits in a published file's name, or `None` for any other name.
+/// The digest in the name of a published file, `None` for other names.
 fn digest_in_name(name: &OsStr) -> Option<&str> {
     let (stem, _suffix) = name.to_str()?.split_once('.')?;
     let (key, digest) = stem.split_once('-')?;
@@ -408,6 +413,7 @@ fn digest_in_name(name: &OsStr) -> Option<&str> {
     (hex(key, KEY_DIGITS) && hex(digest, DIGEST_DIGITS)).then_some(digest)
 }
 
+/// Writes to a file and hashes what is written.
 struct HashingWriter<'a> {
     file: BufWriter<&'a fs::File>,
     hasher: blake3::Hasher,
@@ -461,9 +467,9 @@ mod tests {
         let (_dir, store) = store();
         let one = store.publish("p", &Digest::of(b"1"), "parquet", Durability::Synced, b"one").unwrap();
         let two = store.publish("p", &Digest::of(b"2"), "parquet", Durability::Synced, b"two").unwrap();
-        store.point_latest("p.parquet", &one).unwrap();
+        store.set_latest("p.parquet", &one).unwrap();
         assert_eq!(store.latest("p.parquet"), Some(one));
-        store.point_latest("p.parquet", &two).unwrap();
+        store.set_latest("p.parquet", &two).unwrap();
         assert_eq!(store.latest("p.parquet"), Some(two.clone()));
         assert_eq!(std::fs::read(store.root().join("latest/p.parquet")).unwrap(), b"two");
         std::fs::remove_file(two).unwrap();

@@ -1,4 +1,5 @@
-//! Numbers that do not fit in memory, and what was fetched from far away, in a file that is gone when it is dropped.
+//! Temporary files in the cache: arrays of numbers that do not fit in memory, and copies of remote files. They are
+//! removed when they are dropped.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -7,47 +8,47 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Store;
 use super::file::{TempFile, create_folder};
 
-/// Bytes converted at a time.
+/// Bytes that are converted at a time.
 const PIECE: usize = 1 << 18;
 
-/// An array of f32 on disk. A killed process leaves its file, and `gc` takes it away.
+/// An array of f32 on disk. If the process is killed, the file remains and `gc` removes it.
 pub struct Scratch(Mutex<TempFile>);
 
 impl Store {
-    /// An empty array in the store's folder: what fits into the cache fits there.
+    /// An empty array, in a file in the cache, because the cache is on a disk with room for large files.
     pub fn scratch(&self) -> io::Result<Scratch> {
         let folder = self.root.join("scratch");
         create_folder(&folder)?;
         Ok(Scratch(Mutex::new(TempFile::create(&folder)?)))
     }
 
-    /// All bytes of a stream, in a file of the store's folder.
-    pub fn set_aside(&self, stream: &mut dyn Read) -> io::Result<Aside> {
+    /// Copies a stream to a temporary file in the cache.
+    pub fn copy_to_temp(&self, stream: &mut dyn Read) -> io::Result<TempCopy> {
         let folder = self.root.join("scratch");
         create_folder(&folder)?;
         let mut temp = TempFile::create(&folder)?;
         io::copy(stream, &mut temp.file)?;
-        Ok(Aside(Arc::new(temp)))
+        Ok(TempCopy(Arc::new(temp)))
     }
 }
 
-/// A file on disk that goes with the last that knows it.
+/// A temporary file that is removed when its last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Aside(Arc<TempFile>);
+pub struct TempCopy(Arc<TempFile>);
 
-impl Aside {
-    /// Where it is.
+impl TempCopy {
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 }
 
 impl Scratch {
-    /// Writes numbers from place `at` on; what was never written reads as 0 up to the last that was.
-    pub fn write(&self, at: usize, numbers: &[f32]) -> io::Result<()> {
+    /// Writes numbers from index `start` on. Gaps that were never written read as 0.
+    pub fn write(&self, start: usize, numbers: &[f32]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(PIECE.min(4 * numbers.len()));
         let mut temp = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        temp.file.seek(SeekFrom::Start(4 * at as u64))?;
+        temp.file.seek(SeekFrom::Start(4 * start as u64))?;
         for piece in numbers.chunks(PIECE / 4) {
             bytes.clear();
             bytes.extend(piece.iter().flat_map(|x| x.to_le_bytes()));
@@ -56,14 +57,14 @@ impl Scratch {
         Ok(())
     }
 
-    /// Reads numbers from place `at` on.
+    /// Reads numbers from index `start` on.
     ///
     /// # Errors
-    /// Whatever the disk says, also when there are not so many.
-    pub fn read(&self, at: usize, numbers: &mut [f32]) -> io::Result<()> {
+    /// Any I/O error; also when the array is shorter.
+    pub fn read(&self, start: usize, numbers: &mut [f32]) -> io::Result<()> {
         let mut bytes = vec![0; PIECE.min(4 * numbers.len())];
         let mut temp = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        temp.file.seek(SeekFrom::Start(4 * at as u64))?;
+        temp.file.seek(SeekFrom::Start(4 * start as u64))?;
         for piece in numbers.chunks_mut(PIECE / 4) {
             let bytes = &mut bytes[..4 * piece.len()];
             temp.file.read_exact(bytes)?;
@@ -89,7 +90,7 @@ mod tests {
         let mut read = vec![0.0; 150_000];
         scratch.read(25_000, &mut read).unwrap();
         assert_eq!(read, numbers[25_000..175_000]);
-        assert!(scratch.read(100_000, &mut read).is_err(), "not so many");
+        assert!(scratch.read(100_000, &mut read).is_err(), "the array has 200,000 numbers");
         let folder = dir.path().join("scratch");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         drop(scratch);

@@ -1,4 +1,4 @@
-//! Re-hashing everything that is stored.
+//! `verify`: checks all published files of a store.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use rayon::prelude::*;
 use super::file::{is_temporary, names};
 use super::{CORRUPT, ReadError, Store, digest_in_name};
 
-/// What [`Store::verify`] found.
+/// The result of [`Store::verify`].
 #[derive(Debug, Default)]
 pub struct VerifyReport {
     /// Published files whose bytes match their names.
     pub intact: usize,
-    /// Their bytes together.
+    /// The total size of these files.
     pub bytes: u64,
-    /// One line for each file that is damaged or unreadable.
+    /// A message for each file that is damaged or unreadable.
     pub damaged: Vec<String>,
 }
 
 impl Store {
-    /// Reads every published file and compares it with its name; damaged ones are put aside,
-    /// so that the next run makes them again.
+    /// Reads every published file and checks its digest. Damaged files are moved to `corrupt/`, so that the next run
+    /// computes them again.
     ///
     /// # Errors
     /// When the root cannot be listed.
@@ -35,7 +35,7 @@ impl Store {
                     report.intact += 1;
                     report.bytes += bytes;
                 }
-                // Another process has removed it since it was listed.
+                // Another process removed the file after it was listed.
                 Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => report.damaged.push(error.to_string()),
             }
@@ -44,42 +44,43 @@ impl Store {
         Ok(report)
     }
 
-    /// Puts aside what stands in `latest/` for a link and is no copy of any table here; a line for each.
+    /// On disks without symbolic links, `latest/` has copies. Moves those away that are not equal to any published
+    /// table, and returns a message for each.
     fn stray_copies(&self) -> Vec<String> {
         let latest = self.root.join("latest");
-        let stray = |name: &String| {
-            // Where there is no such table, it is a file of somebody's. A link that leads nowhere is replaced without a
-            // word; a copy may still be read by somebody.
+        let is_stray = |name: &String| {
+            // A file that is not named like a table belongs to the user. A link without a target is replaced silently
+            // by the next run, but a wrong copy can be read by other programs.
             let is_table = || name.strip_suffix(".parquet").is_some_and(|stage| !self.names(stage).is_empty());
-            let is_file = latest.join(name).symlink_metadata().is_ok_and(|there| there.is_file());
+            let is_file = latest.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file());
             is_file && is_table() && self.latest(name).is_none()
         };
-        let strays = names(&latest).into_iter().filter(stray).map(|name| latest.join(name));
-        let told = |path: PathBuf| {
-            let aside = self.put_aside(&path);
-            format!("{} is no copy of a table here; it was put aside under {aside}", path.display())
+        let strays = names(&latest).into_iter().filter(is_stray).map(|name| latest.join(name));
+        let describe = |path: PathBuf| {
+            let aside = self.quarantine(&path);
+            format!("{} is not a copy of a table of this cache; {aside}", path.display())
         };
-        strays.map(told).collect()
+        strays.map(describe).collect()
     }
 
-    /// Every file under the root that the store made, sorted by path: published ones, and
-    /// leftovers (unfinished temporary files, damaged files put aside).
+    /// All files that the store wrote, sorted by path: published files, unfinished temporary files, and damaged files
+    /// in `corrupt/`.
     pub(super) fn files(&self) -> io::Result<Vec<StoredFile>> {
         let mut files = Vec::new();
         let corrupt = self.root.join(CORRUPT);
         for entry in walkdir::WalkDir::new(&self.root).min_depth(1).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
-                // A file that another process has just removed is no concern of ours.
-                Err(error) if gone(&error) => continue,
+                // Another process removed the file while the folder was listed.
+                Err(error) if is_not_found(&error) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let aside = entry.path().parent() == Some(&corrupt);
+            let in_corrupt = entry.path().parent() == Some(&corrupt);
             let temporary = is_temporary(entry.file_name());
             let published = !entry.path().starts_with(&corrupt) && digest_in_name(entry.file_name()).is_some();
             let Ok(meta) = entry.metadata() else { continue };
-            // Under a published name whatever is not a file is damage.
-            if published || aside || (meta.is_file() && temporary) {
+            // An entry that has the name of a published file but is not a file counts as damaged.
+            if published || in_corrupt || (meta.is_file() && temporary) {
                 let modified = meta.modified()?;
                 files.push(StoredFile { path: entry.into_path(), bytes: meta.len(), modified, published, temporary });
             }
@@ -88,10 +89,11 @@ impl Store {
     }
 }
 
-fn gone(error: &walkdir::Error) -> bool {
+fn is_not_found(error: &walkdir::Error) -> bool {
     error.io_error().is_some_and(|io| io.kind() == io::ErrorKind::NotFound)
 }
 
+/// A file in the store's folder.
 pub(super) struct StoredFile {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,

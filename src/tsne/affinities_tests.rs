@@ -1,12 +1,14 @@
+//! Tests of the affinities against their definition.
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::linalg::testing::{blobs, same_on_any_threads};
 use crate::linalg::{Matrix, neighbours};
 
-fn of(near: &Neighbours, perplexity: f64) -> Vec<f32> {
+fn conditional_rows(near: &Neighbours, perplexity: f64) -> Vec<f32> {
     let mut rows = near.distance.clone();
-    conditional(&mut rows, near.k, perplexity);
+    conditional_probabilities(&mut rows, near.k, perplexity);
     rows
 }
 
@@ -20,7 +22,7 @@ fn every_row_has_the_asked_perplexity() {
     for perplexity in [2.0, 5.0, 30.0, 50.0] {
         let k = neighbours_needed(perplexity, 400);
         let near = neighbours(&blobs(400, 6, 3, 1), k).unwrap();
-        for row in of(&near, perplexity).chunks(k) {
+        for row in conditional_rows(&near, perplexity).chunks(k) {
             assert!((perplexity_of(row) / perplexity - 1.0).abs() < 1e-5);
             assert!((row.iter().map(|&p| f64::from(p)).sum::<f64>() - 1.0).abs() < 1e-5);
         }
@@ -48,11 +50,11 @@ fn the_matrix_is_symmetric_sorted_and_sums_to_1() {
 fn identical_points_share_equally() {
     let same = Matrix::new(100, 3, vec![2.0; 300]).unwrap();
     let near = neighbours(&same, 30).unwrap();
-    assert!(of(&near, 10.0).iter().all(|&p| p == 1.0 / 30.0));
-    // 60 equals of each: perplexity 10 cannot be had, 59 can.
+    assert!(conditional_rows(&near, 10.0).iter().all(|&p| p == 1.0 / 30.0));
+    // Each point has 59 identical ones, so the least possible perplexity is 59; 10 is not possible.
     let values = (0..120).map(|i| (i % 2) as f32).collect();
     let near = neighbours(&Matrix::new(120, 1, values).unwrap(), 90).unwrap();
-    for row in of(&near, 10.0).chunks(90) {
+    for row in conditional_rows(&near, 10.0).chunks(90) {
         assert!((perplexity_of(row) - 59.0).abs() < 1e-3, "{}", perplexity_of(row));
     }
 }
@@ -86,15 +88,15 @@ proptest! {
     ) {
         distance.sort_by(f32::total_cmp);
         distance.iter_mut().for_each(|x| *x *= 2.0f32.powi(exponent));
-        let asked = (distance.len() as f64 * share).max(1.5);
+        let requested = (distance.len() as f64 * share).max(1.5);
         let mut row = vec![0.0; distance.len()];
-        similarities(&distance, asked, &mut row);
+        similarities(&distance, requested, &mut row);
         prop_assert!(row.iter().all(|p| (0.0..=1.0).contains(p)));
         prop_assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4);
         prop_assert!(row.windows(2).all(|w| w[0] >= w[1]));
-        let apart = distance.windows(2).all(|w| w[1] > w[0] * 1.001 && w[0] > 0.0);
-        if apart && asked < distance.len() as f64 - 0.5 {
-            prop_assert!((perplexity_of(&row) / asked - 1.0).abs() < 1e-3);
+        let distinct = distance.windows(2).all(|w| w[1] > w[0] * 1.001 && w[0] > 0.0);
+        if distinct && requested < distance.len() as f64 - 0.5 {
+            prop_assert!((perplexity_of(&row) / requested - 1.0).abs() < 1e-3);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The objective and its gradient, written down as they are defined: O(n²), f64, one thread.
+//! The objective and its gradient by their definitions: O(n²), in f64, on one thread.
 //!
-//! Nothing here is fast and nothing in the layout calls it; it says what the fast parts have to
-//! compute, and the tests hold them to it.
+//! The layout does not call these functions, because they are slow. They define the results of the fast versions, and
+//! the tests compare both.
 
 use super::affinities::Affinities;
 
@@ -16,7 +16,7 @@ pub fn normalisation(xy: &[[f64; 2]]) -> f64 {
     z
 }
 
-/// KL(P‖Q) = Σ pᵢⱼ ln(pᵢⱼ / qᵢⱼ), qᵢⱼ = 1 / (1 + |yᵢ − yⱼ|²) / Z; never below 0 but for rounding.
+/// KL(P‖Q) = Σ pᵢⱼ ln(pᵢⱼ / qᵢⱼ) with qᵢⱼ = 1 / (1 + |yᵢ − yⱼ|²) / Z, in nats. It is at least 0, except for rounding.
 pub fn divergence(p: &Affinities, xy: &[[f64; 2]]) -> f64 {
     let z = normalisation(xy);
     let mut kl = 0.0;
@@ -30,9 +30,9 @@ pub fn divergence(p: &Affinities, xy: &[[f64; 2]]) -> f64 {
     kl
 }
 
-/// A quarter of the derivative of [`divergence`] with every pᵢⱼ multiplied by `exaggeration`:
-/// Σⱼ (e pᵢⱼ − qᵢⱼ) (yᵢ − yⱼ) / (1 + |yᵢ − yⱼ|²). The learning rates of the literature after
-/// FIt-SNE are for the gradient without the factor 4.
+/// The gradient Σⱼ (e pᵢⱼ − qᵢⱼ) (yᵢ − yⱼ) / (1 + |yᵢ − yⱼ|²), where e is the `exaggeration`. For e = 1 it is a quarter
+/// of the derivative of [`divergence`]. Learning rates in the literature since FIt-SNE are for this gradient without
+/// the factor 4.
 pub fn gradient(p: &Affinities, xy: &[[f64; 2]], exaggeration: f64) -> Vec<[f64; 2]> {
     let z = normalisation(xy);
     let mut gradient = vec![[0.0; 2]; xy.len()];
@@ -77,7 +77,7 @@ mod tests {
                     divergence(&p, &xy)
                 };
                 let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                // P sums to 1 only as f32 does, and the derivative of ln Z is weighted by that sum.
+                // P sums to 1 only in the precision of f32, and the derivative of ln Z is weighted by that sum.
                 assert!((numeric - 4.0 * gradient[i][axis]).abs() < 1e-7, "{i} {axis}");
             }
         }

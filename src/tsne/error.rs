@@ -1,21 +1,21 @@
-//! What can go wrong: bad input or bad settings.
+//! The errors of t-SNE: invalid input or settings.
 
 use crate::linalg;
 
-/// Why no layout came out.
+/// The reason why a layout could not be computed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The rows, or places beside them, are not what they have to be.
+    /// The rows, or an argument that belongs to them, are invalid.
     #[error(transparent)]
     Input(#[from] linalg::Error),
-    /// A setting outside its range.
+    /// A setting is outside its range.
     #[error("{name} must be {must}, not {found}")]
     Setting {
         /// The field of the options.
         name: &'static str,
-        /// What it has to be, in words.
+        /// The range, in words.
         must: &'static str,
-        /// What it is.
+        /// The value of the setting.
         found: f64,
     },
 }

@@ -1,76 +1,80 @@
-//! Places for rows that were not laid out, by those that were: of very many rows a sample is laid out, the *landmarks*, and
-//! every other row is put among the nearest of them.
+//! Positions for very many rows: t-SNE lays out a sample of them, the *landmarks*, and every other row is placed among
+//! its nearest landmarks.
 //!
-//! A row lies where the sum of its distances to the places of its nearest landmarks is least, each weighted by the Gaussian
-//! similarity that t-SNE itself would give it: the geometric median, found as Weiszfeld did (1937). openTSNE starts new points
-//! at the mean of their neighbours with these weights, or at the median of each coordinate (Poličar, Stražar & Zupan 2021;
-//! Kobak & Berens 2019), and lets them descend from there. Without the descent the mean lies between groups that have
-//! nothing there, where the geometric median is drawn into the group that most of its landmarks are of (docs/tsne.md).
+//! The position of a row is the weighted geometric median of the positions of its nearest landmarks: the point with the
+//! least weighted sum of distances. The weights are the Gaussian similarities of t-SNE. The median is computed by
+//! Weiszfeld's method (1937). openTSNE starts new points at the weighted mean of their neighbours, or at the median of
+//! each coordinate (Poličar, Stražar & Zupan 2021; Kobak & Berens 2019), and optimises them from there. Without that
+//! optimisation, a mean can be in the empty space between clusters. The geometric median is in or near the cluster of
+//! most of the landmarks (docs/tsne.md).
 
 use super::affinities::{neighbours_needed, similarities};
 use super::error::Error;
-use crate::linalg::{self, Among, Matrix};
+use crate::linalg::{self, Matrix, NeighbourIndex};
 
-/// Effective number of landmarks that a row is placed by.
+/// Effective number of landmarks that determine the position of a row.
 const PERPLEXITY: f64 = 2.0;
-/// Within this distance, in the unit of a layout, a landmark does not draw a row onto its very spot.
-const SOFT: f64 = 0.1;
-/// Weiszfeld's steps.
-const STEPS: usize = 30;
+/// Added in quadrature to distances, in the unit of a layout. It avoids division by 0, and rows that coincide with a
+/// landmark.
+const SOFTENING: f64 = 0.1;
+/// Iterations of Weiszfeld's method.
+const ITERATIONS: usize = 30;
 
-/// Landmarks, ready to place any row among them.
+/// Landmarks with an index that finds the nearest of them to a row.
 pub struct Landmarks<'a> {
-    among: Among<'a>,
+    index: NeighbourIndex<'a>,
     xy: &'a [[f32; 2]],
 }
 
 impl<'a> Landmarks<'a> {
-    /// The rows of `points` with the numbers `rows`, of which there is at least one, laid out at `xy`. `seed` chooses samples of
-    /// the search for neighbours (see [`Among`]).
+    /// The landmarks are the rows of `points` with the numbers `rows`, at least one; `xy` has their positions. `seed`
+    /// chooses the samples of the neighbour search (see [`NeighbourIndex`]).
     ///
     /// # Errors
-    /// [`Error::Input`] when there is not one place per landmark, or a row is not finite.
+    /// [`Error::Input`] if there is no landmark, if the number of positions differs from that of the landmarks, or if a
+    /// row is not finite.
     pub fn new(points: &'a Matrix, rows: &[usize], xy: &'a [[f32; 2]], seed: u64) -> Result<Self, Error> {
         if rows.is_empty() || rows.len() != xy.len() {
             return Err(linalg::Error::Shape { what: "landmarks", expected: rows.len().max(1), found: xy.len() }.into());
         }
         let k = neighbours_needed(PERPLEXITY, rows.len());
-        Ok(Self { among: Among::new(points, rows, k, seed)?, xy })
+        Ok(Self { index: NeighbourIndex::new(points, rows, k, seed)?, xy })
     }
 
-    /// The places of the rows in this range, in the unit of the landmarks' places.
+    /// Computes the positions of the rows in this range, in the unit of the landmarks' positions.
     pub fn place(&self, rows: std::ops::Range<usize>) -> Vec<[f32; 2]> {
-        self.among.nearest(rows).iter().map(|near| self.place_of(near)).collect()
+        self.index.nearest(rows).iter().map(|near| self.position_of(near)).collect()
     }
 
-    /// Where a row lies to which these landmarks are the nearest, at these distances.
-    fn place_of(&self, near: &[(f32, u32)]) -> [f32; 2] {
+    /// The position of a row with these nearest landmarks, as (distance, landmark).
+    fn position_of(&self, near: &[(f32, u32)]) -> [f32; 2] {
         let distance: Vec<f32> = near.iter().map(|near| near.0).collect();
         let mut weights = vec![0.0; near.len()];
         similarities(&distance, PERPLEXITY.min(near.len() as f64), &mut weights);
-        let places: Vec<[f64; 2]> = near.iter().map(|near| self.xy[near.1 as usize].map(f64::from)).collect();
-        median(&places, &weights).map(|x| x as f32)
+        let positions: Vec<[f64; 2]> = near.iter().map(|near| self.xy[near.1 as usize].map(f64::from)).collect();
+        geometric_median(&positions, &weights).map(|x| x as f32)
     }
 }
 
-/// The geometric median of places with these weights, whose sum is not 0.
-fn median(places: &[[f64; 2]], weights: &[f32]) -> [f64; 2] {
-    let mut pulls: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
-    let mut at = mean(places, &pulls);
-    for _ in 0..STEPS {
-        for ((pull, &weight), place) in pulls.iter_mut().zip(weights).zip(places) {
-            let squared = (at[0] - place[0]).powi(2) + (at[1] - place[1]).powi(2);
-            *pull = f64::from(weight) / (squared + SOFT * SOFT).sqrt();
+/// The geometric median of weighted positions. The sum of the weights must not be 0.
+fn geometric_median(positions: &[[f64; 2]], weights: &[f32]) -> [f64; 2] {
+    let mut step_weights: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
+    let mut estimate = mean(positions, &step_weights);
+    // Weiszfeld: a weighted mean with weights divided by the distances from the last estimate.
+    for _ in 0..ITERATIONS {
+        for ((step_weight, &weight), position) in step_weights.iter_mut().zip(weights).zip(positions) {
+            let squared = (estimate[0] - position[0]).powi(2) + (estimate[1] - position[1]).powi(2);
+            *step_weight = f64::from(weight) / (squared + SOFTENING * SOFTENING).sqrt();
         }
-        at = mean(places, &pulls);
+        estimate = mean(positions, &step_weights);
     }
-    at
+    estimate
 }
 
-/// The mean of places with these weights, whose sum is not 0.
-fn mean(places: &[[f64; 2]], weights: &[f64]) -> [f64; 2] {
+/// The mean of weighted positions. The sum of the weights must not be 0.
+fn mean(positions: &[[f64; 2]], weights: &[f64]) -> [f64; 2] {
     let sum: f64 = weights.iter().sum();
-    [0, 1].map(|axis| places.iter().zip(weights).map(|(place, w)| w * place[axis]).sum::<f64>() / sum)
+    [0, 1].map(|axis| positions.iter().zip(weights).map(|(position, w)| w * position[axis]).sum::<f64>() / sum)
 }
 
 #[cfg(test)]
@@ -82,7 +86,7 @@ mod tests {
     use crate::linalg::testing::{blobs, same_on_any_threads};
     use crate::tsne::{Options, layout, quality};
 
-    fn apart(a: [f32; 2], b: [f32; 2]) -> f64 {
+    fn distance(a: [f32; 2], b: [f32; 2]) -> f64 {
         f64::from(a[0] - b[0]).hypot(f64::from(a[1] - b[1]))
     }
 
@@ -90,34 +94,34 @@ mod tests {
     fn others_come_among_their_kind_and_near_their_nearest() {
         let (n, groups) = (2000, 5);
         let points = blobs(n, 8, groups, 1);
-        // Five rows of fifteen, one of each kind.
+        // Five of every fifteen rows, one of each cluster.
         let rows: Vec<usize> = (0..n).filter(|i| i / groups % 3 == 0).collect();
-        let some = rows.iter().flat_map(|&i| points.row(i)).copied().collect();
-        let some = Matrix::new(rows.len(), points.dim(), some).unwrap();
-        let laid_out = layout(&some, &Options::default(), &mut |_| ControlFlow::Continue(())).unwrap().xy;
+        let sample = rows.iter().flat_map(|&i| points.row(i)).copied().collect();
+        let sample = Matrix::new(rows.len(), points.dim(), sample).unwrap();
+        let laid_out = layout(&sample, &Options::default(), &mut |_| ControlFlow::Continue(())).unwrap().xy;
         let place = || Landmarks::new(&points, &rows, &laid_out, 1).unwrap().place(0..n);
         let xy = same_on_any_threads(place);
-        // However the rows are cut into blocks.
+        // The result does not depend on how the rows are divided into blocks.
         let landmarks = Landmarks::new(&points, &rows, &laid_out, 1).unwrap();
         let blocks = (0..n).step_by(700).flat_map(|first| landmarks.place(first..n.min(first + 700)));
         assert_eq!(blocks.collect::<Vec<_>>(), xy);
         for (i, place) in xy.iter().enumerate() {
             let near = (0..rows.len())
-                .min_by(|&a, &b| apart(*place, laid_out[a]).total_cmp(&apart(*place, laid_out[b])))
+                .min_by(|&a, &b| distance(*place, laid_out[a]).total_cmp(&distance(*place, laid_out[b])))
                 .unwrap();
             assert_eq!(rows[near] % groups, i % groups, "{i}");
         }
-        let kept = |xy: &[[f32; 2]]| quality(&points, xy, 10, 500, 1).unwrap().recall;
+        let recall = |xy: &[[f32; 2]]| quality(&points, xy, 10, 500, 1).unwrap().recall;
         let direct = layout(&points, &Options::default(), &mut |_| ControlFlow::Continue(())).unwrap().xy;
-        let (direct, placed) = (kept(&direct), kept(&xy));
+        let (direct, placed) = (recall(&direct), recall(&xy));
         assert!(placed > 0.5 * direct, "{placed} {direct}");
     }
 
     #[test]
     fn what_lies_apart_has_little_to_say() {
-        let [x, y] = median(&[[0.0, 0.0], [0.0, 1.0], [90.0, 0.0]], &[0.4, 0.4, 0.2]);
+        let [x, y] = geometric_median(&[[0.0, 0.0], [0.0, 1.0], [90.0, 0.0]], &[0.4, 0.4, 0.2]);
         assert!((0.0..0.2).contains(&x) && (0.0..=1.0).contains(&y), "{x} {y}");
-        let [x, y] = median(&[[-1.0, 0.0], [1.0, 0.0], [0.0, -2.0], [0.0, 2.0]], &[0.25; 4]);
+        let [x, y] = geometric_median(&[[-1.0, 0.0], [1.0, 0.0], [0.0, -2.0], [0.0, 2.0]], &[0.25; 4]);
         assert!(x.abs() < 1e-9 && y.abs() < 1e-9, "{x} {y}");
     }
 

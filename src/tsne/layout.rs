@@ -1,40 +1,41 @@
-//! The whole way from rows to places.
+//! The complete method, from rows to positions in the plane.
 
 use std::ops::ControlFlow;
 
 use super::affinities::{Affinities, affinities, allowed_perplexity, neighbours_needed};
 use super::error::Error;
-use super::initial::places;
+use super::initial::initial_positions;
 use super::optimiser::optimise;
-use super::options::{Init, Options, Progress, Search};
-use crate::linalg::{self, Approximate, Matrix, Neighbours, Rows, approximate, neighbours};
+use super::options::{Init, NeighbourSearch, Options, Progress};
+use crate::linalg::{self, ApproximateNeighbours, Matrix, Neighbours, Rows, approximate_neighbours, neighbours};
 
-/// Up to so many rows all are compared with all: beyond, that takes a growing part of the time.
-pub const EXACT: usize = 32_768;
+/// The largest number of rows for which all pairs are compared by default. For more rows, the exact search would take a
+/// growing part of the total time.
+pub const MAX_EXACT_ROWS: usize = 32_768;
 
-/// Points in the plane.
+/// Positions in the plane, with figures of the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
-    /// The place of each row; always finite. The unit is that of the Cauchy kernel: points nearer
-    /// than 1 are neighbours.
+    /// The position of each row; always finite. The unit is the width of the Cauchy kernel 1/(1 + d²).
     pub xy: Vec<[f32; 2]>,
-    /// KL(P‖Q) of these places, in nats; 0 for fewer than two points.
+    /// KL(P‖Q) of these positions, in nats; 0 for fewer than two points.
     pub kl: f64,
-    /// The asked perplexity, or what the number of points allows of it.
+    /// The requested perplexity, limited by the number of points.
     pub perplexity_used: f64,
-    /// Iterations done: fewer than asked when stopped, by the caller or early.
+    /// Iterations done; fewer than requested after a stop by the caller or an early stop.
     pub iterations_done: usize,
-    /// The share of the true neighbours that the layout was made from, on a sample; none where all were looked for exactly.
-    pub neighbours_found: Option<f64>,
+    /// The recall of the approximate neighbours, measured on a sample; `None` if the search was exact.
+    pub neighbour_recall: Option<f64>,
 }
 
-/// Lays out the rows of `points`.
+/// Computes the layout of the rows of `points`.
 ///
-/// `progress` is called after each iteration; [`ControlFlow::Break`] ends the layout there. Zero
-/// and one points, identical rows and too large a perplexity are no errors.
+/// `progress` is called after each iteration; [`ControlFlow::Break`] ends the descent there. It is no error if there
+/// are no points or one, if rows are identical, or if the perplexity is too large for the number of points.
 ///
 /// # Errors
-/// [`Error::Setting`], and [`Error::Input`]: a value that is not finite, a start of another length, too many rows.
+/// [`Error::Setting`] for a setting outside its range; [`Error::Input`] for a value that is not finite, a start of the
+/// wrong length, or too many rows.
 pub fn layout(
     points: &Matrix,
     options: &Options,
@@ -43,29 +44,32 @@ pub fn layout(
     options.check(points.len())?;
     let perplexity = allowed_perplexity(options.perplexity, points.len());
     let k = neighbours_needed(perplexity, points.len());
-    let (near, found) = nearest(points, k, options)?;
+    let (near, recall) = nearest_neighbours(points, k, options)?;
     let p = affinities(near, perplexity)?;
-    let layout = layout_of(p, points, options, progress)?;
-    Ok(Layout { neighbours_found: found, ..layout })
+    let layout = layout_from_affinities(p, points, options, progress)?;
+    Ok(Layout { neighbour_recall: recall, ..layout })
 }
 
-/// The `k` nearest neighbours of each row and, where they are not exact, the share that was found.
-pub(super) fn nearest(points: &Matrix, k: usize, options: &Options) -> Result<(Neighbours, Option<f64>), Error> {
+/// The `k` nearest neighbours of each row, and the recall if the search was approximate.
+pub(super) fn nearest_neighbours(
+    points: &Matrix,
+    k: usize,
+    options: &Options,
+) -> Result<(Neighbours, Option<f64>), Error> {
     let exact = match options.neighbours {
-        Search::Auto => points.len() <= EXACT,
-        Search::Exact => true,
-        Search::Approximate => false,
+        NeighbourSearch::Auto => points.len() <= MAX_EXACT_ROWS,
+        NeighbourSearch::Exact => true,
+        NeighbourSearch::Approximate => false,
     };
     if exact {
         return Ok((neighbours(points, k)?, None));
     }
-    let Approximate { neighbours, recall } = approximate(points, k, options.seed)?;
+    let ApproximateNeighbours { neighbours, recall } = approximate_neighbours(points, k, options.seed)?;
     Ok((neighbours, Some(recall)))
 }
 
-/// Lays out points whose affinities are known; `points` serve only as the start of
-/// [`Init::Pca`].
-pub(super) fn layout_of(
+/// Computes a layout from affinities. `points` are used only for the start by [`Init::Pca`].
+pub(super) fn layout_from_affinities(
     p: Affinities,
     points: &Matrix,
     options: &Options,
@@ -75,20 +79,21 @@ pub(super) fn layout_of(
     if p.len != points.len() {
         return Err(linalg::Error::Shape { what: "affinities", expected: points.len(), found: p.len }.into());
     }
-    let mut xy = places(points, options)?;
-    let pull = match options.init.first() {
+    let mut xy = initial_positions(points, options)?;
+    let anchored = match options.init.original() {
         Init::Given(start) if start.anchors.iter().any(Option::is_some) => Some(start),
         _ => None,
     };
     if p.len < 2 {
-        let xy = if pull.is_some() { xy } else { vec![[0.0; 2]; p.len] };
-        return Ok(Layout { xy, kl: 0.0, perplexity_used: p.perplexity, iterations_done: 0, neighbours_found: None });
+        let xy = if anchored.is_some() { xy } else { vec![[0.0; 2]; p.len] };
+        return Ok(Layout { xy, kl: 0.0, perplexity_used: p.perplexity, iterations_done: 0, neighbour_recall: None });
     }
-    // Inside the pool: entering it from outside for every sum costs more than a small layout.
+    // The whole descent runs inside the thread pool. Entering the pool for every sum would take longer than a small
+    // layout.
     let perplexity_used = p.perplexity;
-    let run = || optimise(p, &mut xy, pull, options, progress);
+    let run = || optimise(p, &mut xy, anchored, options, progress);
     let ((kl, iterations_done), ()) = rayon::join(run, || ());
-    Ok(Layout { xy, kl: kl.max(0.0), perplexity_used, iterations_done, neighbours_found: None })
+    Ok(Layout { xy, kl: kl.max(0.0), perplexity_used, iterations_done, neighbour_recall: None })
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
+//! Tests of whole layouts.
+
 use super::super::checkpoint::Checkpoint;
 use super::super::definition;
-use super::super::optimiser::ORDERED;
-use super::super::options::{LearningRate, Start};
-use super::super::repulsion::GRID;
+use super::super::optimiser::MIN_REORDERED_POINTS;
+use super::super::options::{AnchoredStart, LearningRate};
+use super::super::repulsion::MIN_GRID_POINTS;
 use super::*;
 use crate::linalg::testing::{blobs, same_on_any_threads};
 
-/// What openTSNE makes of the digits, the middle of three seeds.
+/// The divergence that openTSNE reaches on the digits: the median of three seeds.
 const KL: f64 = 0.4510;
-/// And the least share of digits whose nearest is of the same class.
+/// The least share of digits whose nearest neighbour in the plane is of the same class.
 const SAME_CLASS: f64 = 0.98;
 
-fn quiet(points: &Matrix, options: &Options) -> Layout {
+fn layout_of(points: &Matrix, options: &Options) -> Layout {
     layout(points, options, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
@@ -21,7 +23,7 @@ fn finite(layout: &Layout) -> bool {
 
 #[test]
 fn clusters_stay_together_and_apart() {
-    let placed = quiet(&blobs(300, 20, 3, 1), &Options::default());
+    let placed = layout_of(&blobs(300, 20, 3, 1), &Options::default());
     let square = |a: usize, b: usize| {
         let (a, b) = (placed.xy[a], placed.xy[b]);
         (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
@@ -37,7 +39,7 @@ fn clusters_stay_together_and_apart() {
 fn the_reported_divergence_is_that_of_the_definition() {
     let points = blobs(200, 10, 4, 1);
     let options = Options { perplexity: 12.0, iterations: 300, ..Options::default() };
-    let placed = quiet(&points, &options);
+    let placed = layout_of(&points, &options);
     let near = neighbours(&points, 36).unwrap();
     let p = affinities(near, 12.0).unwrap();
     let xy: Vec<[f64; 2]> = placed.xy.iter().map(|p| p.map(f64::from)).collect();
@@ -50,21 +52,21 @@ fn small_tables_and_identical_rows_are_defined() {
         let options = Options { init, ..Options::default() };
         for n in [0, 1, 2, 3, 4, 7, 20] {
             for points in [blobs(n, 5, 2, 1), Matrix::new(n, 3, vec![1.5; 3 * n]).unwrap()] {
-                let placed = quiet(&points, &options);
+                let placed = layout_of(&points, &options);
                 assert_eq!(placed.xy.len(), n);
                 assert!(finite(&placed), "{n}");
                 assert!(placed.perplexity_used >= 1.0);
             }
         }
-        assert!(finite(&quiet(&Matrix::new(6, 0, vec![]).unwrap(), &options)));
+        assert!(finite(&layout_of(&Matrix::new(6, 0, vec![]).unwrap(), &options)));
     }
-    let placed = quiet(&blobs(20, 5, 2, 1), &Options::default());
+    let placed = layout_of(&blobs(20, 5, 2, 1), &Options::default());
     assert!((placed.perplexity_used - 19.0 / 3.0).abs() < 1e-12);
 }
 
 #[test]
 fn identical_rows_do_not_fall_on_one_spot() {
-    let placed = quiet(&Matrix::new(200, 3, vec![1.5; 600]).unwrap(), &Options::default());
+    let placed = layout_of(&Matrix::new(200, 3, vec![1.5; 600]).unwrap(), &Options::default());
     let mut xs: Vec<[u32; 2]> = placed.xy.iter().map(|p| p.map(f32::to_bits)).collect();
     xs.sort_unstable();
     xs.dedup();
@@ -75,27 +77,28 @@ fn identical_rows_do_not_fall_on_one_spot() {
 fn absurd_rates_stay_finite() {
     let rate = LearningRate::Fixed(1e300);
     let options = Options { learning_rate: rate, iterations: 60, ..Options::default() };
-    assert!(finite(&quiet(&blobs(100, 5, 2, 1), &options)));
+    assert!(finite(&layout_of(&blobs(100, 5, 2, 1), &options)));
 }
 
 #[test]
 fn settings_out_of_range_are_named() {
     let points = blobs(10, 2, 1, 1);
-    let o = Options::default;
-    let start = |n, x, pull| Init::Given(Start { xy: vec![[x, 0.0]; n], anchors: vec![], pull });
+    let defaults = Options::default;
+    let start = |n, x, pull| Init::Given(AnchoredStart { xy: vec![[x, 0.0]; n], anchors: vec![], pull });
     for (options, name) in [
-        (Options { perplexity: 0.0, ..o() }, "perplexity"),
-        (Options { perplexity: f64::NAN, ..o() }, "perplexity"),
-        (Options { early_exaggeration: 0.5, ..o() }, "early exaggeration"),
-        (Options { learning_rate: LearningRate::Fixed(-1.0), ..o() }, "learning rate"),
-        (Options { init: start(10, 0.0, 1.0), ..o() }, "pull"),
+        (Options { perplexity: 0.0, ..defaults() }, "perplexity"),
+        (Options { perplexity: f64::NAN, ..defaults() }, "perplexity"),
+        (Options { early_exaggeration: 0.5, ..defaults() }, "early exaggeration"),
+        (Options { learning_rate: LearningRate::Fixed(-1.0), ..defaults() }, "learning rate"),
+        (Options { init: start(10, 0.0, 1.0), ..defaults() }, "pull"),
     ] {
         let error = layout(&points, &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(error, Error::Setting { name: n, .. } if n == name), "{error}");
     }
-    let go = |init| layout(&points, &Options { init, ..o() }, &mut |_| ControlFlow::Continue(())).unwrap_err();
-    assert!(matches!(go(start(9, 0.0, 0.0)), Error::Input(linalg::Error::Shape { expected: 10, found: 9, .. })));
-    assert!(matches!(go(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite(0))));
+    let error_of =
+        |init| layout(&points, &Options { init, ..defaults() }, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error_of(start(9, 0.0, 0.0)), Error::Input(linalg::Error::Shape { expected: 10, found: 9, .. })));
+    assert!(matches!(error_of(start(10, f32::NAN, 0.0)), Error::Input(linalg::Error::NotFinite(0))));
 }
 
 #[test]
@@ -113,16 +116,16 @@ fn the_caller_can_stop_and_sees_each_iteration() {
 #[test]
 fn it_stops_when_nothing_moves() {
     let options = Options { iterations: 5000, early_stop: Some(1e-3), ..Options::default() };
-    let stopped = quiet(&blobs(100, 5, 2, 1), &options);
+    let stopped = layout_of(&blobs(100, 5, 2, 1), &options);
     assert!((300..3000).contains(&stopped.iterations_done), "{}", stopped.iterations_done);
 }
 
 #[test]
 fn anchors_hold() {
     let points = blobs(200, 5, 2, 1);
-    let first = quiet(&points, &Options::default());
+    let first = layout_of(&points, &Options::default());
     let start = |pull| {
-        Init::Given(Start {
+        Init::Given(AnchoredStart {
             xy: first.xy.clone(),
             anchors: first.xy.iter().map(|p| Some([p[0] + 20.0, p[1]])).collect(),
             pull,
@@ -130,7 +133,7 @@ fn anchors_hold() {
     };
     let again = |pull| {
         let options = Options { init: start(pull), iterations: 300, exaggeration_iterations: 0, ..Options::default() };
-        let moved = quiet(&points, &options);
+        let moved = layout_of(&points, &options);
         moved.xy.iter().zip(&first.xy).map(|(a, b)| a[0] - b[0]).sum::<f32>() / 200.0
     };
     assert!((again(0.1) - 20.0).abs() < 0.5, "{}", again(0.1));
@@ -139,37 +142,37 @@ fn anchors_hold() {
 
 #[test]
 fn the_same_bytes_with_any_number_of_threads() {
-    for n in [700, GRID + 100] {
+    for n in [700, MIN_GRID_POINTS + 100] {
         let points = blobs(n, 10, 5, 1);
         for init in [Init::Pca, Init::Random] {
             let options = Options { iterations: 60, exaggeration_iterations: 20, init, ..Options::default() };
-            same_on_any_threads(|| quiet(&points, &options));
+            same_on_any_threads(|| layout_of(&points, &options));
         }
     }
 }
 
 #[test]
 fn what_was_put_down_goes_on_to_the_same_bytes() {
-    for (n, init) in [(300, Init::Pca), (ORDERED + 1, Init::Random)] {
+    for (n, init) in [(300, Init::Pca), (MIN_REORDERED_POINTS + 1, Init::Random)] {
         let points = blobs(n, 4, 5, 1);
         let options = Options {
             perplexity: 2.0,
             iterations: if n > 300 { 58 } else { 400 },
-            neighbours: Search::Approximate,
+            neighbours: NeighbourSearch::Approximate,
             init,
             ..Options::default()
         };
-        let mut kept = None;
+        let mut saved = None;
         let whole = layout(&points, &options, &mut |now| {
             if now.iteration == options.iterations - 7 {
-                kept = now.checkpoint.map(|checkpoint| checkpoint().to_bytes());
+                saved = now.checkpoint.map(|checkpoint| checkpoint().to_bytes());
             }
             assert_eq!(now.checkpoint.is_none(), now.iteration == options.iterations);
             ControlFlow::Continue(())
         })
         .unwrap();
-        let from = Checkpoint::from_bytes(&kept.unwrap(), n).unwrap();
-        let resumed = Options { init: Init::Resumed(Box::new(options.init.clone()), from), ..options.clone() };
+        let checkpoint = Checkpoint::from_bytes(&saved.unwrap(), n).unwrap();
+        let resumed = Options { init: Init::Resumed(Box::new(options.init.clone()), checkpoint), ..options.clone() };
         let mut first = 0;
         let rest = layout(&points, &resumed, &mut |now| {
             first = if first == 0 { now.iteration } else { first };
@@ -183,17 +186,17 @@ fn what_was_put_down_goes_on_to_the_same_bytes() {
 #[test]
 fn the_seed_matters() {
     let points = blobs(100, 10, 5, 1);
-    let run = |seed| quiet(&points, &Options { iterations: 20, seed, ..Options::default() }).xy;
+    let run = |seed| layout_of(&points, &Options { iterations: 20, seed, ..Options::default() }).xy;
     assert_ne!(run(1), run(2));
     assert_eq!(run(1), run(1));
 }
 
 #[test]
 fn handwritten_digits_keep_their_classes_apart() {
-    // See golden/digits.py, which made the file and says what openTSNE makes of it.
+    // golden/digits.py writes this file, and prints the results of openTSNE for it.
     let digits = include_bytes!("golden/digits.bin").as_chunks::<65>().0;
     let values = digits.iter().flat_map(|d| d[1..].iter().map(|&x| f32::from(x))).collect();
-    let placed = quiet(&Matrix::new(digits.len(), 64, values).unwrap(), &Options::default());
+    let placed = layout_of(&Matrix::new(digits.len(), 64, values).unwrap(), &Options::default());
     let square = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2);
     let same = (0..digits.len()).filter(|&i| {
         let nearest = (0..digits.len())
@@ -208,11 +211,11 @@ fn handwritten_digits_keep_their_classes_apart() {
 
 #[test]
 fn far_places_are_brought_near_enough() {
-    for n in [30, GRID + 100] {
+    for n in [30, MIN_GRID_POINTS + 100] {
         let mut xy = vec![[0.0, 1.0]; n];
         xy[3] = [f32::MAX, f32::MIN];
-        let init = Init::Given(Start { xy, anchors: vec![], pull: 0.0 });
+        let init = Init::Given(AnchoredStart { xy, anchors: vec![], pull: 0.0 });
         let options = Options { init, iterations: 3, ..Options::default() };
-        assert!(finite(&quiet(&blobs(n, 3, 2, 1), &options)));
+        assert!(finite(&layout_of(&blobs(n, 3, 2, 1), &options)));
     }
 }

@@ -1,19 +1,19 @@
-//! t-SNE: rows of numbers to points in the plane, near rows near.
+//! t-SNE (van der Maaten & Hinton 2008): places vectors in the plane so that nearest neighbours stay close.
 //!
-//! It stands on `linalg`: the input and its nearest neighbours. In reading order: `affinities` (the
-//! probabilities to match), `definition` (objective and gradient as they are defined), `attraction`
-//! and `repulsion` (the same, fast), `initial`, `optimiser` (the descent), `order` and `checkpoint`, `layout`, which puts
-//! them in a row, `growth` (for a collection that was laid out before), `landmarks` (for one of which a sample is laid out) and
-//! `quality`.
+//! The input and its nearest neighbours come from `linalg`. Reading order: `affinities` (the probabilities P to match),
+//! `definition` (objective and gradient by their formulas), `attraction` and `repulsion` (the fast versions of the
+//! gradient), `initial`, `optimiser` (gradient descent), `morton` and `checkpoint`, `layout` (the complete method),
+//! `growth` (for a collection that was laid out before), `landmarks` (for a collection of which only a sample is laid
+//! out) and `quality`.
 //!
-//! As there, slices go in and values come out, the same bytes with any number of threads.
+//! As in `linalg`, functions take slices and return values, and give the same bytes with any number of threads.
 //!
 //! ```
 //! use std::ops::ControlFlow;
 //! use tsne_grid::linalg::Matrix;
 //! use tsne_grid::tsne::{Options, layout};
 //!
-//! // Twenty rows of two numbers, in two groups that lie far apart.
+//! // Twenty rows of two numbers, in two groups far from each other.
 //! let values = (0..20).flat_map(|i| [(i % 10) as f32, (i / 10 * 100) as f32]).collect();
 //! let rows = Matrix::new(20, 2, values)?;
 //! let options = Options { perplexity: 3.0, ..Options::default() };
@@ -32,9 +32,9 @@ mod growth;
 mod initial;
 mod landmarks;
 mod layout;
+mod morton;
 mod optimiser;
 mod options;
-mod order;
 mod quality;
 mod repulsion;
 
@@ -43,6 +43,6 @@ pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use growth::{GROWTH_ITERATIONS, grow};
 pub use landmarks::Landmarks;
-pub use layout::{EXACT, Layout, layout};
-pub use options::{Init, LearningRate, Options, Progress, Search, Start};
+pub use layout::{Layout, MAX_EXACT_ROWS, layout};
+pub use options::{AnchoredStart, Init, LearningRate, NeighbourSearch, Options, Progress};
 pub use quality::{Quality, quality};

@@ -1,113 +1,123 @@
 //! Gradient descent with momentum and gains, in the two phases of openTSNE.
 //!
-//! A gain per coordinate grows by 0.2 while a coordinate keeps its direction and shrinks by a fifth
-//! when it turns (Jacobs 1988, as in every t-SNE since the first).
+//! Each coordinate has a gain. It grows by 0.2 while the coordinate moves in the same direction, and shrinks by a fifth
+//! when the direction changes (the delta-bar-delta rule of Jacobs 1988, which all common t-SNE programs use).
 
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
 use super::affinities::Affinities;
-use super::attraction::{divergence, forces, negative_entropy};
+use super::attraction::{attractive_forces, divergence, negative_entropy};
 use super::checkpoint::Checkpoint;
-use super::options::{Init, LearningRate, Options, Progress, Start};
-use super::order::along_the_plane;
+use super::morton::morton_order;
+use super::options::{AnchoredStart, Init, LearningRate, Options, Progress};
 use super::repulsion::Repulsion;
-use crate::linalg::{CHUNK, in_order};
+use crate::linalg::{CHUNK, ordered_sum};
 
 /// Iterations between two evaluations of the divergence.
-const EVALUATE: usize = 50;
-/// What a gain keeps when its coordinate turns, and the least it gets.
-const GAIN: (f32, f32) = (0.8, 0.01);
-/// Share of the last step that is kept.
+const EVALUATION_INTERVAL: usize = 50;
+/// The factor and the summand of a gain whose coordinate changes direction. As in openTSNE, the summand is added and is
+/// not a lower limit.
+const GAIN_DECAY: (f32, f32) = (0.8, 0.01);
+/// The share of the last step that the next step includes.
 const MOMENTUM: f32 = 0.8;
-/// No point moves further than this in one iteration.
-const LONGEST: f32 = 5.0;
-/// From so many points on they are kept in an order in which those near in the plane are near in memory: a third of the time
-/// of the attraction. Fewer find room in the cache as they come.
-pub(super) const ORDERED: usize = 32_768;
-/// The iterations before which that order is made anew.
-const ORDER: [usize; 4] = [0, 50, 250, 400];
+/// The longest step of a point in one iteration, in the unit of the layout.
+const MAX_STEP: f32 = 5.0;
+/// The number of points from which on they are reordered, so that points near in the plane are near in memory. This
+/// makes the attraction faster. Fewer points fit the cache in any order.
+pub(super) const MIN_REORDERED_POINTS: usize = 32_768;
+/// The iterations before which the points are reordered.
+const REORDER_ITERATIONS: [usize; 4] = [0, 50, 250, 400];
 
-/// Moves `xy` downhill, held to the anchors of `pull`; gives the divergence at the end and the iterations done.
+/// Runs the descent on `xy`, with springs to the anchors of `anchored`. Returns the final divergence and the iterations
+/// done.
 pub(super) fn optimise(
     mut p: Affinities,
     xy: &mut Vec<[f32; 2]>,
-    pull: Option<&Start>,
+    anchored: Option<&AnchoredStart>,
     options: &Options,
     progress: &mut (dyn FnMut(Progress<'_>) -> ControlFlow<()> + Send),
 ) -> (f64, usize) {
-    assert!(p.column.iter().all(|&j| (j as usize) < p.len), "columns are points");
+    assert!(p.column.iter().all(|&j| (j as usize) < p.len), "every column is the number of a point");
     let entropy = negative_entropy(&p);
     let mut repulsion = Repulsion::new(p.len);
-    let mut pushes = vec![[0.0; 2]; p.len];
-    let mut descent = Descent::new(p.len, pull);
+    let mut repulsive_forces = vec![[0.0; 2]; p.len];
+    let mut descent = DescentState::new(p.len, anchored);
     let mut order: Vec<u32> = (0..p.len as u32).collect();
-    let mut done = 0;
-    let mut last = f64::INFINITY;
-    if let Init::Resumed(_, from) = &options.init {
-        (done, last, order) = (from.done, from.last, from.order.clone());
+    let mut iteration = 0;
+    let mut last_divergence = f64::INFINITY;
+    // `order[k]` is the original number of the point at index k. A checkpoint has its points in such an order.
+    if let Init::Resumed(_, resumed) = &options.init {
+        (iteration, last_divergence, order) = (resumed.iteration, resumed.last_divergence, resumed.order.clone());
         p = p.reordered(&order);
         descent.reorder(&order);
-        (*xy, descent.moves, descent.gains) = (from.xy.clone(), from.moves.clone(), from.gains.clone());
+        (*xy, descent.updates, descent.gains) = (resumed.xy.clone(), resumed.updates.clone(), resumed.gains.clone());
     }
-    while done < options.iterations {
-        if p.len >= ORDERED && ORDER.contains(&done) {
-            let now = along_the_plane(xy);
-            p = p.reordered(&now);
-            descent.reorder(&now);
-            (*xy, order) = (picked(xy, &now), picked(&order, &now));
+    while iteration < options.iterations {
+        if p.len >= MIN_REORDERED_POINTS && REORDER_ITERATIONS.contains(&iteration) {
+            let new_order = morton_order(xy);
+            p = p.reordered(&new_order);
+            descent.reorder(&new_order);
+            (*xy, order) = (permuted(xy, &new_order), permuted(&order, &new_order));
         }
-        let exaggerated = done < options.exaggeration_iterations;
+        let exaggerated = iteration < options.exaggeration_iterations;
         let exaggeration = if exaggerated { options.early_exaggeration } else { options.exaggeration };
-        let z = repulsion.compute(xy, &mut pushes);
-        let evaluate = (done + 1) % EVALUATE == 0 || done + 1 == options.iterations;
+        let z = repulsion.compute(xy, &mut repulsive_forces);
+        let evaluate = (iteration + 1) % EVALUATION_INTERVAL == 0 || iteration + 1 == options.iterations;
         let kl = evaluate.then(|| divergence(&p, xy, z, entropy));
-        let step = Step::new(p.len, exaggeration, z, pull, options);
-        descent.step(&p, xy, &pushes, &step);
-        done += 1;
-        let mut ends = done == options.iterations;
-        if let (Some(kl), Some(share), false) = (kl, options.early_stop, exaggerated) {
-            ends |= last - kl < share * kl.abs();
-            last = kl;
+        let step = StepParameters::new(p.len, exaggeration, z, anchored, options);
+        descent.step(&p, xy, &repulsive_forces, &step);
+        iteration += 1;
+        // The early stop compares only evaluations of the second phase, because exaggeration raises the divergence.
+        let mut finished = iteration == options.iterations;
+        if let (Some(kl), Some(min_decrease), false) = (kl, options.early_stop, exaggerated) {
+            finished |= last_divergence - kl < min_decrease * kl.abs();
+            last_divergence = kl;
         }
         let checkpoint = || Checkpoint {
-            done,
-            last,
+            iteration,
+            last_divergence,
             order: order.clone(),
             xy: xy.clone(),
-            moves: descent.moves.clone(),
+            updates: descent.updates.clone(),
             gains: descent.gains.clone(),
         };
-        let checkpoint: Option<&dyn Fn() -> Checkpoint> = if ends { None } else { Some(&checkpoint) };
-        if progress(Progress { iteration: done, kl, checkpoint }).is_break() || ends {
+        let checkpoint: Option<&dyn Fn() -> Checkpoint> = if finished { None } else { Some(&checkpoint) };
+        if progress(Progress { iteration, kl, checkpoint }).is_break() || finished {
             break;
         }
     }
-    let z = repulsion.compute(xy, &mut pushes);
+    let z = repulsion.compute(xy, &mut repulsive_forces);
     let kl = divergence(&p, xy, z, entropy);
-    let mut places = vec![[0.0; 2]; xy.len()];
-    order.iter().zip(&*xy).for_each(|(&i, place)| places[i as usize] = *place);
-    *xy = places;
-    (kl, done)
+    // Undo the reordering.
+    let mut positions = vec![[0.0; 2]; xy.len()];
+    order.iter().zip(&*xy).for_each(|(&i, position)| positions[i as usize] = *position);
+    *xy = positions;
+    (kl, iteration)
 }
 
-/// The values in another order.
-fn picked<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
+/// The values in the order of the indices.
+fn permuted<T: Copy>(values: &[T], order: &[u32]) -> Vec<T> {
     order.iter().map(|&i| values[i as usize]).collect()
 }
 
-/// The numbers of one iteration.
-struct Step {
+/// The factors of one iteration.
+struct StepParameters {
+    /// Factor of the attractive forces: the exaggeration.
     attraction: f32,
+    /// Factor of the repulsive forces: 1/Z.
     repulsion: f32,
+    /// Factor of the distance to an anchor.
     pull: f32,
+    /// Learning rate.
     rate: f32,
+    /// Whether the layout is centred after the step.
     centre: bool,
 }
 
-impl Step {
-    fn new(len: usize, exaggeration: f64, z: f64, pull: Option<&Start>, options: &Options) -> Self {
+impl StepParameters {
+    fn new(len: usize, exaggeration: f64, z: f64, anchored: Option<&AnchoredStart>, options: &Options) -> Self {
         let n = len.max(1) as f64;
         let rate = match options.learning_rate {
             LearningRate::Auto => n / exaggeration,
@@ -116,64 +126,69 @@ impl Step {
         Self {
             attraction: exaggeration as f32,
             repulsion: if z > 0.0 { (1.0 / z) as f32 } else { 0.0 },
-            // The gradient of one point is of the order of 1/n, because P sums to 1.
-            pull: pull.map_or(0.0, |p| p.pull / n) as f32,
+            // The gradient of a point is of the order of 1/n, because P sums to 1, so the pull is scaled in the same
+            // way.
+            pull: anchored.map_or(0.0, |start| start.pull / n) as f32,
             rate: rate as f32,
-            centre: pull.is_none(),
+            centre: anchored.is_none(),
         }
     }
 }
 
-/// The memory of the descent: last step and gain of each coordinate.
-struct Descent {
-    moves: Vec<[f32; 2]>,
+/// The state of the descent: the last step and the gain of each coordinate.
+struct DescentState {
+    updates: Vec<[f32; 2]>,
     gains: Vec<[f32; 2]>,
+    /// Scratch: attractive forces, then the next positions.
     next: Vec<[f32; 2]>,
-    /// Empty where there is none.
+    /// The anchor of each point; empty if there are no anchors.
     anchors: Vec<Option<[f32; 2]>>,
 }
 
-impl Descent {
-    fn new(len: usize, pull: Option<&Start>) -> Self {
-        let anchors = pull.map(|pull| pull.anchors.clone()).unwrap_or_default();
-        Self { moves: vec![[0.0; 2]; len], gains: vec![[1.0; 2]; len], next: vec![[0.0; 2]; len], anchors }
+impl DescentState {
+    fn new(len: usize, anchored: Option<&AnchoredStart>) -> Self {
+        let anchors = anchored.map(|anchored| anchored.anchors.clone()).unwrap_or_default();
+        Self { updates: vec![[0.0; 2]; len], gains: vec![[1.0; 2]; len], next: vec![[0.0; 2]; len], anchors }
     }
 
+    /// Reorders the state with the points.
     fn reorder(&mut self, order: &[u32]) {
-        self.moves = picked(&self.moves, order);
-        self.gains = picked(&self.gains, order);
+        self.updates = permuted(&self.updates, order);
+        self.gains = permuted(&self.gains, order);
         if !self.anchors.is_empty() {
-            self.anchors = picked(&self.anchors, order);
+            self.anchors = permuted(&self.anchors, order);
         }
     }
 
-    fn step(&mut self, p: &Affinities, xy: &mut Vec<[f32; 2]>, pushes: &[[f32; 2]], step: &Step) {
+    /// Moves all points by one step.
+    fn step(&mut self, p: &Affinities, xy: &mut Vec<[f32; 2]>, repulsive_forces: &[[f32; 2]], step: &StepParameters) {
         let anchors = &self.anchors;
         let sums = (self.next.par_chunks_mut(CHUNK))
-            .zip(self.moves.par_chunks_mut(CHUNK))
+            .zip(self.updates.par_chunks_mut(CHUNK))
             .zip(self.gains.par_chunks_mut(CHUNK))
             .enumerate()
-            .map(|(chunk, ((next, moves), gains))| {
+            .map(|(chunk, ((next, updates), gains))| {
                 let mut sum = [0.0; 2];
-                forces(p, xy, chunk * CHUNK, next);
-                for (k, ((next, moved), gain)) in next.iter_mut().zip(moves).zip(gains).enumerate() {
+                attractive_forces(p, xy, chunk * CHUNK, next);
+                for (k, ((next, update), gain)) in next.iter_mut().zip(updates).zip(gains).enumerate() {
                     let i = chunk * CHUNK + k;
                     let mut gradient = *next;
                     let anchor = anchors.get(i).copied().flatten();
                     for axis in 0..2 {
                         gradient[axis] *= step.attraction;
-                        gradient[axis] -= step.repulsion * pushes[i][axis];
+                        gradient[axis] -= step.repulsion * repulsive_forces[i][axis];
                         gradient[axis] += anchor.map_or(0.0, |a| step.pull * (xy[i][axis] - a[axis]));
                     }
-                    advance(moved, gain, gradient, step);
+                    advance(update, gain, gradient, step);
                     for axis in 0..2 {
-                        next[axis] = xy[i][axis] + moved[axis];
+                        next[axis] = xy[i][axis] + update[axis];
                         sum[axis] += f64::from(next[axis]);
                     }
                 }
                 sum
             });
-        let sum = in_order(sums);
+        // All forces come from the old positions; the new ones replace them only after the last chunk.
+        let sum = ordered_sum(sums);
         std::mem::swap(xy, &mut self.next);
         if step.centre {
             let n = xy.len().max(1) as f64;
@@ -186,21 +201,26 @@ impl Descent {
     }
 }
 
-/// One point's next move.
-fn advance(moved: &mut [f32; 2], gain: &mut [f32; 2], gradient: [f32; 2], step: &Step) {
+/// Updates the gain and computes the next step of one point.
+fn advance(update: &mut [f32; 2], gain: &mut [f32; 2], gradient: [f32; 2], step: &StepParameters) {
     for axis in 0..2 {
-        // Sign as in the reference: a zero agrees with nothing but a zero.
+        // As in openTSNE, the sign of 0 equals only the sign of 0. The step goes against the gradient, so equal signs
+        // of the last step and the gradient mean that the direction changes.
         let sign = |x: f32| if x == 0.0 { 0.0 } else { x.signum() };
-        gain[axis] =
-            if sign(moved[axis]) == sign(gradient[axis]) { gain[axis] * GAIN.0 + GAIN.1 } else { gain[axis] + 0.2 };
-        moved[axis] = MOMENTUM * moved[axis] - step.rate * gain[axis] * gradient[axis];
+        gain[axis] = if sign(update[axis]) == sign(gradient[axis]) {
+            gain[axis] * GAIN_DECAY.0 + GAIN_DECAY.1
+        } else {
+            gain[axis] + 0.2
+        };
+        update[axis] = MOMENTUM * update[axis] - step.rate * gain[axis] * gradient[axis];
     }
-    let squared = moved[0] * moved[0] + moved[1] * moved[1];
+    let squared = update[0] * update[0] + update[1] * update[1];
     if !squared.is_finite() {
-        // Only an absurd learning rate gets here; standing still is defined, NaN is not.
-        *moved = [0.0; 2];
-    } else if squared > LONGEST * LONGEST {
-        let share = LONGEST / squared.sqrt();
-        *moved = moved.map(|x| x * share);
+        // Only an extreme learning rate overflows. The point then does not move, because NaN would spread to all
+        // points.
+        *update = [0.0; 2];
+    } else if squared > MAX_STEP * MAX_STEP {
+        let share = MAX_STEP / squared.sqrt();
+        *update = update.map(|x| x * share);
     }
 }

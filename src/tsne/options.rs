@@ -1,4 +1,4 @@
-//! What can be asked of a layout, and what is told while it grows.
+//! The options of a layout, and the progress that it reports.
 
 use super::checkpoint::Checkpoint;
 use super::error::Error;
@@ -7,27 +7,27 @@ use crate::linalg;
 /// The settings of a layout. The defaults are those of openTSNE, whose layouts are the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Effective number of neighbours of a point, at least 1; lowered to (n − 1)/3.
+    /// Effective number of neighbours of a point, at least 1; limited to (n − 1)/3.
     pub perplexity: f64,
-    /// Iterations in all, the exaggerated ones included.
+    /// Total number of iterations, both phases.
     pub iterations: usize,
-    /// Factor on the attraction in the first phase, at least 1.
+    /// Factor of the attraction in the first phase (early exaggeration), at least 1.
     pub early_exaggeration: f64,
     /// Iterations of the first phase (at most `iterations`).
     pub exaggeration_iterations: usize,
-    /// Factor on the attraction from then on, at least 1. About 4 draws clusters together as UMAP does (Böhm, Berens & Kobak
-    /// 2022); the divergence that is reported is without it.
+    /// Factor of the attraction in the second phase, at least 1. About 4 gives compact clusters as UMAP does (Böhm,
+    /// Berens & Kobak 2022). The reported divergence does not include it.
     pub exaggeration: f64,
-    /// How the nearest neighbours are found.
-    pub neighbours: Search,
+    /// The search for nearest neighbours.
+    pub neighbours: NeighbourSearch,
     /// Length of a step for a given gradient.
     pub learning_rate: LearningRate,
-    /// Seed of everything random: the same seed, the same layout.
+    /// Seed of all random numbers. The same seed gives the same layout.
     pub seed: u64,
-    /// Where the points start.
+    /// Starting positions of the points.
     pub init: Init,
-    /// Stop when 50 iterations of the last phase lower the divergence by less than this share of
-    /// it; `None` always runs all iterations.
+    /// Stops when 50 iterations of the second phase lower the divergence by less than this share of it. `None` always
+    /// runs all iterations.
     pub early_stop: Option<f64>,
 }
 
@@ -39,7 +39,7 @@ impl Default for Options {
             early_exaggeration: 12.0,
             exaggeration_iterations: 250,
             exaggeration: 1.0,
-            neighbours: Search::Auto,
+            neighbours: NeighbourSearch::Auto,
             learning_rate: LearningRate::Auto,
             seed: 0,
             init: Init::Pca,
@@ -48,15 +48,15 @@ impl Default for Options {
     }
 }
 
-/// How the nearest neighbours are found.
+/// The search for nearest neighbours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Search {
-    /// Exactly up to [`EXACT`](super::EXACT) rows, approximately above.
+pub enum NeighbourSearch {
+    /// Exactly up to [`MAX_EXACT_ROWS`](super::MAX_EXACT_ROWS) rows, approximately above.
     #[default]
     Auto,
-    /// By comparing all rows with all.
+    /// Compares all pairs of rows.
     Exact,
-    /// By comparing those that are likely; see [`linalg::approximate`].
+    /// Compares only rows of nearby lists; see [`linalg::approximate_neighbours`].
     Approximate,
 }
 
@@ -65,54 +65,55 @@ pub enum Search {
 pub enum LearningRate {
     /// n / exaggeration, in each phase (Belkina et al. 2019).
     Auto,
-    /// The same in both phases; positive.
+    /// The same rate in both phases; positive.
     Fixed(f64),
 }
 
-/// Where the points start.
+/// Starting positions of the points.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
-    /// On the first two principal components, scaled to a standard deviation of 1e-4.
+    /// The first two principal components, scaled to a standard deviation of 1e-4.
     Pca,
-    /// Normally distributed, standard deviation 1e-4.
+    /// Normally distributed, with a standard deviation of 1e-4.
     Random,
-    /// On given places.
-    Given(Start),
-    /// Where an earlier run of the same points with the same options, which started as said first, was left.
+    /// Given positions.
+    Given(AnchoredStart),
+    /// The checkpoint of an earlier run of the same points with the same options. The first value is the start of that
+    /// run.
     Resumed(Box<Init>, Checkpoint),
 }
 
-/// Given places, and where points are pulled to.
+/// Given starting positions, and the anchors that points are pulled to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Start {
-    /// One place per point, in the unit of a layout (see [`Layout`](super::Layout)): not scaled.
-    /// Coordinates beyond ±10⁶ are taken as that.
+pub struct AnchoredStart {
+    /// One position per point, in the unit of a layout (see [`Layout`](super::Layout)); they are not scaled.
+    /// Coordinates are clamped to ±10⁶.
     pub xy: Vec<[f32; 2]>,
-    /// Empty, or one entry per point: the place it is pulled to. With any anchor the layout is not
-    /// centred: the anchors are its frame.
+    /// Empty, or one entry per point: the position that the point is pulled to. If there is any anchor, the layout is
+    /// not centred, because the anchors fix its position.
     pub anchors: Vec<Option<[f32; 2]>>,
-    /// Strength of the pull: each iteration takes a point this share of the way back at learning
-    /// rate n. From 0 to below 1.
+    /// Strength of the pull, from 0 to below 1: at learning rate n and gain 1, each iteration moves a point by this
+    /// share of its distance to the anchor.
     pub pull: f64,
 }
 
-/// Where a running layout stands.
+/// The progress of a running layout.
 #[derive(Clone, Copy)]
 pub struct Progress<'a> {
     /// Iterations done, from 1.
     pub iteration: usize,
-    /// The divergence before this iteration, each 50 iterations and at the last; without the
-    /// exaggeration, so that it can be compared between the phases.
+    /// The divergence before this iteration, every 50 iterations and at the last one. It does not include the
+    /// exaggeration, so that values of both phases can be compared.
     pub kl: Option<f64>,
-    /// What a later run can go on from; none before the last iteration.
+    /// Returns a checkpoint that a later run can resume from; `None` after the last iteration.
     pub checkpoint: Option<&'a dyn Fn() -> Checkpoint>,
 }
 
 impl Init {
-    /// How it was at first.
-    pub(super) fn first(&self) -> &Self {
+    /// The start of the first run, even if it was resumed several times.
+    pub(super) fn original(&self) -> &Self {
         match self {
-            Self::Resumed(first, _) => first.first(),
+            Self::Resumed(first, _) => first.original(),
             first => first,
         }
     }
@@ -125,7 +126,7 @@ impl Options {
             LearningRate::Auto => 1.0,
             LearningRate::Fixed(rate) => rate,
         };
-        let pull = match self.init.first() {
+        let pull = match self.init.original() {
             Init::Given(start) => start.pull,
             _ => 0.0,
         };
@@ -144,16 +145,16 @@ impl Options {
             ("pull", pull, (0.0..1.0).contains(&pull), "from 0 to below 1"),
             ("early stop", self.early_stop.unwrap_or(0.0), self.early_stop.is_none_or(f64::is_finite), "finite"),
         ];
-        for (name, found, good, must) in checks {
-            if !good {
+        for (name, found, valid, must) in checks {
+            if !valid {
                 return Err(Error::Setting { name, must, found });
             }
         }
         match &self.init {
-            Init::Resumed(_, from) if from.order.len() != len => {
-                Err(linalg::Error::Shape { what: "checkpoint", expected: len, found: from.order.len() }.into())
+            Init::Resumed(_, checkpoint) if checkpoint.order.len() != len => {
+                Err(linalg::Error::Shape { what: "checkpoint", expected: len, found: checkpoint.order.len() }.into())
             }
-            init => match init.first() {
+            init => match init.original() {
                 Init::Given(start) => start.check(len),
                 _ => Ok(()),
             },
@@ -161,7 +162,7 @@ impl Options {
     }
 }
 
-impl Start {
+impl AnchoredStart {
     fn check(&self, len: usize) -> Result<(), Error> {
         if self.xy.len() != len {
             return Err(linalg::Error::Shape { what: "start", expected: len, found: self.xy.len() }.into());
@@ -170,9 +171,9 @@ impl Start {
             return Err(linalg::Error::Shape { what: "anchors", expected: len, found: self.anchors.len() }.into());
         }
         let finite = |p: &[f32; 2]| p.iter().all(|x| x.is_finite());
-        let places = self.xy.iter().enumerate();
+        let positions = self.xy.iter().enumerate();
         let anchors = self.anchors.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref()?)));
-        match places.chain(anchors).find(|(_, p)| !finite(p)) {
+        match positions.chain(anchors).find(|(_, p)| !finite(p)) {
             Some((row, _)) => Err(linalg::Error::NotFinite(row).into()),
             None => Ok(()),
         }

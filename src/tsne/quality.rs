@@ -1,25 +1,26 @@
-//! How much of the rows' neighbourhoods a layout keeps.
+//! Quality measures: how well a layout preserves the neighbourhoods of the rows.
 
 use rayon::prelude::*;
 
 use super::error::Error;
 use crate::linalg::{self, Matrix, Random, Rows, squared_distance};
 
-/// What [`quality`] found.
+/// The measures that [`quality`] computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
     /// Mean share of a row's k nearest rows that are among the k nearest in the plane, 0..=1.
     pub recall: f64,
-    /// Trustworthiness (Venna & Kaski 2001), 0..=1: 1 when the k nearest in the plane are nearest
-    /// as rows; each that is not costs its rank among the rows beyond k.
+    /// Trustworthiness (Venna & Kaski 2001), 0..=1. It is 1 if the k nearest points in the plane are also the k nearest
+    /// rows. Each that is not lowers it by the amount by which its rank among the rows exceeds k.
     pub trustworthiness: f64,
 }
 
-/// Recall and trustworthiness of a layout, at `k` neighbours (or (n − 1)/2 if that is less), on `sample` points chosen by
-/// `seed` (all of them if there are no more). O(n · d) for each. Fewer than three points are perfect.
+/// Computes recall and trustworthiness of a layout, at `k` neighbours (limited to (n − 1)/2), on a `sample` of points
+/// chosen by `seed` (all points if there are not more). O(n · (d + k)) per sampled point. Both are 1 for fewer than
+/// three points.
 ///
 /// # Errors
-/// [`Error::Input`] when `xy` has not one place per row.
+/// [`Error::Input`] if `xy` does not have one position per row.
 pub fn quality(points: &Matrix, xy: &[[f32; 2]], k: usize, sample: usize, seed: u64) -> Result<Quality, Error> {
     let n = points.len();
     if xy.len() != n {
@@ -31,18 +32,19 @@ pub fn quality(points: &Matrix, xy: &[[f32; 2]], k: usize, sample: usize, seed: 
     if k == 0 || sampled == 0 {
         return Ok(Quality { recall: 1.0, trustworthiness: 1.0 });
     }
-    let parts: Vec<(usize, usize)> = chosen.into_par_iter().map(|i| look_at(points, xy, k, i)).collect();
-    let (kept, beyond) = parts.iter().fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let parts: Vec<(usize, usize)> = chosen.into_par_iter().map(|i| compare_neighbourhoods(points, xy, k, i)).collect();
+    let (preserved, excess_rank) = parts.iter().fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    // The largest possible sum per point, by which Venna & Kaski normalise.
     let worst = (k * (2 * n - 3 * k - 1)) as f64 / 2.0;
     Ok(Quality {
-        recall: kept as f64 / (k * sampled) as f64,
-        trustworthiness: 1.0 - beyond as f64 / (worst * sampled as f64),
+        recall: preserved as f64 / (k * sampled) as f64,
+        trustworthiness: 1.0 - excess_rank as f64 / (worst * sampled as f64),
     })
 }
 
-/// For one point: how many of its k neighbours in the plane are among its k as a row, and by how
-/// many ranks the others are beyond k.
-fn look_at(points: &Matrix, xy: &[[f32; 2]], k: usize, i: usize) -> (usize, usize) {
+/// For one point: the number of its k neighbours in the plane that are among the k nearest rows, and the sum over the
+/// others of rank − k.
+fn compare_neighbourhoods(points: &Matrix, xy: &[[f32; 2]], k: usize, i: usize) -> (usize, usize) {
     let others = || (0..xy.len()).filter(|&j| j != i);
     let rows: Vec<(f64, usize)> = others().map(|j| (squared_distance(points.row(i), points.row(j)), j)).collect();
     let mut plane: Vec<(f64, usize)> = others()
@@ -51,17 +53,17 @@ fn look_at(points: &Matrix, xy: &[[f32; 2]], k: usize, i: usize) -> (usize, usiz
             (d[0] * d[0] + d[1] * d[1], j)
         })
         .collect();
-    let by = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-    plane.select_nth_unstable_by(k - 1, by);
-    let (mut kept, mut beyond) = (0, 0);
+    let nearer = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    plane.select_nth_unstable_by(k - 1, nearer);
+    let (mut preserved, mut excess_rank) = (0, 0);
     for &(_, j) in &plane[..k] {
-        // `rows` leaves i out, so that later rows are one place further to the front.
-        let own = rows[if j < i { j } else { j - 1 }];
-        let rank = 1 + rows.iter().filter(|r| by(r, &own).is_lt()).count();
-        kept += usize::from(rank <= k);
-        beyond += rank.saturating_sub(k);
+        // `rows` does not include i, so the index of later rows is one less.
+        let entry = rows[if j < i { j } else { j - 1 }];
+        let rank = 1 + rows.iter().filter(|r| nearer(r, &entry).is_lt()).count();
+        preserved += usize::from(rank <= k);
+        excess_rank += rank.saturating_sub(k);
     }
-    (kept, beyond)
+    (preserved, excess_rank)
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
-//! Weights: tensors by name and shape, out of a file, out of `models/` or from the hub.
+//! Model weights: tensors, identified by name and shape, from a file, from `models/` or from the Hugging Face hub.
 //!
-//! In reading order: `file` (a safetensors file of any origin becomes the canonical one), `hub` (which file of which commit, and where it is had), `alike` (whether
-//! another repository's network is the same but for its numbers), `kept` (what lies under `models/`). None of it knows what the tensors are for.
+//! In reading order: `file` (turns any safetensors file into the canonical one), `hub` (which file of which commit, and
+//! how it is obtained), `network_config` (checks that another repository has the same network architecture), `cache`
+//! (the files under `models/`). None of it knows what the tensors are used for.
 
-mod alike;
+mod cache;
 mod file;
 mod hub;
-mod kept;
+mod network_config;
 
 pub use hub::Hub;
 
-pub(crate) use file::Wanted;
-pub(crate) use hub::{NotHere, Pin, Published};
-pub(crate) use kept::{BuiltIn, Weights, vocabulary};
+pub(crate) use cache::{BuiltIn, Weights, tokenizer_json};
+pub(crate) use file::TensorSpec;
+pub(crate) use hub::{PinnedFile, UnavailableOffline, WeightsSource};

@@ -1,5 +1,5 @@
-//! Pictures that claim to be enormous, or become so: each is skipped with its own reason, eight at a time, within 2 GB of
-//! address space.
+//! Pictures that claim to be enormous, or that decompress to enormous sizes. Each is skipped with its own reason, eight
+//! at a time, within 2 GB of address space.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use image::ImageFormat;
 
-use crate::driver::{Story, encoded, picture, png, ran};
+use crate::sandbox::{Sandbox, encoded, picture, png, run_command};
 
 const RUN: &str = "run photos --model scattering -o out.png";
 
@@ -24,12 +24,12 @@ pub(crate) fn header(width: u32, height: u32, depth: u8, colour: u8, interlace: 
     chunk(b"IHDR", &data)
 }
 
-/// A PNG of these chunks.
+/// A PNG with these chunks.
 pub(crate) fn png_of(chunks: &[Vec<u8>]) -> Vec<u8> {
     [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat()
 }
 
-/// `count` zeros, deflated: a thousandth of that.
+/// `count` zeros, deflated to about a thousandth of their size.
 fn zeros(count: usize) -> Vec<u8> {
     let mut out = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     let block = vec![0; 1 << 16];
@@ -39,7 +39,7 @@ fn zeros(count: usize) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// A sound picture of one pixel with a chunk before its data.
+/// An intact picture of one pixel with an additional chunk before its data.
 fn png_with(extra: Vec<u8>) -> Vec<u8> {
     png_of(&[header(1, 1, 8, 2, 0), extra, chunk(b"IDAT", &zlib(&[0, 9, 9, 9])), chunk(b"IEND", b"")])
 }
@@ -50,7 +50,7 @@ fn zlib(data: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// A GIF of one frame on a canvas of another size.
+/// A GIF with one frame on a canvas of another size.
 fn gif(canvas: (u16, u16), frame: (u16, u16)) -> Vec<u8> {
     let size = |(w, h): (u16, u16)| [w.to_le_bytes(), h.to_le_bytes()].concat();
     let mut bytes = [&b"GIF89a"[..], &size(canvas), b"\x80\0\0", &[0, 0, 0, 255, 255, 255]].concat();
@@ -58,7 +58,7 @@ fn gif(canvas: (u16, u16), frame: (u16, u16)) -> Vec<u8> {
     bytes
 }
 
-/// A little TIFF of these tags (tag, type, count, value).
+/// A small TIFF with these tags (tag, type, count, value).
 fn tiff(tags: &[(u16, u16, u32, u32)]) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     bytes.extend((tags.len() as u16).to_le_bytes());
@@ -80,7 +80,7 @@ fn bmp(width: i32, height: i32, bits: u16) -> Vec<u8> {
     bytes
 }
 
-/// The header of a JPEG of this size, and a scan of nothing.
+/// The header of a JPEG of this size, and an empty scan.
 fn jpeg(frame: u8, precision: u8, width: u16, height: u16) -> Vec<u8> {
     let (w, h) = (width.to_be_bytes(), height.to_be_bytes());
     let sof = [0xFF, frame, 0, 11, precision, h[0], h[1], w[0], w[1], 1, 1, 0x11, 0];
@@ -88,7 +88,7 @@ fn jpeg(frame: u8, precision: u8, width: u16, height: u16) -> Vec<u8> {
     [&b"\xff\xd8"[..], &quantization, &sof, b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\xff\xd9"].concat()
 }
 
-/// A lossy-less WebP header that claims this size.
+/// The header of a lossless WebP that claims this size.
 fn webp(width: u32, height: u32) -> Vec<u8> {
     let bits = (width - 1) | (height - 1) << 14;
     let mut bytes = b"RIFF\x20\0\0\0WEBPVP8L\x14\0\0\0\x2f".to_vec();
@@ -97,7 +97,7 @@ fn webp(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// Every bomb with the reasons that would be right.
+/// Every bomb with the reasons that are acceptable for it.
 fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let bomb = zeros(400 << 20);
     let profile = [&b"icc\0\0"[..], &bomb].concat();
@@ -157,19 +157,19 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 #[test]
 fn bombs_are_skipped_with_their_reasons_within_two_gigabytes() {
-    let story = Story::with_photos(8);
+    let sandbox = Sandbox::with_photos(8);
     let bombs = bombs();
     for (name, bytes, _) in &bombs {
-        story.put(&format!("photos/{name}"), bytes);
+        sandbox.put(&format!("photos/{name}"), bytes);
     }
     let began = Instant::now();
-    let ran = ran(&mut story.limited("ulimit -v 2000000", &format!("{RUN} --threads 8")));
+    let ran = run_command(&mut sandbox.with_limits("ulimit -v 2000000", &format!("{RUN} --threads 8")));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     let mut fates: BTreeMap<String, (String, String)> =
-        story.skipped().into_iter().map(|row| (row.path, (row.reason.to_string(), row.detail))).collect();
-    for row in story.images() {
+        sandbox.skipped().into_iter().map(|row| (row.path, (row.reason.to_string(), row.detail))).collect();
+    for row in sandbox.images() {
         let fate = if row.damage.is_some() { "damaged" } else { "placed" };
         fates.insert(row.path, (fate.to_owned(), String::new()));
     }
@@ -180,32 +180,33 @@ fn bombs_are_skipped_with_their_reasons_within_two_gigabytes() {
     assert_eq!(fates.len(), 8 + bombs.len(), "every input is accounted for");
 }
 
-/// Files of the largest size wait for each other as well: these are holes behind a picture's first bytes.
+/// Large files wait for each other too. These files are sparse: holes after the first bytes of a picture.
 #[test]
 fn large_files_share_the_memory() {
     const LARGE: u64 = 240 << 20;
-    let story = Story::with_photos(8);
+    let sandbox = Sandbox::with_photos(8);
     for i in 0..10 {
-        story.put(&format!("photos/large-{i}.png"), &png(&picture(20)));
-        let large = story.path(&format!("photos/large-{i}.png"));
+        sandbox.put(&format!("photos/large-{i}.png"), &png(&picture(20)));
+        let large = sandbox.path(&format!("photos/large-{i}.png"));
         std::fs::File::options().write(true).open(large).unwrap().set_len(LARGE + i).unwrap();
     }
-    let ran = ran(&mut story.limited("ulimit -v 2000000", &format!("{RUN} --threads 8")));
+    let ran = run_command(&mut sandbox.with_limits("ulimit -v 2000000", &format!("{RUN} --threads 8")));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert_eq!(story.images().len(), 18, "what follows the end of a picture is nobody's business: {}", ran.stderr);
+    assert_eq!(sandbox.images().len(), 18, "what follows the end of a picture is nobody's business: {}", ran.stderr);
 }
 
-/// What is too large is for the user to say, and the message says where.
+/// The user can change the limits, and the message says with which setting.
 #[test]
 fn limits_can_be_set() {
-    let story = Story::with_photos(6);
-    story.put("photos/wide.png", &png(&image::RgbImage::from_fn(1300, 1000, |x, y| image::Rgb([x as u8, y as u8, 9]))));
-    story.put("photos/long.png", &[png(&picture(40)), vec![0; 3 << 20]].concat());
+    let sandbox = Sandbox::with_photos(6);
+    sandbox
+        .put("photos/wide.png", &png(&image::RgbImage::from_fn(1300, 1000, |x, y| image::Rgb([x as u8, y as u8, 9]))));
+    sandbox.put("photos/long.png", &[png(&picture(40)), vec![0; 3 << 20]].concat());
     let said = |flags: &str| {
-        // What was decoded once is known, whatever the limits are now.
-        let _ = std::fs::remove_dir_all(story.path("cache"));
-        story.ok(&format!("{RUN} {flags}"));
-        let rows = story.skipped().into_iter().map(|row| format!("{} {}: {}", row.path, row.reason, row.detail));
+        // The record of a decoded picture outlives a change of the limits, so each case starts without a cache.
+        let _ = std::fs::remove_dir_all(sandbox.path("cache"));
+        sandbox.ok(&format!("{RUN} {flags}"));
+        let rows = sandbox.skipped().into_iter().map(|row| format!("{} {}: {}", row.path, row.reason, row.detail));
         rows.collect::<Vec<_>>().join("; ")
     };
     assert_eq!(said(""), "");
@@ -215,21 +216,21 @@ fn limits_can_be_set() {
     let memory = said("--memory 4");
     assert!(memory.contains("the budget is 4 MB (limits.memory)"), "{memory}");
     assert!(memory.contains("long.png too-large: a file of 3 MB; the limit is 2 MB (limits.memory)"), "{memory}");
-    story.put("pipeline.toml", b"[limits]\nmax_pixels = 0\n");
-    let ran = story.run(RUN);
+    sandbox.put("pipeline.toml", b"[limits]\nmax_pixels = 0\n");
+    let ran = sandbox.run(RUN);
     assert!(ran.code == 2 && ran.stderr.contains("limits.max_pixels is 0; it can be 1 to"), "{}", ran.stderr);
 }
 
-/// Pictures that are large but honest wait for each other instead of being held all at once.
+/// Large but correct pictures wait for each other, so that memory does not hold all of them at once.
 #[test]
 fn large_pictures_share_the_memory() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let flat = png_of(&[header(6_000, 5_000, 8, 2, 0), chunk(b"IDAT", &zeros(18_001 * 5_000)), chunk(b"IEND", b"")]);
     for i in 0..8_u8 {
-        // Each is another file.
-        story.put(&format!("photos/{i}.png"), &[&flat[..], &[i]].concat());
+        // Another byte at the end makes each a different file.
+        sandbox.put(&format!("photos/{i}.png"), &[&flat[..], &[i]].concat());
     }
-    let ran = ran(&mut story.limited("ulimit -v 2000000", &format!("{RUN} --threads 8")));
+    let ran = run_command(&mut sandbox.with_limits("ulimit -v 2000000", &format!("{RUN} --threads 8")));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert_eq!(story.images().len(), 8, "{}", ran.stderr);
+    assert_eq!(sandbox.images().len(), 8, "{}", ran.stderr);
 }

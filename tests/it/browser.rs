@@ -1,5 +1,5 @@
-//! A real browser: Chromium without a window, spoken to in the DevTools protocol over a pipe (JSON
-//! messages, each ended by a zero byte).
+//! A real browser: headless Chromium, controlled by the DevTools protocol over a pipe (JSON messages, each terminated
+//! by a zero byte).
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,10 +11,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A time limit that no step reaches, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A browser with one page; it ends when this is dropped.
+/// A browser with one page; the process ends on drop.
 pub(crate) struct Browser {
     process: Child,
     input: ChildStdin,
@@ -25,7 +25,7 @@ pub(crate) struct Browser {
     _profile: tempfile::TempDir,
 }
 
-/// Traps whatever a page must not do, before any of its own script runs.
+/// Traps for everything that a page must not do, installed before any script of the page runs.
 const TRAPS: &str = "
     window.trapped = [];
     for (const name of ['alert', 'confirm', 'prompt', 'print']) {
@@ -42,15 +42,15 @@ const TRAPS: &str = "
     }).observe({ type: 'paint', buffered: true });
 ";
 
-/// The browser, or a line on standard error that there is none.
+/// Starts the browser, or prints a line to standard error that there is none.
 pub(crate) fn browser() -> Option<Browser> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = names.iter().find_map(|name| std::env::split_paths(&paths).map(|p| p.join(name)).find(|p| p.is_file()));
     if found.is_none() {
-        // Straight to standard error: what a test that passes prints is not shown.
+        // Written directly to standard error: the test runner captures the output of passing tests.
         let mut out = std::io::stderr();
-        writeln!(out, "SKIPPED: no chromium is installed, so the page is not looked at").unwrap();
+        writeln!(out, "SKIPPED: no chromium is installed, so the page is not tested").unwrap();
     }
     Some(Browser::start(&found?))
 }
@@ -58,7 +58,7 @@ pub(crate) fn browser() -> Option<Browser> {
 impl Browser {
     fn start(program: &Path) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        // The protocol's pipes are the descriptors 3 and 4, which a shell can make of 0 and 1.
+        // The protocol uses the file descriptors 3 and 4; the shell makes them from 0 and 1.
         let mut process = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
             .arg(program)
@@ -107,10 +107,10 @@ impl Browser {
             message["sessionId"] = json!(session);
         }
         self.input.write_all(format!("{message}\0").as_bytes()).unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(message) = self.messages.recv_timeout(left) else { panic!("no answer to {method}") };
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            let Ok(message) = self.messages.recv_timeout(remaining) else { panic!("no response to {method}") };
             if message["id"] == self.next {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
@@ -119,16 +119,16 @@ impl Browser {
         }
     }
 
-    /// The size of the window, as that of a phone if it is `touched`.
+    /// Sets the size of the window in CSS pixels; `is_phone` emulates a touch screen with two device pixels per pixel.
     #[track_caller]
-    pub(crate) fn window(&mut self, width: u32, height: u32, touched: bool) {
-        let ratio = if touched { 2 } else { 1 };
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": touched});
+    pub(crate) fn window(&mut self, width: u32, height: u32, is_phone: bool) {
+        let ratio = if is_phone { 2 } else { 1 };
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": is_phone});
         self.call("Emulation.setDeviceMetricsOverride", metrics);
-        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": touched, "maxTouchPoints": 5}));
+        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": is_phone, "maxTouchPoints": 5}));
     }
 
-    /// What the user prefers: `light` or `dark`, and whether things may move.
+    /// Sets the preferences of the user: `light` or `dark`, and whether animations are allowed.
     #[track_caller]
     pub(crate) fn prefer(&mut self, scheme: &str, motion: bool) {
         let motion = if motion { "no-preference" } else { "reduce" };
@@ -139,33 +139,33 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Opens a file with a fragment, as by a double click, and waits until its wall is drawn sharp.
+    /// Opens a file with a fragment (empty, or with its `#`), and waits until the grid is drawn with all details.
     #[track_caller]
     pub(crate) fn open(&mut self, file: &Path, fragment: &str) {
         let path = percent_encoding::utf8_percent_encode(file.to_str().unwrap(), percent_encoding::NON_ALPHANUMERIC);
         let path = path.to_string().replace("%2F", "/");
-        // Another address first: a new fragment alone would load nothing.
+        // Navigates to another page first: a change of the fragment alone would not load the page again.
         self.call("Page.navigate", json!({"url": "about:blank"}));
-        let arrived = self.call("Page.navigate", json!({"url": format!("file://{path}{fragment}")}));
-        assert!(arrived["errorText"].is_null(), "{arrived}");
-        self.wait_for("typeof isSettled !== 'undefined' && isSettled()");
+        let navigation = self.call("Page.navigate", json!({"url": format!("file://{path}{fragment}")}));
+        assert!(navigation["errorText"].is_null(), "{navigation}");
+        self.wait_for("typeof isReady !== 'undefined' && isReady()");
         self.rest();
     }
 
-    /// Waits until nothing moves and nothing is being loaded.
+    /// Waits until no frame is requested, no animation runs and nothing is loading.
     #[track_caller]
     pub(crate) fn rest(&mut self) {
-        self.wait_for("!frame.asked && !frame.glide && layout.share === 1 && loads.running === 0");
+        self.wait_for("!frame.asked && !frame.glide && layout.progress === 1 && loads.running === 0");
     }
 
-    /// The value of an expression in the page, in which all that its files give to each other has its plain name, and `all`
-    /// is what a function says of each picture.
+    /// The value of an expression in the page. All exports of the page's scripts are in scope by their plain names, and
+    /// `all(f)` returns the results of `f` for every picture.
     #[track_caller]
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let given = "Object.assign({ all: (of) => [...Array(page.tiles.count).keys()].map((i) => of(i)) }, \
+        let scope = "Object.assign({ all: (of) => [...Array(page.chunks.count).keys()].map((i) => of(i)) }, \
                      ...Object.values(typeof page === 'undefined' ? {} : page))";
-        let scoped = format!("with ({given}) {{ {expression} }}");
-        let params = json!({"expression": scoped, "returnByValue": true, "awaitPromise": true});
+        let statement = format!("with ({scope}) {{ {expression} }}");
+        let params = json!({"expression": statement, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);
         assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
         result["result"]["value"].clone()
@@ -174,14 +174,14 @@ impl Browser {
     /// Waits until an expression is true.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, expression: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.eval(expression) != json!(true) {
-            assert!(Instant::now() < deadline, "never: {expression}");
+            assert!(Instant::now() < deadline, "not true in time: {expression}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// A text of the page.
+    /// The text of an element.
     #[track_caller]
     pub(crate) fn text(&mut self, selector: &str) -> String {
         self.eval(&format!("document.querySelector({}).textContent", json!(selector))).as_str().unwrap().to_owned()
@@ -205,13 +205,13 @@ impl Browser {
     /// Clicks the middle of an element.
     #[track_caller]
     pub(crate) fn click_on(&mut self, selector: &str) {
-        let find = format!(
+        let script = format!(
             "(() => {{ const e = document.querySelector({}); e.scrollIntoView({{block: 'nearest'}}); \
              const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()",
             json!(selector)
         );
-        let place = self.eval(&find);
-        self.click(place[0].as_f64().unwrap(), place[1].as_f64().unwrap());
+        let centre = self.eval(&script);
+        self.click(centre[0].as_f64().unwrap(), centre[1].as_f64().unwrap());
     }
 
     #[track_caller]
@@ -249,9 +249,10 @@ impl Browser {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// What the page did that it must not do: traps, errors, and complaints on the console.
+    /// Everything that the page did but must not do: calls of the trapped functions, exceptions, dialogs, and errors
+    /// that the browser logged.
     #[track_caller]
-    pub(crate) fn trapped(&mut self) -> Vec<String> {
+    pub(crate) fn violations(&mut self) -> Vec<String> {
         let trapped = self.eval("window.trapped");
         let mut all: Vec<String> = trapped.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect();
         for event in &self.events {
@@ -266,13 +267,13 @@ impl Browser {
         all
     }
 
-    /// The addresses that the page asked for.
+    /// The addresses that the page requested.
     pub(crate) fn requested(&self) -> Vec<String> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.map(|event| event["params"]["request"]["url"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The window as a PNG.
+    /// A screenshot of the window as a PNG.
     #[track_caller]
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));

@@ -1,68 +1,60 @@
-//! Tables beside pictures as other programs write them: what they are called, how they write dates and names, and what
-//! becomes of columns that mean nothing here.
+//! Tables of other programs next to pictures: names of columns, formats of dates and names, and columns that have no
+//! meaning here.
 
-use tsne_grid::artifact::Reason;
+use tsne_grid::artifact::SkipReason;
 use tsne_grid::artifact::rows::{FieldRow, ImageRow};
 
-use crate::driver::{Story, picture, png};
+use crate::sandbox::{Sandbox, picture, png};
 
 const RUN: &str = "embed --model scattering --strict in";
 
-fn with(pictures: &[&str], tables: &[(&str, &str)]) -> Story {
-    let story = Story::new();
+fn with(pictures: &[&str], tables: &[(&str, &str)]) -> Sandbox {
+    let sandbox = Sandbox::new();
     for (i, path) in pictures.iter().enumerate() {
-        story.put(&format!("in/{path}"), &png(&picture(i as u32)));
+        sandbox.put(&format!("in/{path}"), &png(&picture(i as u32)));
     }
     for (name, text) in tables {
-        story.put(&format!("in/{name}"), text.as_bytes());
+        sandbox.put(&format!("in/{name}"), text.as_bytes());
     }
-    story
+    sandbox
 }
 
 /// Path, caption, and time with its precision.
-fn known(story: &Story) -> Vec<String> {
+fn known(sandbox: &Sandbox) -> Vec<String> {
     let time = |row: &ImageRow| {
         let seconds = row.taken_at.map(|time| time.seconds().to_string()).unwrap_or_default();
         let precision = row.taken_precision.map(|precision| precision.to_string()).unwrap_or_default();
         format!("{seconds} {precision}").trim().to_owned()
     };
     let row = |row: &ImageRow| format!("{}|{}|{}", row.path, row.caption.as_deref().unwrap_or_default(), time(row));
-    story.images().iter().map(row).collect()
-}
-
-/// Path, field, and value.
-fn fields(story: &Story) -> Vec<String> {
-    let images = story.images();
-    let path = |field: &FieldRow| &images.iter().find(|row| row.image == field.image).unwrap().path;
-    let rows: Vec<FieldRow> = story.latest();
-    rows.iter().map(|row| format!("{}|{}|{}", path(row), row.field, row.value)).collect()
+    sandbox.images().iter().map(row).collect()
 }
 
 #[test]
 fn tables_of_other_programs_are_understood() {
     let hugging_face = "{\"file_name\": \"a.png\", \"text\": \"one\", \"label\": 3}\n\n{\"file_name\": \"b.png\", \"text\": \"two\"}\n";
-    let story = with(&["a.png", "b.png"], &[("metadata.jsonl", hugging_face)]);
-    story.ok(RUN);
-    assert_eq!(known(&story), ["a.png|one|", "b.png|two|"]);
-    assert_eq!(fields(&story), ["a.png|label|3"]);
+    let sandbox = with(&["a.png", "b.png"], &[("metadata.jsonl", hugging_face)]);
+    sandbox.ok(RUN);
+    assert_eq!(known(&sandbox), ["a.png|one|", "b.png|two|"]);
+    assert_eq!(sandbox.fields(), ["a.png|label|3"]);
 
-    let story = with(&["train/a.png", "b.png"], &[("t.csv", "image,label\ntrain/a.png,cat\nb.png,dog\n")]);
-    story.ok(RUN);
-    assert_eq!(fields(&story), ["b.png|label|dog", "train/a.png|label|cat"]);
+    let sandbox = with(&["train/a.png", "b.png"], &[("t.csv", "image,label\ntrain/a.png,cat\nb.png,dog\n")]);
+    sandbox.ok(RUN);
+    assert_eq!(sandbox.fields(), ["b.png|label|dog", "train/a.png|label|cat"]);
 
     let pix_plot = "filename,category,tags,description,permalink,year\na.png,cat,x|y,first,https://x/0,1900\n";
-    let story = with(&["images/a.png"], &[("metadata.csv", pix_plot)]);
-    story.ok(RUN);
-    assert_eq!(known(&story), ["images/a.png|first|-2208988800 year"]);
+    let sandbox = with(&["images/a.png"], &[("metadata.csv", pix_plot)]);
+    sandbox.ok(RUN);
+    assert_eq!(known(&sandbox), ["images/a.png|first|-2208988800 year"]);
     let of_a = ["category|cat", "tags|x", "tags|y", "permalink|https://x/0", "year|1900"];
-    assert_eq!(fields(&story), of_a.map(|field| format!("images/a.png|{field}")));
+    assert_eq!(sandbox.fields(), of_a.map(|field| format!("images/a.png|{field}")));
 
     let vikus = "id,keywords,year,_title\n001,\"sea, light\",1890s,Storm\n002,sea,,Calm\n";
-    let story = with(&["jpg/001.png", "jpg/002.png"], &[("data.csv", vikus)]);
-    story.ok(RUN);
-    assert_eq!(known(&story), ["jpg/001.png||-2524521600 decade", "jpg/002.png||"]);
+    let sandbox = with(&["jpg/001.png", "jpg/002.png"], &[("data.csv", vikus)]);
+    sandbox.ok(RUN);
+    assert_eq!(known(&sandbox), ["jpg/001.png||-2524521600 decade", "jpg/002.png||"]);
     assert_eq!(
-        fields(&story)[..3],
+        sandbox.fields()[..3],
         ["keywords|sea", "keywords|light", "_title|Storm"].map(|f| format!("jpg/001.png|{f}"))
     );
 }
@@ -71,8 +63,8 @@ fn tables_of_other_programs_are_understood() {
 fn a_date_says_how_exact_it_is_and_an_unreadable_one_costs_itself() {
     let table = "path,caption,date\n0.png,a,07/14/2024\n1.png,b,2024\n2.png,c,ca. 1890\n3.png,d,1720981800000\n\
                  4.png,e,01.07.2024 18:30\n5.png,f,long ago\n6.png,g,\n7.png,h,03/04/2024\n";
-    let story = with(&["0.png", "1.png", "2.png", "3.png", "4.png", "5.png", "6.png", "7.png"], &[("t.csv", table)]);
-    let ran = story.run(RUN);
+    let sandbox = with(&["0.png", "1.png", "2.png", "3.png", "4.png", "5.png", "6.png", "7.png"], &[("t.csv", table)]);
+    let ran = sandbox.run(RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let expected = [
         "0.png|a|1720915200 day",
@@ -82,22 +74,26 @@ fn a_date_says_how_exact_it_is_and_an_unreadable_one_costs_itself() {
         "4.png|e|1719858600 minute",
         "5.png|f|",
         "6.png|g|",
-        // The first row tells that months come first.
+        // The first row shows that the month comes first.
         "7.png|h|1709510400 day",
     ];
-    assert_eq!(known(&story), expected);
-    assert_eq!(fields(&story), ["1.png|date|2024", "2.png|date|ca. 1890", "5.png|date|long ago"]);
+    assert_eq!(known(&sandbox), expected);
+    assert_eq!(sandbox.fields(), ["1.png|date|2024", "2.png|date|ca. 1890", "5.png|date|long ago"]);
     let said: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("not understood")).collect();
-    assert!(said.len() == 1 && said[0].contains("1 date of t.csv is not understood, as `long ago`"), "{}", ran.stderr);
+    assert!(
+        said.len() == 1 && said[0].contains("1 date of t.csv is not understood, such as `long ago`"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn names_are_the_same_however_they_are_written() {
     let table = "path,caption\nCafé.png,one\nU\u{308}bung.png,two\nsub\\b.png,three\n";
-    let story = with(&["Cafe\u{301}.png", "Übung.png", "sub/b.png"], &[("t.csv", table)]);
-    story.ok(RUN);
-    let captions: Vec<_> = story.images().into_iter().map(|row| row.caption.unwrap()).collect();
-    assert_eq!((captions, story.skipped().len()), (vec!["one".into(), "three".into(), "two".into()], 0));
+    let sandbox = with(&["Cafe\u{301}.png", "Übung.png", "sub/b.png"], &[("t.csv", table)]);
+    sandbox.ok(RUN);
+    let captions: Vec<_> = sandbox.images().into_iter().map(|row| row.caption.unwrap()).collect();
+    assert_eq!((captions, sandbox.skipped().len()), (vec!["one".into(), "three".into(), "two".into()], 0));
 }
 
 #[test]
@@ -117,12 +113,12 @@ fn what_is_no_table_of_pictures_says_nothing_and_is_no_defect() {
         ("posts.json", posts),
         ("users.csv", users),
     ];
-    let story = with(&["files/a.png"], &tables);
-    story.ok(RUN);
-    assert_eq!(known(&story), ["files/a.png||"]);
-    assert!(fields(&story).is_empty());
-    let rows: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
-    let mut names = tables.map(|(name, _)| (name.to_owned(), Reason::NotAnImage));
+    let sandbox = with(&["files/a.png"], &tables);
+    sandbox.ok(RUN);
+    assert_eq!(known(&sandbox), ["files/a.png||"]);
+    assert!(sandbox.fields().is_empty());
+    let rows: Vec<_> = sandbox.skipped().into_iter().map(|row| (row.path, row.reason)).collect();
+    let mut names = tables.map(|(name, _)| (name.to_owned(), SkipReason::NotAnImage));
     names.sort();
     assert_eq!(rows, names);
 }
@@ -130,33 +126,33 @@ fn what_is_no_table_of_pictures_says_nothing_and_is_no_defect() {
 #[test]
 fn further_columns_go_on_to_the_export_and_the_page() {
     let table = "path,caption,tags,row,place\n000.png,a,x|y,7,Rom\n001.png,b,,,Oslo\n";
-    let story = Story::with_photos(4);
-    story.put("photos/t.csv", table.as_bytes());
-    story.put("photos/copy of 000.png", &png(&picture(0)));
+    let sandbox = Sandbox::with_photos(4);
+    sandbox.put("photos/t.csv", table.as_bytes());
+    sandbox.put("photos/copy of 000.png", &png(&picture(0)));
     let run = "run photos --model scattering -o wall.png";
-    story.ok(run);
-    let status = story.run(&run.replace("run", "status --check"));
+    sandbox.ok(run);
+    let status = sandbox.run(&run.replace("run", "status --check"));
     assert_eq!(status.code, 0, "{}", status.stdout);
-    story.ok("export all.csv");
-    let text = String::from_utf8(story.read("all.csv")).unwrap();
+    sandbox.ok("export all.csv");
+    let text = String::from_utf8(sandbox.read("all.csv")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].ends_with(",row,col,tags,field_row,place"), "{}", lines[0]);
     assert!(lines[1].starts_with("000.png") && lines[1].ends_with(",x|y,7,Rom"), "{text}");
     assert!(lines[3].starts_with("002.png") && lines[3].ends_with(",,,"), "{text}");
-    // A copy's row has what is known of the picture.
+    // The row of a copy has the metadata of the picture.
     assert!(lines[5].starts_with("copy of 000.png") && lines[5].ends_with(",x|y,7,Rom"), "{text}");
-    let page = |story: &Story| String::from_utf8(story.read("explorer-wall/index.html")).unwrap();
-    assert!(page(&story).contains(r#"[["tags","x","y"],["row","7"],["place","Rom"]]"#));
-    story.ok("gc");
-    assert_eq!(fields(&story).len(), 5, "what belongs to the last run is kept");
-    // Another value draws another page, and embeds nothing.
-    story.put("photos/t.csv", table.replace("Oslo", "Bergen").as_bytes());
-    assert_eq!(story.run(&run.replace("run", "status --check")).code, 4);
-    let again = story.json(run);
+    let page = |sandbox: &Sandbox| String::from_utf8(sandbox.read("explorer-wall/index.html")).unwrap();
+    assert!(page(&sandbox).contains(r#"[["tags","x","y"],["row","7"],["place","Rom"]]"#));
+    sandbox.ok("gc");
+    assert_eq!(sandbox.fields().len(), 5, "what belongs to the last run is kept");
+    // A changed value changes the page, but embeds nothing.
+    sandbox.put("photos/t.csv", table.replace("Oslo", "Bergen").as_bytes());
+    assert_eq!(sandbox.run(&run.replace("run", "status --check")).code, 4);
+    let again = sandbox.json(run);
     assert_eq!((&again["counts"]["embedded"], &again["fields"]["fresh"]), (&0.into(), &false.into()));
-    assert!(page(&story).contains("Bergen") && !page(&story).contains("Oslo"));
-    // Without the table there is nothing of it.
-    std::fs::remove_file(story.path("photos/t.csv")).unwrap();
-    story.ok(run);
-    assert!(story.latest::<FieldRow>().is_empty() && !page(&story).contains("Rom"));
+    assert!(page(&sandbox).contains("Bergen") && !page(&sandbox).contains("Oslo"));
+    // Without the table its values are gone.
+    std::fs::remove_file(sandbox.path("photos/t.csv")).unwrap();
+    sandbox.ok(run);
+    assert!(sandbox.latest::<FieldRow>().is_empty() && !page(&sandbox).contains("Rom"));
 }

@@ -1,14 +1,14 @@
-//! Disks that are full, read-only, limited or failing: a clear error that names the place, nothing half-written under a
-//! final name, and the run goes on where it was once there is room.
+//! Disks that are full, read-only, limited or failing: the error names the place, no file with a final name is
+//! incomplete, and the run continues once there is space.
 
-use crate::driver::{Ran, Story, ran};
 use crate::faults::{SmallDisk, can_mount, can_trace};
+use crate::sandbox::{CommandOutput, Sandbox, run_command};
 
 const RUN: &str = "run photos --model scattering -o out.png --threads 2";
 
-/// What makes a run's failure a clear one.
+/// Asserts that a run failed with exactly one error, which contains `expected`, and printed no result.
 #[track_caller]
-fn assert_clear(ran: &Ran, expected: &str, what: &str) {
+fn assert_clear(ran: &CommandOutput, expected: &str, what: &str) {
     assert_eq!(ran.code, 1, "{what}: {}", ran.stderr);
     let error: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(error.len(), 1, "{what}: {}", ran.stderr);
@@ -17,13 +17,13 @@ fn assert_clear(ran: &Ran, expected: &str, what: &str) {
 }
 
 fn full_disks(sizes: impl Iterator<Item = u32>) {
-    let reference = Story::with_photos(8);
+    let reference = Sandbox::with_photos(8);
     reference.ok(RUN);
     let (mut failed, mut wide_enough) = (0, 0);
     for kilobytes in sizes {
-        let story = Story::with_photos(8);
-        let disk = SmallDisk::mount(&story.path("cache"), &format!("{kilobytes}k")).unwrap();
-        let first = story.run(RUN);
+        let sandbox = Sandbox::with_photos(8);
+        let disk = SmallDisk::mount(&sandbox.path("cache"), &format!("{kilobytes}k")).unwrap();
+        let first = sandbox.run(RUN);
         if first.code == 0 {
             wide_enough += 1;
         } else {
@@ -33,12 +33,12 @@ fn full_disks(sizes: impl Iterator<Item = u32>) {
             let needed = first.stderr.contains("B to the cache at cache") || first.stderr.contains("cache/l");
             assert!(needed, "names the need: {}", first.stderr);
         }
-        assert_eq!(story.run("verify").code, 0, "{kilobytes} kB");
+        assert_eq!(sandbox.run("verify").code, 0, "{kilobytes} kB");
         disk.remount("size=8m");
-        story.ok(RUN);
-        assert_eq!(story.run("verify").code, 0, "{kilobytes} kB");
-        assert!(story.artifacts() == reference.artifacts(), "{kilobytes} kB");
-        assert!(story.read("out.png") == reference.read("out.png"), "{kilobytes} kB");
+        sandbox.ok(RUN);
+        assert_eq!(sandbox.run("verify").code, 0, "{kilobytes} kB");
+        assert!(sandbox.artifacts() == reference.artifacts(), "{kilobytes} kB");
+        assert!(sandbox.read("out.png") == reference.read("out.png"), "{kilobytes} kB");
     }
     assert!(failed > 0 && wide_enough > 0, "{failed} failed, {wide_enough} did not");
 }
@@ -51,89 +51,90 @@ fn a_full_disk_is_a_clear_error_and_the_run_goes_on_later() {
 }
 
 #[test]
-#[ignore = "long; scripts/soak.sh"]
+#[ignore = "long; scripts/soak/run.sh"]
 fn disks_of_twenty_sizes() {
     if can_mount() {
         full_disks((1..=19).map(|i| 8 * i).chain([4096]));
     }
 }
 
-/// The picture goes to another place than the cache; an older one there is not lost.
+/// The picture is on another disk than the cache; an older picture there is not lost.
 #[test]
 fn a_full_disk_for_the_picture_leaves_the_older_one() {
     if !can_mount() {
         return;
     }
-    let story = Story::with_photos(9);
-    let disk = SmallDisk::mount(&story.path("out"), "64k").unwrap();
-    story.ok("run photos --model scattering -o out/a.jpg --cell 16 --page=false");
-    let older = story.read("out/a.jpg");
-    let failed = story.run("run photos --model scattering -o out/a.jpg --cell 300 --quality 100");
+    let sandbox = Sandbox::with_photos(9);
+    let disk = SmallDisk::mount(&sandbox.path("out"), "64k").unwrap();
+    sandbox.ok("run photos --model scattering -o out/a.jpg --cell 16 --page=false");
+    let older = sandbox.read("out/a.jpg");
+    let failed = sandbox.run("run photos --model scattering -o out/a.jpg --cell 300 --quality 100");
     assert_clear(&failed, "No space left on device", "the picture");
     assert!(failed.stderr.contains("out/a.jpg"), "{}", failed.stderr);
-    assert!(story.read("out/a.jpg") == older);
-    assert_eq!(std::fs::read_dir(story.path("out")).unwrap().count(), 2, "nothing but its table is left there");
+    assert!(sandbox.read("out/a.jpg") == older);
+    assert_eq!(std::fs::read_dir(sandbox.path("out")).unwrap().count(), 2, "nothing but its table is left there");
     disk.remount("size=8m");
-    story.ok("run photos --model scattering -o out/a.jpg --cell 300 --quality 100");
+    sandbox.ok("run photos --model scattering -o out/a.jpg --cell 300 --quality 100");
 }
 
-/// The same of the page: the older one stays whole, with all that it names.
+/// The same for the page: the older one stays complete, with all files that it refers to.
 #[test]
 fn a_full_disk_for_the_page_leaves_the_older_one() {
     if !can_mount() {
         return;
     }
-    let story = Story::with_photos(9);
-    let disk = SmallDisk::mount(&story.path("out"), "1m").unwrap();
+    let sandbox = Sandbox::with_photos(9);
+    let disk = SmallDisk::mount(&sandbox.path("out"), "1m").unwrap();
     let run = "run photos --model scattering -o out/a.jpg --cell 16";
-    story.ok(run);
-    let files = |story: &Story| -> Vec<std::path::PathBuf> {
-        let files = walkdir::WalkDir::new(story.path("out/explorer-a")).into_iter().map(Result::unwrap);
+    sandbox.ok(run);
+    let files = |sandbox: &Sandbox| -> Vec<std::path::PathBuf> {
+        let files = walkdir::WalkDir::new(sandbox.path("out/explorer-a")).into_iter().map(Result::unwrap);
         files.filter(|file| file.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
     };
-    let before: Vec<_> = files(&story).into_iter().filter(|path| !path.ends_with("tsne-grid.json")).collect();
+    let before: Vec<_> = files(&sandbox).into_iter().filter(|path| !path.ends_with("tsne-grid.json")).collect();
     let contents: Vec<_> = before.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    story.put("out/filler", &vec![0; 700_000]);
+    sandbox.put("out/filler", &vec![0; 700_000]);
     for i in 0..30 {
-        story.put(&format!("photos/more-{i}.png"), &crate::driver::png(&crate::driver::picture(100 + i)));
+        sandbox.put(&format!("photos/more-{i}.png"), &crate::sandbox::png(&crate::sandbox::picture(100 + i)));
     }
-    let failed = story.run(run);
+    let failed = sandbox.run(run);
     assert_clear(&failed, "No space left on device", "the page");
     assert!(failed.stderr.contains("cannot write the page out/explorer-a/index.html"), "{}", failed.stderr);
     for (path, bytes) in before.iter().zip(contents) {
         assert!(std::fs::read(path).unwrap() == bytes, "{} is as it was", path.display());
     }
-    assert_eq!(story.run(&format!("{} --check", run.replace("run", "status"))).code, 4);
+    assert_eq!(sandbox.run(&format!("{} --check", run.replace("run", "status"))).code, 4);
     disk.remount("size=8m");
-    story.ok(run);
-    assert!(files(&story).len() > before.len());
+    sandbox.ok(run);
+    assert!(files(&sandbox).len() > before.len());
 }
 
-/// Lets every n-th call of a kind fail once.
+/// Makes every n-th call of a kind fail once.
 fn failing_calls(call: &str, error: &str, words: &str, step: usize) -> usize {
-    let reference = Story::with_photos(5);
+    let reference = Sandbox::with_photos(5);
     reference.ok(RUN);
     let mut failures = 0;
     for nth in (1..).step_by(step) {
-        let story = Story::with_photos(5);
-        let log = story.path("trace");
+        let sandbox = Sandbox::with_photos(5);
+        let log = sandbox.path("trace");
         let inject = format!("inject={call}:error={error}:when={nth}");
         let trace = format!("trace={call}");
-        let first = ran(&mut story.traced(&["-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject], RUN));
+        let first =
+            run_command(&mut sandbox.with_strace(&["-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject], RUN));
         let what = format!("{call} {nth} {error}");
         assert!(!first.stderr.contains("panicked"), "{what}: {}", first.stderr);
-        let injected = String::from_utf8_lossy(&story.read("trace")).matches("INJECTED").count();
+        let injected = String::from_utf8_lossy(&sandbox.read("trace")).matches("INJECTED").count();
         if first.code != 0 {
             failures += 1;
-            // What could not be said on a standard error that fails cannot be looked for there.
+            // If standard error itself failed, there is no message to check.
             if !first.stderr.is_empty() {
                 assert_clear(&first, words, &what);
             }
         }
-        story.assert_sound(&what);
-        story.ok(RUN);
-        assert!(story.artifacts() == reference.artifacts(), "{what}");
-        assert!(story.read("out.png") == reference.read("out.png"), "{what}");
+        sandbox.assert_sound(&what);
+        sandbox.ok(RUN);
+        assert!(sandbox.artifacts() == reference.artifacts(), "{what}");
+        assert!(sandbox.read("out.png") == reference.read("out.png"), "{what}");
         if injected == 0 {
             break;
         }
@@ -158,7 +159,7 @@ fn no_room_at_the_nth_write() {
 }
 
 #[test]
-#[ignore = "long; scripts/soak.sh"]
+#[ignore = "long; scripts/soak/run.sh"]
 fn every_call_fails_once() {
     for (call, error, words) in [
         ("write", "ENOSPC", "No space left on device"),
@@ -170,69 +171,69 @@ fn every_call_fails_once() {
     ] {
         if can_trace() {
             let failures = failing_calls(call, error, words, 1);
-            crate::faults::tell(&format!("{call} {error}: {failures} failures"));
+            crate::faults::print_uncaptured(&format!("{call} {error}: {failures} failures"));
         }
     }
 }
 
 #[test]
 fn a_limit_on_file_sizes_is_an_error_and_not_the_end() {
-    let reference = Story::with_photos(40);
+    let reference = Sandbox::with_photos(40);
     reference.ok(RUN);
     for kilobytes in [1, 8, 32] {
-        let story = Story::with_photos(40);
-        let first = ran(&mut story.limited(&format!("ulimit -f {kilobytes}"), RUN));
+        let sandbox = Sandbox::with_photos(40);
+        let first = run_command(&mut sandbox.with_limits(&format!("ulimit -f {kilobytes}"), RUN));
         assert_clear(&first, "File too large", &format!("{kilobytes} kB"));
-        assert_eq!(story.run("verify").code, 0);
-        story.ok(RUN);
-        assert!(story.artifacts() == reference.artifacts());
+        assert_eq!(sandbox.run("verify").code, 0);
+        sandbox.ok(RUN);
+        assert!(sandbox.artifacts() == reference.artifacts());
     }
 }
 
 #[test]
 fn few_open_files_are_enough() {
-    let story = Story::with_photos(100);
-    let ran = ran(&mut story.limited("ulimit -n 20", RUN));
+    let sandbox = Sandbox::with_photos(100);
+    let ran = run_command(&mut sandbox.with_limits("ulimit -n 20", RUN));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
-/// A cache on a disk that is mounted read-only gives what it has; what it has not is a clear error.
+/// A cache on a read-only disk returns what it has; anything else is a clear error.
 #[test]
 fn a_read_only_disk_serves_what_it_has() {
     if !can_mount() {
         return;
     }
-    let story = Story::with_photos(8);
-    let disk = SmallDisk::mount(&story.path("cache"), "8m").unwrap();
-    story.ok(RUN);
+    let sandbox = Sandbox::with_photos(8);
+    let disk = SmallDisk::mount(&sandbox.path("cache"), "8m").unwrap();
+    sandbox.ok(RUN);
     disk.remount("ro");
-    let again = story.run(RUN);
+    let again = sandbox.run(RUN);
     assert!(again.code == 0 && again.stderr.contains("nothing to do: 8 pictures"), "{}", again.stderr);
     assert!(!again.stderr.contains("warning"), "{}", again.stderr);
-    story.ok(&format!("{} -o elsewhere.png", RUN.replace(" -o out.png", "")));
-    assert!(story.read("elsewhere.png") == story.read("out.png"));
+    sandbox.ok(&format!("{} -o elsewhere.png", RUN.replace(" -o out.png", "")));
+    assert!(sandbox.read("elsewhere.png") == sandbox.read("out.png"));
     for line in ["verify", "export all.csv", "status photos --model scattering -o out.png --check"] {
-        assert_eq!(story.run(line).code, 0, "{line}: {}", story.run(line).stderr);
+        assert_eq!(sandbox.run(line).code, 0, "{line}: {}", sandbox.run(line).stderr);
     }
-    let more = story.run(&format!("{RUN} --perplexity 2"));
+    let more = sandbox.run(&format!("{RUN} --perplexity 2"));
     assert_clear(&more, "Read-only file system", "another projection");
     assert!(more.stderr.contains("B to the cache at cache"), "{}", more.stderr);
     disk.remount("rw");
-    story.ok(&format!("{RUN} --perplexity 2"));
+    sandbox.ok(&format!("{RUN} --perplexity 2"));
 }
 
-/// The same of a cache that belongs to somebody else.
+/// The same for a cache that belongs to another user.
 #[test]
 fn a_cache_of_somebody_else_serves_what_it_has() {
-    let story = Story::with_photos(8);
-    story.ok(RUN);
-    let Some(mut again) = story.as_nobody(RUN) else { return };
-    std::fs::set_permissions(story.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let again = ran(&mut again);
+    let sandbox = Sandbox::with_photos(8);
+    sandbox.ok(RUN);
+    let Some(mut again) = sandbox.as_nobody(RUN) else { return };
+    std::fs::set_permissions(sandbox.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let again = run_command(&mut again);
     assert!(again.code == 0 && again.stderr.contains("nothing to do: 8 pictures"), "{}", again.stderr);
     assert!(!again.stderr.contains("warning"), "{}", again.stderr);
-    let verified = ran(&mut story.as_nobody("verify").unwrap());
+    let verified = run_command(&mut sandbox.as_nobody("verify").unwrap());
     assert_eq!(verified.code, 0, "{}", verified.stderr);
-    let more = ran(&mut story.as_nobody(&format!("{RUN} --perplexity 2")).unwrap());
+    let more = run_command(&mut sandbox.as_nobody(&format!("{RUN} --perplexity 2")).unwrap());
     assert_clear(&more, "Permission denied", "another projection");
 }

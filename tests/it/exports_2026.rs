@@ -1,39 +1,39 @@
-//! What Instagram's exports of 2025 and 2026 hold, and where: whatever the layout, a picture is in the grid or in
+//! The content and layouts of Instagram's exports of 2025 and 2026: in every layout, a picture is in the grid or in
 //! `skipped` with a reason.
 
 use std::collections::BTreeSet;
 
 use tsne_grid::artifact::Time;
 
-use crate::driver::{Story, encoded, picture};
+use crate::sandbox::{Sandbox, encoded, picture};
 use image::ImageFormat;
 
 const RUN: &str = "embed --model scattering --json --strict";
 const ROOT: &str = "instagram-me-2026-01-31-AbCd";
 
-fn put(story: &Story, paths: &[&str]) {
+fn put(sandbox: &Sandbox, paths: &[&str]) {
     for (i, path) in paths.iter().enumerate() {
-        story.put(&format!("e/{ROOT}/{path}"), &encoded(&picture(i as u32), ImageFormat::Jpeg));
+        sandbox.put(&format!("e/{ROOT}/{path}"), &encoded(&picture(i as u32), ImageFormat::Jpeg));
     }
 }
 
-fn put_index(story: &Story, path: &str, json: &str) {
-    story.put(&format!("e/{ROOT}/{path}"), json.as_bytes());
+fn put_index(sandbox: &Sandbox, path: &str, json: &str) {
+    sandbox.put(&format!("e/{ROOT}/{path}"), json.as_bytes());
 }
 
 /// The pictures in the grid, by their paths in the export: kind, caption, time.
-fn rows(story: &Story) -> Vec<(String, String, Option<String>, Option<i64>)> {
+fn rows(sandbox: &Sandbox) -> Vec<(String, String, Option<String>, Option<i64>)> {
     let inside = |path: &str| path.strip_prefix(ROOT).unwrap().trim_start_matches('/').to_owned();
     let row = |row: tsne_grid::artifact::rows::ImageRow| {
         (inside(&row.path), row.kind.to_string(), row.caption, row.taken_at.map(Time::seconds))
     };
-    story.images().into_iter().map(row).collect()
+    sandbox.images().into_iter().map(row).collect()
 }
 
-/// What is left out, and why.
-fn left_out(story: &Story) -> Vec<(String, String)> {
+/// The skipped inputs and their reasons.
+fn left_out(sandbox: &Sandbox) -> Vec<(String, String)> {
     let path = |path: &str| path.strip_prefix(ROOT).unwrap_or(path).trim_start_matches('/').to_owned();
-    story.skipped().into_iter().map(|row| (path(&row.path), row.detail)).collect()
+    sandbox.skipped().into_iter().map(|row| (path(&row.path), row.detail)).collect()
 }
 
 fn row(path: &str, caption: Option<&str>, time: Option<i64>) -> (String, String, Option<String>, Option<i64>) {
@@ -47,20 +47,20 @@ fn post(uri: &str, title: &str) -> String {
 #[test]
 fn own_posts_without_any_index_are_in_the_grid() {
     for folder in ["posts/media/your_posts", "media/posts/202601", "media/your_posts"] {
-        let story = Story::new();
+        let sandbox = Sandbox::new();
         let posts = [0, 1].map(|i| format!("your_instagram_activity/{folder}/1790000000000{i}.jpg"));
         let story_of = "your_instagram_activity/stories/media/your_stories/179.jpg";
         let archived = "your_instagram_activity/posts/media/archived_posts/178.jpg";
         let new = "your_instagram_activity/new_in_2027/177.jpg";
         let letter = "your_instagram_activity/messages/inbox/friend_1/photos/1.jpg";
-        put(&story, &[&posts[0], &posts[1], story_of, archived, new, letter]);
-        put_index(&story, "your_instagram_activity/saved/saved_posts.json", "[]");
-        let ran = story.run(&format!("{RUN} e"));
+        put(&sandbox, &[&posts[0], &posts[1], story_of, archived, new, letter]);
+        put_index(&sandbox, "your_instagram_activity/saved/saved_posts.json", "[]");
+        let ran = sandbox.run(&format!("{RUN} e"));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(!ran.stderr.contains("other parts"), "{}", ran.stderr);
-        assert!(ran.stderr.contains("lists its pictures in no index that is known"), "{}", ran.stderr);
-        assert_eq!(rows(&story), posts.map(|path| row(&path, None, None)));
-        let left: BTreeSet<_> = left_out(&story).into_iter().collect();
+        assert!(ran.stderr.contains("has no index of a known format"), "{}", ran.stderr);
+        assert_eq!(rows(&sandbox), posts.map(|path| row(&path, None, None)));
+        let left: BTreeSet<_> = left_out(&sandbox).into_iter().collect();
         let expected = [
             ("", "private: 2 files of messages, saved, which are never opened"),
             (archived, "kind archived is not in source.kinds"),
@@ -73,23 +73,23 @@ fn own_posts_without_any_index_are_in_the_grid() {
 
 #[test]
 fn the_activity_alone_is_an_export_too() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let root = "e/your_instagram_activity";
     let jpeg = |i| encoded(&picture(i), ImageFormat::Jpeg);
     let paths = ["posts/media/your_posts/1.jpg", "stories/media/your_stories/2.jpg", "messages/inbox/x/3.jpg"];
-    paths.iter().enumerate().for_each(|(i, path)| story.put(&format!("{root}/{path}"), &jpeg(i as u32)));
-    story.put(
+    paths.iter().enumerate().for_each(|(i, path)| sandbox.put(&format!("{root}/{path}"), &jpeg(i as u32)));
+    sandbox.put(
         &format!("{root}/media/posts_1.json"),
         format!("[{}]", post("media/your_posts/1.jpg", "words")).as_bytes(),
     );
-    // The pictures of Threads may lie where nothing is looked into: that is no part that is missing.
+    // The pictures of Threads may be in a folder that is never opened; they do not count as a missing part.
     let thread = format!("{root}/threads/threads_and_replies.json");
-    story.put(&thread, format!("[{}]", post("your_instagram_activity/threads/media/t.jpg", "a thread")).as_bytes());
-    story.put(&format!("{root}/threads/media/t.jpg"), &jpeg(9));
-    story.ok(&format!("{RUN} {root}"));
-    let rows: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind.to_string(), row.caption)).collect();
+    sandbox.put(&thread, format!("[{}]", post("your_instagram_activity/threads/media/t.jpg", "a thread")).as_bytes());
+    sandbox.put(&format!("{root}/threads/media/t.jpg"), &jpeg(9));
+    sandbox.ok(&format!("{RUN} {root}"));
+    let rows: Vec<_> = sandbox.images().into_iter().map(|row| (row.path, row.kind.to_string(), row.caption)).collect();
     assert_eq!(rows, [(paths[0].to_owned(), "post".to_owned(), Some("words".to_owned()))]);
-    let left: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.detail)).collect();
+    let left: Vec<_> = sandbox.skipped().into_iter().map(|row| (row.path, row.detail)).collect();
     let private = "private: 2 files of messages, threads, which are never opened";
     let expected = [(".", private), (paths[1], "kind story is not in source.kinds")];
     assert_eq!(left, expected.map(|(path, why)| (path.to_owned(), why.to_owned())));
@@ -100,22 +100,22 @@ fn an_index_is_read_wherever_it_lies_but_in_what_is_private() {
     for folder in
         ["", "content/", "your_instagram_activity/posts/", "your_instagram_activity/posts/media/", "media/posts/"]
     {
-        let story = Story::new();
-        put(&story, &["media/posts/202507/0.jpg", "media/posts/202507/1.jpg", "public-media/posts/202507/2.jpg"]);
+        let sandbox = Sandbox::new();
+        put(&sandbox, &["media/posts/202507/0.jpg", "media/posts/202507/1.jpg", "public-media/posts/202507/2.jpg"]);
         put_index(
-            &story,
+            &sandbox,
             &format!("{folder}posts_1.json"),
             &format!("[{}]", post("media/posts/202507/0.jpg", "first")),
         );
         let second =
             format!("[{}, {}]", post("media/posts/202507/1.jpg", "second"), post("media/posts/202507/2.jpg", "twin"));
-        put_index(&story, &format!("{folder}posts_1 (1).json"), &second);
+        put_index(&sandbox, &format!("{folder}posts_1 (1).json"), &second);
         put_index(
-            &story,
+            &sandbox,
             "your_instagram_activity/likes/posts_1.json",
             &format!("[{}]", post("media/posts/202507/0.jpg", "liked")),
         );
-        let ran = story.run(&format!("{RUN} e"));
+        let ran = sandbox.run(&format!("{RUN} e"));
         assert!(ran.code == 0 && !ran.stderr.contains("index"), "{folder}: {}", ran.stderr);
         let time = Some(1_750_000_000);
         let expected = [
@@ -123,25 +123,25 @@ fn an_index_is_read_wherever_it_lies_but_in_what_is_private() {
             row("media/posts/202507/1.jpg", Some("second"), time),
             row("public-media/posts/202507/2.jpg", Some("twin"), time),
         ];
-        assert_eq!(rows(&story), expected, "{folder}");
+        assert_eq!(rows(&sandbox), expected, "{folder}");
     }
 }
 
 #[test]
 fn what_only_threads_lists_is_no_post_and_what_nothing_lists_is_told() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let all = ["p0", "t0", "both", "none"].map(|name| format!("media/posts/202508/{name}.jpg"));
-    put(&story, &all.each_ref().map(String::as_str));
+    put(&sandbox, &all.each_ref().map(String::as_str));
     let posts = format!("[{}, {}]", post(&all[0], "a post"), post(&all[2], "a post too"));
-    put_index(&story, "your_instagram_activity/media/posts_1.json", &posts);
+    put_index(&sandbox, "your_instagram_activity/media/posts_1.json", &posts);
     let threads = format!(
         r#"{{"text_post_app_text_posts": [{}, {}, {}]}}"#,
         post(&all[1], "a thread"),
         post(&all[2], "again"),
         post("", "words")
     );
-    put_index(&story, "your_instagram_activity/threads/threads_and_replies.json", &threads);
-    let ran = story.run(&format!("{RUN} e"));
+    put_index(&sandbox, "your_instagram_activity/threads/threads_and_replies.json", &threads);
+    let ran = sandbox.run(&format!("{RUN} e"));
     assert!(
         ran.code == 0 && ran.stderr.contains("1 picture of its posts is in no index of the export"),
         "{}",
@@ -150,40 +150,40 @@ fn what_only_threads_lists_is_no_post_and_what_nothing_lists_is_told() {
     let time = Some(1_750_000_000);
     let expected =
         [row(&all[2], Some("a post too"), time), row(&all[3], None, None), row(&all[0], Some("a post"), time)];
-    assert_eq!(rows(&story), expected);
-    assert_eq!(left_out(&story), [(all[1].clone(), "kind threads is not in source.kinds".to_owned())]);
-    story.ok(&format!("{RUN} e --kinds threads"));
-    assert_eq!(rows(&story)[0].2.as_deref(), Some("a thread"));
+    assert_eq!(rows(&sandbox), expected);
+    assert_eq!(left_out(&sandbox), [(all[1].clone(), "kind threads is not in source.kinds".to_owned())]);
+    sandbox.ok(&format!("{RUN} e --kinds threads"));
+    assert_eq!(rows(&sandbox)[0].2.as_deref(), Some("a thread"));
 }
 
 #[test]
 fn archived_is_archived_whatever_else_lists_it() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let all = [
         "media/posts/202508/p.jpg",
         "media/posts/202508/q.jpg",
         "media/archived_posts/202508/a.jpg",
         "public-media/archived_posts/202508/b.jpg",
     ];
-    put(&story, &all);
+    put(&sandbox, &all);
     let superset: Vec<String> = all.iter().map(|path| post(path, "listed")).collect();
-    put_index(&story, "your_instagram_activity/media/posts.json", &format!("[{}]", superset.join(",")));
+    put_index(&sandbox, "your_instagram_activity/media/posts.json", &format!("[{}]", superset.join(",")));
     let archived = format!(r#"{{"ig_archived_post_media": [{}]}}"#, post(all[1], "taken down"));
-    put_index(&story, "your_instagram_activity/media/archived_posts.json", &archived);
-    // An earlier export, from before it was archived.
-    story.put(&format!("old/{}", all[1]), &encoded(&picture(1), ImageFormat::Jpeg));
-    story.put("old/content/posts_1.json", format!("[{}]", post(all[1], "in sight")).as_bytes());
-    std::fs::rename(story.path("old"), story.path("a-earlier")).unwrap();
-    story.ok(&format!("{RUN} a-earlier e"));
-    let paths: Vec<_> = story.images().into_iter().map(|row| row.path).collect();
+    put_index(&sandbox, "your_instagram_activity/media/archived_posts.json", &archived);
+    // An earlier export, made before the picture was archived.
+    sandbox.put(&format!("old/{}", all[1]), &encoded(&picture(1), ImageFormat::Jpeg));
+    sandbox.put("old/content/posts_1.json", format!("[{}]", post(all[1], "in sight")).as_bytes());
+    std::fs::rename(sandbox.path("old"), sandbox.path("a-earlier")).unwrap();
+    sandbox.ok(&format!("{RUN} a-earlier e"));
+    let paths: Vec<_> = sandbox.images().into_iter().map(|row| row.path).collect();
     assert_eq!(paths, [format!("{ROOT}/{}", all[0])]);
-    let left = left_out(&story);
+    let left = left_out(&sandbox);
     assert!(left.len() == 4 && left.iter().all(|(_, why)| why == "kind archived is not in source.kinds"), "{left:?}");
 }
 
 #[test]
 fn odd_times_and_texts_cost_what_is_odd_alone() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let entries = [
         (r#""1750000000""#, r"x\ud83dy", Some(1_750_000_000), "x\u{fffd}y"),
         ("1750000000000", r"cut \u00f0\u009f\u008c", Some(1_750_000_000), "cut \u{fffd}"),
@@ -196,36 +196,36 @@ fn odd_times_and_texts_cost_what_is_odd_alone() {
     let uri = |i: usize| format!("media/posts/202508/{i}.jpg");
     let mut index: Vec<String> = Vec::new();
     for (i, (time, title, ..)) in entries.iter().enumerate() {
-        story.put(&format!("e/{ROOT}/{}", uri(i)), &encoded(&picture(i as u32), ImageFormat::Jpeg));
+        sandbox.put(&format!("e/{ROOT}/{}", uri(i)), &encoded(&picture(i as u32), ImageFormat::Jpeg));
         index.push(format!(
             r#"{{"media": [{{"uri": "{}", "creation_timestamp": {time}, "title": "{title}"}}]}}"#,
             uri(i)
         ));
     }
-    // Posts of words alone are no defects.
+    // Posts without pictures are not defects.
     index.extend([
         post("", "words"),
         r#"{"title": "words", "creation_timestamp": 5}"#.into(),
         r#"{"media": []}"#.into(),
     ]);
-    put_index(&story, "your_instagram_activity/media/posts_1.json", &format!("[{}]", index.join(",")));
-    story.ok(&format!("{RUN} e"));
+    put_index(&sandbox, "your_instagram_activity/media/posts_1.json", &format!("[{}]", index.join(",")));
+    sandbox.ok(&format!("{RUN} e"));
     let expected: Vec<_> =
         (entries.iter().enumerate()).map(|(i, (.., time, text))| row(&uri(i), Some(text), *time)).collect();
-    assert_eq!(rows(&story), expected);
-    assert!(left_out(&story).is_empty(), "{:?}", left_out(&story));
+    assert_eq!(rows(&sandbox), expected);
+    assert!(left_out(&sandbox).is_empty(), "{:?}", left_out(&sandbox));
 }
 
 #[test]
 fn a_folder_of_a_website_is_no_export() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let paths =
         ["connections/a.jpg", "files/b.jpg", "media/posts/hero.jpg", "media/stories/2024/c.jpg", "threads/d.jpg"];
     for (i, path) in paths.iter().enumerate() {
-        story.put(&format!("site/{path}"), &encoded(&picture(i as u32), ImageFormat::Jpeg));
+        sandbox.put(&format!("site/{path}"), &encoded(&picture(i as u32), ImageFormat::Jpeg));
     }
-    let ran = story.run(&format!("{RUN} site"));
+    let ran = sandbox.run(&format!("{RUN} site"));
     assert!(ran.code == 0 && !ran.stderr.contains("export"), "{}", ran.stderr);
-    let found: Vec<_> = story.images().into_iter().map(|row| (row.path, row.kind.to_string())).collect();
+    let found: Vec<_> = sandbox.images().into_iter().map(|row| (row.path, row.kind.to_string())).collect();
     assert_eq!(found, paths.map(|path| (path.to_owned(), "file".to_owned())));
 }

@@ -1,23 +1,23 @@
-//! Faults from below: `strace` kills the program or lets the disk fail at the n-th call of a kind; small disks; limits.
-//! Where a machine cannot do that, a test says so on a line that is seen, and is over.
+//! Faults of the system: `strace` kills the program or makes the n-th call of a kind fail; small disks; limits. If a
+//! machine cannot do that, a test prints a line that is not captured, and returns.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::driver::{BIN, Story};
+use crate::sandbox::{BIN, Sandbox};
 
-/// Says something past the test runner's capturing.
-pub(crate) fn tell(text: &str) {
+/// Prints a line that the test runner does not capture.
+pub(crate) fn print_uncaptured(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn not_tested(why: &str) {
-    tell(&format!("NOT TESTED: {why}"));
+    print_uncaptured(&format!("NOT TESTED: {why}"));
 }
 
-/// Whether the program can be run under strace here.
+/// Whether the program can be run under strace on this machine.
 pub(crate) fn can_trace() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
@@ -30,7 +30,7 @@ pub(crate) fn can_trace() -> bool {
     })
 }
 
-/// Whether file systems can be mounted, as only the superuser may.
+/// Whether file systems can be mounted, which only root may do.
 pub(crate) fn can_mount() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
@@ -43,20 +43,20 @@ pub(crate) fn can_mount() -> bool {
     })
 }
 
-impl Story {
-    /// The program under strace with these of its options.
-    pub(crate) fn traced(&self, options: &[&str], line: &str) -> Command {
+impl Sandbox {
+    /// The program under strace with these options.
+    pub(crate) fn with_strace(&self, options: &[&str], line: &str) -> Command {
         self.wrapped(Command::new("strace").args(["-f", "-qq"]).args(options), line)
     }
 
-    /// The program in a shell that sets limits first, as `ulimit -f 40`.
-    pub(crate) fn limited(&self, limits: &str, line: &str) -> Command {
+    /// The program in a shell that sets limits first, such as `ulimit -f 40`.
+    pub(crate) fn with_limits(&self, limits: &str, line: &str) -> Command {
         let script = format!("{limits}; exec \"$@\"");
         self.wrapped(Command::new("bash").args(["-c", &script, "limited"]), line)
     }
 
-    /// The program as a user who owns nothing here, where the superuser runs the tests; `None` elsewhere. Permissions mean
-    /// nothing to the superuser.
+    /// The program as a user who owns nothing here, if the tests run as root; `None` otherwise. Permissions do not
+    /// restrict root.
     pub(crate) fn as_nobody(&self, line: &str) -> Option<Command> {
         use std::os::unix::fs::PermissionsExt;
         let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -66,14 +66,15 @@ impl Story {
             return None;
         }
         std::fs::set_permissions(self.path(""), PermissionsExt::from_mode(0o777)).unwrap();
-        // Others may not see the folder in which the program was built. A copy made by this process could still be open
-        // for writing in a child that another test is just starting, and then it does not run ("text file busy").
+        // Other users may not read the folder in which the program was built, so it is copied. `cp` copies it: if this
+        // process wrote the copy, the child of another test could inherit the open file, and the program could not be
+        // started ("text file busy").
         let program = self.path("tsne-grid");
         assert!(Command::new("cp").arg(BIN).arg(&program).status().unwrap().success());
         Some(self.started_by(Command::new(nobody[0]).args(&nobody[1..]), program.as_ref(), line))
     }
 
-    /// Nothing in the cache is damaged, or there is no cache yet.
+    /// Asserts that nothing in the cache is damaged, or that there is no cache yet.
     #[track_caller]
     pub(crate) fn assert_sound(&self, what: &str) {
         let verified = self.run("verify");
@@ -84,7 +85,7 @@ impl Story {
         self.started_by(wrapper, BIN.as_ref(), line)
     }
 
-    /// `program` with the story's environment and a command line, started by another program.
+    /// Starts `program`, with the environment of the sandbox and a command line, through another program.
     fn started_by(&self, wrapper: &Command, program: &Path, line: &str) -> Command {
         let inner = self.command(line);
         let mut command = Command::new(wrapper.get_program());
@@ -100,11 +101,11 @@ impl Story {
     }
 }
 
-/// A file system in memory, of a few kilobytes; gone when dropped.
+/// A file system in memory, of a few kilobytes; unmounted on drop.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one at `path`, of a size as mount(8) writes it; `None` where that is not allowed.
+    /// Mounts one at `path`, with a size as mount(8) accepts it; `None` if that is not allowed.
     pub(crate) fn mount(path: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let options = format!("size={size},mode=755");
@@ -126,16 +127,16 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Sends a signal by its name, as kill(1) does.
+/// Sends a signal by its name, like kill(1).
 #[track_caller]
 pub(crate) fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
 }
 
-/// Numbers that look random and are the same every time (xorshift).
-pub(crate) struct Dice(u64);
+/// Pseudo-random numbers that are the same every time (xorshift).
+pub(crate) struct TestRng(u64);
 
-impl Dice {
+impl TestRng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }

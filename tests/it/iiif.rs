@@ -1,4 +1,4 @@
-//! A museum on loopback: its manifests and collections as sources.
+//! A IIIF server on loopback: its manifests and collections as sources.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::driver::{Story, picture, png, ran};
+use crate::sandbox::{Sandbox, picture, png, run_command};
 
-/// What the museum answers, and what it was asked.
+/// The responses of the server, and the requests that it received.
 struct Museum {
     address: String,
     listener: TcpListener,
@@ -18,9 +18,9 @@ struct Museum {
 #[derive(Default)]
 struct Site {
     documents: Vec<(String, Value)>,
-    /// Pictures of these numbers are not there.
+    /// Numbers of pictures that do not exist.
     lost: Vec<u32>,
-    /// The first request for a picture is answered by: too many requests.
+    /// The first request for a picture is answered with "too many requests".
     busy: bool,
     asked: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl Museum {
         museum
     }
 
-    /// Shows an object with pictures of these numbers.
+    /// Publishes an object with the pictures of these numbers.
     fn shows(&self, name: &str, pictures: &[u32], field: &str) {
         let service =
             |i: u32| json!({"id": format!("{}/image/{i}", self.address), "type": "ImageService3", "profile": "level2"});
@@ -63,7 +63,7 @@ impl Museum {
         site.documents.push((name.to_owned(), document));
     }
 
-    /// What was asked since the last time.
+    /// The requests since the last call.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.site.lock().unwrap().asked)
     }
@@ -75,7 +75,7 @@ impl Museum {
 
 impl Drop for Museum {
     fn drop(&mut self) {
-        // The thread ends when its listener fails.
+        // The thread ends when the listener is closed.
         let _ = self.listener.set_nonblocking(true);
         let _ = TcpStream::connect(self.listener.local_addr().unwrap());
     }
@@ -131,20 +131,20 @@ const RUN: &str = "--model scattering --perplexity 2";
 
 #[test]
 fn a_manifest_is_fetched_once_and_its_words_are_fields() {
-    let (museum, story) = (Museum::open(), Story::new());
+    let (museum, sandbox) = (Museum::open(), Sandbox::new());
     museum.shows("horse", &[1, 2, 3, 4, 5], "A. Person");
     museum.site.lock().unwrap().busy = true;
-    story.ok(&format!("run {} {RUN}", museum.at("horse")));
+    sandbox.ok(&format!("run {} {RUN}", museum.at("horse")));
     let asked = museum.asked();
     assert_eq!(asked[..2], ["horse", "image/1/full/1024,/0/default.jpg"]);
     assert_eq!(asked.len(), 7, "one document, five pictures, one of them asked for twice: {asked:?}");
-    let images = story.images();
+    let images = sandbox.images();
     assert_eq!(images.len(), 5);
     let first = images.iter().find(|row| row.caption.as_deref() == Some("horse, 1 recto")).unwrap();
     assert!(first.path.starts_with("horse-1-recto-") && first.path.ends_with(".jpg"), "{}", first.path);
     assert_eq!(first.taken_precision.map(|precision| precision.to_string()).as_deref(), Some("year"));
     assert_eq!(first.source, format!("{} horse", museum.address.trim_start_matches("http://")));
-    let fields: Vec<tsne_grid::artifact::rows::FieldRow> = story.latest();
+    let fields: Vec<tsne_grid::artifact::rows::FieldRow> = sandbox.latest();
     let of = |field: &str| {
         fields.iter().find(|row| row.field == field && row.image == first.image).map(|row| row.value.clone())
     };
@@ -152,24 +152,24 @@ fn a_manifest_is_fetched_once_and_its_words_are_fields() {
     assert_eq!(of("Kind of the object").as_deref(), Some("print"));
     assert_eq!(of("link").as_deref(), Some("https://museum.example/horse"));
 
-    // Nothing changed: the document alone is asked for, with its tag.
-    assert!(story.made_by("run").is_empty());
+    // Nothing changed: only the document is requested, with its ETag.
+    assert!(sandbox.stages_run("run").is_empty());
     assert!(matches!(museum.asked().as_slice(), [one] if one.starts_with("horse unless")));
-    assert!(story.made_by("run --offline").is_empty());
-    story.ok("status --check");
+    assert!(sandbox.stages_run("run --offline").is_empty());
+    sandbox.ok("status --check");
     assert!(museum.asked().is_empty(), "neither --offline nor status ask");
 
-    // One goes, one comes; those that stay are asked for with their tags.
+    // One picture is removed, one added; the others are requested with their ETags.
     museum.shows("horse", &[2, 3, 4, 5, 6], "A. Person");
-    story.ok("run");
+    sandbox.ok("run");
     let asked = museum.asked();
     assert_eq!(asked.iter().filter(|asked| asked.ends_with("unless \"p\"")).count(), 4, "{asked:?}");
-    assert_eq!((asked.len(), story.images().len()), (6, 5));
+    assert_eq!((asked.len(), sandbox.images().len()), (6, 5));
 }
 
 #[test]
 fn a_collection_is_followed_and_what_is_lost_is_accounted_for() {
-    let (museum, story) = (Museum::open(), Story::new());
+    let (museum, sandbox) = (Museum::open(), Sandbox::new());
     museum.shows("horse", &[1, 2, 3], "A");
     museum.shows("rider", &[4, 5, 6], "B");
     let listed = ["horse", "gone", "rider", "prints"].map(|name| json!({"id": museum.at(name), "type": "Manifest"}));
@@ -179,21 +179,21 @@ fn a_collection_is_followed_and_what_is_lost_is_accounted_for() {
         "items": listed}),
     );
     museum.site.lock().unwrap().lost = vec![5];
-    let ran = story.run(&format!("run {} {RUN}", museum.at("prints")));
+    let ran = sandbox.run(&format!("run {} {RUN}", museum.at("prints")));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains("/gone is left out: "), "{}", ran.stderr);
-    assert!(ran.stderr.contains("1 picture could not be fetched"), "{}", ran.stderr);
-    assert_eq!(story.images().len(), 5);
-    let skipped = story.skipped();
+    assert!(ran.stderr.contains("/gone is skipped: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 picture could not be downloaded"), "{}", ran.stderr);
+    assert_eq!(sandbox.images().len(), 5);
+    let skipped = sandbox.skipped();
     assert!(skipped.iter().any(|row| row.path.starts_with("rider-5-recto")), "{skipped:?}");
     museum.site.lock().unwrap().lost.clear();
-    story.ok("run");
-    assert_eq!(story.images().len(), 6);
+    sandbox.ok("run");
+    assert_eq!(sandbox.images().len(), 6);
 }
 
 #[test]
 fn a_stranger_is_not_followed_into_the_own_network_or_out_of_the_folder() {
-    let (museum, story) = (Museum::open(), Story::new());
+    let (museum, sandbox) = (Museum::open(), Sandbox::new());
     let canvas = |address: &str| {
         json!({"type": "Canvas", "label": "../../../out", "items": [{"items": [{"body":
         {"id": address, "type": "Image"}}]}]})
@@ -203,32 +203,32 @@ fn a_stranger_is_not_followed_into_the_own_network_or_out_of_the_folder() {
         "label": "x", "items": addresses.iter().map(|address| canvas(address)).collect::<Vec<_>>()})
         .to_string()
     };
-    // A file from elsewhere names a server of the own network, and a file.
+    // A manifest from elsewhere names a server of the own network, and a local file.
     let inside = museum.at("image/1/full/max/0/default.jpg");
-    story.put("manifest.json", hostile(&[&inside, "file:///etc/passwd"]).as_bytes());
-    let ran = story.run(&format!("run manifest.json {RUN}"));
+    sandbox.put("manifest.json", hostile(&[&inside, "file:///etc/passwd"]).as_bytes());
+    let ran = sandbox.run(&format!("run manifest.json {RUN}"));
     assert_ne!(ran.code, 0);
     assert!(museum.asked().is_empty(), "it was asked");
     assert!(ran.stderr.contains("own network"), "{}", ran.stderr);
-    // The same named by its user, who knows the server.
+    // The user names the address of the same document, so its server may be asked.
     museum.publish(
         "m",
         serde_json::from_str(&hostile(&[&inside, &museum.at("image/2"), &museum.at("image/3")])).unwrap(),
     );
-    story.ok(&format!("run {} {RUN}", museum.at("m")));
-    assert!(story.images().iter().all(|row| row.path.starts_with("x-out-")), "{:?}", story.images());
-    // Nobody needs what the other document would have brought.
-    let folders = || std::fs::read_dir(story.path("cache/iiif")).unwrap().count();
-    story.ok(&format!("run {} {RUN} --replace", museum.at("m?again")));
+    sandbox.ok(&format!("run {} {RUN}", museum.at("m")));
+    assert!(sandbox.images().iter().all(|row| row.path.starts_with("x-out-")), "{:?}", sandbox.images());
+    // `gc` deletes the pictures of the document that is not used any more.
+    let folders = || std::fs::read_dir(sandbox.path("cache/iiif")).unwrap().count();
+    sandbox.ok(&format!("run {} {RUN} --replace", museum.at("m?again")));
     assert_eq!(folders(), 3);
-    story.ok("gc");
+    sandbox.ok("gc");
     assert_eq!(folders(), 1);
-    let offline = ran_offline(&story, &museum.at("never"));
-    assert!(offline.contains("was not fetched yet"), "{offline}");
+    let offline = ran_offline(&sandbox, &museum.at("never"));
+    assert!(offline.contains("has not been downloaded"), "{offline}");
 }
 
-fn ran_offline(story: &Story, address: &str) -> String {
-    let ran = ran(&mut story.command(&format!("run {address} --offline")));
+fn ran_offline(sandbox: &Sandbox, address: &str) -> String {
+    let ran = run_command(&mut sandbox.command(&format!("run {address} --offline")));
     assert_ne!(ran.code, 0);
     ran.stderr
 }

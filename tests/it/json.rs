@@ -1,16 +1,16 @@
-//! What `--json` prints is what docs/json.schema.json says.
+//! The output of `--json` conforms to docs/json.schema.json.
 
 use serde_json::Value;
 
-use crate::driver::{Story, encoded, picture};
+use crate::sandbox::{Sandbox, encoded, picture};
 use image::ImageFormat;
 
-/// The schema of the repository.
+/// The schema in the repository.
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../docs/json.schema.json")).unwrap()
 }
 
-/// What of `value` is not as `schema` says. Knows the keywords that the schema uses, and no others.
+/// The violations of `schema` in `value`. Supports only the keywords that this schema uses.
 fn faults(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (keyword, rule) in schema.as_object().unwrap() {
@@ -82,8 +82,8 @@ fn faults(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> 
 }
 
 #[track_caller]
-fn holds(story: &Story, line: &str, code: i32) -> Value {
-    let ran = story.run(&format!("{line} --json"));
+fn holds(sandbox: &Sandbox, line: &str, code: i32) -> Value {
+    let ran = sandbox.run(&format!("{line} --json"));
     assert_eq!((ran.code, ran.stdout.lines().count()), (code, 1), "{line}: {}{}", ran.stdout, ran.stderr);
     let value: Value = serde_json::from_str(&ran.stdout).unwrap();
     let schema = schema();
@@ -95,15 +95,15 @@ fn holds(story: &Story, line: &str, code: i32) -> Value {
 
 #[test]
 fn every_answer_is_as_the_schema_says() {
-    let story = Story::with_photos(20);
+    let sandbox = Sandbox::with_photos(20);
     let jpeg = encoded(&picture(7), ImageFormat::Jpeg);
-    story.put("photos/cut.jpg", &jpeg[..jpeg.len() - 20]);
-    story.put("photos/note.txt", b"no picture");
-    story.put("photos/about.csv", b"path,caption\n000.png,one\n");
+    sandbox.put("photos/cut.jpg", &jpeg[..jpeg.len() - 20]);
+    sandbox.put("photos/note.txt", b"no picture");
+    sandbox.put("photos/about.csv", b"path,caption\n000.png,one\n");
     let flags = "--model scattering --perplexity 5 -o a.png";
-    let dry = holds(&story, &format!("run photos {flags} --dry-run"), 0);
+    let dry = holds(&sandbox, &format!("run photos {flags} --dry-run"), 0);
     assert!(dry["preflight"]["stages"]["project"].is_number(), "{dry}");
-    let first = holds(&story, &format!("run photos {flags}"), 0);
+    let first = holds(&sandbox, &format!("run photos {flags}"), 0);
     assert_eq!(first["stages"].as_array().unwrap().len(), 5, "{first}");
     assert_eq!(
         (&first["stages"][1]["reasons"][0]["code"], &first["counts"]["reasons"]["not-an-image"]),
@@ -113,12 +113,12 @@ fn every_answer_is_as_the_schema_says() {
         first["stages"][2]["seconds"].is_number() && first["assign"]["facts"]["grid"] == serde_json::json!([5, 5]),
         "{first}"
     );
-    let again = holds(&story, "run", 0);
+    let again = holds(&sandbox, "run", 0);
     assert!(again["stages"].as_array().unwrap().iter().all(|stage| stage["fresh"] == true), "{again}");
-    let stale = holds(&story, "status --check --perplexity 4", 4);
+    let stale = holds(&sandbox, "status --check --perplexity 4", 4);
     assert_eq!(stale["stages"][2]["reasons"][0]["text"], "perplexity 5 -> 4");
-    holds(&story, &format!("run photos {flags} --strict"), 3);
-    holds(&story, &format!("run photos {flags}"), 0);
+    holds(&sandbox, &format!("run photos {flags} --strict"), 3);
+    holds(&sandbox, &format!("run photos {flags}"), 0);
     for line in [
         "embed",
         "project",
@@ -145,16 +145,16 @@ fn every_answer_is_as_the_schema_says() {
             _ if line.contains("--input") => 2,
             _ => 0,
         };
-        holds(&story, line, code);
+        holds(&sandbox, line, code);
     }
-    holds(&story, "assign --input cache/latest/project.parquet", 0);
-    holds(&story, "render --input cache/latest/assign.parquet -o own.png", 0);
+    holds(&sandbox, "assign --input cache/latest/project.parquet", 0);
+    holds(&sandbox, "render --input cache/latest/assign.parquet -o own.png", 0);
 }
 
 #[test]
 fn what_goes_wrong_is_an_object_too() {
-    let story = Story::with_photos(2);
-    let code = |line: &str, exit: i32| holds(&story, line, exit)["error"]["code"].as_str().unwrap().to_owned();
+    let sandbox = Sandbox::with_photos(2);
+    let code = |line: &str, exit: i32| holds(&sandbox, line, exit)["error"]["code"].as_str().unwrap().to_owned();
     assert_eq!(code("run", 2), "usage");
     assert_eq!(code("run photos --modle scattering", 2), "usage");
     assert_eq!(code("fly", 2), "usage");

@@ -1,5 +1,5 @@
-//! The ends of the scale: no pictures and few, all the same, numbers that are none, grids and canvases beyond measure,
-//! and every kind of mistake in `pipeline.toml`.
+//! Extreme cases: no pictures and few, equal pictures, numbers that are not finite, enormous grids and canvases, and
+//! every kind of mistake in `pipeline.toml`.
 
 use std::sync::Arc;
 
@@ -7,55 +7,58 @@ use arrow::array::{ArrayRef, Float32Array, Float64Array, ListArray, RecordBatch,
 use arrow::datatypes::{DataType, Field, Float32Type};
 use parquet::arrow::ArrowWriter;
 
-use crate::driver::{Story, picture, png};
+use crate::sandbox::{Sandbox, picture, png};
 
 const RUN: &str = "run photos --model scattering -o out.png";
 
 #[test]
 fn none_to_five_pictures() {
-    let none = Story::new();
+    let none = Sandbox::new();
     std::fs::create_dir(none.path("photos")).unwrap();
     let ran = none.run(RUN);
     assert!(ran.code == 1 && ran.stderr.contains("the sources hold no pictures"), "{}", ran.stderr);
     for count in 1..=5_u32 {
-        let story = Story::with_photos(count);
-        story.ok(RUN);
-        let cells = story.assigned();
+        let sandbox = Sandbox::with_photos(count);
+        sandbox.ok(RUN);
+        let cells = sandbox.assigned();
         assert_eq!(cells.len() as u32, count);
         assert!(cells.iter().all(|cell| [cell.x, cell.y, cell.cost].iter().all(|x| x.is_finite())), "{cells:?}");
         let side = (f64::from(count)).sqrt().ceil() as u32;
         assert!(cells.iter().all(|cell| cell.row < side && cell.col < side));
-        assert!(story.made_by(RUN).is_empty());
+        assert!(sandbox.stages_run(RUN).is_empty());
         for flags in ["--style scatter", "--solver lapjv", "--init random", "--refine 2", "--metric cosine", "--pca 0"]
         {
-            story.ok(&format!("{RUN} {flags}"));
-            assert!(story.assigned().iter().all(|cell| cell.x.is_finite() && cell.cost.is_finite()), "{count} {flags}");
+            sandbox.ok(&format!("{RUN} {flags}"));
+            assert!(
+                sandbox.assigned().iter().all(|cell| cell.x.is_finite() && cell.cost.is_finite()),
+                "{count} {flags}"
+            );
         }
     }
 }
 
 #[test]
 fn pictures_that_are_all_the_same() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let same = png(&picture(3));
     for i in 0..30_u8 {
-        // What follows the end of a PNG is nobody's business, but makes another file of it.
-        story.put(&format!("photos/{i}.png"), &[&same[..], &[i]].concat());
+        // Bytes after the end of a PNG are ignored, but make it another file.
+        sandbox.put(&format!("photos/{i}.png"), &[&same[..], &[i]].concat());
     }
     for flags in ["", "--init random", "--metric cosine", "--refine 2", "--style scatter", "--pca 0"] {
-        story.ok(&format!("{RUN} {flags}"));
-        let cells = story.assigned();
+        sandbox.ok(&format!("{RUN} {flags}"));
+        let cells = sandbox.assigned();
         assert_eq!(cells.len(), 30);
         assert!(cells.iter().all(|c| c.x.is_finite() && c.y.is_finite() && c.cost.is_finite()), "{flags}: {cells:?}");
     }
 }
 
 #[track_caller]
-fn write(story: &Story, name: &str, columns: Vec<(&str, ArrayRef)>) {
+fn write(sandbox: &Sandbox, name: &str, columns: Vec<(&str, ArrayRef)>) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
-    story.put(name, &writer.into_inner().unwrap());
+    sandbox.put(name, &writer.into_inner().unwrap());
 }
 
 fn names(count: usize) -> ArrayRef {
@@ -69,28 +72,28 @@ fn vectors(rows: Vec<Vec<f32>>) -> ArrayRef {
 
 #[test]
 fn tables_with_numbers_that_are_none() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let rows = (0..20).map(|i| vec![i as f32, if i == 7 { bad } else { 1.0 }, 2.0]).collect();
-        write(&story, "v.parquet", vec![("image", names(20)), ("embedding", vectors(rows))]);
-        let ran = story.run("project --input v.parquet");
+        write(&sandbox, "v.parquet", vec![("image", names(20)), ("embedding", vectors(rows))]);
+        let ran = sandbox.run("project --input v.parquet");
         assert!(ran.code == 1 && ran.stderr.contains("row 7 (`p7`) holds"), "{}", ran.stderr);
         let places: ArrayRef =
             Arc::new(Float64Array::from_iter_values((0..20).map(|i| if i == 7 { f64::from(bad) } else { 1.0 })));
-        write(&story, "p.parquet", vec![("image", names(20)), ("x", places.clone()), ("y", places)]);
-        let ran = story.run("assign --input p.parquet");
+        write(&sandbox, "p.parquet", vec![("image", names(20)), ("x", places.clone()), ("y", places)]);
+        let ran = sandbox.run("assign --input p.parquet");
         assert!(ran.code == 1 && ran.stderr.contains("p.parquet") && ran.stderr.contains("row 7"), "{}", ran.stderr);
         let cells: ArrayRef =
             Arc::new(Float32Array::from_iter_values((0..20).map(|i| if i == 7 { bad } else { i as f32 })));
-        write(&story, "c.parquet", vec![("image", names(20)), ("row", cells.clone()), ("col", cells)]);
-        let ran = story.run("render --input c.parquet");
+        write(&sandbox, "c.parquet", vec![("image", names(20)), ("row", cells.clone()), ("col", cells)]);
+        let ran = sandbox.run("render --input c.parquet");
         assert!(ran.code == 1 && ran.stderr.contains("row 7"), "{}", ran.stderr);
     }
 }
 
 #[test]
 fn tables_at_the_ends_of_the_scale() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let cases: [(&str, Vec<Vec<f32>>); 7] = [
         ("one", vec![vec![1.0, 2.0]]),
         ("two", vec![vec![1.0, 2.0], vec![3.0, 4.0]]),
@@ -102,16 +105,16 @@ fn tables_at_the_ends_of_the_scale() {
     ];
     for (name, rows) in cases {
         let count = rows.len();
-        write(&story, "v.parquet", vec![("image", names(count)), ("embedding", vectors(rows))]);
+        write(&sandbox, "v.parquet", vec![("image", names(count)), ("embedding", vectors(rows))]);
         for flags in ["", "--metric cosine", "--init random", "--pca 2"] {
-            let ran = story.run(&format!("project --input v.parquet --artifact p.parquet {flags}"));
+            let ran = sandbox.run(&format!("project --input v.parquet --artifact p.parquet {flags}"));
             assert!(!ran.stderr.contains("panicked"), "{name} {flags}: {}", ran.stderr);
             if ran.code == 0 {
-                let ran = story.run("assign --input p.parquet --artifact c.parquet");
+                let ran = sandbox.run("assign --input p.parquet --artifact c.parquet");
                 assert_eq!(ran.code, 0, "{name} {flags}: {}", ran.stderr);
-                story.ok("render --input c.parquet -o c.png");
+                sandbox.ok("render --input c.parquet -o c.png");
             } else {
-                // Vectors so large that their squares are no numbers may be refused, in words.
+                // Vectors with squares that overflow may be refused with a message.
                 assert!(
                     name == "huge" && ran.code == 1 && ran.stderr.contains("error: "),
                     "{name} {flags}: {}",
@@ -124,15 +127,15 @@ fn tables_at_the_ends_of_the_scale() {
 
 #[test]
 fn tables_that_are_none() {
-    let story = Story::new();
-    write(&story, "none.parquet", vec![("image", names(0)), ("embedding", vectors(Vec::new()))]);
-    write(&story, "words.parquet", vec![("image", names(3)), ("text", names(3))]);
+    let sandbox = Sandbox::new();
+    write(&sandbox, "none.parquet", vec![("image", names(0)), ("embedding", vectors(Vec::new()))]);
+    write(&sandbox, "words.parquet", vec![("image", names(3)), ("text", names(3))]);
     let rows = vec![vec![1.0, 2.0], vec![1.0], vec![]];
-    write(&story, "ragged.parquet", vec![("image", names(3)), ("embedding", vectors(rows))]);
+    write(&sandbox, "ragged.parquet", vec![("image", names(3)), ("embedding", vectors(rows))]);
     let twice: ArrayRef = Arc::new(StringArray::from(vec!["a", "a", "b"]));
-    write(&story, "twice.parquet", vec![("image", twice), ("embedding", vectors(vec![vec![1.0]; 3]))]);
+    write(&sandbox, "twice.parquet", vec![("image", twice), ("embedding", vectors(vec![vec![1.0]; 3]))]);
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("b")]));
-    write(&story, "nulls.parquet", vec![("image", nulls), ("embedding", vectors(vec![vec![1.0]; 3]))]);
+    write(&sandbox, "nulls.parquet", vec![("image", nulls), ("embedding", vectors(vec![vec![1.0]; 3]))]);
     let field = Arc::new(Field::new("item", DataType::Float32, true));
     let gap = ListArray::new(
         field,
@@ -140,13 +143,13 @@ fn tables_that_are_none() {
         Arc::new(Float32Array::from(vec![Some(1.0), None, Some(2.0), Some(2.0), Some(3.0), Some(3.0)])),
         None,
     );
-    write(&story, "gap.parquet", vec![("image", names(3)), ("embedding", Arc::new(gap))]);
-    story.put("text.parquet", b"image,embedding\n");
-    let whole = story.read("twice.parquet");
-    story.put("cut.parquet", &whole[..whole.len() - 9]);
+    write(&sandbox, "gap.parquet", vec![("image", names(3)), ("embedding", Arc::new(gap))]);
+    sandbox.put("text.parquet", b"image,embedding\n");
+    let whole = sandbox.read("twice.parquet");
+    sandbox.put("cut.parquet", &whole[..whole.len() - 9]);
     for name in ["none", "words", "ragged", "twice", "nulls", "gap", "text", "cut", "missing"] {
         for stage in ["project", "assign", "render"] {
-            let ran = story.run(&format!("{stage} --input {name}.parquet"));
+            let ran = sandbox.run(&format!("{stage} --input {name}.parquet"));
             assert_eq!(ran.code, 1, "{stage} {name}: {}", ran.stderr);
             let clear = ran.stderr.lines().last().is_some_and(|line| line.starts_with("error: "))
                 && ran.stderr.contains(&format!("{name}.parquet"));
@@ -155,10 +158,10 @@ fn tables_that_are_none() {
     }
 }
 
-/// Sizes are checked before anything is computed: each of these is refused at once, and no picture was decoded for it.
+/// Sizes are checked before anything is computed: each case is refused at once, without decoding a picture.
 #[test]
 fn grids_and_canvases_beyond_measure() {
-    let story = Story::with_photos(12);
+    let sandbox = Sandbox::with_photos(12);
     let cases = [
         ("--grid 4294967295x4294967295", 1, "does not fit into a png"),
         ("--grid 4294967296x1", 2, "grid"),
@@ -169,14 +172,14 @@ fn grids_and_canvases_beyond_measure() {
         ("--aspect 1:0", 2, "aspect"),
         ("--aspect inf:1", 2, "aspect"),
         ("--aspect 1e300:1e-300", 2, "aspect"),
-        ("--cell 4096 --grid 400000x4000", 1, "takes"),
+        ("--cell 4096 --grid 400000x4000", 1, "MB of memory"),
         ("--cell 4097", 2, "render.cell is 4097"),
         ("--cell 4096 --gap 4096 --grid 12x1 -o a.webp", 1, "does not fit into a webp"),
         ("--cell 4096 --grid 16x16 -o a.jpg", 1, "does not fit into a jpeg"),
         ("--style scatter --canvas 4294967295", 1, "does not fit into a png"),
         ("--style scatter --canvas 70000 -o a.jpg", 1, "does not fit into a jpeg"),
-        ("--style scatter --page --grid 3000x2", 2, "too large for the page"),
-        ("--style scatter --page --grid 2100x2100", 2, "too large for the page"),
+        ("--style scatter --page --grid 3000x2", 2, "too large for the explorer"),
+        ("--style scatter --page --grid 2100x2100", 2, "too large for the explorer"),
         ("--solver lapjv --effort 3", 2, "assign.effort"),
         ("--threads 1000000000000", 2, "--threads"),
         ("--perplexity 1e999", 2, "perplexity"),
@@ -189,37 +192,37 @@ fn grids_and_canvases_beyond_measure() {
     ];
     for (flags, code, expected) in cases {
         let line = if flags.contains("-o ") { RUN.replace(" -o out.png", "") } else { RUN.to_owned() };
-        let ran = story.run(&format!("{line} {flags}"));
+        let ran = sandbox.run(&format!("{line} {flags}"));
         assert_eq!(ran.code, code, "{flags}: {}", ran.stderr);
         assert!(ran.stderr.contains(expected) && !ran.stderr.contains("panicked"), "{flags}: {}", ran.stderr);
-        assert!(!story.path("cache/embed").exists(), "{flags}: pictures were decoded first");
+        assert!(!sandbox.path("cache/embed").exists(), "{flags}: pictures were decoded first");
     }
 }
 
-/// How many different pictures there are is known once they are read; then a grid that is too small is refused before
-/// any time goes into a layout.
+/// The number of different pictures is known after they are read. A grid that is too small is refused then, before the
+/// layout.
 #[test]
 fn a_grid_that_is_too_small() {
-    let story = Story::with_photos(12);
-    let ran = story.run(&format!("{RUN} --grid 2x2"));
+    let sandbox = Sandbox::with_photos(12);
+    let ran = sandbox.run(&format!("{RUN} --grid 2x2"));
     assert!(
         ran.code == 1 && ran.stderr.contains("the smallest nearly square grid that holds them is 4x3"),
         "{}",
         ran.stderr
     );
-    assert!(story.path("cache/embed").exists() && !story.path("cache/project").exists());
+    assert!(sandbox.path("cache/embed").exists() && !sandbox.path("cache/project").exists());
 }
 
-/// Every kind of mistake in the file of settings, with its line and column.
+/// Every kind of mistake in `pipeline.toml`, with its line and column.
 #[test]
 fn mistakes_in_the_settings() {
-    let story = Story::with_photos(3);
+    let sandbox = Sandbox::with_photos(3);
     let cases: [(&[u8], &str, &str); 24] = [
         (b"[project]\nperplexety = 3\n", "line 2, column 1", "perplexety"),
         (b"[projekt]\n", "line 1, column 2", "projekt"),
         (b"\n\nperplexity = 3\n", "line 3, column 1", "perplexity"),
-        (b"[project]\nperplexity = \"3\"\n", "line 2, column 14", "a number is wanted"),
-        (b"[project]\niterations = 1.5\n", "line 2, column 14", "a whole number is wanted"),
+        (b"[project]\nperplexity = \"3\"\n", "line 2, column 14", "a number is expected"),
+        (b"[project]\niterations = 1.5\n", "line 2, column 14", "a whole number is expected"),
         (b"[project]\niterations = -1\n", "line 2, column 14", "-1"),
         (b"[project]\niterations = 750\niterations = 751\n", "line 3, column 1", "duplicate"),
         (b"[project]\n[project]\n", "line 2, column 2", "duplicate"),
@@ -241,14 +244,14 @@ fn mistakes_in_the_settings() {
         (b"[render]\noutput = \"a\\qb\"\n", "line 2, column 13", ""),
     ];
     for (text, place, word) in cases {
-        story.put("pipeline.toml", text);
-        let (ran, text) = (story.run(RUN), String::from_utf8_lossy(text));
+        sandbox.put("pipeline.toml", text);
+        let (ran, text) = (sandbox.run(RUN), String::from_utf8_lossy(text));
         assert_eq!(ran.code, 2, "{text}: {}", ran.stderr);
         assert!(ran.stderr.starts_with("error: pipeline.toml: "), "{text}: {}", ran.stderr);
         assert!(ran.stderr.contains(place) && ran.stderr.contains(word), "{text}: expected {place}: {}", ran.stderr);
-        assert!(!story.path("cache").exists());
+        assert!(!sandbox.path("cache").exists());
     }
-    // Values that fit their types, but no setting.
+    // Values of the right type that are not valid for the setting.
     for (text, expected) in [
         ("[project]\nperplexity = nan\n", "project.perplexity is NaN"),
         ("[project]\nperplexity = -inf\n", "project.perplexity is -inf"),
@@ -257,22 +260,22 @@ fn mistakes_in_the_settings() {
         ("[render]\noutput = \"photos\"\n", "a folder"),
         ("[source]\ninclude = [\"[\"]\n", "include"),
     ] {
-        story.put("pipeline.toml", text.as_bytes());
-        let ran = story.run("run photos --model scattering");
+        sandbox.put("pipeline.toml", text.as_bytes());
+        let ran = sandbox.run("run photos --model scattering");
         assert_eq!(ran.code, 2, "{text}: {}", ran.stderr);
         assert!(ran.stderr.contains(expected), "{text}: {}", ran.stderr);
     }
-    // Files that are no text.
+    // Files that are not text.
     for (bytes, expected) in [(&b"\xff\xfe[\0"[..], "pipeline.toml"), (b"\0", "line 1, column 2")] {
-        story.put("pipeline.toml", bytes);
-        let ran = story.run(RUN);
+        sandbox.put("pipeline.toml", bytes);
+        let ran = sandbox.run(RUN);
         assert!(ran.code == 2 && ran.stderr.contains(expected), "{bytes:?}: {}", ran.stderr);
     }
-    std::fs::remove_file(story.path("pipeline.toml")).unwrap();
-    std::fs::create_dir(story.path("pipeline.toml")).unwrap();
-    assert_eq!(story.run(RUN).code, 2);
-    // What editors put before and between the lines does no harm.
-    std::fs::remove_dir(story.path("pipeline.toml")).unwrap();
-    story.put("pipeline.toml", b"\xef\xbb\xbf[render]\r\ncell = 10\r\n");
-    story.ok(RUN);
+    std::fs::remove_file(sandbox.path("pipeline.toml")).unwrap();
+    std::fs::create_dir(sandbox.path("pipeline.toml")).unwrap();
+    assert_eq!(sandbox.run(RUN).code, 2);
+    // A byte order mark and Windows line ends, which editors add, are accepted.
+    std::fs::remove_dir(sandbox.path("pipeline.toml")).unwrap();
+    sandbox.put("pipeline.toml", b"\xef\xbb\xbf[render]\r\ncell = 10\r\n");
+    sandbox.ok(RUN);
 }

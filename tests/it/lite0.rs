@@ -1,4 +1,4 @@
-//! The network that is built in, held to PyTorch's vectors and words (scripts/lite0_reference.py).
+//! The built-in network, compared with PyTorch's vectors and words (scripts/measure/lite0.py).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tsne_grid::artifact::rows::WordRow;
 use tsne_grid::artifact::shards;
 use tsne_grid::store::Store;
 
-use crate::driver::{Story, png};
+use crate::sandbox::{Sandbox, png};
 use crate::vgg16::{assert_near, drawing, two_drawings, vectors};
 
 #[derive(Deserialize)]
@@ -22,26 +22,26 @@ fn golden() -> BTreeMap<String, Golden> {
 }
 
 /// The words of a picture, by its path.
-fn words(story: &Story) -> BTreeMap<String, Vec<WordRow>> {
+fn words(sandbox: &Sandbox) -> BTreeMap<String, Vec<WordRow>> {
     let mut all: BTreeMap<String, Vec<WordRow>> = BTreeMap::new();
-    let names: BTreeMap<_, _> = story.images().into_iter().map(|row| (row.image, row.path)).collect();
-    for row in story.latest::<WordRow>() {
+    let names: BTreeMap<_, _> = sandbox.images().into_iter().map(|row| (row.image, row.path)).collect();
+    for row in sandbox.latest::<WordRow>() {
         all.entry(names[&row.image].clone()).or_default().push(row);
     }
     all
 }
 
-/// The length of each vector before it was made one, in the order of the index.
-fn lengths(story: &Story) -> Vec<f32> {
+/// The length of each vector before normalisation, in the order of the index.
+fn lengths(sandbox: &Sandbox) -> Vec<f32> {
     let mut lengths = Vec::new();
-    let index = story.artifact("embed");
+    let index = sandbox.artifact("embed");
     let each = |_, vector: &[f32], length: Option<f32>| {
         let sum: f32 = vector.iter().map(|x| x * x).sum();
         assert!((sum - 1.0).abs() < 1e-5, "of length one, not {sum}");
         lengths.push(length.unwrap());
         Ok(())
     };
-    shards::visit_index_with_lengths(&Store::new(story.path("cache")), &index, each).unwrap();
+    shards::visit_index_with_norms(&Store::new(sandbox.path("cache")), &index, each).unwrap();
     lengths
 }
 
@@ -49,11 +49,11 @@ fn lengths(story: &Story) -> Vec<f32> {
 fn vectors_and_words_equal_pytorchs_without_a_download() {
     let golden = golden();
     for fit in ["crop", "stretch"] {
-        let story = two_drawings();
+        let sandbox = two_drawings();
         let flags = if fit == "crop" { "" } else { "--fit stretch" };
-        let ran = story.json(&format!("embed in --offline --model efficientnet-lite0 {flags}"));
+        let ran = sandbox.json(&format!("embed in --offline --model efficientnet-lite0 {flags}"));
         assert_eq!(ran["counts"]["embedded"], 2);
-        let (vectors, words, mut lengths) = (vectors(&story), words(&story), lengths(&story));
+        let (vectors, words, mut lengths) = (vectors(&sandbox), words(&sandbox), lengths(&sandbox));
         lengths.sort_by(f32::total_cmp);
         let mut expected_lengths: Vec<f32> = Vec::new();
         for name in ["exact", "wide"] {
@@ -77,26 +77,26 @@ fn vectors_and_words_equal_pytorchs_without_a_download() {
 
 #[test]
 fn words_follow_the_pictures_and_the_model() {
-    let story = two_drawings();
+    let sandbox = two_drawings();
     let run = "embed in --model efficientnet-lite0";
-    story.ok(&format!("{run} --threads 1"));
-    let before = story.read("cache/latest/words.parquet");
-    story.put("in/more.png", &png(&drawing(300, 500, 3)));
-    assert_eq!(story.json(run)["counts"]["embedded"], 1);
-    assert_eq!(words(&story).len(), 3);
-    std::fs::remove_file(story.path("in/more.png")).unwrap();
-    assert_eq!(story.json(run)["counts"]["embedded"], 0);
-    assert_eq!(story.read("cache/latest/words.parquet"), before, "whatever the threads and the pictures beside them");
-    // Another model's run leaves no words that are not of its pictures.
-    story.ok("embed in --model scattering");
-    assert!(story.latest::<WordRow>().is_empty());
-    assert_eq!(story.json(run)["words"]["fresh"], true);
-    assert_eq!(story.read("cache/latest/words.parquet"), before);
-    let status = story.json(&format!("status {}", run.trim_start_matches("embed ")));
+    sandbox.ok(&format!("{run} --threads 1"));
+    let before = sandbox.read("cache/latest/words.parquet");
+    sandbox.put("in/more.png", &png(&drawing(300, 500, 3)));
+    assert_eq!(sandbox.json(run)["counts"]["embedded"], 1);
+    assert_eq!(words(&sandbox).len(), 3);
+    std::fs::remove_file(sandbox.path("in/more.png")).unwrap();
+    assert_eq!(sandbox.json(run)["counts"]["embedded"], 0);
+    assert_eq!(sandbox.read("cache/latest/words.parquet"), before, "whatever the threads and the pictures beside them");
+    // A run with a model without words leaves no words of other pictures in `latest`.
+    sandbox.ok("embed in --model scattering");
+    assert!(sandbox.latest::<WordRow>().is_empty());
+    assert_eq!(sandbox.json(run)["words"]["fresh"], true);
+    assert_eq!(sandbox.read("cache/latest/words.parquet"), before);
+    let status = sandbox.json(&format!("status {}", run.trim_start_matches("embed ")));
     assert!(!status.to_string().contains("words"), "{status}");
-    std::fs::remove_file(story.published("words")).unwrap();
-    let status = story.json(&format!("status {}", run.trim_start_matches("embed ")));
+    std::fs::remove_file(sandbox.published("words")).unwrap();
+    let status = sandbox.json(&format!("status {}", run.trim_start_matches("embed ")));
     assert!(status.to_string().contains("words"), "{status}");
-    story.ok(run);
-    assert_eq!(story.read("cache/latest/words.parquet"), before);
+    sandbox.ok(run);
+    assert_eq!(sandbox.read("cache/latest/words.parquet"), before);
 }

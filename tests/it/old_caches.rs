@@ -1,25 +1,26 @@
-//! A cache that an earlier version made: `golden/old-cache.zip` is one, with its pictures (scripts/old_cache.py). Since
-//! then more of a picture is understood, so all are embedded anew; the wall stays what it was.
+//! A cache of an earlier version of the program: `golden/old-cache.zip`, with its pictures
+//! (scripts/generate/old_cache.py). The current version decodes differently, so all pictures are embedded again; the
+//! grid stays the same.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use crate::driver::{Story, picture, png};
+use crate::sandbox::{Sandbox, picture, png};
 
 const RUN: &str = "run photos --model scattering --perplexity 5 --cell 16 --large 48 -o wall.png";
 
-fn old() -> Story {
-    let story = Story::new();
+fn old() -> Sandbox {
+    let sandbox = Sandbox::new();
     let pack = include_bytes!("golden/old-cache.zip");
-    zip::ZipArchive::new(Cursor::new(pack)).unwrap().extract(story.path("")).unwrap();
-    story
+    zip::ZipArchive::new(Cursor::new(pack)).unwrap().extract(sandbox.path("")).unwrap();
+    sandbox
 }
 
-fn cells(story: &Story) -> BTreeMap<String, (u32, u32)> {
-    story.assigned().into_iter().map(|cell| (cell.image.to_string(), (cell.row, cell.col))).collect()
+fn cells(sandbox: &Sandbox) -> BTreeMap<String, (u32, u32)> {
+    sandbox.assigned().into_iter().map(|cell| (cell.image.to_string(), (cell.row, cell.col))).collect()
 }
 
-/// How many of the pictures of `before` are within two cells of where they were.
+/// The number of pictures of `before` that are within two cells of their earlier places.
 fn near(before: &BTreeMap<String, (u32, u32)>, after: &BTreeMap<String, (u32, u32)>) -> usize {
     let there = before.iter().filter_map(|(image, cell)| Some((cell, after.get(image)?)));
     there.filter(|(a, b)| a.0.abs_diff(b.0).max(a.1.abs_diff(b.1)) <= 2).count()
@@ -27,36 +28,36 @@ fn near(before: &BTreeMap<String, (u32, u32)>, after: &BTreeMap<String, (u32, u3
 
 #[test]
 fn an_old_wall_of_pictures_that_are_read_as_before_is_the_same_wall() {
-    let story = old();
-    let before = (cells(&story), story.read("cache/latest/project.parquet"));
-    assert_eq!(story.run(&RUN.replace("run", "status --check")).code, 4);
-    let made = story.made_by(RUN);
+    let sandbox = old();
+    let before = (cells(&sandbox), sandbox.read("cache/latest/project.parquet"));
+    assert_eq!(sandbox.run(&RUN.replace("run", "status --check")).code, 4);
+    let made = sandbox.stages_run(RUN);
     assert!(made.contains(&"embed") && !made.contains(&"project") && !made.contains(&"assign"), "{made:?}");
-    assert_eq!((cells(&story), story.read("cache/latest/project.parquet")), before);
-    assert!(story.made_by(RUN).is_empty());
+    assert_eq!((cells(&sandbox), sandbox.read("cache/latest/project.parquet")), before);
+    assert!(sandbox.stages_run(RUN).is_empty());
 }
 
 #[test]
 fn an_old_wall_of_which_a_picture_is_read_otherwise_stays_where_it_is() {
-    let story = old();
-    let before = cells(&story);
-    // What was read before as it is not read now: here, by another picture in the place of one of them.
-    let changed = story.images().into_iter().next().unwrap();
-    story.put(&format!("photos/{}", changed.path), &png(&picture(77)));
-    story.ok(RUN);
-    assert!(near(&before, &cells(&story)) >= 23);
-    assert_eq!(story.findings().0.grown_from, Some(23), "also from what another reading made");
+    let sandbox = old();
+    let before = cells(&sandbox);
+    // Simulates a picture that the current version decodes differently: another picture replaces it.
+    let changed = sandbox.images().into_iter().next().unwrap();
+    sandbox.put(&format!("photos/{}", changed.path), &png(&picture(77)));
+    sandbox.ok(RUN);
+    assert!(near(&before, &cells(&sandbox)) >= 23);
+    assert_eq!(sandbox.findings().0.grown_from, Some(23), "also from what another reading made");
 }
 
 #[test]
 fn an_old_wall_grows_and_keeps_its_cells() {
-    let story = old();
-    let before = cells(&story);
-    for entry in std::fs::read_dir(story.path("more")).unwrap() {
+    let sandbox = old();
+    let before = cells(&sandbox);
+    for entry in std::fs::read_dir(sandbox.path("more")).unwrap() {
         let path = entry.unwrap().path();
-        std::fs::rename(&path, story.path("photos").join(path.file_name().unwrap())).unwrap();
+        std::fs::rename(&path, sandbox.path("photos").join(path.file_name().unwrap())).unwrap();
     }
-    assert_eq!(story.json(RUN)["counts"]["embedded"], 30);
-    assert_eq!(story.findings().0.grown_from, Some(24));
-    assert!(near(&before, &cells(&story)) >= 23);
+    assert_eq!(sandbox.json(RUN)["counts"]["embedded"], 30);
+    assert_eq!(sandbox.findings().0.grown_from, Some(24));
+    assert!(near(&before, &cells(&sandbox)) >= 23);
 }

@@ -1,27 +1,26 @@
-//! The explorer in a real browser, without a window; skipped, with a line that says so, where there is
-//! none.
+//! The explorer in a real, headless browser; skipped, with a message, if there is none.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use crate::browser::{Browser, browser};
-use crate::driver::Story;
+use crate::sandbox::Sandbox;
 
 /// A page of drawn pictures, with captions, times and carousels.
 #[track_caller]
-pub(crate) fn explored(images: u32) -> (Story, PathBuf) {
-    let story = Story::new();
-    story.ok(&format!("sample photos --images {images}"));
-    story.ok("run photos --model scattering --kinds post,story -o grid.jpg");
-    let page = story.path("explorer/index.html");
-    (story, page)
+pub(crate) fn sample_page(images: u32) -> (Sandbox, PathBuf) {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&format!("sample photos --images {images}"));
+    sandbox.ok("run photos --model scattering --kinds post,story -o grid.jpg");
+    let page = sandbox.path("explorer/index.html");
+    (sandbox, page)
 }
 
-/// Nothing went wrong on the page, and it asked for nothing that lies outside its folder.
+/// Asserts that the page had no error, and requested nothing outside its folder.
 #[track_caller]
-pub(crate) fn assert_well(browser: &mut Browser) {
-    assert_eq!(browser.trapped(), Vec::<String>::new());
+pub(crate) fn assert_no_errors(browser: &mut Browser) {
+    assert_eq!(browser.violations(), Vec::<String>::new());
     let folder = browser.eval("new URL('.', location.href).href").as_str().unwrap().to_owned();
     let originals = browser.eval(
         "all(row).flatMap(({ link, behind }) => [link, ...behind.map(([, , other]) => other)])\
@@ -31,13 +30,13 @@ pub(crate) fn assert_well(browser: &mut Browser) {
         .requested()
         .into_iter()
         .filter(|url| !url.starts_with(&folder) && !url.starts_with("about:") || url.contains("/../"))
-        // The original of an opened picture, where its link leads.
+        // Except the original of an opened picture, to which its link leads.
         .filter(|url| originals.as_array().is_none_or(|all| !all.contains(&json!(url))))
         .collect();
     assert_eq!(strange, Vec::<String>::new(), "nothing from elsewhere");
 }
 
-/// Where a picture is in the window.
+/// The place of a picture in the window.
 #[track_caller]
 fn place(browser: &mut Browser, i: u64) -> (f64, f64) {
     let place = browser.eval(&format!("toWindow(layout.to.x[{i}], layout.to.y[{i}])"));
@@ -47,7 +46,7 @@ fn place(browser: &mut Browser, i: u64) -> (f64, f64) {
 #[test]
 fn one_looks_at_pictures_with_the_mouse() {
     let Some(mut browser) = browser() else { return };
-    let (story, page) = explored(80);
+    let (sandbox, page) = sample_page(80);
     browser.prefer("light", false);
     browser.open(&page, "");
     assert!(browser.eval("count").as_u64() > Some(60));
@@ -75,58 +74,58 @@ fn one_looks_at_pictures_with_the_mouse() {
     assert_eq!(browser.eval("document.querySelectorAll('#alike button').length"), 10);
     assert!(browser.eval("document.querySelectorAll('#siblings button').length").as_u64() >= Some(2));
     browser.click_on("#alike button");
-    let nearest = format!("picked.chosen === row({of_many}).nearest[0]");
+    let nearest = format!("highlight.focused === row({of_many}).nearest[0]");
     browser.wait_for(&nearest);
-    let alike = browser.eval("row(picked.chosen).nearest");
+    let alike = browser.eval("row(highlight.focused).nearest");
     assert_eq!(alike.as_array().unwrap().len(), 10);
 
-    // The link leads to the very file.
+    // The link leads to exactly this file.
     let link = browser.eval("document.querySelector('#box-link').href").as_str().unwrap().to_owned();
-    let chosen = browser.eval("[row(picked.chosen).path, fileName(picked.chosen)]");
-    let file = story.path("photos").join(chosen[0].as_str().unwrap());
+    let chosen = browser.eval("[row(highlight.focused).path, fileName(highlight.focused)]");
+    let file = sandbox.path("photos").join(chosen[0].as_str().unwrap());
     let leads_to = percent_encoding::percent_decode_str(&link).decode_utf8().unwrap();
     assert_eq!(leads_to, format!("file://{}", file.canonicalize().unwrap().display()));
     assert!(blake3::hash(&std::fs::read(file).unwrap()).to_string().starts_with(chosen[1].as_str().unwrap()));
     browser.click_on("#close");
     browser.wait_for("!box.open");
-    assert_well(&mut browser);
+    assert_no_errors(&mut browser);
 }
 
 #[test]
 fn one_goes_about_with_the_keyboard_alone() {
     let Some(mut browser) = browser() else { return };
-    let (_story, page) = explored(80);
+    let (_story, page) = sample_page(80);
     browser.prefer("dark", false);
     browser.open(&page, "");
     browser.key("ArrowRight");
     browser.rest();
-    let first = browser.eval("picked.chosen").as_u64().unwrap();
+    let first = browser.eval("highlight.focused").as_u64().unwrap();
     assert!(browser.text("#said").contains("row "), "said aloud");
     browser.key("ArrowRight");
     browser.rest();
-    assert_eq!(browser.eval("picked.chosen"), first + 1, "the next cell");
+    assert_eq!(browser.eval("highlight.focused"), first + 1, "the next cell");
     browser.key("ArrowUp");
     browser.key("ArrowLeft");
     browser.rest();
     assert_eq!(
-        browser.eval(&format!("columns.cells[{first}] - columns.cells[picked.chosen] === wall.columns")),
+        browser.eval(&format!("columns.cells[{first}] - columns.cells[highlight.focused] === wall.columns")),
         true,
         "the one above"
     );
     browser.key("Enter");
     browser.wait_for("box.open");
-    let opened = browser.eval("picked.chosen").as_u64().unwrap();
+    let opened = browser.eval("highlight.focused").as_u64().unwrap();
     browser.key("ArrowRight");
-    browser.wait_for(&format!("picked.chosen === {opened} + 1"));
+    browser.wait_for(&format!("highlight.focused === {opened} + 1"));
     assert_eq!(browser.text("#box-said"), browser.text("#said"), "said aloud in the box as well");
-    // A tile of the most alike is pressed and gone; keys go on.
+    // The button of a similar picture is pressed and disappears; keys still work.
     browser.eval("document.querySelector('#alike button').focus()");
     browser.key("Enter");
-    browser.wait_for(&format!("picked.chosen === row({opened} + 1).nearest[0]"));
-    let alike = browser.eval("picked.chosen");
-    let leftmost = browser.eval("columnOf(picked.chosen) === 0") == true;
+    browser.wait_for(&format!("highlight.focused === row({opened} + 1).nearest[0]"));
+    let alike = browser.eval("highlight.focused");
+    let leftmost = browser.eval("columnOf(highlight.focused) === 0") == true;
     browser.key(if leftmost { "ArrowRight" } else { "ArrowLeft" });
-    browser.wait_for(&format!("picked.chosen !== {alike}"));
+    browser.wait_for(&format!("highlight.focused !== {alike}"));
     browser.key("Escape");
     browser.wait_for("!box.open && document.activeElement === canvas");
     browser.rest();
@@ -153,13 +152,13 @@ fn one_goes_about_with_the_keyboard_alone() {
          !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length || e.id === 'box')).map((e) => e.id)",
     );
     assert_eq!(names, json!([]), "everything that can be reached has a name");
-    assert_well(&mut browser);
+    assert_no_errors(&mut browser);
 }
 
 #[test]
 fn one_searches_filters_and_links_to_a_place() {
     let Some(mut browser) = browser() else { return };
-    let (_story, page) = explored(120);
+    let (_story, page) = sample_page(120);
     browser.prefer("light", false);
     browser.open(&page, "");
     let word =
@@ -167,38 +166,38 @@ fn one_searches_filters_and_links_to_a_place() {
     let word = word.as_str().unwrap().to_uppercase();
     browser.click_on("#search");
     browser.type_text(&word);
-    browser.wait_for("picked.lit !== null");
-    let fits = "all((i) => (row(i).caption + row(i).path).toLowerCase().includes(looking.text.toLowerCase()) ? 1 : 0)";
-    assert_eq!(browser.eval("[...picked.lit]"), browser.eval(fits));
-    let hits = browser.eval("picked.lit.reduce((a, b) => a + b)").as_u64().unwrap();
+    browser.wait_for("highlight.lit !== null");
+    let fits = "all((i) => (row(i).caption + row(i).path).toLowerCase().includes(query.text.toLowerCase()) ? 1 : 0)";
+    assert_eq!(browser.eval("[...highlight.lit]"), browser.eval(fits));
+    let hits = browser.eval("highlight.lit.reduce((a, b) => a + b)").as_u64().unwrap();
     assert!(hits > 0 && browser.text("#count").starts_with(&hits.to_string()));
 
     browser.click_on("#more");
     browser.click_on("#kinds input[value=story]");
-    browser.wait_for("looking.kinds !== null");
-    assert_eq!(browser.eval("[...picked.lit].every((on, i) => !on || kindOf(i) === 'post')"), true);
+    browser.wait_for("query.kinds !== null");
+    assert_eq!(browser.eval("[...highlight.lit].every((on, i) => !on || kindOf(i) === 'post')"), true);
     browser.eval("element('from').value = 3; element('from').dispatchEvent(new Event('input'))");
-    let early = "[...picked.lit].every((on, i) => !on || timeOf(i) >= looking.from)";
-    assert_eq!(browser.eval(&format!("looking.from > 0 && {early}")), true);
+    let early = "[...highlight.lit].every((on, i) => !on || timeOf(i) >= query.from)";
+    assert_eq!(browser.eval(&format!("query.from > 0 && {early}")), true);
     browser.click_on("#look");
     browser.click_on("#seams");
     browser.eval("zoomBy(2, 300, 300)");
     browser.rest();
 
     browser.wait_for("location.hash.includes('zoom=') && location.hash.includes('seams=1')");
-    let state = "[layout.to.name, view.scale.toFixed(1), looking.text, [...picked.lit].join(''), shows.seams]";
+    let state = "[layout.to.name, view.scale.toFixed(1), query.text, [...highlight.lit].join(''), overlays.seams]";
     let (before, link) = (browser.eval(state), browser.eval("location.hash"));
     browser.open(&page, link.as_str().unwrap());
     assert_eq!(browser.eval(state), before, "the link leads to the same view");
     browser.eval("location.hash = '#layout=map&zoom=nonsense&picture=none&kinds=%3Cscript%3E'");
     browser.wait_for("layout.to.name === 'map'");
-    assert_well(&mut browser);
+    assert_no_errors(&mut browser);
 }
 
 #[test]
 fn a_phone_pinches_and_taps() {
     let Some(mut browser) = browser() else { return };
-    let (_story, page) = explored(80);
+    let (_story, page) = sample_page(80);
     browser.window(390, 844, true);
     browser.prefer("dark", false);
     browser.open(&page, "");
@@ -217,27 +216,27 @@ fn a_phone_pinches_and_taps() {
     browser.wait_for("box.open");
     assert_eq!(browser.eval("document.documentElement.scrollWidth <= 390"), true, "nothing sticks out");
     assert_eq!(browser.eval("element('box').getBoundingClientRect().width"), 390);
-    // On the smallest ones, where the bars need three rows, the panel leaves the search free.
+    // On the smallest screens, where the bars need three rows, the panel does not cover the search.
     browser.window(320, 568, true);
     browser.open(&page, "");
     browser.eval("element('more').click()");
     let below = "element('panel').getBoundingClientRect().top >= element('search').getBoundingClientRect().bottom \
                  && element('panel').getBoundingClientRect().bottom <= 568";
     assert_eq!(browser.eval(below), true);
-    assert_well(&mut browser);
+    assert_no_errors(&mut browser);
 }
 
 #[test]
 fn a_path_with_spaces_and_hashes_opens() {
     let Some(mut browser) = browser() else { return };
-    let story = Story::with_photos(12);
-    let odd = story.path("my #1 pictures 100%?");
-    let mut command = story.command("run photos --model scattering -o");
+    let sandbox = Sandbox::with_photos(12);
+    let odd = sandbox.path("my #1 pictures 100%?");
+    let mut command = sandbox.command("run photos --model scattering -o");
     assert!(command.arg(odd.join("wall & co.jpg")).status().unwrap().success());
     browser.open(&odd.join("explorer-wall & co/index.html"), "#layout=map");
-    let sharp = "sheetAtHand(levelFor(view.scale * devicePixelRatio), 0, 0) instanceof ImageBitmap";
+    let sharp = "loadedSheet(levelFor(view.scale * devicePixelRatio), 0, 0) instanceof ImageBitmap";
     assert_eq!(browser.eval(sharp), true);
     browser.eval("open(0)");
     browser.wait_for("document.querySelector('#frame img')?.naturalWidth > 0");
-    assert_well(&mut browser);
+    assert_no_errors(&mut browser);
 }

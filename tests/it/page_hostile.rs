@@ -1,13 +1,13 @@
-//! Captions and file names that want to be more than text, on a page in a real browser.
+//! Hostile captions and file names, on a page in a real browser.
 
 use image::ImageFormat;
 use serde_json::json;
 
 use crate::browser::browser;
-use crate::driver::{Story, encoded, picture};
-use crate::page::assert_well;
+use crate::page::assert_no_errors;
+use crate::sandbox::{Sandbox, encoded, picture};
 
-/// Strings that have undone a page before, and are a file's name too once `/` and `..` are gone.
+/// Strings from known attacks on pages. They can also be file names, without `/` and `..`.
 pub(crate) fn hostile(i: usize) -> String {
     let tricks = [
         "</script><script>alert({i})</script>",
@@ -48,35 +48,35 @@ pub(crate) fn hostile(i: usize) -> String {
 fn six_thousand_hostile_strings_stay_text() {
     const PICTURES: usize = 1000;
     let Some(mut browser) = browser() else { return };
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let mut posts = Vec::new();
     for i in 0..PICTURES {
-        // A name of its own, and five more strings as the caption.
+        // A hostile name, and five more hostile strings as the caption.
         let name = format!("media/posts/{}.png", hostile(i).replace('/', "\u{2215}").replace("..", "\u{2025}"));
         let mut tiny = picture(i as u32);
         tiny = image::imageops::crop_imm(&tiny, 0, 0, 12, 10).to_image();
         tiny.put_pixel(0, 0, image::Rgb([(i % 256) as u8, (i / 256) as u8, 7]));
-        story.put(&format!("export/{name}"), &encoded(&tiny, ImageFormat::Png));
+        sandbox.put(&format!("export/{name}"), &encoded(&tiny, ImageFormat::Png));
         let caption: Vec<String> = (1..6).map(|k| hostile(i + k * PICTURES)).collect();
         let mangled = |text: &str| text.bytes().map(char::from).collect::<String>();
         posts.push(json!({"media": [{"uri": mangled(&name), "creation_timestamp": 1_700_000_000 + i * 90_000,
             "title": mangled(&caption.join("\n"))}]}));
     }
-    story.put("export/your_instagram_activity/media/posts_1.json", &serde_json::to_vec(&posts).unwrap());
-    story.ok("run export --model scattering --iterations 30 -q -o grid.jpg");
+    sandbox.put("export/your_instagram_activity/media/posts_1.json", &serde_json::to_vec(&posts).unwrap());
+    sandbox.ok("run export --model scattering --iterations 30 -q -o grid.jpg");
     browser.prefer("light", false);
-    browser.open(&story.path("explorer/index.html"), "");
+    browser.open(&sandbox.path("explorer/index.html"), "");
     assert_eq!(browser.eval("count"), PICTURES);
     let elements = "document.querySelectorAll('*').length - document.querySelectorAll('.strip *, #frame *, #kinds *, #box-facts *').length";
     let before = browser.eval(elements);
     browser.eval("box.showModal()");
-    // A hundred at a time, as an answer is not waited for forever.
+    // A hundred at a time, because the wait for a response is limited.
     for first in (0..PICTURES).step_by(100) {
         let last = first + 100;
         browser.eval(&format!("for (let i = {first}; i < {last}; i += 1) {{ open(i); showCard(i, 200, 200); }}"));
     }
     browser.eval(
-        "lookFor({ text: '<script>', kinds: null, from: null, to: null }); choose(3); \
+        "setQuery({ text: '<script>', kinds: null, from: null, to: null }); focusPicture(3); \
          for (const name of ['map', 'time', 'grid']) chooseLayout(name);",
     );
     browser.rest();
@@ -92,5 +92,5 @@ fn six_thousand_hostile_strings_stay_text() {
     }
     let links = browser.eval("all((i) => new URL(row(i).link, location.href).protocol)");
     assert!(links.as_array().unwrap().iter().all(|protocol| protocol == "file:"), "no link is anything else");
-    assert_well(&mut browser);
+    assert_no_errors(&mut browser);
 }

@@ -1,16 +1,16 @@
-//! What is drawn, looked at pixel by pixel.
+//! Drawn pictures, checked pixel by pixel.
 
 use image::{Rgb, RgbImage};
 
-use crate::driver::{Story, png, put};
+use crate::sandbox::{Sandbox, png, put};
 
-/// A story with pictures of one colour each.
-fn flat(count: u32) -> Story {
-    let story = Story::new();
+/// A sandbox with pictures of one colour each.
+fn flat(count: u32) -> Sandbox {
+    let sandbox = Sandbox::new();
     for i in 0..count {
-        story.put(&format!("photos/{i:03}.png"), &png(&RgbImage::from_pixel(64, 48, colour(i))));
+        sandbox.put(&format!("photos/{i:03}.png"), &png(&RgbImage::from_pixel(64, 48, colour(i))));
     }
-    story
+    sandbox
 }
 
 fn colour(i: u32) -> Rgb<u8> {
@@ -19,14 +19,14 @@ fn colour(i: u32) -> Rgb<u8> {
 
 #[test]
 fn every_picture_is_in_its_cell() {
-    let story = flat(12);
-    story.ok("run photos --model scattering --grid 5x3 --cell 8 --gap 2 --background #102030 -o a.png");
-    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    let sandbox = flat(12);
+    sandbox.ok("run photos --model scattering --grid 5x3 --cell 8 --gap 2 --background #102030 -o a.png");
+    let drawn = image::open(sandbox.path("a.png")).unwrap().into_rgb8();
     assert_eq!(drawn.dimensions(), (5 * 8 + 4 * 2, 3 * 8 + 2 * 2));
     let by_image: std::collections::BTreeMap<String, u32> =
-        story.images().into_iter().map(|row| (row.image.to_string(), row.path[..3].parse().unwrap())).collect();
+        sandbox.images().into_iter().map(|row| (row.image.to_string(), row.path[..3].parse().unwrap())).collect();
     let mut free = [true; 15];
-    for cell in story.assigned() {
+    for cell in sandbox.assigned() {
         assert!(std::mem::replace(&mut free[(cell.row * 5 + cell.col) as usize], false), "a cell of its own");
         let pixel = drawn.get_pixel(cell.col * 10 + 4, cell.row * 10 + 4);
         assert_eq!(*pixel, colour(by_image[&*cell.image]));
@@ -39,11 +39,11 @@ fn every_picture_is_in_its_cell() {
 
 #[test]
 fn formats_follow_the_suffix_and_show_the_same() {
-    let story = flat(6);
+    let sandbox = flat(6);
     let mut pictures = Vec::new();
     for name in ["a.png", "a.webp", "a.jpg", "A.JPEG"] {
-        story.ok(&format!("run photos --model scattering --cell 16 -o {name}"));
-        pictures.push(image::load_from_memory(&story.read(name)).unwrap().into_rgb8());
+        sandbox.ok(&format!("run photos --model scattering --cell 16 -o {name}"));
+        pictures.push(image::load_from_memory(&sandbox.read(name)).unwrap().into_rgb8());
     }
     assert_eq!(pictures[0], pictures[1]);
     let far =
@@ -54,34 +54,34 @@ fn formats_follow_the_suffix_and_show_the_same() {
 
 #[test]
 fn a_second_picture_decodes_nothing() {
-    let story = flat(6);
-    story.ok("run photos --model scattering --cell 16 -o a.png");
+    let sandbox = flat(6);
+    sandbox.ok("run photos --model scattering --cell 16 -o a.png");
     for i in 0..6 {
-        std::fs::remove_file(story.path(&format!("photos/{i:03}.png"))).unwrap();
+        std::fs::remove_file(sandbox.path(&format!("photos/{i:03}.png"))).unwrap();
     }
-    // Only the cells and the kept thumbnails are left to draw from.
-    story.ok("render --input cache/latest/assign.parquet --cell 16 --gap 3 -o b.png");
-    let drawn = image::open(story.path("b.png")).unwrap().into_rgb8();
+    // The sources are gone: only the table of cells and the cached thumbnails are left to draw from.
+    sandbox.ok("render --input cache/latest/assign.parquet --cell 16 --gap 3 -o b.png");
+    let drawn = image::open(sandbox.path("b.png")).unwrap().into_rgb8();
     let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
     assert!((0..6).all(|i| seen.contains(&colour(i).0)));
 }
 
 #[test]
 fn a_picture_too_large_for_its_format_is_refused_before_any_work() {
-    let story = flat(3);
+    let sandbox = flat(3);
     for (flags, limit) in
         [("--grid 40x40 --cell 2000 -o a.jpg", "65535"), ("--grid 20x20 --cell 1000 -o a.webp", "16383")]
     {
-        let ran = story.run(&format!("run photos --model scattering {flags}"));
+        let ran = sandbox.run(&format!("run photos --model scattering {flags}"));
         assert!(ran.code == 1 && ran.stderr.contains(limit) && ran.stderr.contains("--cell"), "{}", ran.stderr);
     }
-    assert!(!story.path("cache/embed").exists());
+    assert!(!sandbox.path("cache/embed").exists());
 }
 
 #[test]
 fn too_few_cells_is_an_error_that_names_a_grid_that_fits() {
-    let story = flat(12);
-    let ran = story.run("run photos --model scattering --grid 3x3 -o a.png");
+    let sandbox = flat(12);
+    let ran = sandbox.run("run photos --model scattering --grid 3x3 -o a.png");
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("12 points do not fit a grid of 3x3"), "{}", ran.stderr);
     assert!(ran.stderr.contains("4x3") || ran.stderr.contains("3x4"), "{}", ran.stderr);
@@ -89,21 +89,21 @@ fn too_few_cells_is_an_error_that_names_a_grid_that_fits() {
 
 #[test]
 fn a_scatter_shows_every_picture_whole() {
-    let story = flat(8);
-    story.ok("run photos --model scattering --style scatter --cell 16 --canvas 200 -o a.png");
-    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    let sandbox = flat(8);
+    sandbox.ok("run photos --model scattering --style scatter --cell 16 --canvas 200 -o a.png");
+    let drawn = image::open(sandbox.path("a.png")).unwrap().into_rgb8();
     assert_eq!(drawn.dimensions(), (200, 200));
     let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
     assert!((0..8).filter(|&i| seen.contains(&colour(i).0)).count() >= 6, "hardly any is hidden by another");
 }
 
 /// Mean distance between the vectors of pictures that are side by side.
-fn strangeness(story: &Story) -> f64 {
-    let index = story.artifact("embed");
+fn strangeness(sandbox: &Sandbox) -> f64 {
+    let index = sandbox.artifact("embed");
     let vectors =
-        tsne_grid::artifact::shards::load(&tsne_grid::store::Store::new(story.path("cache")), &index).unwrap();
+        tsne_grid::artifact::shards::load(&tsne_grid::store::Store::new(sandbox.path("cache")), &index).unwrap();
     let at: std::collections::BTreeMap<(u32, u32), usize> =
-        story.assigned().iter().enumerate().map(|(i, cell)| ((cell.row, cell.col), i)).collect();
+        sandbox.assigned().iter().enumerate().map(|(i, cell)| ((cell.row, cell.col), i)).collect();
     let distance = |a: usize, b: usize| -> f64 {
         vectors.row(a).iter().zip(vectors.row(b)).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt()
     };
@@ -120,46 +120,50 @@ fn strangeness(story: &Story) -> f64 {
 
 #[test]
 fn refining_brings_alike_pictures_together_and_costs_displacement() {
-    let story = Story::new();
-    story.ok("sample photos --images 90");
-    story.ok("assign photos --model scattering");
-    let (before, cost) = (strangeness(&story), story.findings().1.cost);
-    story.ok("assign photos --model scattering --refine 2");
-    let (after, refined) = (strangeness(&story), story.findings().1.cost);
+    let sandbox = Sandbox::new();
+    sandbox.ok("sample photos --images 90");
+    sandbox.ok("assign photos --model scattering");
+    let (before, cost) = (strangeness(&sandbox), sandbox.findings().1.cost);
+    sandbox.ok("assign photos --model scattering --refine 2");
+    let (after, refined) = (strangeness(&sandbox), sandbox.findings().1.cost);
     assert!(after < 0.99 * before, "{before} to {after}");
     assert!(refined > cost, "{cost} to {refined}");
-    let ran = story.run("assign --input cache/latest/project.parquet --refine 2");
+    let ran = sandbox.run("assign --input cache/latest/project.parquet --refine 2");
     assert!(ran.code == 2 && ran.stderr.contains("needs the embeddings"), "{}", ran.stderr);
 }
 
 #[test]
 fn two_folders_of_one_name_are_told_apart() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     for i in 0..6 {
-        story.put(&format!("{}/photos/{}.png", 2025 + i / 3, i % 3), &png(&RgbImage::from_pixel(64, 48, colour(i))));
+        sandbox.put(&format!("{}/photos/{}.png", 2025 + i / 3, i % 3), &png(&RgbImage::from_pixel(64, 48, colour(i))));
     }
-    story.ok("run 2025/photos 2026/photos --model scattering --cell 8 -o a.png");
-    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    sandbox.ok("run 2025/photos 2026/photos --model scattering --cell 8 -o a.png");
+    let drawn = image::open(sandbox.path("a.png")).unwrap().into_rgb8();
     let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
     assert!((0..6).all(|i| seen.contains(&colour(i).0)), "{seen:?}");
-    let sources: std::collections::BTreeSet<String> = story.images().into_iter().map(|row| row.source).collect();
+    let sources: std::collections::BTreeSet<String> = sandbox.images().into_iter().map(|row| row.source).collect();
     assert_eq!(sources.into_iter().collect::<Vec<_>>(), ["photos", "photos (2)"]);
 }
 
 #[test]
 fn a_canvas_that_no_memory_holds_is_refused() {
-    let story = flat(3);
-    let ran = story.run("run photos --model scattering --style scatter --canvas 2000000000 -o a.png");
-    assert!(ran.code == 1 && ran.stderr.contains("make cells or canvas smaller"), "{}", ran.stderr);
+    let sandbox = flat(3);
+    let ran = sandbox.run("run photos --model scattering --style scatter --canvas 2000000000 -o a.png");
+    assert!(
+        ran.code == 1 && ran.stderr.contains("make the cells smaller (--cell), or the canvas (--canvas)"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn a_picture_that_is_gone_is_drawn_as_a_colour() {
-    let story = flat(6);
-    story.ok("assign photos --model scattering");
-    put(&story.path("photos/002.png"), b"gone");
-    story.ok("render --input cache/latest/assign.parquet --cell 16 -o a.png");
-    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    let sandbox = flat(6);
+    sandbox.ok("assign photos --model scattering");
+    put(&sandbox.path("photos/002.png"), b"gone");
+    sandbox.ok("render --input cache/latest/assign.parquet --cell 16 -o a.png");
+    let drawn = image::open(sandbox.path("a.png")).unwrap().into_rgb8();
     let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
     assert!(!seen.contains(&colour(2).0) && (0..6).filter(|&i| i != 2).all(|i| seen.contains(&colour(i).0)));
 }

@@ -1,5 +1,5 @@
-//! The wall as a folder for a static host: it opens, it leads nowhere that is not there, and viewers of IIIF find what
-//! they ask for.
+//! The published folder for a static host: it opens, has no dead links, and IIIF viewers find everything that they
+//! request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::browser::browser;
-use crate::driver::{Story, ran};
-use crate::page::{assert_well, explored};
+use crate::page::{assert_no_errors, sample_page};
+use crate::sandbox::{Sandbox, run_command};
 
 const HOSTILE: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{script}}, \
                        and so on, as titles of exhibitions go on and on, with a second half that is longer still";
@@ -27,20 +27,20 @@ fn parsed(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// Published with words that want to be more than words, and whatever else is asked for.
+/// Publishes with a hostile title and description, and with further flags.
 #[track_caller]
-fn published(story: &Story, more: &str) -> String {
-    let mut command = story.command(&format!("publish site {more}"));
-    let ran = ran(command.args(["--title", HOSTILE, "--description", HOSTILE]));
+fn published(sandbox: &Sandbox, more: &str) -> String {
+    let mut command = sandbox.command(&format!("publish site {more}"));
+    let ran = run_command(command.args(["--title", HOSTILE, "--description", HOSTILE]));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     ran.stdout
 }
 
 #[test]
 fn a_published_page_opens_and_leads_nowhere_that_is_not_there() {
-    let (story, _) = explored(150);
-    assert_eq!(published(&story, ""), "site/index.html\n");
-    let site = files(&story.path("site"));
+    let (sandbox, _) = sample_page(150);
+    assert_eq!(published(&sandbox, ""), "site/index.html\n");
+    let site = files(&sandbox.path("site"));
     let text = String::from_utf8(site["index.html"].clone()).unwrap();
     let head = text.split_once("<style>").unwrap().0;
     let words = "&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&gt;&lt;img src=x onerror=alert(2)&gt; {{script}}";
@@ -54,17 +54,17 @@ fn a_published_page_opens_and_leads_nowhere_that_is_not_there() {
     }
     assert!(!site.keys().any(|name| name.starts_with("originals") || name.starts_with("iiif")));
 
-    published(&story, "--originals");
-    let with = files(&story.path("site"));
+    published(&sandbox, "--originals");
+    let with = files(&sandbox.path("site"));
     let copies: Vec<&Vec<u8>> =
         with.iter().filter(|(name, _)| name.starts_with("originals/")).map(|(_, bytes)| bytes).collect();
-    let sources = files(&story.path("photos"));
+    let sources = files(&sandbox.path("photos"));
     assert!(copies.len() > 30 && copies.iter().all(|copy| sources.values().any(|source| source == *copy)));
     let Some(mut browser) = browser() else { return };
     browser.prefer("light", false);
     for (more, links) in [("--originals", true), ("", false)] {
-        published(&story, more);
-        browser.open(&story.path("site/index.html"), "");
+        published(&sandbox, more);
+        browser.open(&sandbox.path("site/index.html"), "");
         assert_eq!((browser.eval("document.title"), browser.text("#title")), (json!(HOSTILE), HOSTILE.to_owned()));
         assert_eq!(browser.text("#about"), HOSTILE);
         let inside = "document.querySelector('search').getBoundingClientRect().right <= innerWidth";
@@ -75,19 +75,22 @@ fn a_published_page_opens_and_leads_nowhere_that_is_not_there() {
         let found = found.as_array().unwrap();
         assert_eq!(!found.is_empty(), links);
         for link in found {
-            let file = story.path("site").join(link.as_str().unwrap());
+            let file = sandbox.path("site").join(link.as_str().unwrap());
             assert!(file.is_file(), "{link} is there");
         }
         assert_eq!(browser.eval("element('box-link').hidden"), !links);
         let icon = browser.eval("document.querySelector('link[rel=icon]').getAttribute('href')");
-        assert!(story.path("site").join(icon.as_str().unwrap()).is_file());
+        assert!(sandbox.path("site").join(icon.as_str().unwrap()).is_file());
         browser.rest();
-        assert_well(&mut browser);
+        assert_no_errors(&mut browser);
     }
-    assert!(story.path("site/originals").read_dir().is_ok_and(|mut all| all.next().is_none()), "no copy stays behind");
+    assert!(
+        sandbox.path("site/originals").read_dir().is_ok_and(|mut all| all.next().is_none()),
+        "no copy stays behind"
+    );
 }
 
-/// What an `info.json` promises, each file with its size: all of the picture, and its tiles.
+/// The files that an `info.json` promises, with their sizes: the full picture, and its tiles.
 #[track_caller]
 fn promised(info: &Value) -> Vec<(String, (u32, u32))> {
     let number = |value: &Value| value.as_u64().unwrap() as u32;
@@ -98,7 +101,7 @@ fn promised(info: &Value) -> Vec<(String, (u32, u32))> {
         let (w, h) = of(size);
         files.push((format!("full/{w},{h}/0/default.jpg"), (w, h)));
     }
-    // All of it in one file, no larger than `maxWidth`.
+    // The full picture in one file, no larger than `maxWidth`.
     let most = info["maxWidth"].as_u64().map_or(width.max(height), |most| most as u32);
     let fitted = |side: u32| side * most / width.max(height);
     files.push(("full/max/0/default.jpg".to_owned(), (fitted(width), fitted(height))));
@@ -120,12 +123,12 @@ fn promised(info: &Value) -> Vec<(String, (u32, u32))> {
 
 #[test]
 fn every_file_that_iiif_promises_is_there_in_its_size() {
-    let story = Story::new();
-    story.ok("sample photos --images 150");
-    story.ok("run photos --model scattering --kinds post,story -o grid.jpg --page=false");
-    published(&story, &format!("--iiif --base-url {BASE}"));
-    assert!(!story.path("explorer").exists(), "the page beside the picture was not asked for");
-    let site = files(&story.path("site"));
+    let sandbox = Sandbox::new();
+    sandbox.ok("sample photos --images 150");
+    sandbox.ok("run photos --model scattering --kinds post,story -o grid.jpg --page=false");
+    published(&sandbox, &format!("--iiif --base-url {BASE}"));
+    assert!(!sandbox.path("explorer").exists(), "the page beside the picture was not asked for");
+    let site = files(&sandbox.path("site"));
     let manifest = parsed(&site["iiif/manifest.json"]);
     assert_eq!(manifest["@context"], "http://iiif.io/api/presentation/3/context.json");
     assert_eq!((&manifest["id"], &manifest["type"]), (&json!(format!("{BASE}iiif/manifest.json")), &json!("Manifest")));
@@ -133,7 +136,7 @@ fn every_file_that_iiif_promises_is_there_in_its_size() {
     let local = |address: &Value| address.as_str().unwrap().strip_prefix(BASE).unwrap().to_owned();
     assert!(site.contains_key(&local(&manifest["thumbnail"][0]["id"])));
     let canvases = manifest["items"].as_array().unwrap();
-    assert_eq!(canvases.len(), 1 + story.assigned().len(), "the wall, and each picture");
+    assert_eq!(canvases.len(), 1 + sandbox.assigned().len(), "the wall, and each picture");
     let mut tiles = 0;
     for canvas in canvases {
         assert!(
@@ -158,21 +161,21 @@ fn every_file_that_iiif_promises_is_there_in_its_size() {
     }
     assert!(tiles >= 4, "the wall is larger than a tile");
 
-    published(&story, "");
-    let without = files(&story.path("site"));
+    published(&sandbox, "");
+    let without = files(&sandbox.path("site"));
     assert!(!without.keys().any(|name| name.starts_with("iiif/")), "nothing of it stays behind");
 }
 
 #[test]
 fn what_a_table_says_goes_into_the_manifest_as_text() {
-    let story = Story::with_photos(6);
+    let sandbox = Sandbox::with_photos(6);
     let table = "filename,caption,artist,link,year\n\
                  000.png,A storm,<b>Turner</b>,https://example.org/objects/0,1842\n\
                  001.png,,\"<img src=x onerror=alert(1)>\",javascript:alert(2),1890\n";
-    story.put("photos/table.csv", table.as_bytes());
-    story.ok("run photos --model scattering -o grid.jpg");
-    story.ok(&format!("publish site --iiif --base-url {BASE}"));
-    let manifest = parsed(&story.read("site/iiif/manifest.json"));
+    sandbox.put("photos/table.csv", table.as_bytes());
+    sandbox.ok("run photos --model scattering -o grid.jpg");
+    sandbox.ok(&format!("publish site --iiif --base-url {BASE}"));
+    let manifest = parsed(&sandbox.read("site/iiif/manifest.json"));
     let canvases = manifest["items"].as_array().unwrap();
     let called = |label: &str| canvases.iter().find(|canvas| canvas["label"]["none"][0] == label).unwrap();
     let storm = called("A storm");
@@ -180,7 +183,7 @@ fn what_a_table_says_goes_into_the_manifest_as_text() {
         let entries = canvas["metadata"].as_array().unwrap().clone();
         entries.into_iter().find(|entry| entry["label"]["none"][0] == name).map(|entry| entry["value"]["none"].clone())
     };
-    // The space says that it is no HTML.
+    // The space at the end makes it clear that the value is not HTML.
     assert_eq!(of(storm, "artist"), Some(json!(["<b>Turner</b> "])));
     assert_eq!(of(storm, "date"), Some(json!(["1842"])));
     assert_eq!(of(storm, "file"), Some(json!(["000.png"])));
@@ -193,28 +196,28 @@ fn what_a_table_says_goes_into_the_manifest_as_text() {
 
 #[test]
 fn a_second_time_changes_nothing_and_a_foreign_folder_is_refused() {
-    let (story, _) = explored(30);
+    let (sandbox, _) = sample_page(30);
     let line = format!("publish site --originals --iiif --base-url {BASE}");
-    let first = story.json(&line);
+    let first = sandbox.json(&line);
     assert_eq!(first["published"], "site/index.html");
-    let before = files(&story.path("site"));
-    let modified = || std::fs::metadata(story.path("site/index.html")).unwrap().modified().unwrap();
+    let before = files(&sandbox.path("site"));
+    let modified = || std::fs::metadata(sandbox.path("site/index.html")).unwrap().modified().unwrap();
     let then = modified();
-    let again = story.json(&line);
+    let again = sandbox.json(&line);
     assert!(again["stages"].as_array().unwrap().iter().all(|stage| stage["fresh"] == true), "{again}");
-    assert_eq!((files(&story.path("site")) == before, modified()), (true, then));
-    // A file that is lost is put back.
+    assert_eq!((files(&sandbox.path("site")) == before, modified()), (true, then));
+    // A deleted file is written again.
     let lost = before.keys().find(|name| name.starts_with("originals/")).unwrap();
-    std::fs::remove_file(story.path("site").join(lost)).unwrap();
-    story.ok(&line);
-    assert!(files(&story.path("site")) == before);
+    std::fs::remove_file(sandbox.path("site").join(lost)).unwrap();
+    sandbox.ok(&line);
+    assert!(files(&sandbox.path("site")) == before);
 
-    story.put("mine/index.html", b"mine");
-    for (dir, code, said) in [("mine", 1, "not made by tsne-grid"), ("explorer", 2, "name another folder")] {
-        let ran = story.run(&format!("publish {dir}"));
+    sandbox.put("mine/index.html", b"mine");
+    for (dir, code, said) in [("mine", 1, "not made by tsne-grid"), ("explorer", 2, "choose another folder")] {
+        let ran = sandbox.run(&format!("publish {dir}"));
         assert!(ran.code == code && ran.stderr.contains(said), "{} {}", ran.code, ran.stderr);
     }
-    assert_eq!(files(&story.path("mine")).len(), 1);
-    assert_eq!(story.run("publish site --iiif").code, 2, "without an address there is no IIIF");
-    assert_eq!(story.run("publish site --base-url javascript:alert(1)").code, 2);
+    assert_eq!(files(&sandbox.path("mine")).len(), 1);
+    assert_eq!(sandbox.run("publish site --iiif").code, 2, "without an address there is no IIIF");
+    assert_eq!(sandbox.run("publish site --base-url javascript:alert(1)").code, 2);
 }

@@ -1,10 +1,11 @@
-//! Raw pictures of cameras, by the JPEG inside, and what is beside them; what else is a picture and not read.
+//! Raw pictures of cameras, read through the JPEG inside, and the files next to them; formats that are recognised but
+//! not read.
 
 use image::{ImageFormat, Rgb, RgbImage};
-use tsne_grid::artifact::{Reason, Time};
+use tsne_grid::artifact::{SkipReason, Time};
 use tsne_grid::photo::Format;
 
-use crate::driver::Story;
+use crate::sandbox::Sandbox;
 
 /// A JPEG whose left half is of one colour and whose right half is black.
 fn halves(colour: [u8; 3]) -> Vec<u8> {
@@ -14,7 +15,7 @@ fn halves(colour: [u8; 3]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// An entry of a directory: tag, kind (2, 3 or 4), count and value.
+/// An entry of a TIFF directory: tag, type (2, 3 or 4), count and value.
 type Entry = (u16, u16, u32, u32);
 
 fn directory(entries: &[Entry]) -> Vec<u8> {
@@ -44,11 +45,11 @@ fn scan() -> Vec<u8> {
     bytes
 }
 
-/// Where the JPEG of [`raw`] lies.
+/// The offset of the JPEG in [`raw`].
 const JPEG_AT: u32 = 1024;
 
-/// A camera's file: a bare thumbnail of 16x8 grey pixels in the first directory, the sensor's in a second, and a JPEG in a
-/// third that `of_jpeg` makes of its length; turned by 90 degrees, with a date.
+/// A raw file: an uncompressed thumbnail of 16x8 grey pixels in the first directory, the sensor's data in a second, and
+/// a JPEG in a third, whose entries `of_jpeg` returns for the length of the JPEG; rotated by 90 degrees, with a date.
 fn raw(jpeg: &[u8], of_jpeg: impl Fn(u32) -> Vec<Entry>) -> Vec<u8> {
     let (thumbnail, date, list, sensor, inner) = (300, 500, 530, 540, 700);
     let first = [
@@ -84,12 +85,12 @@ fn raw(jpeg: &[u8], of_jpeg: impl Fn(u32) -> Vec<Entry>) -> Vec<u8> {
     bytes
 }
 
-/// As Nikon has it.
+/// In the form of Nikon's NEF.
 fn nef(jpeg: &[u8]) -> Vec<u8> {
     raw(jpeg, |length| vec![(0xFE, 4, 1, 1), (0x103, 3, 1, 6), (0x201, 4, 1, JPEG_AT), (0x202, 4, 1, length)])
 }
 
-/// As Adobe has it.
+/// In the form of Adobe's DNG.
 fn dng(jpeg: &[u8]) -> Vec<u8> {
     raw(jpeg, |length| {
         vec![(0xFE, 4, 1, 1), (0x103, 3, 1, 7), (0x106, 3, 1, 6), (0x111, 4, 1, JPEG_AT), (0x117, 4, 1, length)]
@@ -98,24 +99,24 @@ fn dng(jpeg: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_raw_picture_is_read_by_the_jpeg_inside_and_turned_once() {
-    let story = Story::with_photos(2);
-    story.put("photos/a.nef", &nef(&halves([250, 0, 0])));
-    story.put("photos/b.dng", &dng(&halves([0, 250, 0])));
-    // A scanner's stays what it is.
-    story.put("photos/c.tif", &scan());
-    story.ok("run photos --model scattering --cell 32 --grid 5x1 --fit stretch -o a.png --strict");
-    let images = story.images();
+    let sandbox = Sandbox::with_photos(2);
+    sandbox.put("photos/a.nef", &nef(&halves([250, 0, 0])));
+    sandbox.put("photos/b.dng", &dng(&halves([0, 250, 0])));
+    // A scanner's TIFF is read as a TIFF.
+    sandbox.put("photos/c.tif", &scan());
+    sandbox.ok("run photos --model scattering --cell 32 --grid 5x1 --fit stretch -o a.png --strict");
+    let images = sandbox.images();
     let of = |path: &str| images.iter().find(|row| row.path == path).unwrap();
     for path in ["a.nef", "b.dng"] {
         let row = of(path);
         assert_eq!((row.format, row.width, row.height), (Format::Raw, 32, 64), "{path}");
-        assert_eq!(row.taken_at, Some(Time::of_seconds(1_620_284_889).unwrap()), "{path}");
+        assert_eq!(row.taken_at, Some(Time::from_seconds(1_620_284_889).unwrap()), "{path}");
         assert_eq!(row.taken_from.map(|from| from.to_string()).as_deref(), Some("exif"), "{path}");
     }
     assert_eq!(of("c.tif").format, Format::Tiff);
-    let drawn = image::open(story.path("a.png")).unwrap().into_rgb8();
+    let drawn = image::open(sandbox.path("a.png")).unwrap().into_rgb8();
     for (path, channel) in [("a.nef", 0), ("b.dng", 1)] {
-        let cell = story.assigned().into_iter().find(|cell| *cell.image == *of(path).image.to_string()).unwrap();
+        let cell = sandbox.assigned().into_iter().find(|cell| *cell.image == *of(path).image.to_string()).unwrap();
         let at = |y| drawn.get_pixel(cell.col * 32 + 16, cell.row * 32 + y).0;
         assert!(at(8)[channel] > 200 && at(24)[channel] < 50, "{path}: turned right, the left half is above");
     }
@@ -123,67 +124,67 @@ fn a_raw_picture_is_read_by_the_jpeg_inside_and_turned_once() {
 
 #[test]
 fn a_raw_picture_beside_a_jpeg_is_one_picture() {
-    let story = Story::with_photos(3);
+    let sandbox = Sandbox::with_photos(3);
     let jpeg = halves([9, 9, 200]);
     for (name, level) in [("pair", 10), ("alone", 60), ("zeros", 110)] {
-        story.put(&format!("photos/{name}.NEF"), &nef(&halves([level, 99, 99])));
+        sandbox.put(&format!("photos/{name}.NEF"), &nef(&halves([level, 99, 99])));
     }
-    story.put("photos/pair.JPG", &jpeg);
-    story.put("photos/zeros.JPG", &[0; 4000]);
-    story.put("photos/elsewhere/alone.jpg", &halves([1, 1, 90]));
-    story.put("photos/about.csv", b"path,caption\npair.NEF,of the raw file\n");
+    sandbox.put("photos/pair.JPG", &jpeg);
+    sandbox.put("photos/zeros.JPG", &[0; 4000]);
+    sandbox.put("photos/elsewhere/alone.jpg", &halves([1, 1, 90]));
+    sandbox.put("photos/about.csv", b"path,caption\npair.NEF,of the raw file\n");
     let paths = || -> Vec<String> {
         let mut paths: Vec<_> =
-            story.images().into_iter().map(|row| row.path).filter(|p| !p.ends_with("png")).collect();
+            sandbox.images().into_iter().map(|row| row.path).filter(|p| !p.ends_with("png")).collect();
         paths.sort();
         paths
     };
     let run = "run photos --model scattering -o a.png";
-    let told = story.run(run).stderr;
-    assert_eq!(told.matches("raw picture").count(), 1, "{told}");
-    assert!(told.contains("1 raw picture is left out"), "{told}");
+    let told = sandbox.run(run).stderr;
+    assert_eq!(told.matches("raw file").count(), 1, "{told}");
+    assert!(told.contains("1 raw file is skipped"), "{told}");
     assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.JPG", "zeros.NEF"]);
-    let captions: Vec<_> = story.images().into_iter().filter_map(|row| row.caption).collect();
+    let captions: Vec<_> = sandbox.images().into_iter().filter_map(|row| row.caption).collect();
     assert_eq!(captions, ["of the raw file"]);
-    let skipped = story.skipped();
+    let skipped = sandbox.skipped();
     let row = skipped.iter().find(|row| row.path == "pair.NEF").unwrap();
-    assert_eq!((row.reason, &*row.detail), (Reason::NotSelected, "pair.JPG stands for it (source.raw = pair)"));
+    assert_eq!((row.reason, &*row.detail), (SkipReason::NotSelected, "pair.JPG represents it (source.raw = pair)"));
     let zeros = skipped.iter().find(|row| row.path == "zeros.JPG").unwrap();
-    assert!(zeros.reason == Reason::Undecodable && zeros.detail.contains("zeros"), "{}", zeros.detail);
+    assert!(zeros.reason == SkipReason::Undecodable && zeros.detail.contains("zeros"), "{}", zeros.detail);
 
-    story.ok(&format!("{run} --raw all"));
+    sandbox.ok(&format!("{run} --raw all"));
     assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.JPG", "pair.NEF", "zeros.NEF"]);
-    story.ok(&format!("{run} --raw skip"));
+    sandbox.ok(&format!("{run} --raw skip"));
     assert_eq!(paths(), ["elsewhere/alone.jpg", "pair.JPG"]);
-    story.ok(&format!("{run} --exclude *.JPG"));
+    sandbox.ok(&format!("{run} --exclude *.JPG"));
     assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.NEF", "zeros.NEF"]);
 }
 
 #[test]
 fn a_raw_picture_without_a_jpeg_is_named_and_never_its_thumbnail() {
-    let story = Story::with_photos(3);
+    let sandbox = Sandbox::with_photos(3);
     let jpeg = halves([250, 0, 0]);
-    story.put("photos/none.nef", &raw(&jpeg, |_| vec![(0xFE, 4, 1, 1)]));
-    story.put("photos/cut.nef", &nef(&jpeg)[..JPEG_AT as usize + 200]);
-    story.put("photos/none.raf", &[&b"FUJIFILMCCD-RAW 0201"[..], &[0; 400]].concat());
-    story.put("photos/canon.cr3", &[&b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom"[..], &[0; 400]].concat());
-    let ran = story.run("run photos --model scattering -o a.png --strict");
+    sandbox.put("photos/none.nef", &raw(&jpeg, |_| vec![(0xFE, 4, 1, 1)]));
+    sandbox.put("photos/cut.nef", &nef(&jpeg)[..JPEG_AT as usize + 200]);
+    sandbox.put("photos/none.raf", &[&b"FUJIFILMCCD-RAW 0201"[..], &[0; 400]].concat());
+    sandbox.put("photos/canon.cr3", &[&b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom"[..], &[0; 400]].concat());
+    let ran = sandbox.run("run photos --model scattering -o a.png --strict");
     assert_eq!(ran.code, 3, "{}", ran.stderr);
-    let mut why: Vec<_> = story.skipped().into_iter().map(|row| (row.path, row.reason, row.detail)).collect();
+    let mut why: Vec<_> = sandbox.skipped().into_iter().map(|row| (row.path, row.reason, row.detail)).collect();
     why.sort();
     let none = "a raw picture with no JPEG inside; convert it to JPEG first";
     let expected = [
-        ("canon.cr3", Reason::Unsupported, none),
-        ("cut.nef", Reason::Undecodable, "the file ends before the picture does"),
-        ("none.nef", Reason::Unsupported, none),
-        ("none.raf", Reason::Unsupported, none),
+        ("canon.cr3", SkipReason::Unsupported, none),
+        ("cut.nef", SkipReason::Undecodable, "the file ends before the picture does"),
+        ("none.nef", SkipReason::Unsupported, none),
+        ("none.raf", SkipReason::Unsupported, none),
     ];
     assert_eq!(why, expected.map(|(path, reason, why)| (path.to_owned(), reason, why.to_owned())));
 }
 
 #[test]
 fn pictures_that_are_not_read_are_named_and_films_are_films() {
-    let story = Story::with_photos(3);
+    let sandbox = Sandbox::with_photos(3);
     let comment = format!("<?xml version='1.0'?><!-- {} --><svg/>", "a long comment ".repeat(20));
     let mut texture = b"\0\0\x02\0\0\0\0\0\0\0\0\0\x60\0\x48\0\x18\0".to_vec();
     texture.resize(18 + 3 * 0x60 * 0x48 + 8, 7);
@@ -199,29 +200,29 @@ fn pictures_that_are_not_read_are_named_and_films_are_films() {
         ("texture", &texture),
     ];
     for (name, bytes) in pictures {
-        story.put(&format!("photos/{name}"), bytes);
+        sandbox.put(&format!("photos/{name}"), bytes);
     }
-    story.put("photos/old.mov", b"\0\0\x01\0moov\0\0\0\0\0\0\0\0");
-    story.put("photos/w.wmv", b"\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9\0\xAA\0\x62\xCE\x6C");
-    story.put("photos/zero.heic", &[0; 4000]);
-    story.put("photos/empty.heic", b"");
+    sandbox.put("photos/old.mov", b"\0\0\x01\0moov\0\0\0\0\0\0\0\0");
+    sandbox.put("photos/w.wmv", b"\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9\0\xAA\0\x62\xCE\x6C");
+    sandbox.put("photos/zero.heic", &[0; 4000]);
+    sandbox.put("photos/empty.heic", b"");
     let run = "run photos --model scattering -o a.png --strict";
-    assert_eq!(story.run(run).code, 3);
-    for row in story.skipped() {
+    assert_eq!(sandbox.run(run).code, 3);
+    for row in sandbox.skipped() {
         let expected = match &*row.path {
-            "old.mov" | "w.wmv" => Reason::Video,
-            "zero.heic" | "empty.heic" => Reason::Undecodable,
-            // Whoever reads them sees that they are cut.
-            "a.jxl" | "b.jxl" if cfg!(feature = "jxl") => Reason::Undecodable,
-            _ => Reason::Unsupported,
+            "old.mov" | "w.wmv" => SkipReason::Video,
+            "zero.heic" | "empty.heic" => SkipReason::Undecodable,
+            // With a JPEG XL decoder, these are truncated files.
+            "a.jxl" | "b.jxl" if cfg!(feature = "jxl") => SkipReason::Undecodable,
+            _ => SkipReason::Unsupported,
         };
         assert_eq!(row.reason, expected, "{}: {}", row.path, row.detail);
-        assert!(expected != Reason::Unsupported || row.detail.ends_with(" first"), "{}", row.detail);
+        assert!(expected != SkipReason::Unsupported || row.detail.ends_with(" first"), "{}", row.detail);
     }
-    assert_eq!(story.skipped().len(), 12);
-    // Films alone are no defect.
+    assert_eq!(sandbox.skipped().len(), 12);
+    // Videos alone are not a defect.
     for name in pictures.iter().map(|(name, _)| *name).chain(["zero.heic", "empty.heic"]) {
-        std::fs::remove_file(story.path(&format!("photos/{name}"))).unwrap();
+        std::fs::remove_file(sandbox.path(&format!("photos/{name}"))).unwrap();
     }
-    assert_eq!(story.run(run).code, 0);
+    assert_eq!(sandbox.run(run).code, 0);
 }

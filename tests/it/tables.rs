@@ -1,4 +1,4 @@
-//! Tables that users bring, tables that they take away.
+//! Tables that users supply, and tables that they export.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tsne_grid::artifact::read_table;
 use tsne_grid::artifact::rows::{AssignRow, ProjectRow, Row};
 use tsne_grid::linalg::{Matrix, Random, neighbours};
 
-use crate::driver::Story;
+use crate::sandbox::Sandbox;
 
 pub(crate) fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     let columns = columns.into_iter().map(|(name, column)| {
@@ -19,7 +19,7 @@ pub(crate) fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
         (name, column, nulls)
     });
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-    // As pandas and DuckDB compress by default.
+    // The default compression of pandas and DuckDB.
     let snappy = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(snappy)).unwrap();
     writer.write(&batch).unwrap();
@@ -35,7 +35,7 @@ fn words(count: usize) -> Vec<u8> {
     words_in(&(0..count).collect::<Vec<_>>())
 }
 
-/// The same, with the rows in some order.
+/// The same, with the rows in this order.
 fn words_in(order: &[usize]) -> Vec<u8> {
     let names: Vec<String> = order.iter().map(|i| format!("word{i:03}")).collect();
     let vectors = order.iter().map(|&i| {
@@ -53,43 +53,43 @@ fn words_in(order: &[usize]) -> Vec<u8> {
 
 #[test]
 fn any_table_of_vectors_can_be_laid_out() {
-    let story = Story::new();
-    story.put("words.parquet", &words(60));
-    let projected = story.ok("project --input words.parquet --perplexity 5 --artifact xy.parquet");
-    assert_eq!(story.read(projected.trim_end()), story.read("xy.parquet"));
-    let rows = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.put("words.parquet", &words(60));
+    let projected = sandbox.ok("project --input words.parquet --perplexity 5 --artifact xy.parquet");
+    assert_eq!(sandbox.read(projected.trim_end()), sandbox.read("xy.parquet"));
+    let rows = ProjectRow::from_batch(&read_table(sandbox.read("xy.parquet")).unwrap()).unwrap();
     assert_eq!((rows.len(), &*rows[7].image), (60, "word007"));
-    // The clusters stay apart: every point's nearest neighbour is of its own kind.
+    // The clusters stay separate: every point's nearest neighbour is of its own cluster.
     for (i, a) in rows.iter().enumerate() {
         let distance = |b: &ProjectRow| (a.x - b.x).powi(2) + (a.y - b.y).powi(2);
         let nearest = rows.iter().enumerate().filter(|(j, _)| *j != i);
         let nearest = nearest.min_by(|(_, b), (_, c)| distance(b).total_cmp(&distance(c))).unwrap().0;
         assert_eq!(nearest % 2, i % 2);
     }
-    story.ok("assign --input xy.parquet --grid 10x6 --artifact cells.parquet");
-    story.ok("render --input cells.parquet --cell 6 -o cells.png");
-    assert_eq!(image::open(story.path("cells.png")).unwrap().width(), 60);
-    assert!(!story.path("cache/latest").exists(), "latest/ follows sources only");
-    let fresh = story.json("project --input words.parquet --perplexity 5");
+    sandbox.ok("assign --input xy.parquet --grid 10x6 --artifact cells.parquet");
+    sandbox.ok("render --input cells.parquet --cell 6 -o cells.png");
+    assert_eq!(image::open(sandbox.path("cells.png")).unwrap().width(), 60);
+    assert!(!sandbox.path("cache/latest").exists(), "latest/ follows sources only");
+    let fresh = sandbox.json("project --input words.parquet --perplexity 5");
     assert_eq!(fresh["fresh"], true);
 }
 
 #[test]
 fn the_order_of_the_rows_is_nothing_to_a_layout() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let order: Vec<usize> = (0..60).map(|i| i * 37 % 60).collect();
-    story.put("sorted.parquet", &words(60));
-    story.put("shuffled.parquet", &words_in(&order));
+    sandbox.put("sorted.parquet", &words(60));
+    sandbox.put("shuffled.parquet", &words_in(&order));
     let line =
         |name: &str| format!("project --input {name}.parquet --perplexity 5 --cache {name} --artifact {name}.out");
-    let (sorted, shuffled) = (story.ok(&line("sorted")), story.ok(&line("shuffled")));
+    let (sorted, shuffled) = (sandbox.ok(&line("sorted")), sandbox.ok(&line("shuffled")));
     assert_eq!(sorted.replace("sorted", ""), shuffled.replace("shuffled", ""));
-    assert!(story.read("sorted.out") == story.read("shuffled.out"));
-    let again = story.json("project --input shuffled.parquet --perplexity 5 --cache sorted");
+    assert!(sandbox.read("sorted.out") == sandbox.read("shuffled.out"));
+    let again = sandbox.json("project --input shuffled.parquet --perplexity 5 --cache sorted");
     assert_eq!(again["fresh"], true);
 }
 
-/// How many of the ten nearest of each row are among the ten nearest in the plane, of the first 600 rows.
+/// For the first 600 rows: the share of the ten nearest neighbours of each that are among the ten nearest on the plane.
 fn recall(vectors: &[Vec<f32>], layout: &[ProjectRow]) -> f64 {
     let nearest = |rows: Vec<f32>| {
         let rows = Matrix::new(600, rows.len() / 600, rows).unwrap();
@@ -103,7 +103,7 @@ fn recall(vectors: &[Vec<f32>], layout: &[ProjectRow]) -> f64 {
 
 #[test]
 fn a_row_that_lies_far_out_does_not_spoil_the_layout_of_the_others() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let mut random = Random::new(1, 1);
     let mut normal = move || random.normals()[0];
     let centres: Vec<f64> = (0..200).map(|_| 5.0 * normal()).collect();
@@ -115,10 +115,10 @@ fn a_row_that_lies_far_out_does_not_spoil_the_layout_of_the_others() {
         let vectors = rows.into_iter().map(|row| Some(row.into_iter().map(Some).collect::<Vec<_>>()));
         let vectors = ListArray::from_iter_primitive::<Float32Type, _, _>(vectors);
         let names = text(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        story.put("rows.parquet", &parquet(vec![("image", names), ("embedding", Arc::new(vectors))]));
-        let ran = story.run(&format!("project --input rows.parquet --artifact xy.parquet {flags}"));
+        sandbox.put("rows.parquet", &parquet(vec![("image", names), ("embedding", Arc::new(vectors))]));
+        let ran = sandbox.run(&format!("project --input rows.parquet --artifact xy.parquet {flags}"));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
-        let layout = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
+        let layout = ProjectRow::from_batch(&read_table(sandbox.read("xy.parquet")).unwrap()).unwrap();
         (recall(&near, &layout), ran.stderr)
     };
     for flags in ["--pca 0", "--pca 10"] {
@@ -135,16 +135,16 @@ fn a_row_that_lies_far_out_does_not_spoil_the_layout_of_the_others() {
 
 #[test]
 fn points_without_pictures_are_coloured_by_a_column() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let table = parquet(vec![
         ("name", text(&["a", "b", "c"])),
         ("x", Arc::new(Float32Array::from(vec![0.0, 1.0, 2.0]))),
         ("y", Arc::new(Float32Array::from(vec![0.0, 1.0, 0.0]))),
         ("kind", text(&["p", "q", "p"])),
     ]);
-    story.put("xy.parquet", &table);
-    story.ok("render --input xy.parquet --style scatter --color-by kind --cell 20 --canvas 120 -o dots.png");
-    let drawn = image::open(story.path("dots.png")).unwrap().into_rgb8();
+    sandbox.put("xy.parquet", &table);
+    sandbox.ok("render --input xy.parquet --style scatter --color-by kind --cell 20 --canvas 120 -o dots.png");
+    let drawn = image::open(sandbox.path("dots.png")).unwrap().into_rgb8();
     let above = drawn.enumerate_pixels().filter(|(_, y, _)| *y < 120).map(|(_, _, pixel)| pixel);
     let colours: std::collections::BTreeMap<[u8; 3], usize> = above.fold(Default::default(), |mut map, p| {
         *map.entry(p.0).or_default() += 1;
@@ -154,13 +154,13 @@ fn points_without_pictures_are_coloured_by_a_column() {
     by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let [(first, _), (second, _)] = by_count[..2] else { unreachable!() };
     assert_eq!((first, second), ([51, 34, 136], [204, 102, 119]), "two kinds, two colours, one twice as often");
-    let ran = story.run("render --input xy.parquet --style scatter --color-by nothing -o dots.png");
+    let ran = sandbox.run("render --input xy.parquet --style scatter --color-by nothing -o dots.png");
     assert!(ran.code == 1 && ran.stderr.contains("no column `nothing`"), "{}", ran.stderr);
 }
 
 #[test]
 fn pinned_cells_are_kept() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let table = parquet(vec![
         ("image", text(&["a", "b", "c", "d"])),
         ("x", Arc::new(Float32Array::from(vec![0.0, 1.0, 0.0, 1.0]))),
@@ -168,17 +168,17 @@ fn pinned_cells_are_kept() {
         ("row", Arc::new(Int64Array::from(vec![Some(1), None, None, None]))),
         ("col", Arc::new(Int64Array::from(vec![Some(1), None, None, None]))),
     ]);
-    story.put("pins.parquet", &table);
-    let path = story.ok("assign --input pins.parquet --grid 2x2");
-    let rows = AssignRow::from_batch(&read_table(story.read(path.trim_end())).unwrap()).unwrap();
+    sandbox.put("pins.parquet", &table);
+    let path = sandbox.ok("assign --input pins.parquet --grid 2x2");
+    let rows = AssignRow::from_batch(&read_table(sandbox.read(path.trim_end())).unwrap()).unwrap();
     assert_eq!((rows[0].row, rows[0].col, rows[0].cost), (1, 1, 2.0));
-    let ran = story.run("assign --input pins.parquet --grid 1x4");
+    let ran = sandbox.run("assign --input pins.parquet --grid 1x4");
     assert!(ran.code == 1 && ran.stderr.contains("outside the grid of 1x4"), "{}", ran.stderr);
 }
 
 #[test]
 fn few_or_equal_vectors_are_laid_out_too() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     for count in [1, 2, 3, 5] {
         for equal in [false, true] {
             let names: Vec<String> = (0..count).map(|i| format!("n{i}")).collect();
@@ -187,14 +187,14 @@ fn few_or_equal_vectors_are_laid_out_too() {
                 ("id", text(&names.iter().map(String::as_str).collect::<Vec<_>>())),
                 ("v", Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors))),
             ]);
-            story.put("few.parquet", &table);
+            sandbox.put("few.parquet", &table);
             for init in ["pca", "random"] {
-                let ran = story.run(&format!("project --input few.parquet --init {init} --artifact xy.parquet"));
+                let ran = sandbox.run(&format!("project --input few.parquet --init {init} --artifact xy.parquet"));
                 assert_eq!(ran.code, 0, "{}", ran.stderr);
                 assert!(count == 1 || ran.stderr.contains("perplexity 30 is too large"), "{}", ran.stderr);
-                let rows = ProjectRow::from_batch(&read_table(story.read("xy.parquet")).unwrap()).unwrap();
+                let rows = ProjectRow::from_batch(&read_table(sandbox.read("xy.parquet")).unwrap()).unwrap();
                 assert!(rows.len() == count && rows.iter().all(|row| row.x.is_finite() && row.y.is_finite()));
-                story.ok("assign --input xy.parquet");
+                sandbox.ok("assign --input xy.parquet");
             }
         }
     }
@@ -202,24 +202,24 @@ fn few_or_equal_vectors_are_laid_out_too() {
 
 #[test]
 fn tables_that_cannot_be_used_say_why() {
-    let story = Story::new();
+    let sandbox = Sandbox::new();
     let bad = |i: usize| {
         let vectors = (0..3).map(|row| Some(vec![Some(if row == i { f32::NAN } else { 0.0 })]));
         let vectors: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors));
         parquet(vec![("id", text(&["a", "b", "c"])), ("v", vectors)])
     };
-    story.put("nan.parquet", &bad(1));
-    story.put("text.parquet", b"no parquet");
-    story.put("words.parquet", &words(3));
+    sandbox.put("nan.parquet", &bad(1));
+    sandbox.put("text.parquet", b"no parquet");
+    sandbox.put("words.parquet", &words(3));
     let ids = || ("id", text(&["a", "b", "c"]));
     let nulls: ArrayRef =
         Arc::new(ListArray::from_iter_primitive::<Float32Type, Vec<Option<f32>>, _>([None, None, None]));
-    story.put("nulls.parquet", &parquet(vec![ids(), ("embedding", nulls)]));
-    story.put("null.parquet", &parquet(vec![ids(), ("embedding", Arc::new(NullArray::new(3)))]));
+    sandbox.put("nulls.parquet", &parquet(vec![ids(), ("embedding", nulls)]));
+    sandbox.put("null.parquet", &parquet(vec![ids(), ("embedding", Arc::new(NullArray::new(3)))]));
     let none = ListArray::from_iter_primitive::<Float32Type, _, _>([Some(vec![]), Some(vec![]), Some(vec![])]);
-    story.put("empty.parquet", &parquet(vec![ids(), ("embedding", Arc::new(none))]));
+    sandbox.put("empty.parquet", &parquet(vec![ids(), ("embedding", Arc::new(none))]));
     let large = ListArray::from_iter_primitive::<Float64Type, _, _>([1.0, -1e39, 2.0].map(|x| Some(vec![Some(x)])));
-    story.put("large.parquet", &parquet(vec![ids(), ("embedding", Arc::new(large))]));
+    sandbox.put("large.parquet", &parquet(vec![ids(), ("embedding", Arc::new(large))]));
     let cases = [
         ("project --input nan.parquet", "row 1 (`b`) holds NaN"),
         ("project --input nulls.parquet", "row 0 has no vector"),
@@ -232,26 +232,26 @@ fn tables_that_cannot_be_used_say_why() {
         ("render --input words.parquet -o a.png", "no column `row`"),
     ];
     for (line, expected) in cases {
-        let ran = story.run(line);
+        let ran = sandbox.run(line);
         assert!(ran.code == 1 && ran.stderr.contains(expected), "{line}: {}", ran.stderr);
     }
 }
 
 #[test]
 fn artifacts_say_what_they_are_and_nothing_of_the_machine() {
-    let story = Story::with_photos(6);
-    story.ok("run photos --model scattering -o a.png");
-    let project = story.artifact("project");
+    let sandbox = Sandbox::with_photos(6);
+    sandbox.ok("run photos --model scattering -o a.png");
+    let project = sandbox.artifact("project");
     assert_eq!(project.header.key.stage, "project");
     assert_eq!(project.header.key.params["perplexity"], 30.0);
-    assert!(story.findings().0.kl.is_finite() && story.findings().1.cost.is_finite());
-    let here = story.path("").canonicalize().unwrap();
+    assert!(sandbox.findings().0.kl.is_finite() && sandbox.findings().1.cost.is_finite());
+    let here = sandbox.path("").canonicalize().unwrap();
     let here = here.to_str().unwrap().trim_end_matches('/').as_bytes();
-    for (path, bytes) in story.artifacts() {
+    for (path, bytes) in sandbox.artifacts() {
         assert!(!bytes.windows(here.len()).any(|w| w == here), "{path:?} holds an absolute path");
     }
     let shard =
-        story.artifacts().into_iter().find(|(p, _)| p.components().count() == 3 && p.starts_with("embed")).unwrap();
+        sandbox.artifacts().into_iter().find(|(p, _)| p.components().count() == 3 && p.starts_with("embed")).unwrap();
     let shard = read_table(shard.1).unwrap();
     assert_eq!(shard.schema().field(1).data_type().to_string(), "FixedSizeList(1149 x non-null Float32)");
 }

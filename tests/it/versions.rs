@@ -1,4 +1,4 @@
-//! Caches that another version of the program has left: older and newer ones are neither trusted nor lost.
+//! Caches of older and newer versions of the program: they are neither trusted nor lost.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use tsne_grid::artifact::Artifact;
 use tsne_grid::artifact::rows::{EmbedRow, Row};
 use tsne_grid::store::{Durability, Store};
 
-use crate::driver::{Story, picture, png, tables};
+use crate::sandbox::{Sandbox, picture, png, tables};
 use crate::tables::{parquet, text};
 
 const RUN: &str = "run photos --model scattering --perplexity 2 -o out.png";
 
-/// A column that this version does not know.
+/// Adds a column that this version does not know.
 fn with_another_column(batch: &RecordBatch) -> RecordBatch {
     let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
     fields.insert(0, Arc::new(Field::new("from_the_future", arrow::datatypes::DataType::Int32, false)));
@@ -24,17 +24,17 @@ fn with_another_column(batch: &RecordBatch) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// The tables of the last run as another version would have left them, in the place of this one's; gives their files.
-fn as_of_another_version(story: &Story, change: impl Fn(&Artifact) -> Artifact) -> BTreeMap<PathBuf, Vec<u8>> {
-    let store = Store::new(story.path("cache"));
+/// Replaces the tables of the last run by those that another version would have written; returns their files.
+fn as_of_another_version(sandbox: &Sandbox, change: impl Fn(&Artifact) -> Artifact) -> BTreeMap<PathBuf, Vec<u8>> {
+    let store = Store::new(sandbox.path("cache"));
     let mut files = BTreeMap::new();
     for stage in tables() {
         let ours = store.latest(&format!("{stage}.parquet")).unwrap();
-        let theirs = change(&story.artifact(stage));
+        let theirs = change(&sandbox.artifact(stage));
         let (key, bytes) = (theirs.header.key.digest(), theirs.encode().unwrap());
         std::fs::remove_file(ours).unwrap();
         let path = store.publish(stage, &key, "parquet", Durability::Relaxed, &bytes).unwrap();
-        store.point_latest(&format!("{stage}.parquet"), &path).unwrap();
+        store.set_latest(&format!("{stage}.parquet"), &path).unwrap();
         files.insert(path, bytes);
     }
     files
@@ -44,63 +44,63 @@ fn as_of_another_version(story: &Story, change: impl Fn(&Artifact) -> Artifact) 
 fn tables_of_older_and_newer_versions_are_made_anew_and_left_alone() {
     for version in [0, 99] {
         let reason = format!("format {version} -> {}", EmbedRow::FORMAT);
-        let story = Story::with_photos(9);
-        story.ok(RUN);
-        let (reference, picture_before) = (story.artifacts(), story.read("out.png"));
-        let theirs = as_of_another_version(&story, |ours| {
+        let sandbox = Sandbox::with_photos(9);
+        sandbox.ok(RUN);
+        let (reference, picture_before) = (sandbox.artifacts(), sandbox.read("out.png"));
+        let theirs = as_of_another_version(&sandbox, |ours| {
             let mut key = ours.header.key.clone();
             key.version = version;
-            Artifact::new(key, with_another_column(&ours.batch), ours.header.facts.clone())
+            Artifact::new(key, with_another_column(&ours.batch), ours.header.findings.clone())
         });
-        let state = story.ok(&RUN.replace("run", "status"));
+        let state = sandbox.ok(&RUN.replace("run", "status"));
         assert!(state.contains(&format!("embed    stale: {reason}")), "{state}");
-        assert_eq!(story.run("verify").code, 0);
-        let ran = story.run(RUN);
+        assert_eq!(sandbox.run("verify").code, 0);
+        let ran = sandbox.run(RUN);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(!ran.stderr.contains("damaged") && !ran.stderr.contains("warning"), "{}", ran.stderr);
-        // What this version made is what it made before, and the other version finds its own.
-        let after = story.artifacts();
+        // The results of this version are as before, and the files of the other version are still there.
+        let after = sandbox.artifacts();
         assert!(reference.iter().all(|(path, bytes)| after.get(path) == Some(bytes)), "version {version}");
         assert!(theirs.iter().all(|(path, bytes)| std::fs::read(path).is_ok_and(|there| there == *bytes)));
-        assert!(story.read("out.png") == picture_before);
-        assert!(story.made_by(RUN).is_empty());
-        story.ok("gc");
-        story.ok("export all.csv");
+        assert!(sandbox.read("out.png") == picture_before);
+        assert!(sandbox.stages_run(RUN).is_empty());
+        sandbox.ok("gc");
+        sandbox.ok("export all.csv");
     }
 }
 
-/// Sound files of a kind that this version cannot read at all.
+/// Intact files of a kind that this version cannot read.
 #[test]
 fn tables_that_this_version_cannot_read_are_left_alone() {
-    let story = Story::with_photos(9);
-    story.ok(RUN);
-    let store = Store::new(story.path("cache"));
+    let sandbox = Sandbox::with_photos(9);
+    sandbox.ok(RUN);
+    let store = Store::new(sandbox.path("cache"));
     let mut strangers = Vec::new();
     for stage in tables() {
         let key = tsne_grid::store::Digest::of(stage.as_bytes());
         let path = store.publish(stage, &key, "parquet", Durability::Relaxed, b"PAR2: a format to come").unwrap();
-        store.point_latest(&format!("{stage}.parquet"), &path).unwrap();
+        store.set_latest(&format!("{stage}.parquet"), &path).unwrap();
         strangers.push(path);
     }
     for line in [&RUN.replace("run", "status"), "verify", "export all.csv", "gc --dry-run"] {
-        let ran = story.run(line);
+        let ran = sandbox.run(line);
         assert!(ran.code <= 1 && !ran.stderr.contains("panicked"), "{line}: {}", ran.stderr);
     }
-    story.put("photos/new.png", &png(&picture(50)));
-    let ran = story.run(RUN);
+    sandbox.put("photos/new.png", &png(&picture(50)));
+    let ran = sandbox.run(RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert_eq!(story.assigned().len(), 10);
+    assert_eq!(sandbox.assigned().len(), 10);
     assert!(strangers.iter().all(|path| path.exists()), "{}", ran.stderr);
 }
 
-/// What is remembered of inputs by another version is not believed.
+/// An inspection cache of another version is not used.
 #[test]
 fn what_another_version_remembers_of_inputs_is_read_again() {
-    let story = Story::with_photos(9);
-    story.ok(RUN);
-    let store = Store::new(story.path("cache"));
+    let sandbox = Sandbox::with_photos(9);
+    sandbox.ok(RUN);
+    let store = Store::new(sandbox.path("cache"));
     for name in store.names("seen") {
-        let path = story.path("cache/seen").join(name);
+        let path = sandbox.path("cache/seen").join(name);
         let mut theirs = Artifact::decode(store.read(&path).unwrap()).unwrap();
         std::fs::remove_file(&path).unwrap();
         theirs.header.key.version = 99;
@@ -112,47 +112,47 @@ fn what_another_version_remembers_of_inputs_is_read_again() {
         let name = path.file_name().unwrap().to_str().unwrap().replace(&"0".repeat(20), &found);
         std::fs::rename(&path, path.with_file_name(name)).unwrap();
     }
-    let ran = story.run(RUN);
+    let ran = sandbox.run(RUN);
     assert!(ran.code == 0 && ran.stderr.contains("nothing to do: 9 pictures"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
 }
 
-/// A folder that somebody else calls `cache` is not swept, whatever is in it.
+/// A folder of the user's that is called `cache` is not cleaned up.
 #[test]
 fn files_of_others_in_the_cache_are_left_alone() {
-    let story = Story::with_photos(6);
+    let sandbox = Sandbox::with_photos(6);
     for name in ["cache/README.md", "cache/embed/notes.txt", "cache/project/x-y.parquet", "cache/latest/mine.parquet"] {
-        story.put(name, b"mine");
+        sandbox.put(name, b"mine");
     }
-    story.ok(RUN);
+    sandbox.ok(RUN);
     for line in ["verify", "gc", "gc --max-size 0", &RUN.replace("run", "status"), RUN] {
-        assert_eq!(story.run(line).code, 0, "{line}");
+        assert_eq!(sandbox.run(line).code, 0, "{line}");
     }
     for name in ["cache/README.md", "cache/embed/notes.txt", "cache/project/x-y.parquet", "cache/latest/mine.parquet"] {
-        assert_eq!(story.read(name), b"mine", "{name}");
+        assert_eq!(sandbox.read(name), b"mine", "{name}");
     }
 }
 
 #[test]
 fn what_is_no_artifact_is_named_once_and_made_again() {
-    let story = Story::with_photos(9);
-    story.ok(RUN);
-    let (reference, store) = (story.artifacts(), Store::new(story.path("cache")));
+    let sandbox = Sandbox::with_photos(9);
+    sandbox.ok(RUN);
+    let (reference, store) = (sandbox.artifacts(), Store::new(sandbox.path("cache")));
     let foreign = parquet(vec![("word", text(&["no artifact"]))]);
     let mut names = Vec::new();
     for stage in tables() {
-        let key = story.artifact(stage).header.key.digest();
+        let key = sandbox.artifact(stage).header.key.digest();
         std::fs::remove_file(store.latest(&format!("{stage}.parquet")).unwrap()).unwrap();
         let path = store.publish(stage, &key, "parquet", Durability::Relaxed, &foreign).unwrap();
         names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
     }
-    let ran = story.run(RUN);
+    let ran = sandbox.run(RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for name in names {
         let told: Vec<&str> = ran.stderr.lines().filter(|line| line.contains(&name)).collect();
         assert!(told.len() == 1 && told[0].contains("not an artifact of tsne-grid"), "{name}: {}", ran.stderr);
-        assert!(told[0].ends_with("making it again"), "{}", told[0]);
+        assert!(told[0].ends_with("computing it again"), "{}", told[0]);
     }
     let intact = |name: &PathBuf| !name.starts_with("corrupt");
-    assert!(story.artifacts().into_iter().filter(|(name, _)| intact(name)).eq(reference));
+    assert!(sandbox.artifacts().into_iter().filter(|(name, _)| intact(name)).eq(reference));
 }

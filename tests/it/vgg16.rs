@@ -1,5 +1,5 @@
-//! VGG16 with weights given by a formula, held to PyTorch's features (scripts/golden_vgg16.py has
-//! the same formulas).
+//! VGG16 with weights given by a formula, compared with PyTorch's features (scripts/generate/vgg16.py has the same
+//! formulas).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tsne_grid::artifact::vectors::Vectors;
 use tsne_grid::model::vgg16::CONVOLUTIONS;
 use tsne_grid::store::Store;
 
-use crate::driver::{Story, png, put};
+use crate::sandbox::{Sandbox, png, put};
 
 pub(crate) fn noise(i: usize, salt: usize) -> f64 {
     let mut x = (i as u64).wrapping_add(salt as u64 * 0x9E37_79B9) as u32;
@@ -24,7 +24,7 @@ pub(crate) fn noise(i: usize, salt: usize) -> f64 {
     f64::from(x) / 4_294_967_296.0 - 0.5
 }
 
-/// The weights file, made once for all tests: 59 MB.
+/// The weights file, written once for all tests: 59 MB.
 pub(crate) fn weights() -> &'static Path {
     static FILE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = FILE.get_or_init(|| {
@@ -40,7 +40,7 @@ pub(crate) fn weights() -> &'static Path {
                 tensors.push((format!("features.{number}.{part}"), shape, bytes));
             }
         }
-        // A tensor that nobody needs, as the hub's file has many.
+        // A tensor that is not needed, like many in the hub's file.
         tensors.push(("head.fc.weight".into(), vec![1000, 16], vec![0; 64_000]));
         let views = tensors
             .iter()
@@ -61,20 +61,20 @@ pub(crate) fn drawing(width: u32, height: u32, k: u32) -> RgbImage {
     })
 }
 
-/// A story with the two pictures of the golden file.
-pub(crate) fn two_drawings() -> Story {
-    let story = Story::new();
-    story.put("in/exact.png", &png(&drawing(224, 224, 5)));
-    story.put("in/wide.png", &png(&drawing(400, 260, 2)));
-    story
+/// A sandbox with the two pictures of the golden file.
+pub(crate) fn two_drawings() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.put("in/exact.png", &png(&drawing(224, 224, 5)));
+    sandbox.put("in/wide.png", &png(&drawing(400, 260, 2)));
+    sandbox
 }
 
 /// The vectors of the last run, by path.
 #[track_caller]
-pub(crate) fn vectors(story: &Story) -> BTreeMap<String, Vec<f32>> {
+pub(crate) fn vectors(sandbox: &Sandbox) -> BTreeMap<String, Vec<f32>> {
     let names: BTreeMap<String, String> =
-        story.images().into_iter().map(|row| (row.image.to_string(), row.path)).collect();
-    let vectors: Vectors = shards::load(&Store::new(story.path("cache")), &story.artifact("embed")).unwrap();
+        sandbox.images().into_iter().map(|row| (row.image.to_string(), row.path)).collect();
+    let vectors: Vectors = shards::load(&Store::new(sandbox.path("cache")), &sandbox.artifact("embed")).unwrap();
     (0..vectors.names.len()).map(|i| (names[&*vectors.names[i]].clone(), vectors.row(i).to_vec())).collect()
 }
 
@@ -92,60 +92,60 @@ pub(crate) fn assert_near(found: &[f32], golden: &[f32], what: &str) {
 #[test]
 fn features_equal_pytorchs() {
     let golden: BTreeMap<String, Vec<f32>> = serde_json::from_str(include_str!("golden/vgg16.json")).unwrap();
-    let story = two_drawings();
+    let sandbox = two_drawings();
     let weights = weights().display();
-    let run = |flags: &str| story.ok(&format!("embed in --offline --weights {weights} {flags}"));
+    let run = |flags: &str| sandbox.ok(&format!("embed in --offline --weights {weights} {flags}"));
     let every = |vector: &[f32], step| -> Vec<f32> { vector.iter().step_by(step).copied().collect() };
 
     run("");
-    let flat = vectors(&story);
+    let flat = vectors(&sandbox);
     assert_eq!(flat["exact.png"].len(), 25_088);
     assert_near(&every(&flat["exact.png"], 97), &golden["exact flatten stretch"], "exact");
     assert_near(&every(&flat["wide.png"], 97), &golden["wide flatten stretch"], "wide");
     run("--pooling avg");
-    assert_near(&every(&vectors(&story)["wide.png"], 5), &golden["wide avg stretch"], "avg");
+    assert_near(&every(&vectors(&sandbox)["wide.png"], 5), &golden["wide avg stretch"], "avg");
     run("--pooling max");
-    assert_near(&every(&vectors(&story)["wide.png"], 5), &golden["wide max stretch"], "max");
+    assert_near(&every(&vectors(&sandbox)["wide.png"], 5), &golden["wide max stretch"], "max");
     run("--fit crop");
-    assert_near(&every(&vectors(&story)["wide.png"], 97), &golden["wide flatten crop"], "crop");
+    assert_near(&every(&vectors(&sandbox)["wide.png"], 97), &golden["wide flatten crop"], "crop");
 
-    // Each of the four has its own place: going back embeds nothing.
-    let back = story.json(&format!("embed in --offline --weights {weights} --pooling avg"));
+    // Each of the four variants has its own folder: returning to one embeds nothing.
+    let back = sandbox.json(&format!("embed in --offline --weights {weights} --pooling avg"));
     assert_eq!(back["counts"]["embedded"], 0);
-    assert_eq!(story.artifact("embed").header.key.params["pooling"], "avg");
+    assert_eq!(sandbox.artifact("embed").header.key.params["pooling"], "avg");
 
-    // A picture's vector does not depend on the pictures beside it or on the threads.
-    std::fs::remove_file(story.path("in/wide.png")).unwrap();
-    std::fs::remove_dir_all(story.path("cache")).unwrap();
+    // A picture's vector does not depend on the other pictures or on the number of threads.
+    std::fs::remove_file(sandbox.path("in/wide.png")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("cache")).unwrap();
     run("--threads 1");
-    assert_eq!(vectors(&story)["exact.png"], flat["exact.png"]);
+    assert_eq!(vectors(&sandbox)["exact.png"], flat["exact.png"]);
 }
 
 #[test]
 fn weights_files_that_are_none_are_told_apart() {
-    let story = two_drawings();
+    let sandbox = two_drawings();
     let good = std::fs::read(weights()).unwrap();
-    story.put("page.safetensors", b"<!DOCTYPE html><html>not found</html>");
-    story.put("pointer.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:57b0\nsize 553\n");
-    story.put("cut.safetensors", &good[..good.len() / 2]);
-    story.put("short.safetensors", b"abc");
+    sandbox.put("page.safetensors", b"<!DOCTYPE html><html>not found</html>");
+    sandbox.put("pointer.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:57b0\nsize 553\n");
+    sandbox.put("cut.safetensors", &good[..good.len() / 2]);
+    sandbox.put("short.safetensors", b"abc");
     let view = TensorView::new(Dtype::F32, vec![2], &[0; 8]).unwrap();
-    story.put("other.safetensors", &serialize([("a", view)], None).unwrap());
+    sandbox.put("other.safetensors", &serialize([("a", view)], None).unwrap());
     let mut nan = good.clone();
     let end = nan.len();
     nan[end - 70_000..end - 69_996].copy_from_slice(&f32::NAN.to_le_bytes());
-    story.put("nan.safetensors", &nan);
+    sandbox.put("nan.safetensors", &nan);
     let cases = [
         ("page", "not a safetensors file (it begins with \"<!DOCTYP\"; it looks like a web page)"),
         ("pointer", "not a safetensors file (it begins with \"version \"; it looks like a Git LFS pointer"),
-        ("cut", "it was cut"),
-        ("short", "it was cut, or is not safetensors"),
+        ("cut", "it is truncated"),
+        ("short", "it is truncated, or is not safetensors"),
         ("other", "there is no tensor features.0.bias"),
         ("nan", "a number that is not finite, in features."),
         ("none", "none.safetensors"),
     ];
     for (name, expected) in cases {
-        let ran = story.run(&format!("embed in --weights {name}.safetensors"));
+        let ran = sandbox.run(&format!("embed in --weights {name}.safetensors"));
         assert!(ran.code == 1 && ran.stderr.contains(expected), "{name}: {}", ran.stderr);
     }
 }

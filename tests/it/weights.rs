@@ -1,5 +1,5 @@
-//! Weights that arrive badly: a proxy between the program and the hub cuts, stalls, redirects and lies; files that are no
-//! weights, or malicious ones.
+//! Downloads that go wrong: a proxy between the program and the hub truncates, stalls, redirects and lies. Also files
+//! that are not weights, or hostile ones.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,36 +9,36 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::driver::{Ran, Story, put, ran};
-use crate::hub::{Hub, Mood, pinned};
+use crate::hub::{Hub, HubBehaviour, pinned};
+use crate::sandbox::{CommandOutput, Sandbox, put, run_command};
 use crate::vgg16::{two_drawings, vectors, weights};
 
-/// What the proxy does to the hub's answers.
+/// What the proxy does with the hub's responses.
 #[derive(Clone, Debug)]
 enum Fault {
-    /// Passes everything on.
+    /// Forwards everything.
     None,
-    /// Announces and sends only this many bytes of each large body, as if that were all.
+    /// Announces and sends only this many bytes of each large body, as if that were all of it.
     Short(usize),
-    /// Sends so much of the second large body, or of the whole file, and then nothing for as long as anybody waits.
+    /// Sends this many bytes of the second large body, or of the whole file, and then nothing more.
     Stall(usize),
-    /// Sends everybody to another address, which answers.
+    /// Redirects to another address, which answers.
     Redirect,
-    /// Sends everybody to another host, by this address.
+    /// Redirects to another host, at this address.
     Abroad(String),
-    /// Sends everybody round in a circle.
+    /// Redirects in a circle.
     Circle,
-    /// Sends everybody to this place.
+    /// Redirects to this location.
     Place(&'static str),
-    /// Waits this long before each answer.
+    /// Waits this long before each response.
     Slow(Duration),
-    /// Answers with this page whatever is asked, as a hotel's network does.
+    /// Answers every request with this page, like the network of a hotel.
     Page(&'static str),
-    /// Fails with this status the first so many times.
+    /// Fails with this status the first times, as often as the number says.
     Status(u16, usize),
 }
 
-/// A server that passes requests on to a hub.
+/// A proxy that forwards requests to a hub.
 struct Proxy {
     address: String,
     requests: Arc<AtomicUsize>,
@@ -68,23 +68,23 @@ impl Proxy {
         Self { address, requests, heads }
     }
 
-    fn command(&self, story: &Story, flags: &str) -> std::process::Command {
-        let mut command = story.command(&format!("embed in {} {flags}", pinned()));
+    fn command(&self, sandbox: &Sandbox, flags: &str) -> std::process::Command {
+        let mut command = sandbox.command(&format!("embed in {} {flags}", pinned()));
         command.env("HF_ENDPOINT", &self.address);
         command
     }
 
-    fn embed(&self, story: &Story, flags: &str) -> Ran {
-        ran(&mut self.command(story, flags))
+    fn embed(&self, sandbox: &Sandbox, flags: &str) -> CommandOutput {
+        run_command(&mut self.command(sandbox, flags))
     }
 }
 
 /// Bodies longer than this are tensors.
 const LARGE: usize = 100_000;
-/// And those longer than this are the whole file.
+/// Bodies longer than this are the whole file.
 const WHOLE: usize = 8 << 20;
 
-/// The program may be gone before it has heard everything: then so are we.
+/// Returns `None` if the program closes the connection before it has read everything.
 fn pass_on(
     client: TcpStream,
     behind: &str,
@@ -152,7 +152,7 @@ fn pass_on(
     }
 }
 
-/// The hub's answer with the body elsewhere: the metadata that the hub itself gives come with the redirection.
+/// A redirect to another location for the body, with the metadata headers of the hub's own response.
 fn redirected(behind: &str, head: &str, location: &str) -> Option<String> {
     let (answer, _) = ask(behind, head)?;
     let named = answer.lines().filter(|line| line.starts_with("X-") || line.starts_with("ETag"));
@@ -160,7 +160,7 @@ fn redirected(behind: &str, head: &str, location: &str) -> Option<String> {
     Some(format!("HTTP/1.1 302 Found\r\n{location}{named}Content-Length: 0\r\nConnection: close\r\n\r\n"))
 }
 
-/// The hub's answer: its head and its body.
+/// The hub's response: head and body.
 fn ask(behind: &str, head: &str) -> Option<(String, Vec<u8>)> {
     let mut hub = TcpStream::connect(behind.strip_prefix("http://")?).ok()?;
     hub.write_all(head.as_bytes()).ok()?;
@@ -170,15 +170,15 @@ fn ask(behind: &str, head: &str) -> Option<(String, Vec<u8>)> {
     Some((String::from_utf8(answer[..end].to_vec()).ok()?, answer[end..].to_vec()))
 }
 
-/// Every file that the story keeps under `models/`, but for the lock.
-fn kept(story: &Story) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(story.path("models")).into_iter().flatten().map(|e| e.into_path());
+/// Every file under `models/`, except the lock.
+fn kept(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(sandbox.path("models")).into_iter().flatten().map(|e| e.into_path());
     files.filter(|path| path.is_file() && path.file_name().is_some_and(|name| name != "lock")).collect()
 }
 
 #[test]
 fn short_answers_and_errors_are_tried_again_or_named() {
-    let hub = Hub::start(Mood::Good);
+    let hub = Hub::start(HubBehaviour::Good);
     for (fault, code, expected) in [
         (Fault::None, 0, ""),
         (Fault::Short(5_000), 1, "the connection ended after 5000 of"),
@@ -186,7 +186,7 @@ fn short_answers_and_errors_are_tried_again_or_named() {
         (Fault::Status(429, 1), 0, ""),
         (Fault::Status(503, 100), 1, "the server answered 503"),
         (Fault::Status(304, 100), 1, "the server answered 304"),
-        (Fault::Place(""), 1, "redirects to nowhere"),
+        (Fault::Place(""), 1, "a redirect without a target"),
         (Fault::Place("Location: file:///etc/passwd\r\n"), 1, "redirects to"),
         (Fault::Place("Location: ht tp://[::bad\r\n"), 1, "redirects to"),
         (Fault::Status(404, 100), 1, "404"),
@@ -195,38 +195,39 @@ fn short_answers_and_errors_are_tried_again_or_named() {
         (Fault::Circle, 1, "redirect"),
         (Fault::Page("<html><body>Please sign in</body></html>"), 1, "has sha256"),
     ] {
-        let (proxy, story) = (Proxy::start(&hub, fault.clone()), two_drawings());
-        let ran = proxy.embed(&story, "");
+        let (proxy, sandbox) = (Proxy::start(&hub, fault.clone()), two_drawings());
+        let ran = proxy.embed(&sandbox, "");
         assert_eq!(ran.code, code, "{fault:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(expected), "{fault:?}: {}", ran.stderr);
-        assert_eq!(kept(&story).len(), usize::from(code == 0), "{fault:?}: {:?}", kept(&story));
+        assert_eq!(kept(&sandbox).len(), usize::from(code == 0), "{fault:?}: {:?}", kept(&sandbox));
     }
 }
 
 #[test]
 fn a_stalled_download_can_be_interrupted_and_goes_on_from_the_start() {
-    let hub = Hub::start(Mood::Good);
-    let (proxy, story) = (Proxy::start(&hub, Fault::Stall(50_000)), two_drawings());
-    let child = proxy.command(&story, "").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let hub = Hub::start(HubBehaviour::Good);
+    let (proxy, sandbox) = (Proxy::start(&hub, Fault::Stall(50_000)), two_drawings());
+    let child = proxy.command(&sandbox, "").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     wait_until(|| proxy.requests.load(Ordering::SeqCst) > 6);
     let began = Instant::now();
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(began.elapsed() < Duration::from_secs(2));
-    assert!(kept(&story).is_empty());
+    assert!(kept(&sandbox).is_empty());
     let proxy = Proxy::start(&hub, Fault::None);
-    assert_eq!(proxy.embed(&story, "").code, 0);
+    assert_eq!(proxy.embed(&sandbox, "").code, 0);
 }
 
-/// A hub that answers late, asks for a long pause, or stalls in the middle of a whole file: the first signal ends it.
+/// A hub that responds late, asks for a long pause, or stalls in the middle of a whole file: the first signal ends the
+/// wait.
 #[test]
 fn no_wait_for_the_network_outlasts_a_signal() {
-    let hub = Hub::start(Mood::Good);
+    let hub = Hub::start(HubBehaviour::Good);
     let late = Fault::Slow(Duration::from_secs(600));
     for (fault, flags) in [(late, ""), (Fault::Status(429, 100), ""), (Fault::Stall(50_000), "--fetch file")] {
-        let (proxy, story) = (Proxy::start(&hub, fault.clone()), two_drawings());
-        let child = proxy.command(&story, flags).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let (proxy, sandbox) = (Proxy::start(&hub, fault.clone()), two_drawings());
+        let child = proxy.command(&sandbox, flags).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         wait_until(|| proxy.requests.load(Ordering::SeqCst) > 0);
         std::thread::sleep(Duration::from_millis(200));
         let began = Instant::now();
@@ -239,11 +240,11 @@ fn no_wait_for_the_network_outlasts_a_signal() {
 
 #[test]
 fn the_token_is_shown_to_the_hub_alone() {
-    let hub = Hub::start(Mood::Good);
-    // Another host, as a store of large files is.
+    let hub = Hub::start(HubBehaviour::Good);
+    // Another host, as the hub uses for large files.
     let other = Proxy::at("127.0.0.2:0", &hub, Fault::None);
-    let (proxy, story) = (Proxy::start(&hub, Fault::Abroad(other.address.clone())), two_drawings());
-    let ran = ran(proxy.command(&story, "").env("HF_TOKEN", "secret"));
+    let (proxy, sandbox) = (Proxy::start(&hub, Fault::Abroad(other.address.clone())), two_drawings());
+    let ran = run_command(proxy.command(&sandbox, "").env("HF_TOKEN", "secret"));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let heads = |proxy: &Proxy| proxy.heads.lock().unwrap().join("\n").to_lowercase();
     assert!(heads(&proxy).contains("authorization: bearer secret"), "the hub sees it");
@@ -262,18 +263,17 @@ fn wait_until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Two runs that both find nothing: one fetches, the other waits, says so, and uses what the first has fetched, however
-/// long that takes.
+/// Two runs without weights: one downloads, the other waits, says so, and then uses the download, for any duration.
 #[test]
 fn two_cold_starts_fetch_once() {
-    let hub = Hub::start(Mood::Good);
-    let story = two_drawings();
+    let hub = Hub::start(HubBehaviour::Good);
+    let sandbox = two_drawings();
     let alone = Proxy::start(&hub, Fault::None);
     assert_eq!(alone.embed(&two_drawings(), "").code, 0);
     let needed = alone.requests.load(Ordering::SeqCst);
     let proxy = Proxy::start(&hub, Fault::Slow(Duration::from_millis(40)));
     let start =
-        |flags: &str| proxy.command(&story, flags).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        |flags: &str| proxy.command(&sandbox, flags).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let children = [start("--cache one"), start("--cache two")];
     let said: Vec<String> = children
         .into_iter()
@@ -285,44 +285,45 @@ fn two_cold_starts_fetch_once() {
         })
         .collect();
     assert_eq!(proxy.requests.load(Ordering::SeqCst), needed, "fetched once");
-    let waiting = said.iter().filter(|text| text.contains("waiting: another run is fetching the weights")).count();
+    let waiting = said.iter().filter(|text| text.contains("waiting: another run is downloading the weights")).count();
     assert_eq!(waiting, 1, "{said:?}");
-    assert_eq!(kept(&story).len(), 1);
+    assert_eq!(kept(&sandbox).len(), 1);
 }
 
 #[test]
-#[ignore = "long: the download takes more than 10 s; scripts/soak.sh"]
+#[ignore = "long: the download takes more than 10 s; scripts/soak/run.sh"]
 fn two_cold_starts_over_a_slow_line() {
-    let hub = Hub::start(Mood::Good);
-    let (proxy, story) = (Proxy::start(&hub, Fault::Slow(Duration::from_millis(600))), two_drawings());
+    let hub = Hub::start(HubBehaviour::Good);
+    let (proxy, sandbox) = (Proxy::start(&hub, Fault::Slow(Duration::from_millis(600))), two_drawings());
     let began = Instant::now();
-    let start = |flags: &str| proxy.command(&story, flags).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let start =
+        |flags: &str| proxy.command(&sandbox, flags).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     for mut child in [start("--cache one"), start("--cache two")] {
         assert!(child.wait().unwrap().success());
     }
     assert!(began.elapsed() > Duration::from_secs(10), "{:?}", began.elapsed());
-    assert_eq!(kept(&story).len(), 1);
+    assert_eq!(kept(&sandbox).len(), 1);
 }
 
 #[test]
 fn a_killed_download_leaves_nothing_that_counts() {
-    let hub = Hub::start(Mood::Good);
-    let story = two_drawings();
+    let hub = Hub::start(HubBehaviour::Good);
+    let sandbox = two_drawings();
     let proxy = Proxy::start(&hub, Fault::Slow(Duration::from_millis(15)));
     for requests in [2, 5, 12] {
         let from = proxy.requests.load(Ordering::SeqCst);
-        let mut child = proxy.command(&story, "").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = proxy.command(&sandbox, "").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         wait_until(|| proxy.requests.load(Ordering::SeqCst) >= from + requests);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(kept(&story).is_empty(), "{:?}", kept(&story));
+        assert!(kept(&sandbox).is_empty(), "{:?}", kept(&sandbox));
     }
     let fast = Proxy::start(&hub, Fault::None);
-    assert_eq!(fast.embed(&story, "").code, 0);
+    assert_eq!(fast.embed(&sandbox, "").code, 0);
     let asked = fast.requests.load(Ordering::SeqCst);
-    // From now on nobody is asked, with a hub or without.
-    assert_eq!(fast.embed(&story, "--offline").code, 0);
-    assert_eq!(fast.embed(&story, "").code, 0);
+    // From now on no request is made, with or without --offline.
+    assert_eq!(fast.embed(&sandbox, "--offline").code, 0);
+    assert_eq!(fast.embed(&sandbox, "").code, 0);
     assert_eq!(fast.requests.load(Ordering::SeqCst), asked);
 }
 
@@ -333,7 +334,7 @@ fn with_header(header: &str, data: usize) -> Vec<u8> {
 
 #[test]
 fn files_that_are_no_weights_are_named_for_what_they_are() {
-    let story = two_drawings();
+    let sandbox = two_drawings();
     let good = std::fs::read(weights()).unwrap();
     let tensor = |shape: &str, dtype: &str, offsets: &str| {
         with_header(
@@ -345,14 +346,14 @@ fn files_that_are_no_weights_are_named_for_what_they_are() {
     let huge = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
     let lying = [&(90_u64 << 20).to_le_bytes()[..], b"{}"].concat();
     let cases: [(&str, Vec<u8>, &str); 20] = [
-        ("nothing", Vec::new(), "it ends after 0 bytes"),
+        ("nothing", Vec::new(), "the file ends after 0 bytes"),
         ("a page", b"<!doctype html><html><head><title>Not found</title>".to_vec(), "not a safetensors file"),
         ("a pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 553\n".to_vec(), "Git LFS"),
-        ("a zip of a pickle", b"PK\x03\x04\0\0\0\0\0\0archive/data.pkl".to_vec(), "PyTorch's format, a pickle"),
+        ("a zip of a pickle", b"PK\x03\x04\0\0\0\0\0\0archive/data.pkl".to_vec(), "this is a PyTorch file (a pickle)"),
         ("a pickle", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), "torch.load(\"FILE\""),
         ("a larger header", [&(101_u64 << 20).to_le_bytes()[..], b"{}"].concat(), "not a safetensors file"),
         ("a header without end", huge, "not a safetensors file"),
-        ("a header larger than the file", lying, "it ends after 10 bytes"),
+        ("a header larger than the file", lying, "the file ends after 10 bytes"),
         ("no JSON", with_header("{\"features", 8), "malformed"),
         ("deep JSON", with_header(&deep, 8), "malformed"),
         ("an array", with_header("[1,2]", 8), "malformed"),
@@ -364,11 +365,11 @@ fn files_that_are_no_weights_are_named_for_what_they_are() {
         ("another shape", tensor("[63]", "F32", "[0,252]"), "shape [63]"),
         ("another type", tensor("[64]", "F16", "[0,128]"), "F16"),
         ("beyond the end", tensor("[64]", "F32", "[4000,4256]"), ""),
-        ("cut", good[..good.len() / 2].to_vec(), "cut"),
+        ("cut", good[..good.len() / 2].to_vec(), "truncated"),
     ];
     for (name, bytes, expected) in cases {
-        put(&story.path("w.safetensors"), &bytes);
-        let ran = story.run("embed in --weights w.safetensors");
+        put(&sandbox.path("w.safetensors"), &bytes);
+        let ran = sandbox.run("embed in --weights w.safetensors");
         assert_eq!(ran.code, 1, "{name}: {}", ran.stderr);
         assert!(ran.stderr.contains(expected) && ran.stderr.contains("w.safetensors"), "{name}: {}", ran.stderr);
         assert!(!ran.stderr.contains("panicked") && ran.stderr.len() < 600, "{name}: {}", ran.stderr);
@@ -377,27 +378,27 @@ fn files_that_are_no_weights_are_named_for_what_they_are() {
 
 #[test]
 fn numbers_that_are_none_are_refused() {
-    let story = two_drawings();
+    let sandbox = two_drawings();
     let good = std::fs::read(weights()).unwrap();
     let start = 8 + u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
     for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut bytes = good.clone();
         let at = start + 4_000_000;
         bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
-        put(&story.path("w.safetensors"), &bytes);
-        let ran = story.run("embed in --weights w.safetensors");
+        put(&sandbox.path("w.safetensors"), &bytes);
+        let ran = sandbox.run("embed in --weights w.safetensors");
         assert!(ran.code == 1 && ran.stderr.contains("not finite, in features."), "{}", ran.stderr);
     }
-    // Finite numbers that overflow on the way give no vectors either.
+    // Finite numbers that overflow during the computation do not give vectors either.
     let mut bytes = good;
     for number in bytes[start..].chunks_exact_mut(4) {
         number.copy_from_slice(&3e38_f32.to_le_bytes());
     }
-    put(&story.path("w.safetensors"), &bytes);
-    let ran = story.run("embed in --weights w.safetensors");
+    put(&sandbox.path("w.safetensors"), &bytes);
+    let ran = sandbox.run("embed in --weights w.safetensors");
     assert!(ran.code == 1 && ran.stderr.contains("its weights are not usable"), "{}", ran.stderr);
-    assert!(!story.path("cache/latest/embed.parquet").exists());
-    put(&story.path("w.safetensors"), &std::fs::read(weights()).unwrap());
-    story.ok("embed in --weights w.safetensors");
-    assert!(vectors(&story).values().flatten().all(|x| x.is_finite()));
+    assert!(!sandbox.path("cache/latest/embed.parquet").exists());
+    put(&sandbox.path("w.safetensors"), &std::fs::read(weights()).unwrap());
+    sandbox.ok("embed in --weights w.safetensors");
+    assert!(vectors(&sandbox).values().flatten().all(|x| x.is_finite()));
 }

@@ -1,53 +1,53 @@
-//! Where the activations of some pictures lie.
+//! Memory layout of the activations of a batch.
 
 use super::super::kernels::simd::BLOCK;
 
-/// The order of blocks in a buffer, from the outermost: a layer writes in the order in which its
-/// threads divide the work, so that each has a slice of its own.
+/// The order of blocks in a buffer, from the outermost index. A layer writes in the order in which its threads divide
+/// the work, so that each thread has a contiguous slice of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Order {
-    /// Picture, row, sixteen channels, column.
+pub(in super::super) enum BlockOrder {
+    /// Picture, row, block of sixteen channels, column.
     Rows,
-    /// Sixteen channels, picture, row, column.
+    /// Block of sixteen channels, picture, row, column.
     Planes,
 }
 
-/// The maps of some pictures.
+/// The shape and order of the activations of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Maps {
+pub(in super::super) struct MapLayout {
     pub(in super::super) images: usize,
-    /// Channels by sixteen; those that are missing in the last one are zero.
+    /// Number of blocks of sixteen channels. Missing channels in the last block are zero.
     pub(in super::super) blocks: usize,
     pub(in super::super) height: usize,
     pub(in super::super) width: usize,
-    pub(in super::super) order: Order,
+    pub(in super::super) order: BlockOrder,
 }
 
-impl Maps {
-    /// Blocks that a buffer holds.
+impl MapLayout {
+    /// Length of a buffer in blocks.
     pub(in super::super) fn len(&self) -> usize {
         self.images * self.blocks * self.height * self.width
     }
 
-    /// From a row to the one below it.
+    /// Offset from a row to the next, in blocks.
     pub(in super::super) fn row(&self) -> usize {
         match self.order {
-            Order::Rows => self.blocks * self.width,
-            Order::Planes => self.width,
+            BlockOrder::Rows => self.blocks * self.width,
+            BlockOrder::Planes => self.width,
         }
     }
 
-    /// The place of a pixel's block.
+    /// Index of the block at a pixel.
     #[inline(always)]
     pub(in super::super) fn at(&self, image: usize, y: usize, block: usize, x: usize) -> usize {
         match self.order {
-            Order::Rows => ((image * self.height + y) * self.blocks + block) * self.width + x,
-            Order::Planes => ((block * self.images + image) * self.height + y) * self.width + x,
+            BlockOrder::Rows => ((image * self.height + y) * self.blocks + block) * self.width + x,
+            BlockOrder::Planes => ((block * self.images + image) * self.height + y) * self.width + x,
         }
     }
 }
 
-/// Blocks that hold `channels`.
+/// Number of blocks for `channels` channels.
 pub(in super::super) fn blocks(channels: usize) -> usize {
     channels.div_ceil(BLOCK)
 }

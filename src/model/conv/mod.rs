@@ -1,9 +1,9 @@
-//! The convolutions of a VGG network on the CPU: a trunk of 3×3 convolutions with padding 1, each with
-//! bias and ReLU, some with 2×2 maximum pooling. ResNet takes single layers of it.
+//! The convolutions of a VGG network on the CPU: a sequence ("trunk") of 3×3 convolutions with padding 1, each with
+//! bias and ReLU, some followed by 2×2 max pooling. ResNet uses single layers of it.
 //!
-//! In reading order, after the kernels that all networks share: `transform`, `tiles` and `winograd` (a
-//! layer), `direct` (the first layer), and here the layers in a row. Every number is computed by one thread
-//! in one order: the bytes are the same for any number of threads and any batch, on one kind of processor.
+//! In reading order, after the kernels that all networks share: `transform`, `tiles` and `winograd` (a layer), `direct`
+//! (the first layer), and this file (the sequence of layers). Every number is computed by one thread in one fixed
+//! order, so the bytes are the same for any number of threads and any batch, on one kind of processor.
 
 mod direct;
 mod maps;
@@ -17,94 +17,102 @@ use super::kernels::scratch::Scratch;
 use super::kernels::simd::{BLOCK, Block};
 use direct::Direct;
 
-pub(super) use maps::{Maps, Order};
+pub(super) use maps::{BlockOrder, MapLayout};
 pub(super) use winograd::Winograd;
 
-pub use super::kernels::simd::{Level, NoLevel};
+pub use super::kernels::simd::{SimdLevel, UnsupportedLevel};
 
-/// A convolution as it is stored.
+/// A convolution as stored in a weights file.
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<'a> {
     /// (outputs, inputs, 3, 3).
     pub weight: &'a [f32],
     /// (outputs).
     pub bias: &'a [f32],
-    /// Whether 2×2 maximum pooling follows.
+    /// Whether 2×2 max pooling follows.
     pub pool: bool,
 }
 
-/// Convolutions in a row, with their weights in the layout of the kernels.
+/// A sequence of convolutions, with the weights in the layout of the kernels.
 #[derive(Debug)]
 pub struct Trunk {
     first: Direct,
-    /// Layers that a picture goes through alone, while its maps are in the cache.
-    narrow: Vec<Winograd>,
-    /// Layers that all pictures go through together, once past their weights.
-    wide: Vec<Winograd>,
+    /// Layers that process one picture at a time, while its maps fit in the cache.
+    per_image: Vec<Winograd>,
+    /// Layers that process the whole batch at once, because their weights are large and should be read only once.
+    batched: Vec<Winograd>,
     channels: usize,
-    /// Memory that no batch goes through at the moment.
-    free: Mutex<Vec<Memory>>,
+    /// Workspaces that are not in use.
+    workspaces: Mutex<Vec<Workspace>>,
 }
 
-/// What a batch needs beside the weights; it grows to the largest batch and is used again.
+/// Memory for one batch besides the weights. It grows to the largest batch and is reused.
 #[derive(Debug, Default)]
-struct Memory {
-    /// Input and output of a layer, taking turns: of one picture, of all.
-    one: [Vec<Block>; 2],
-    all: [Vec<Block>; 2],
+struct Workspace {
+    /// Input and output of a layer, swapped after each: for one picture, and for all.
+    image_buffers: [Vec<Block>; 2],
+    batch_buffers: [Vec<Block>; 2],
     scratch: Scratch,
 }
 
 impl Trunk {
-    /// Brings the weights into their layout: 4 times their size. The first convolution must not pool.
-    pub fn new(level: Level, convolutions: &[Convolution<'_>]) -> Self {
+    /// Transforms the weights into the layout of the kernels, which takes 4 times their size. The first convolution
+    /// must not be followed by pooling.
+    pub fn new(level: SimdLevel, convolutions: &[Convolution<'_>]) -> Self {
         let (first, others) = convolutions.split_first().expect("a trunk has a layer");
         assert!(!first.pool, "the first layer does not pool");
         let winograd = |c: &Convolution<'_>| Winograd::new(level, c.weight, c.bias, c.pool);
-        let mut narrow: Vec<Winograd> = others.iter().map(winograd).collect();
-        let wide = narrow.split_off(narrow.iter().take_while(|layer| layer.narrow).count());
+        let mut per_image: Vec<Winograd> = others.iter().map(winograd).collect();
+        let batched = per_image.split_off(per_image.iter().take_while(|layer| layer.few_weights).count());
         let channels = convolutions.last().map_or(0, |last| last.bias.len());
-        Self { first: Direct::new(level, first.weight, first.bias), narrow, wide, channels, free: Mutex::default() }
+        Self {
+            first: Direct::new(level, first.weight, first.bias),
+            per_image,
+            batched,
+            channels,
+            workspaces: Mutex::default(),
+        }
     }
 
-    /// (images, channels, height, width) of what comes out for pictures of this size.
+    /// Shape of the output, (images, channels, height, width), for pictures of this size.
     pub fn output(&self, [images, height, width]: [usize; 3]) -> [usize; 4] {
         let maps = self.first.output(images, height, width);
-        let maps = self.narrow.iter().chain(&self.wide).fold(maps, |maps, layer| layer.output(&maps));
+        let maps = self.per_image.iter().chain(&self.batched).fold(maps, |maps, layer| layer.output(&maps));
         [images, self.channels, maps.height, maps.width]
     }
 
-    /// What comes out for `planes`, (images, inputs, height, width), none of them 0.
+    /// The output for `planes`, (images, inputs, height, width). No dimension may be 0.
     pub fn forward(&self, planes: &[f32], [images, height, width]: [usize; 3]) -> Vec<f32> {
         assert!(images > 0 && planes.len() == images * self.first.inputs() * height * width, "the shape of the planes");
-        // No lock is held meanwhile: a thread that waits for others may take up another caller's batch.
-        let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut memory = free().pop().unwrap_or_default();
-        // In one job of the pool: entering it for every layer costs more than the smallest layers.
-        let out = rayon::scope(|_| self.through(planes, [images, height, width], &mut memory));
-        free().push(memory);
+        // The lock is not held during the computation: a rayon thread that waits may start another caller's batch, and
+        // could deadlock.
+        let workspaces = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = workspaces().pop().unwrap_or_default();
+        // One job for all layers: entering the thread pool for every layer costs more than the smallest layers.
+        let out = rayon::scope(|_| self.forward_in_pool(planes, [images, height, width], &mut memory));
+        workspaces().push(memory);
         out
     }
 
-    fn through(&self, planes: &[f32], [images, height, width]: [usize; 3], memory: &mut Memory) -> Vec<f32> {
-        let Memory { one, all, scratch } = memory;
+    fn forward_in_pool(&self, planes: &[f32], [images, height, width]: [usize; 3], memory: &mut Workspace) -> Vec<f32> {
+        let Workspace { image_buffers, batch_buffers, scratch } = memory;
         let first = self.first.output(1, height, width);
-        let narrowed = self.narrow.iter().fold(first, |maps, layer| layer.output(&maps));
-        let maps = Maps { images, ..narrowed };
-        all[0].resize(maps.len(), Block::default());
+        let narrowed = self.per_image.iter().fold(first, |maps, layer| layer.output(&maps));
+        let maps = MapLayout { images, ..narrowed };
+        batch_buffers[0].resize(maps.len(), Block::default());
         for (image, planes) in planes.chunks_exact(planes.len() / images).enumerate() {
-            one[0].resize(first.len(), Block::default());
-            self.first.forward(planes, &first, &mut one[0], scratch);
-            let maps = in_turns(&self.narrow, first, one, scratch);
-            all[0][image * maps.len()..][..maps.len()].copy_from_slice(&one[0]);
+            image_buffers[0].resize(first.len(), Block::default());
+            self.first.forward(planes, &first, &mut image_buffers[0], scratch);
+            let maps = run_layers(&self.per_image, first, image_buffers, scratch);
+            batch_buffers[0][image * maps.len()..][..maps.len()].copy_from_slice(&image_buffers[0]);
         }
-        let maps = in_turns(&self.wide, maps, all, scratch);
-        unblocked(&maps, &all[0], self.channels)
+        let maps = run_layers(&self.batched, maps, batch_buffers, scratch);
+        to_planes(&maps, &batch_buffers[0], self.channels)
     }
 }
 
-/// Sends the first buffer, which holds `maps`, through some layers; what comes out is in the first again.
-fn in_turns(layers: &[Winograd], mut maps: Maps, buffers: &mut [Vec<Block>; 2], scratch: &Scratch) -> Maps {
+/// Runs the layers on the first buffer, which holds `maps`. The result is in the first buffer again.
+fn run_layers(layers: &[Winograd], mut maps: MapLayout, buffers: &mut [Vec<Block>; 2], scratch: &Scratch) -> MapLayout {
     for layer in layers {
         let out = layer.output(&maps);
         let [from, to] = buffers.each_mut();
@@ -116,14 +124,14 @@ fn in_turns(layers: &[Winograd], mut maps: Maps, buffers: &mut [Vec<Block>; 2], 
     maps
 }
 
-/// (images, channels, height, width).
-fn unblocked(maps: &Maps, blocks: &[Block], channels: usize) -> Vec<f32> {
+/// The activations as planes, (images, channels, height, width).
+fn to_planes(maps: &MapLayout, blocks: &[Block], channels: usize) -> Vec<f32> {
     let mut planes = Vec::with_capacity(maps.images * channels * maps.height * maps.width);
     for image in 0..maps.images {
         for channel in 0..channels {
             for y in 0..maps.height {
-                let at = maps.at(image, y, channel / BLOCK, 0);
-                planes.extend(blocks[at..at + maps.width].iter().map(|block| block.0[channel % BLOCK]));
+                let start = maps.at(image, y, channel / BLOCK, 0);
+                planes.extend(blocks[start..start + maps.width].iter().map(|block| block.0[channel % BLOCK]));
             }
         }
     }

@@ -1,67 +1,66 @@
-//! The three steps of a Winograd layer for a group of tiles.
+//! The three steps of a Winograd layer, for a group of tiles: input transform, products, output transform.
 
 use std::ops::Range;
 
 use super::super::kernels::product::{Factors, multiply, strips};
 use super::super::kernels::simd::{BLOCK, Block, Simd, Task};
-use super::maps::Maps;
+use super::maps::MapLayout;
 use super::transform::{self, IN, OUT, POINTS};
 use super::winograd::Winograd;
 
-/// Points from a panel of weights to the next one: with one more than there are, panels begin at
-/// different places of a cache that is divided by powers of two.
-pub(super) const POINTS_APART: usize = POINTS + 1;
+/// Stride between panels of weights, in points. One more than there are points, so that panels do not all start at the
+/// same offset in a cache whose sets are chosen by powers of two.
+pub(super) const PANEL_POINTS: usize = POINTS + 1;
 
-/// From a point to the next one, for `blocks` blocks a point: an odd number, because a transform goes
-/// through all points of a tile, and with a power of two between them they would fall into one set of
-/// the cache.
-pub(super) fn apart(blocks: usize) -> usize {
+/// Stride between points in blocks, for `blocks` blocks per point. It is odd, because a transform accesses all points
+/// of a tile, and with a power of two between them they would compete for one cache set.
+pub(super) fn odd_stride(blocks: usize) -> usize {
     blocks | 1
 }
 
-/// The tiles of a picture.
-pub(super) struct Tiles {
+/// The number of tiles of a picture, in rows and columns.
+pub(super) struct TileGrid {
     pub(super) down: usize,
     pub(super) across: usize,
 }
 
-impl Tiles {
-    pub(super) fn of(maps: &Maps) -> Self {
+impl TileGrid {
+    pub(super) fn of(maps: &MapLayout) -> Self {
         Self { down: maps.height.div_ceil(OUT), across: maps.width.div_ceil(OUT) }
     }
 
-    /// Picture, row and column of a tile.
-    fn place(&self, tile: usize) -> (usize, usize, usize) {
+    /// Picture, row and column of a tile, given its index in the batch.
+    fn locate(&self, tile: usize) -> (usize, usize, usize) {
         let row = tile / self.across;
         (row / self.down, row % self.down, tile % self.across)
     }
 }
 
-/// Tiles that go through a layer together, counted through all pictures of `maps`.
-pub(super) struct Group<'a> {
+/// A range of tiles that are processed together, numbered through all pictures of `maps`.
+pub(super) struct TileGroup<'a> {
     pub(super) layer: &'a Winograd,
-    pub(super) maps: &'a Maps,
+    pub(super) maps: &'a MapLayout,
     pub(super) tiles: Range<usize>,
 }
 
-/// The input transform: `held` becomes the transformed inputs, to point, tile, channels.
-pub(super) struct Transform<'a> {
-    pub(super) group: &'a Group<'a>,
+/// The input transform. Writes `transformed`, laid out by point, tile, channel.
+pub(super) struct InputTransform<'a> {
+    pub(super) group: &'a TileGroup<'a>,
     pub(super) input: &'a [Block],
-    pub(super) held: &'a mut [Block],
+    pub(super) transformed: &'a mut [Block],
 }
 
-impl Task for Transform<'_> {
+impl Task for InputTransform<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { group: Group { maps, tiles, .. }, input, held } = self;
-        let (places, from) = (Tiles::of(maps), maps.blocks);
-        let point = apart(tiles.len() * from);
-        let mut half = [[simd.splat(0.0); IN]; IN];
+        let Self { group: TileGroup { maps, tiles, .. }, input, transformed } = self;
+        let (grid, from) = (TileGrid::of(maps), maps.blocks);
+        let point_stride = odd_stride(tiles.len() * from);
+        let mut transformed_columns = [[simd.splat(0.0); IN]; IN];
         for block in 0..from {
             for strip in strips(tiles.len(), S::ROWS) {
                 for row in 0..strip.height {
-                    let (image, down, across) = places.place(tiles.start + strip.first + row);
+                    let (image, down, across) = grid.locate(tiles.start + strip.first + row);
                     let edge;
                     let patch: [&[Block; IN]; IN] = match inner_corner(maps, down, across) {
                         Some((y, x)) => {
@@ -73,23 +72,24 @@ impl Task for Transform<'_> {
                             edge.each_ref()
                         }
                     };
-                    let held = &mut held[strip.input(from, row, block)..];
+                    let transformed = &mut transformed[strip.input(from, row, block)..];
+                    // Bᵀ d B: transforms the columns of the patch, then the rows of the result.
                     for part in 0..S::PARTS {
                         for x in 0..IN {
                             let mut column = [simd.splat(0.0); IN];
                             for y in 0..IN {
                                 column[y] = simd.load(&patch[y][x], part);
                             }
-                            half[x] = transform::input(simd, column);
+                            transformed_columns[x] = transform::input(simd, column);
                         }
                         for y in 0..IN {
                             let mut numbers = [simd.splat(0.0); IN];
                             for x in 0..IN {
-                                numbers[x] = half[x][y];
+                                numbers[x] = transformed_columns[x][y];
                             }
                             let numbers = transform::input(simd, numbers);
                             for x in 0..IN {
-                                simd.store(numbers[x], &mut held[(y * IN + x) * point], part);
+                                simd.store(numbers[x], &mut transformed[(y * IN + x) * point_stride], part);
                             }
                         }
                     }
@@ -99,16 +99,16 @@ impl Task for Transform<'_> {
     }
 }
 
-/// The first row and column of the 6×6 inputs around a tile, if all of them are inside of the picture.
-fn inner_corner(maps: &Maps, down: usize, across: usize) -> Option<(usize, usize)> {
-    // One row above the tile and one column before it.
+/// The first row and column of the 6×6 inputs of a tile, if all of them are inside the picture.
+fn inner_corner(maps: &MapLayout, down: usize, across: usize) -> Option<(usize, usize)> {
+    // The inputs start one row above the tile and one column before it.
     let (y, x) = ((OUT * down).checked_sub(1)?, (OUT * across).checked_sub(1)?);
     (y + IN <= maps.height && x + IN <= maps.width).then_some((y, x))
 }
 
-/// The 6×6 inputs around a tile, zero outside of the picture.
+/// The 6×6 inputs of a tile, with zeros outside the picture.
 fn edge_patch(
-    maps: &Maps,
+    maps: &MapLayout,
     input: &[Block],
     image: usize,
     block: usize,
@@ -116,97 +116,107 @@ fn edge_patch(
     across: usize,
 ) -> [[Block; IN]; IN] {
     let mut patch = [[Block::default(); IN]; IN];
-    // Counted from the row above the picture and the column before it.
+    // Rows and columns are counted from the padding, which is one row above and one column before the picture.
     let rows = (OUT * down).max(1)..(OUT * down + IN).min(maps.height + 1);
     let columns = (OUT * across).max(1)..(OUT * across + IN).min(maps.width + 1);
     for y in rows {
-        let from = maps.at(image, y - 1, block, columns.start - 1);
-        let to = columns.start - OUT * across;
-        patch[y - OUT * down][to..to + columns.len()].copy_from_slice(&input[from..from + columns.len()]);
+        let start = maps.at(image, y - 1, block, columns.start - 1);
+        let patch_start = columns.start - OUT * across;
+        patch[y - OUT * down][patch_start..patch_start + columns.len()]
+            .copy_from_slice(&input[start..start + columns.len()]);
     }
     patch
 }
 
-/// The 36 products with some panels of weights: `sums` becomes the sums, to point, tile, output channels.
-pub(super) struct Multiply<'a> {
-    pub(super) group: &'a Group<'a>,
-    pub(super) held: &'a [Block],
+/// The 36 matrix products with some panels of weights. Writes `sums`, laid out by point, tile, output channel.
+pub(super) struct PointProducts<'a> {
+    pub(super) group: &'a TileGroup<'a>,
+    pub(super) transformed: &'a [Block],
     pub(super) panels: Range<usize>,
     pub(super) sums: &'a mut [Block],
 }
 
-impl Task for Multiply<'_> {
+impl Task for PointProducts<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { group: Group { layer, tiles, .. }, held, panels, sums } = self;
+        let Self { group: TileGroup { layer, tiles, .. }, transformed, panels, sums } = self;
         let tiles = tiles.len();
         let (inputs, outputs) = (tiles * layer.from, tiles * panels.len() * S::PANEL);
         let point_length = BLOCK * layer.from * S::PANEL;
-        let apart_panels = POINTS_APART * point_length;
+        let panel_stride = PANEL_POINTS * point_length;
         let factors = |point: usize| Factors {
-            inputs: &held[point * apart(inputs)..][..inputs],
+            inputs: &transformed[point * odd_stride(inputs)..][..inputs],
             from: layer.from,
-            weights: &layer.weights[panels.start * apart_panels + point * point_length..],
-            apart: apart_panels,
+            weights: &layer.weights[panels.start * panel_stride + point * point_length..],
+            panel_stride,
         };
-        for (point, sums) in sums.chunks_exact_mut(apart(outputs)).take(POINTS).enumerate() {
-            // What comes from a core's own cache is not worth the asking.
-            let next = (!layer.narrow && point + 1 < POINTS).then(|| factors(point + 1));
+        for (point, sums) in sums.chunks_exact_mut(odd_stride(outputs)).take(POINTS).enumerate() {
+            // Prefetching the next factors pays off only if they are not already in the core's own cache.
+            let next = (!layer.few_weights && point + 1 < POINTS).then(|| factors(point + 1));
             multiply(simd, tiles, panels.len(), factors(point), next, sums);
         }
     }
 }
 
-/// The output transform, bias, ReLU and pooling: of those panels, into a slice of the output that
-/// begins at its block `start`.
-pub(super) struct Finish<'a> {
-    pub(super) group: &'a Group<'a>,
+/// The output transform, bias, ReLU and pooling for some panels. `output` is the slice of the output that starts at
+/// block `start`.
+pub(super) struct OutputTransform<'a> {
+    pub(super) group: &'a TileGroup<'a>,
     pub(super) sums: &'a [Block],
     pub(super) panels: Range<usize>,
     pub(super) output: &'a mut [Block],
     pub(super) start: usize,
 }
 
-impl Task for Finish<'_> {
+impl Task for OutputTransform<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        if self.group.layer.pool { self.each::<S, true>(simd) } else { self.each::<S, false>(simd) }
+        if self.group.layer.pool {
+            self.run_with_pooling::<S, true>(simd)
+        } else {
+            self.run_with_pooling::<S, false>(simd)
+        }
     }
 }
 
-impl Finish<'_> {
+impl OutputTransform<'_> {
     #[inline(always)]
-    fn each<S: Simd, const POOL: bool>(self, simd: S) {
-        let Self { group: Group { layer, maps, tiles }, sums, panels, output, start } = self;
-        let (places, out) = (Tiles::of(maps), layer.output(maps));
+    fn run_with_pooling<S: Simd, const POOL: bool>(self, simd: S) {
+        let Self { group: TileGroup { layer, maps, tiles }, sums, panels, output, start } = self;
+        let (grid, out) = (TileGrid::of(maps), layer.output(maps));
         let (first, width) = (panels.start * S::PANEL, panels.len() * S::PANEL);
-        let point = apart(tiles.len() * width);
+        let point_stride = odd_stride(tiles.len() * width);
         let zero = simd.splat(0.0);
         let side = if POOL { OUT / 2 } else { OUT };
-        let mut half = [[zero; OUT]; IN];
+        let mut transformed_columns = [[zero; OUT]; IN];
         for block in 0..width.min(layer.to - first) {
             for strip in strips(tiles.len(), S::ROWS) {
                 for row in 0..strip.height {
-                    let (image, down, across) = places.place(tiles.start + strip.first + row);
+                    let (image, down, across) = grid.locate(tiles.start + strip.first + row);
                     let (top, left) = (down * side, across * side);
-                    // The last tiles reach beyond the picture.
+                    // The last tiles extend beyond the picture.
                     let height = side.min(out.height.saturating_sub(top));
                     let columns = side.min(out.width.saturating_sub(left));
                     let sums = &sums[strip.sum(width, S::PANEL, row, block)..];
+                    // Aᵀ m A: transforms the columns of the sums, then the rows of the result.
                     for part in 0..S::PARTS {
                         let bias = simd.load(&layer.bias[first + block], part);
                         for x in 0..IN {
                             let mut column = [zero; IN];
                             for y in 0..IN {
-                                column[y] = simd.load(&sums[(y * IN + x) * point], part);
+                                column[y] = simd.load(&sums[(y * IN + x) * point_stride], part);
                             }
-                            half[x] = transform::output(simd, column);
+                            transformed_columns[x] = transform::output(simd, column);
                         }
                         for y in 0..height {
                             let mut numbers = if POOL {
-                                pooled(simd, output_row(simd, &half, 2 * y), output_row(simd, &half, 2 * y + 1))
+                                pooled(
+                                    simd,
+                                    output_row(simd, &transformed_columns, 2 * y),
+                                    output_row(simd, &transformed_columns, 2 * y + 1),
+                                )
                             } else {
-                                output_row(simd, &half, y)
+                                output_row(simd, &transformed_columns, y)
                             };
                             for number in &mut numbers {
                                 *number = simd.max(zero, simd.add(*number, bias));
@@ -223,17 +233,18 @@ impl Finish<'_> {
     }
 }
 
-/// A row of outputs from the transformed columns.
+/// One row of outputs: the transform along the second axis, applied to row `y` of the transformed columns.
 #[inline(always)]
-fn output_row<S: Simd>(simd: S, half: &[[S::Vector; OUT]; IN], y: usize) -> [S::Vector; OUT] {
+fn output_row<S: Simd>(simd: S, transformed_columns: &[[S::Vector; OUT]; IN], y: usize) -> [S::Vector; OUT] {
     let mut row = [simd.splat(0.0); IN];
     for x in 0..IN {
-        row[x] = half[x][y];
+        row[x] = transformed_columns[x][y];
     }
     transform::output(simd, row)
 }
 
-/// The largest of each 2×2 in two rows. Bias and ReLU may follow: both keep the order of numbers.
+/// The maximum of each 2×2 window in two rows, in the first two vectors. Bias and ReLU can follow, because both are
+/// monotonic.
 #[inline(always)]
 fn pooled<S: Simd>(simd: S, upper: [S::Vector; OUT], lower: [S::Vector; OUT]) -> [S::Vector; OUT] {
     let mut row = [simd.splat(0.0); OUT];

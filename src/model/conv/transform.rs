@@ -1,19 +1,19 @@
-//! The two transforms of Winograd's F(4×4, 3×3): an input patch of 6×6 to 36 numbers, and 36 sums of
-//! products back to 4×4 outputs.
+//! The transforms of Winograd's F(4×4, 3×3): an input patch of 6×6 to 36 numbers, and 36 sums of products back to 4×4
+//! outputs.
 //!
-//! Source: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015
-//! (arXiv:1509.09308), with their points 0, ±1, ±2 and infinity.
+//! Source: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), with
+//! their interpolation points 0, ±1, ±2 and infinity.
 
 use super::super::kernels::simd::Simd;
 
-/// Outputs along a side of a tile.
+/// Outputs along the side of a tile.
 pub(super) const OUT: usize = 4;
-/// Inputs along a side of a tile.
+/// Inputs along the side of a tile.
 pub(super) const IN: usize = 6;
-/// Products per tile and pair of channels.
+/// Products per tile and pair of channels: one at each pair of interpolation points.
 pub(super) const POINTS: usize = IN * IN;
 
-/// G: weights of length 3 to 6 points.
+/// G of the paper: maps 3 weights to 6 points.
 const WEIGHTS: [[f64; 3]; IN] = [
     [1.0 / 4.0, 0.0, 0.0],
     [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
@@ -23,20 +23,21 @@ const WEIGHTS: [[f64; 3]; IN] = [
     [0.0, 0.0, 1.0],
 ];
 
-/// G g Gᵀ: a kernel of 3×3 at the 36 points, row by row. In f64: it is done once, and what it rounds
-/// away is lost to every product.
+/// G g Gᵀ: a 3×3 kernel at the 36 points, row by row. It is computed in f64, because it is done once and its rounding
+/// error affects every product.
 pub(super) fn weights(kernel: &[f32; 9]) -> [f32; POINTS] {
-    let mut half = [[0.0; 3]; IN];
-    for (g, half) in WEIGHTS.iter().zip(&mut half) {
-        *half = std::array::from_fn(|x| (0..3).map(|y| g[y] * f64::from(kernel[3 * y + x])).sum());
+    let mut transformed_rows = [[0.0; 3]; IN];
+    for (g, transformed_rows) in WEIGHTS.iter().zip(&mut transformed_rows) {
+        *transformed_rows = std::array::from_fn(|x| (0..3).map(|y| g[y] * f64::from(kernel[3 * y + x])).sum());
     }
-    std::array::from_fn(|at| {
-        let (row, g) = (half[at / IN], WEIGHTS[at % IN]);
+    std::array::from_fn(|point| {
+        let (row, g) = (transformed_rows[point / IN], WEIGHTS[point % IN]);
         (row[0] * g[0] + row[1] * g[1] + row[2] * g[2]) as f32
     })
 }
 
-/// Bᵀ d.
+/// Bᵀ d: the input transform along one axis. The shared subexpressions `even`, `odd`, `wide_even` and `wide_odd` save
+/// operations.
 #[inline(always)]
 pub(super) fn input<S: Simd>(simd: S, d: [S::Vector; IN]) -> [S::Vector; IN] {
     let even = times(simd, -4.0, d[2], d[4]);
@@ -52,7 +53,7 @@ pub(super) fn input<S: Simd>(simd: S, d: [S::Vector; IN]) -> [S::Vector; IN] {
     ]
 }
 
-/// Aᵀ m.
+/// Aᵀ m: the output transform along one axis.
 #[inline(always)]
 pub(super) fn output<S: Simd>(simd: S, m: [S::Vector; IN]) -> [S::Vector; OUT] {
     let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));

@@ -1,32 +1,33 @@
-//! EfficientNet-Lite on the CPU: a first convolution, inverted residual blocks, a last 1×1 convolution and
-//! the mean over the places. Batch normalisation is already in the weights, and every activation is ReLU6.
+//! EfficientNet-Lite on the CPU: a first convolution, inverted residual blocks, a last 1×1 convolution, and the mean
+//! over all positions. Batch normalisation is folded into the weights, and every activation is ReLU6.
 //!
-//! In reading order, after the [`kernels`](super::kernels) that all networks share: `depthwise`,
-//! `inverted` (a block), `stem` (from pixels), and here the network. A few pictures go through in one
-//! thread, each alone while it is large; others go side by side.
+//! In reading order, after the [`kernels`](super::kernels) that all networks share: `depthwise`, `inverted` (a block),
+//! `stem` (the first convolution), and this file (the network). A group of a few pictures is processed by one thread;
+//! groups run in parallel. In early layers, where maps are large, each picture is processed alone.
 
 mod depthwise;
 mod inverted;
 mod stem;
 
-use super::kernels::dense::{Dense, Finish, Layer, Rows};
+use super::kernels::dense::{Dense, Epilogue, LayerParams, Rows};
 use super::kernels::scratch::Scratch;
-use super::kernels::simd::{Block, Level, Simd};
+use super::kernels::simd::{Block, Simd, SimdLevel};
 use inverted::Inverted;
 use stem::Stem;
 
-pub(super) use inverted::Weights;
+pub(super) use inverted::BlockWeights;
 
-/// Pictures of at most so many places go through a block together, because its weights are more than they are.
+/// Maps of at most this many positions are processed for all pictures of a group together, because then the weights of
+/// a block are larger than the maps.
 const TOGETHER_PLACES: usize = 64;
 
-/// The activation: nothing below 0 and nothing above 6.
+/// The activation, min(max(x, 0), 6).
 #[inline(always)]
 fn relu6<S: Simd>(simd: S, number: S::Vector) -> S::Vector {
     simd.min(simd.max(simd.splat(0.0), number), simd.splat(6.0))
 }
 
-/// Rows and columns of a map.
+/// Height and width of a map.
 #[derive(Clone, Copy, Debug)]
 struct Size {
     height: usize,
@@ -39,18 +40,17 @@ impl Size {
     }
 }
 
-/// Maps of some pictures: sixteen channels of all places of the first picture, of the second and so on, then the next
-/// sixteen.
+/// The maps of some pictures. Laid out by block of sixteen channels, picture, position.
 #[derive(Clone, Copy)]
-struct Maps<'a> {
+struct FeatureMaps<'a> {
     blocks: &'a [Block],
     images: usize,
     size: Size,
 }
 
-/// The network with its weights in the layout of the kernels.
+/// The network, with the weights in the layout of the kernels.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(super) struct EfficientNet {
     stem: Stem,
     blocks: Vec<Inverted>,
     head: Dense,
@@ -58,13 +58,13 @@ pub(super) struct Network {
     scratch: Scratch,
 }
 
-impl Network {
-    /// `pixel` is what is subtracted from a byte, and what that is multiplied by.
+impl EfficientNet {
+    /// `pixel` is [shift, scale]: a byte enters the network as (byte - shift) * scale.
     pub(super) fn new(
-        level: Level,
-        stem: &Layer<'_>,
-        blocks: &[Weights<'_>],
-        head: &Layer<'_>,
+        level: SimdLevel,
+        stem: &LayerParams<'_>,
+        blocks: &[BlockWeights<'_>],
+        head: &LayerParams<'_>,
         pixel: [f32; 2],
     ) -> Self {
         Self {
@@ -76,10 +76,11 @@ impl Network {
         }
     }
 
-    /// The means of the last channels over the places of pictures of one size: RGB, `height` x `width`.
+    /// The means of the last channels over all positions, for RGB pictures of one size, `height` x `width`.
     pub(super) fn forward(&self, pictures: &[&[u8]], [height, width]: [usize; 2]) -> Vec<f32> {
         let (picture, scratch) = (Size { height, width }, &self.scratch);
         let (first, first_blocks) = self.stem.output(picture);
+        // Layers with large inputs run picture by picture; from the first small input on, all pictures run together.
         let large = |(size, _): &&(Size, &Inverted)| size.places() > TOGETHER_PLACES;
         let sizes = self.blocks.iter().scan(first, |size, block| {
             let input = *size;
@@ -95,35 +96,37 @@ impl Network {
         let lengths = [alone_length, alone_length, together_length, together_length];
         scratch.with(lengths, |[map, next, all_map, all_next]| {
             for (image, pixels) in pictures.iter().enumerate() {
-                let mut one = Turns { map: &mut *map, next: &mut *next, images: 1, size: first, blocks: first_blocks };
-                self.stem.forward(pixels, picture, &mut one.map[..first.places() * first_blocks], scratch);
-                one.through(alone, scratch);
+                let mut single =
+                    PingPong { map: &mut *map, next: &mut *next, images: 1, size: first, blocks: first_blocks };
+                self.stem.forward(pixels, picture, &mut single.map[..first.places() * first_blocks], scratch);
+                single.run_layers(alone, scratch);
                 let gathered = all_map.chunks_mut(images * size.places());
-                for (gathered, map) in gathered.zip(one.maps().blocks.chunks_exact(size.places())) {
+                for (gathered, map) in gathered.zip(single.maps().blocks.chunks_exact(size.places())) {
                     gathered[image * size.places()..][..size.places()].copy_from_slice(map);
                 }
             }
-            let mut all = Turns { map: all_map, next: all_next, images, size, blocks };
-            all.through(together, scratch);
+            let mut all = PingPong { map: all_map, next: all_next, images, size, blocks };
+            all.run_layers(together, scratch);
             self.means(&all.maps())
         })
     }
 
-    fn means(&self, maps: &Maps<'_>) -> Vec<f32> {
+    /// The last convolution, with ReLU6 and the mean over the positions of each picture.
+    fn means(&self, maps: &FeatureMaps<'_>) -> Vec<f32> {
         let (places, to) = (maps.size.places(), self.head.to());
         let rows = maps.images * places;
         let mut sums = vec![Block::default(); maps.images * to];
         let image: Vec<usize> = (0..rows).map(|row| row / places).collect();
-        let input = Rows { blocks: maps.blocks, apart: rows };
-        let mut finish = Sum { image: &image, to, sums: &mut sums };
-        self.head.run(input, rows, 0..self.head.panels(), &mut finish);
+        let input = Rows { blocks: maps.blocks, block_stride: rows };
+        let mut epilogue = Sum { image: &image, to, sums: &mut sums };
+        self.head.run(input, rows, 0..self.head.panels(), &mut epilogue);
         let numbers = |sums: &[Block]| sums.iter().flat_map(|block| block.0).take(self.channels).collect::<Vec<f32>>();
         let sums = sums.chunks_exact(to).flat_map(numbers);
         sums.map(|sum| sum / places as f32).collect()
     }
 }
 
-/// Blocks that the largest map holds which goes into these layers or comes out of one.
+/// Length in blocks of the largest map that enters these layers or leaves one of them.
 fn largest(layers: &[Inverted], (mut size, blocks): (Size, usize)) -> usize {
     let input = size.places() * blocks;
     let outputs = layers.iter().map(|layer| {
@@ -134,27 +137,27 @@ fn largest(layers: &[Inverted], (mut size, blocks): (Size, usize)) -> usize {
     outputs.fold(input, usize::max)
 }
 
-/// Maps, and the buffer for what comes out of the next layer, taking turns.
-struct Turns<'a> {
+/// The current maps and a buffer for the output of the next layer, which swap roles after each layer.
+struct PingPong<'a> {
     map: &'a mut [Block],
     next: &'a mut [Block],
     images: usize,
     size: Size,
-    /// Of channels.
+    /// Number of blocks of channels.
     blocks: usize,
 }
 
-impl Turns<'_> {
-    fn maps(&self) -> Maps<'_> {
+impl PingPong<'_> {
+    fn maps(&self) -> FeatureMaps<'_> {
         let Self { images, size, .. } = *self;
-        Maps { blocks: &self.map[..images * size.places() * self.blocks], images, size }
+        FeatureMaps { blocks: &self.map[..images * size.places() * self.blocks], images, size }
     }
 
-    fn through(&mut self, layers: &[Inverted], scratch: &Scratch) {
+    fn run_layers(&mut self, layers: &[Inverted], scratch: &Scratch) {
         for layer in layers {
             let (out, to) = layer.output(self.size);
             let Self { images, size, blocks, .. } = *self;
-            let input = Maps { blocks: &self.map[..images * size.places() * blocks], images, size };
+            let input = FeatureMaps { blocks: &self.map[..images * size.places() * blocks], images, size };
             layer.forward(&input, &mut self.next[..images * out.places() * to], scratch);
             (self.size, self.blocks) = (out, to);
             std::mem::swap(&mut self.map, &mut self.next);
@@ -162,18 +165,18 @@ impl Turns<'_> {
     }
 }
 
-/// ReLU6, summed over the places of each picture.
+/// Sums of ReLU6 over the positions of each picture.
 struct Sum<'a> {
-    /// The picture of each row. A table, because a division for every vector would take too long.
+    /// The picture of each row. It is a table, because a division for every vector would take too long.
     image: &'a [usize],
-    /// Blocks of channels.
+    /// Number of blocks of channels.
     to: usize,
     sums: &'a mut [Block],
 }
 
-impl Finish for Sum<'_> {
+impl Epilogue for Sum<'_> {
     #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
+    fn store<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
         let sum = relu6(simd, sum);
         let sums = &mut self.sums[self.image[row] * self.to + block];
         simd.store(simd.add(simd.load(sums, part), sum), sums, part);

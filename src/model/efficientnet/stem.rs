@@ -1,58 +1,63 @@
-//! The first convolution, straight from pixels: the square of pixels around a place becomes a row of one
-//! product.
+//! The first convolution, directly on pixels. The patch of pixels around each position becomes a row of one matrix
+//! product (im2col).
 
-use super::super::kernels::dense::{Dense, Finish, Layer, Rows};
+use super::super::kernels::dense::{Dense, Epilogue, LayerParams, Rows};
 use super::super::kernels::scratch::Scratch;
-use super::super::kernels::simd::{BLOCK, Block, Level, Simd};
+use super::super::kernels::simd::{BLOCK, Block, Simd, SimdLevel};
 use super::{Size, relu6};
 
-/// Pixels a side of the kernel, and from an output to the next.
+/// Side of the kernel in pixels, and stride.
 const SIDE: usize = 3;
 const STRIDE: usize = 2;
 /// Red, green and blue.
 const COLOURS: usize = 3;
 
-/// A convolution of 3×3 pixels at every second place, its bias, and ReLU6.
+/// A 3×3 convolution with stride 2, its bias, and ReLU6.
 #[derive(Debug)]
 pub(super) struct Stem {
     dense: Dense,
-    /// What is subtracted from a byte, and what that is multiplied by.
+    /// A byte enters the network as (byte - shift) * scale.
     shift: f32,
     scale: f32,
 }
 
 impl Stem {
-    /// `weight` is (to, 3, 3, 3), of bytes minus `shift` times `scale`.
-    pub(super) fn new(level: Level, Layer { weight, bias }: &Layer<'_>, [shift, scale]: [f32; 2]) -> Self {
-        // A pixel's colours lie together, so they do in the patch too.
+    /// `weight` is (to, 3, 3, 3), for inputs (byte - shift) * scale.
+    pub(super) fn new(
+        level: SimdLevel,
+        LayerParams { weight, bias }: &LayerParams<'_>,
+        [shift, scale]: [f32; 2],
+    ) -> Self {
+        // Weights are reordered from (colour, row, column) to (row, column, colour), because the colours of a pixel are
+        // adjacent.
         let patch = SIDE * SIDE * COLOURS;
-        let mut turned = vec![0.0; weight.len()];
-        for (turned, weight) in turned.chunks_exact_mut(patch).zip(weight.chunks_exact(patch)) {
-            for (i, number) in turned.iter_mut().enumerate() {
+        let mut reordered = vec![0.0; weight.len()];
+        for (reordered, weight) in reordered.chunks_exact_mut(patch).zip(weight.chunks_exact(patch)) {
+            for (i, number) in reordered.iter_mut().enumerate() {
                 *number = weight[i % COLOURS * SIDE * SIDE + i / COLOURS];
             }
         }
-        Self { dense: Dense::new(level, &turned, bias), shift, scale }
+        Self { dense: Dense::new(level, &reordered, bias), shift, scale }
     }
 
-    /// Size of what comes out, and its blocks of channels.
+    /// Size of the output, and its number of blocks of channels.
     pub(super) fn output(&self, input: Size) -> (Size, usize) {
         (Size { height: input.height.div_ceil(STRIDE), width: input.width.div_ceil(STRIDE) }, self.dense.to())
     }
 
-    /// Computes the layer: `pixels` is RGB of `size`, `output` as [`Self::output`] of it.
+    /// Computes the layer. `pixels` is RGB of `size`, `output` is laid out as [`Self::output`].
     pub(super) fn forward(&self, pixels: &[u8], size: Size, output: &mut [Block], scratch: &Scratch) {
         let (out, _) = self.output(size);
         let reach = |outputs: usize| (outputs - 1) * STRIDE + SIDE;
-        let before = |input: usize, outputs: usize| reach(outputs).saturating_sub(input) / 2;
-        let (above, left) = (before(size.height, out.height), before(size.width, out.width));
+        let padding = |input: usize, outputs: usize| reach(outputs).saturating_sub(input) / 2;
+        let (top, left) = (padding(size.height, out.height), padding(size.width, out.width));
         let mut lines = vec![vec![0.0; reach(out.width) * COLOURS]; SIDE];
         scratch.with([self.dense.from() * out.width], |[patches]| {
             patches.fill(Block::default());
             for y in 0..out.height {
-                for (down, line) in lines.iter_mut().enumerate() {
-                    // "Same" padding is of zeros, not of the byte zero.
-                    let row = (y * STRIDE + down).checked_sub(above).filter(|&row| row < size.height);
+                for (kernel_row, line) in lines.iter_mut().enumerate() {
+                    // The padding is zero after normalisation, which is not the byte 0.
+                    let row = (y * STRIDE + kernel_row).checked_sub(top).filter(|&row| row < size.height);
                     let Some(row) = row else {
                         line.fill(0.0);
                         continue;
@@ -63,32 +68,32 @@ impl Stem {
                     }
                 }
                 for x in 0..out.width {
-                    for (down, line) in lines.iter().enumerate() {
+                    for (kernel_row, line) in lines.iter().enumerate() {
                         let numbers = &line[x * STRIDE * COLOURS..][..SIDE * COLOURS];
                         for (i, &number) in numbers.iter().enumerate() {
-                            let at = down * SIDE * COLOURS + i;
-                            patches[at / BLOCK * out.width + x].0[at % BLOCK] = number;
+                            let element = kernel_row * SIDE * COLOURS + i;
+                            patches[element / BLOCK * out.width + x].0[element % BLOCK] = number;
                         }
                     }
                 }
-                let input = Rows { blocks: patches, apart: out.width };
-                let mut finish = Write { start: y * out.width, apart: out.places(), output: &mut *output };
-                self.dense.run(input, out.width, 0..self.dense.panels(), &mut finish);
+                let input = Rows { blocks: patches, block_stride: out.width };
+                let mut epilogue = Write { start: y * out.width, block_stride: out.places(), output: &mut *output };
+                self.dense.run(input, out.width, 0..self.dense.panels(), &mut epilogue);
             }
         });
     }
 }
 
-/// ReLU6, into a map.
+/// Applies ReLU6 and writes into a map.
 struct Write<'a> {
     start: usize,
-    apart: usize,
+    block_stride: usize,
     output: &'a mut [Block],
 }
 
-impl Finish for Write<'_> {
+impl Epilogue for Write<'_> {
     #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
-        simd.store(relu6(simd, sum), &mut self.output[block * self.apart + self.start + row], part);
+    fn store<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
+        simd.store(relu6(simd, sum), &mut self.output[block * self.block_stride + self.start + row], part);
     }
 }

@@ -1,41 +1,41 @@
-//! The product of a layer as [`dense`](super::dense) has it, of factors that are rounded to sixteen bits; sums have
-//! thirty-two. Two inputs are multiplied and added by one instruction, so a product takes half the time.
+//! The matrix product of a layer as in [`dense`](super::dense), but with factors rounded to bfloat16 (16 bits). Sums
+//! have 32 bits. One instruction multiplies and adds two inputs, so a product takes about half the time.
 //!
-//! Kalamkar et al. 2019, arXiv:1905.12322, on networks in this format.
+//! Source: Kalamkar et al. 2019, arXiv:1905.12322, on networks in this format.
 
 use rayon::prelude::*;
 
-use super::dense::{Finish, Rows, task_panels, task_rows};
+use super::dense::{Epilogue, Rows, task_panels, task_rows};
 use super::product::{Strip, strips};
 use super::simd::{BLOCK, Bf16, Bf16Task, Block, Simd};
 
-/// Two weights of each of sixteen outputs, those of the first input in the lower halves.
+/// Two weights for each of sixteen outputs; the weight of the first input is in the lower half.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
-pub(in super::super) struct Pairs(pub(super) [u32; BLOCK]);
+pub(in super::super) struct WeightPairs(pub(super) [u32; BLOCK]);
 
-/// A [`Block`] of inputs rounded, in pairs.
+/// A [`Block`] of inputs, rounded and stored in pairs.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(32))]
-pub(in super::super) struct Brief(pub(super) [u32; BLOCK / 2]);
+pub(in super::super) struct Bf16Block(pub(super) [u32; BLOCK / 2]);
 
-/// Blocks of outputs that a register tile is wide.
+/// Width of a register tile in blocks of outputs.
 pub(in super::super) const PANEL: usize = 2;
 
-/// Pairs of inputs in a block.
+/// Pairs of inputs per block.
 const STEPS: usize = BLOCK / 2;
 
-/// A matrix and a bias in the layout of the product.
+/// Weights and bias in the layout of the product.
 #[derive(Debug)]
 pub(in super::super) struct Bf16Dense {
     bf16: Bf16,
-    /// Panel, pair of inputs, the panel's outputs.
-    weights: Vec<Pairs>,
-    /// Panel, the panel's outputs; these are not rounded.
+    /// Laid out by panel, pair of inputs, output of the panel.
+    weights: Vec<WeightPairs>,
+    /// Laid out by panel, output of the panel. Not rounded.
     bias: Vec<Block>,
-    /// Blocks of inputs; what is missing in the last one is zero.
+    /// Number of blocks of inputs. Missing inputs in the last block are zero.
     from: usize,
-    /// Blocks of outputs.
+    /// Number of blocks of outputs.
     to: usize,
 }
 
@@ -45,7 +45,7 @@ impl Bf16Dense {
         let inputs = weight.len() / bias.len();
         let (from, to, width) = (inputs.div_ceil(BLOCK), bias.len().div_ceil(BLOCK), PANEL * BLOCK);
         let panels = to.div_ceil(PANEL);
-        let mut weights = vec![Pairs::default(); panels * from * STEPS * PANEL];
+        let mut weights = vec![WeightPairs::default(); panels * from * STEPS * PANEL];
         weights.par_chunks_mut(from * STEPS * PANEL).enumerate().for_each(|(panel, weights)| {
             for (output, row) in weight.chunks_exact(inputs).enumerate().skip(panel * width).take(width) {
                 let (block, lane) = (output % width / BLOCK, output % BLOCK);
@@ -62,56 +62,58 @@ impl Bf16Dense {
         Self { bf16, weights, bias: biases, from, to }
     }
 
-    /// Blocks of outputs.
+    /// Number of blocks of outputs.
     pub(in super::super) fn to(&self) -> usize {
         self.to
     }
 
-    /// Blocks of inputs.
+    /// Number of blocks of inputs.
     pub(in super::super) fn from(&self) -> usize {
         self.from
     }
 
-    /// As [`Dense::task_panels`](super::dense::Dense::task_panels).
+    /// Like [`Dense::task_panels`](super::dense::Dense::task_panels).
     pub(in super::super) fn task_panels(&self) -> usize {
         task_panels(self.bias.len() / PANEL)
     }
 
-    /// As [`Dense::task_rows`](super::dense::Dense::task_rows).
+    /// Like [`Dense::task_rows`](super::dense::Dense::task_rows).
     pub(in super::super) fn task_rows(&self) -> usize {
-        task_rows(size_of::<Brief>() * self.from, Bf16::ROWS)
+        task_rows(size_of::<Bf16Block>() * self.from, Bf16::ROWS)
     }
 
-    /// Its instructions.
+    /// Proof that the CPU supports its instructions.
     pub(in super::super) fn bf16(&self) -> Bf16 {
         self.bf16
     }
 
-    /// The blocks of all its inputs, rounded.
-    pub(in super::super) fn round(&self, input: Rows<'_>) -> Vec<Brief> {
-        let mut brief = vec![Brief::default(); self.from * input.apart];
-        brief.par_chunks_mut(input.apart).zip(input.blocks.par_chunks(input.apart)).for_each(|(brief, blocks)| {
-            self.bf16.vectorize(Round { blocks, brief });
-        });
-        brief
+    /// All inputs, rounded.
+    pub(in super::super) fn round(&self, input: Rows<'_>) -> Vec<Bf16Block> {
+        let mut packed = vec![Bf16Block::default(); self.from * input.block_stride];
+        packed.par_chunks_mut(input.block_stride).zip(input.blocks.par_chunks(input.block_stride)).for_each(
+            |(packed, blocks)| {
+                self.bf16.vectorize(Round { blocks, packed });
+            },
+        );
+        packed
     }
 
-    /// Hands the sums of rows with one panel to `finish`; `input` are the blocks of these rows on, `apart` from each
-    /// other.
+    /// Computes the sums of `rows` rows with one panel, and passes them to `epilogue`. `input` starts at the first of
+    /// these rows, and its blocks are `block_stride` apart.
     #[inline(always)]
     pub(in super::super) fn multiply(
         &self,
         bf16: Bf16,
-        (input, apart): (&[Brief], usize),
+        (input, block_stride): (&[Bf16Block], usize),
         rows: usize,
         panel: usize,
-        finish: &mut impl Finish,
+        epilogue: &mut impl Epilogue,
     ) {
         for Strip { first, height } in strips(rows, Bf16::ROWS) {
             macro_rules! by_height {
                 ($($height:literal)*) => {
                     match height {
-                        $($height => self.tile::<$height>(bf16, (&input[first..], apart), (first, panel), finish),)*
+                        $($height => self.tile::<$height>(bf16, (&input[first..], block_stride), (first, panel), epilogue),)*
                         _ => unreachable!("no strip is higher"),
                     }
                 };
@@ -120,23 +122,23 @@ impl Bf16Dense {
         }
     }
 
-    /// A register tile: a strip of rows by a panel.
+    /// Computes one register tile: a strip of rows by a panel.
     #[inline(always)]
     fn tile<const HEIGHT: usize>(
         &self,
         bf16: Bf16,
-        (input, apart): (&[Brief], usize),
+        (input, block_stride): (&[Bf16Block], usize),
         (first, panel): (usize, usize),
-        finish: &mut impl Finish,
+        epilogue: &mut impl Epilogue,
     ) {
         if HEIGHT > Bf16::ROWS {
             unreachable!("strips are at most as high as the register tile");
         }
         let simd = bf16.vectors();
-        let start: [_; PANEL] = std::array::from_fn(|half| simd.load(&self.bias[panel * PANEL + half], 0));
+        let start: [_; PANEL] = std::array::from_fn(|vector| simd.load(&self.bias[panel * PANEL + vector], 0));
         let mut sums = [start; HEIGHT];
         let weights = &self.weights[panel * self.from * STEPS * PANEL..][..self.from * STEPS * PANEL];
-        for (weights, rows) in weights.chunks_exact(STEPS * PANEL).zip(input.chunks(apart)) {
+        for (weights, rows) in weights.chunks_exact(STEPS * PANEL).zip(input.chunks(block_stride)) {
             let rows = rows.first_chunk::<HEIGHT>().expect("the rows are there");
             for (step, weights) in weights.as_chunks::<PANEL>().0.iter().enumerate() {
                 for (row, sums) in rows.iter().zip(&mut sums) {
@@ -147,32 +149,33 @@ impl Bf16Dense {
             }
         }
         for (row, sums) in sums.into_iter().enumerate() {
-            for (half, sum) in sums.into_iter().enumerate() {
-                let block = panel * PANEL + half;
+            for (vector, sum) in sums.into_iter().enumerate() {
+                let block = panel * PANEL + vector;
                 if block < self.to {
-                    finish.take(simd, first + row, block, 0, sum);
+                    epilogue.store(simd, first + row, block, 0, sum);
                 }
             }
         }
     }
 }
 
-/// Blocks become pairs.
+/// Rounds blocks and packs them into pairs.
 struct Round<'a> {
     blocks: &'a [Block],
-    brief: &'a mut [Brief],
+    packed: &'a mut [Bf16Block],
 }
 
 impl Bf16Task for Round<'_> {
     #[inline(always)]
     fn run(self, bf16: Bf16) {
-        for (brief, block) in self.brief.iter_mut().zip(self.blocks) {
-            *brief = bf16.round(block);
+        for (packed, block) in self.packed.iter_mut().zip(self.blocks) {
+            *packed = bf16.round(block);
         }
     }
 }
 
-/// The nearest number of sixteen bits, of two that are equally near the even one; what is no number stays none.
+/// Rounds to the nearest bfloat16, and halfway cases to the even one. NaN stays NaN: its quiet bit is set, because
+/// truncation could otherwise give infinity.
 fn rounded(number: f32) -> u16 {
     let bits = number.to_bits();
     if number.is_nan() {
@@ -184,8 +187,8 @@ fn rounded(number: f32) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dense::{Kept, Place};
-    use super::super::simd::Level;
+    use super::super::dense::{OutputSlice, StoreSums};
+    use super::super::simd::SimdLevel;
     use super::*;
     use crate::linalg::SplitMix64;
 
@@ -194,7 +197,7 @@ mod tests {
         let cases = [
             (1.0, 1.0),
             (-2.5, -2.5),
-            // Eight bits of 1 + 2^-7 and 1 + 2^-8: the second lies in the middle between 1 and the first.
+            // 1 + 2^-7 has eight significant bits and is exact. 1 + 2^-8 is halfway between 1 and that number.
             (1.0 + 1.0 / 128.0, 1.0 + 1.0 / 128.0),
             (1.0 + 1.0 / 256.0, 1.0),
             (1.0 + 3.0 / 256.0, 1.0 + 4.0 / 256.0),
@@ -208,15 +211,15 @@ mod tests {
         assert!(f32::from_bits(u32::from(rounded(f32::from_bits(0x7f80_0001))) << 16).is_nan());
     }
 
-    /// Every sum of every height of a strip, with inputs and outputs that fill no block, against the sum of the rounded
-    /// factors.
+    /// Compares sums for strips of several heights, with inputs and outputs that do not fill a block, with the sums of
+    /// the rounded factors.
     #[test]
     fn products_are_those_of_the_rounded_factors() {
-        let brief = |x: f32| f64::from(f32::from_bits(u32::from(rounded(x)) << 16));
+        let round = |x: f32| f64::from(f32::from_bits(u32::from(rounded(x)) << 16));
         let mut random = SplitMix64::new(5);
         let mut numbers = |count: usize| (0..count).map(|_| random.between(-2.0, 2.0) as f32).collect::<Vec<f32>>();
-        for level in Level::all() {
-            let Some(bf16) = level.brief().and_then(Level::bf16) else { continue };
+        for level in SimdLevel::all() {
+            let Some(bf16) = level.with_bf16().and_then(SimdLevel::bf16) else { continue };
             for (rows, inputs, outputs) in [(1, 5, 3), (7, 16, 40), (13, 50, 64), (25, 33, 17)] {
                 let (weight, bias, input) = (numbers(outputs * inputs), numbers(outputs), numbers(rows * inputs));
                 let dense = Bf16Dense::new(bf16, &weight, &bias);
@@ -226,12 +229,12 @@ mod tests {
                     blocks[input / BLOCK * rows + row].0[input % BLOCK] = number;
                 }
                 let mut output = vec![Block::default(); dense.to().next_multiple_of(PANEL) * rows];
-                let brief_rows = dense.round(Rows { blocks: &blocks, apart: rows });
-                bf16.vectorize(All { dense: &dense, input: &brief_rows, rows, output: &mut output });
+                let bf16_rows = dense.round(Rows { blocks: &blocks, block_stride: rows });
+                bf16.vectorize(All { dense: &dense, input: &bf16_rows, rows, output: &mut output });
                 for row in 0..rows {
                     for to in 0..outputs {
                         let products =
-                            (0..inputs).map(|i| brief(input[row * inputs + i]) * brief(weight[to * inputs + i]));
+                            (0..inputs).map(|i| round(input[row * inputs + i]) * round(weight[to * inputs + i]));
                         let expected = f64::from(bias[to]) + products.sum::<f64>();
                         let found = f64::from(output[to / BLOCK * rows + row].0[to % BLOCK]);
                         assert!((found - expected).abs() < 1e-5 * inputs as f64, "{row}, {to}: {found}, {expected}");
@@ -243,7 +246,7 @@ mod tests {
 
     struct All<'a> {
         dense: &'a Bf16Dense,
-        input: &'a [Brief],
+        input: &'a [Bf16Block],
         rows: usize,
         output: &'a mut [Block],
     }
@@ -251,10 +254,10 @@ mod tests {
     impl Bf16Task for All<'_> {
         #[inline(always)]
         fn run(self, bf16: Bf16) {
-            let place = Place { output: self.output, apart: self.rows, first: 0, start: 0 };
-            let mut kept = Kept(place);
+            let output_slice = OutputSlice { output: self.output, block_stride: self.rows, first: 0, start: 0 };
+            let mut epilogue = StoreSums(output_slice);
             for panel in 0..self.dense.to().div_ceil(PANEL) {
-                self.dense.multiply(bf16, (self.input, self.rows), self.rows, panel, &mut kept);
+                self.dense.multiply(bf16, (self.input, self.rows), self.rows, panel, &mut epilogue);
             }
         }
     }

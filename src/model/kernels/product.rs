@@ -1,49 +1,48 @@
-//! The matrix product that everything comes down to: rows of inputs times a panel of weights.
+//! The matrix product behind the 3×3 convolutions: rows of inputs times panels of weights.
 //!
-//! A register tile of a few rows by two vectors of outputs stays in registers over the whole sum. A
-//! step of it loads two vectors of weights, spreads one input of each row over a vector, and does two
-//! fused multiply-adds per row: on AVX2 with six rows 12 of them for 8 loads, which keeps both
-//! multipliers busy.
+//! A register tile of a few rows by two vectors of outputs stays in registers for the whole sum. Each step loads two
+//! vectors of weights, broadcasts one input of each row, and does two fused multiply-adds per row. On AVX2 with six
+//! rows this is 12 multiply-adds for 8 loads, which keeps both multipliers busy.
 //!
-//! Everything is stored in the order in which it is read. Rows lie in strips, as high as a register
-//! tile: of a strip the first sixteen inputs of each row, then the next sixteen; after it the next
-//! strip. So the processor sees one ascending stream of inputs and one of weights, and fetches ahead.
+//! All data is stored in the order in which it is read. Rows are grouped into strips, as high as a register tile. A
+//! strip has the first sixteen inputs of each row, then the next sixteen, and so on; then the next strip follows. So
+//! the processor sees one ascending stream of inputs and one of weights, which its hardware prefetcher recognises.
 //!
-//! Each sum is taken by one accumulator in the order of the input channels. It has the same bytes
-//! whatever the rows beside it are, and so whatever the batch and the threads.
+//! Each sum has one accumulator, which adds in the order of the input channels. So its bytes depend neither on the
+//! other rows nor on the batch or the threads.
 
 use std::ops::Range;
 
 use super::simd::{BLOCK, Block, Simd};
 
-/// A strip of rows.
+/// A range of rows that is processed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Strip {
     pub(in super::super) first: usize,
     pub(in super::super) height: usize,
 }
 
-/// `rows` rows in strips of nearly the same height, at most `most`: five rows keep the multipliers as
-/// busy as six, one row does not.
+/// Divides `rows` rows into strips of nearly equal height, at most `max_height`. Equal heights are best, because five
+/// rows keep the multipliers as busy as six, but one row does not.
 #[inline(always)]
-pub(in super::super) fn strips(rows: usize, most: usize) -> impl Iterator<Item = Strip> {
+pub(in super::super) fn strips(rows: usize, max_height: usize) -> impl Iterator<Item = Strip> {
     let mut first = 0;
-    (1..=rows.div_ceil(most)).rev().map(move |left| {
-        let strip = Strip { first, height: (rows - first).div_ceil(left) };
+    (1..=rows.div_ceil(max_height)).rev().map(move |remaining| {
+        let strip = Strip { first, height: (rows - first).div_ceil(remaining) };
         first += strip.height;
         strip
     })
 }
 
 impl Strip {
-    /// The place of a block of a row of it among the inputs, which are `from` blocks a row.
+    /// Index of a block of a row of the strip among the inputs, which have `from` blocks per row.
     #[inline(always)]
     pub(in super::super) fn input(self, from: usize, row: usize, block: usize) -> usize {
         self.first * from + block * self.height + row
     }
 
-    /// The place of a block of a row of it among the sums, which are `to` blocks a row, in panels of
-    /// `panel` blocks.
+    /// Index of a block of a row of the strip among the sums, which have `to` blocks per row, in panels of `panel`
+    /// blocks.
     #[inline(always)]
     pub(in super::super) fn sum(self, to: usize, panel: usize, row: usize, block: usize) -> usize {
         self.first * to + (block / panel * self.height + row) * panel + block % panel
@@ -53,24 +52,24 @@ impl Strip {
 /// The two factors of a product.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Factors<'a> {
-    /// Rows of `from` blocks, at [`Strip::input`].
+    /// Rows of `from` blocks, indexed by [`Strip::input`].
     pub(in super::super) inputs: &'a [Block],
     pub(in super::super) from: usize,
-    /// Panels, `apart` blocks from each other; of each, `16 · from` steps of [`Simd::PANEL`] blocks.
+    /// Panels, `panel_stride` blocks apart; each has `16 · from` steps of [`Simd::PANEL`] blocks.
     pub(in super::super) weights: &'a [Block],
-    pub(in super::super) apart: usize,
+    pub(in super::super) panel_stride: usize,
 }
 
 impl<'a> Factors<'a> {
     /// The weights of a panel.
     #[inline(always)]
     fn panel<S: Simd>(&self, panel: usize) -> &'a [Block] {
-        &self.weights[panel * self.apart..][..BLOCK * self.from * S::PANEL]
+        &self.weights[panel * self.panel_stride..][..BLOCK * self.from * S::PANEL]
     }
 }
 
-/// `sums`, `rows` rows of the blocks of `panels` panels at [`Strip::sum`], are the product of `factors`.
-/// Meanwhile those of the `next` product, of the same shape, are brought near.
+/// Writes the product of `factors` to `sums`: `rows` rows of `panels` panels, indexed by [`Strip::sum`]. Meanwhile the
+/// factors of the `next` product, which has the same shape, are prefetched.
 #[inline(always)]
 pub(in super::super) fn multiply<S: Simd>(
     simd: S,
@@ -86,7 +85,8 @@ pub(in super::super) fn multiply<S: Simd>(
         for panel in 0..panels {
             let weights = factors.panel::<S>(panel);
             let ahead = match next {
-                // Of the next inputs and weights as much as this register tile is of all.
+                // Each register tile prefetches its share of the next inputs and weights, so that the loads are spread
+                // evenly.
                 Some(next) => {
                     let inputs = &next.inputs[strip.first * next.from..][..strip.height * next.from];
                     let weights = next.panel::<S>(panel);
@@ -117,12 +117,12 @@ pub(in super::super) fn multiply<S: Simd>(
     }
 }
 
-/// The part of `blocks` that `part` is of `whole`.
+/// The share of `blocks` that corresponds to `part` of `whole`.
 fn share(blocks: &[Block], part: Range<usize>, whole: usize) -> &[Block] {
     &blocks[blocks.len() * part.start / whole..blocks.len() * part.end / whole]
 }
 
-/// One register tile: a strip by a panel.
+/// Computes one register tile: a strip by a panel.
 #[inline(always)]
 fn tile<S: Simd, const HEIGHT: usize>(
     simd: S,
@@ -134,6 +134,7 @@ fn tile<S: Simd, const HEIGHT: usize>(
     if HEIGHT > S::ROWS {
         unreachable!("strips are at most as high as the register tile");
     }
+    // Two vectors of sums per row, which stay in registers until they are stored.
     let mut accumulators = [[simd.splat(0.0); 2]; HEIGHT];
     let from = inputs.len() / HEIGHT;
     let mut ahead = ahead.map(|blocks| blocks.chunks(blocks.len().div_ceil(from).max(1)));
@@ -143,8 +144,8 @@ fn tile<S: Simd, const HEIGHT: usize>(
                 simd.prefetch(block);
             }
         }
-        for four in 0..BLOCK / 4 {
-            for step in 4 * four..4 * four + 4 {
+        for group in 0..BLOCK / 4 {
+            for step in 4 * group..4 * group + 4 {
                 let weights = [part(simd, weights, 2 * step), part(simd, weights, 2 * step + 1)];
                 for row in 0..HEIGHT {
                     let input = simd.splat(inputs[row].0[step]);
@@ -155,14 +156,14 @@ fn tile<S: Simd, const HEIGHT: usize>(
         }
     }
     for (sums, accumulators) in sums.chunks_exact_mut(S::PANEL).zip(accumulators) {
-        for half in 0..2 {
-            simd.store(accumulators[half], &mut sums[half / S::PARTS], half % S::PARTS);
+        for vector in 0..2 {
+            simd.store(accumulators[vector], &mut sums[vector / S::PARTS], vector % S::PARTS);
         }
     }
 }
 
-/// The `at`-th vector in a slice of blocks.
+/// The `index`-th vector in a slice of blocks.
 #[inline(always)]
-fn part<S: Simd>(simd: S, blocks: &[Block], at: usize) -> S::Vector {
-    simd.load(&blocks[at / S::PARTS], at % S::PARTS)
+fn part<S: Simd>(simd: S, blocks: &[Block], index: usize) -> S::Vector {
+    simd.load(&blocks[index / S::PARTS], index % S::PARTS)
 }

@@ -1,15 +1,15 @@
-//! Working memory that outlives its tasks: what one task gives back, the next takes.
+//! Reusable working memory: a buffer that one task returns is taken by the next.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::simd::Block;
 
-/// Buffers that are free.
+/// The free buffers.
 #[derive(Debug, Default)]
 pub(in super::super) struct Scratch(Mutex<Vec<Vec<Block>>>);
 
 impl Scratch {
-    /// Runs `work` with buffers of these lengths; what is in them is left from other work.
+    /// Calls `work` with buffers of these lengths. They contain values from earlier uses.
     pub(in super::super) fn with<const N: usize, R>(
         &self,
         lengths: [usize; N],
@@ -22,7 +22,7 @@ impl Scratch {
         result
     }
 
-    /// The smallest buffer that is large enough, or else a new one.
+    /// The smallest free buffer that is large enough, or a new one.
     fn take(&self, length: usize) -> Vec<Block> {
         let mut free = self.free();
         let fitting = (0..free.len()).filter(|&i| free[i].len() >= length).min_by_key(|&i| free[i].len());

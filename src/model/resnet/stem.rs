@@ -1,44 +1,44 @@
-//! The first layers, from pixels: a 7×7 convolution at every second place with its bias and ReLU, and 3×3 maximum
-//! pooling at every second place.
+//! The first layers: a 7×7 convolution with stride 2 on pixels, its bias and ReLU, and 3×3 max pooling with stride 2.
 
 use rayon::prelude::*;
 
-use super::super::conv::{Maps, Order};
-use super::super::kernels::dense::Layer;
+use super::super::conv::{BlockOrder, MapLayout};
+use super::super::kernels::dense::LayerParams;
 use super::super::kernels::dense::Rows;
 use super::super::kernels::scratch::Scratch;
-use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
-use super::pointwise::{Pointwise, Then};
+use super::super::kernels::simd::{BLOCK, Block, Simd, SimdLevel, Task};
+use super::pointwise::{EpilogueKind, Pointwise};
 
-/// Pixels a side of the kernel, around it, and from an output to the next.
+/// Side of the kernel in pixels, padding around the picture, and stride.
 const SIDE: usize = 7;
 const PADDING: usize = 3;
 const STRIDE: usize = 2;
 /// Red, green and blue.
 const COLOURS: usize = 3;
 
-/// The convolution, as a product with (colour, 7, 7).
+/// The convolution, as a product over (colour, 7, 7).
 #[derive(Debug)]
 pub(super) struct Stem(Pointwise);
 
 impl Stem {
     /// `weight` is (to, 3, 7, 7).
-    pub(super) fn new(level: Level, layer: &Layer<'_>) -> Self {
+    pub(super) fn new(level: SimdLevel, layer: &LayerParams<'_>) -> Self {
         Self(Pointwise::new(level, layer))
     }
 
-    fn convolved(&self, [height, width]: [usize; 2]) -> Maps {
+    /// Layout of the map between convolution and pooling.
+    fn convolved(&self, [height, width]: [usize; 2]) -> MapLayout {
         let (height, width) = (height.div_ceil(STRIDE), width.div_ceil(STRIDE));
-        Maps { images: 1, blocks: self.0.dense.to(), height, width, order: Order::Rows }
+        MapLayout { images: 1, blocks: self.0.dense.to(), height, width, order: BlockOrder::Rows }
     }
 
-    /// What comes out for a picture of this size.
-    pub(super) fn output(&self, size: [usize; 2]) -> Maps {
+    /// Layout of the output for a picture of this size.
+    pub(super) fn output(&self, size: [usize; 2]) -> MapLayout {
         let maps = self.convolved(size);
-        Maps { height: maps.height.div_ceil(STRIDE), width: maps.width.div_ceil(STRIDE), ..maps }
+        MapLayout { height: maps.height.div_ceil(STRIDE), width: maps.width.div_ceil(STRIDE), ..maps }
     }
 
-    /// Computes the layers for `planes`, (3, height, width); `output` is laid out as [`Self::output`].
+    /// Computes both layers. `planes` is (3, height, width), `output` is laid out as [`Self::output`].
     pub(super) fn forward(&self, planes: &[f32], size: [usize; 2], output: &mut [Block], scratch: &Scratch) {
         let (maps, out) = (self.convolved(size), self.output(size));
         let patch = self.0.dense.from();
@@ -46,7 +46,7 @@ impl Stem {
             convolved.par_chunks_mut(maps.row()).enumerate().for_each(|(y, row)| {
                 scratch.with([patch * maps.width], |[patches]| {
                     gather(planes, size, y, maps.width, patches);
-                    self.0.row(Rows { blocks: patches, apart: maps.width }, maps.width, Then::Rectify, row);
+                    self.0.row(Rows { blocks: patches, block_stride: maps.width }, maps.width, EpilogueKind::Relu, row);
                 });
             });
             output.par_chunks_mut(out.row()).enumerate().for_each(|(y, row)| {
@@ -56,19 +56,19 @@ impl Stem {
     }
 }
 
-/// The patches around row `y` of the output, by sixteen numbers of (colour, 7, 7), then zeros.
+/// Collects the patches around row `y` of the output, in blocks of sixteen elements of (colour, 7, 7), then zeros.
 fn gather(planes: &[f32], [height, width]: [usize; 2], y: usize, outputs: usize, patches: &mut [Block]) {
     patches.fill(Block::default());
     let mut line = vec![0.0; ((outputs - 1) * STRIDE + SIDE).max(PADDING + width)];
     for colour in 0..COLOURS {
-        for down in 0..SIDE {
-            let row = (y * STRIDE + down).checked_sub(PADDING).filter(|&row| row < height);
+        for kernel_row in 0..SIDE {
+            let row = (y * STRIDE + kernel_row).checked_sub(PADDING).filter(|&row| row < height);
             let Some(row) = row else { continue };
             line[PADDING..PADDING + width].copy_from_slice(&planes[(colour * height + row) * width..][..width]);
-            for across in 0..SIDE {
-                let element = (colour * SIDE + down) * SIDE + across;
+            for kernel_column in 0..SIDE {
+                let element = (colour * SIDE + kernel_row) * SIDE + kernel_column;
                 let patches = &mut patches[element / BLOCK * outputs..][..outputs];
-                for (patch, &number) in patches.iter_mut().zip(line[across..].iter().step_by(STRIDE)) {
+                for (patch, &number) in patches.iter_mut().zip(line[kernel_column..].iter().step_by(STRIDE)) {
                     patch.0[element % BLOCK] = number;
                 }
             }
@@ -76,9 +76,9 @@ fn gather(planes: &[f32], [height, width]: [usize; 2], y: usize, outputs: usize,
     }
 }
 
-/// A row of the pooled map.
+/// One row of the pooled map.
 struct Pool<'a> {
-    maps: &'a Maps,
+    maps: &'a MapLayout,
     input: &'a [Block],
     y: usize,
     width: usize,
@@ -89,12 +89,12 @@ impl Task for Pool<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { maps, input, y, width, row } = self;
-        // Of the window, what lies inside of the picture.
-        let window = |at: usize, end: usize| (STRIDE * at).saturating_sub(1)..(STRIDE * at + 2).min(end);
+        // The part of the 3×3 window that is inside the map.
+        let window = |output: usize, end: usize| (STRIDE * output).saturating_sub(1)..(STRIDE * output + 2).min(end);
         for (block, row) in row.chunks_exact_mut(width).enumerate() {
             for (x, to) in row.iter_mut().enumerate() {
                 for part in 0..S::PARTS {
-                    // Nothing is below zero after ReLU.
+                    // 0 is a valid start for the maximum, because ReLU leaves no negative numbers.
                     let mut largest = simd.splat(0.0);
                     for y in window(y, maps.height) {
                         for x in window(x, maps.width) {

@@ -1,43 +1,44 @@
-//! Layout and palette: what a picture's colours are and where they lie, in Oklab, where equal steps look about
-//! equally large.
+//! The layout and palette blocks: which colours a picture has and where they are. The colour space is Oklab, in which
+//! equal distances look about equal.
 
 use std::f64::consts::PI;
 
 use super::{MIRROR, Scattering};
 
 const SIDE: usize = Scattering::SIDE;
-/// Side of the tiles whose mean colours go into the palette, in pixels: small enough for detail, large enough to drop
-/// noise.
+/// Side in pixels of the tiles whose mean colours form the palette. It is small enough for detail and large enough to
+/// suppress noise.
 const TILE: usize = 4;
 /// Tiles per row.
 const TILES: usize = SIDE / TILE;
-/// Mean colours per row that go into the layout.
+/// Mean colours per row in the layout.
 const CELLS: usize = 8;
 
-/// DCT frequencies per axis: of lightness, of each of the two colour axes.
+/// DCT frequencies per spatial axis: for lightness, and for each of the two colour axes.
 const FREQUENCIES: [usize; 3] = [6, 4, 4];
-/// How much the three axes count.
+/// Weights of the three colour axes.
 const AXES: [f32; 3] = [1.0, 2.5, 2.5];
-/// Frequency f counts (1 + f)^−DECAY.
+/// A frequency f has the weight (1 + f)^−DECAY.
 const DECAY: f64 = 0.4;
-/// Mean lightness of photos.
+/// Mean lightness of photos, which is subtracted.
 const MEAN_LIGHTNESS: f32 = 0.553;
 /// Numbers in the layout block: by axis, vertical frequency, horizontal frequency.
 pub(super) const LAYOUT: usize = 6 * 6 + 4 * 4 + 4 * 4;
 
-/// Steps of lightness from black to white.
+/// Number of lightness levels from black to white.
 const SHADES: usize = 5;
-/// Hues around the circle.
+/// Number of hues around the colour circle.
 const HUES: usize = 12;
-/// Chroma of grey, pale, coloured and vivid; the last stands for all above.
+/// Chroma of grey, pale, coloured and vivid. The last also stands for all higher chromas.
 const CHROMAS: [f32; 4] = [0.0, 0.03, 0.08, 0.16];
-/// A vivid tile counts 1 + VIVID times as much as a grey one: subjects are more often colourful than backgrounds.
-const VIVID: f32 = 2.0;
-/// Colours of one shade: grey, and each hue of each further chroma.
+/// A vivid tile counts 1 + CHROMA_WEIGHT times as much as a grey one, because subjects are more often colourful than
+/// backgrounds.
+const CHROMA_WEIGHT: f32 = 2.0;
+/// Colours per lightness level: grey, and each hue at each further chroma.
 const TINTS: usize = 1 + (CHROMAS.len() - 1) * HUES;
-/// Numbers in the palette block: by shade, grey first, then chroma, then hue.
+/// Numbers in the palette block: by lightness level; within it grey first, then by chroma and hue.
 pub(super) const PALETTE: usize = SHADES * TINTS;
-/// Mean of the palette's values over photos, by shade and chroma.
+/// Mean values of the palette over photos, by lightness level and chroma.
 const MEAN_PALETTE: [[f32; CHROMAS.len()]; SHADES] = [
     [0.074, 0.010, 0.002, 0.000],
     [0.199, 0.052, 0.024, 0.005],
@@ -46,18 +47,18 @@ const MEAN_PALETTE: [[f32; CHROMAS.len()]; SHADES] = [
     [0.129, 0.022, 0.009, 0.003],
 ];
 
-/// The tables that turn sRGB bytes to colour blocks.
+/// Tables for converting sRGB bytes to the colour blocks.
 #[derive(Debug)]
 pub(super) struct Colour {
-    /// Light of each sRGB byte, 0 to 1.
+    /// Linear light of each sRGB byte, 0 to 1.
     light: [f32; 256],
-    /// By frequency, then cell, with norm 1/√CELLS, so that frequency (0, 0) of a map is its mean.
+    /// DCT-II basis, by frequency and cell. The norm is chosen so that frequency (0, 0) of a map is its mean.
     cosines: [[f32; CELLS]; CELLS],
 }
 
-/// What a picture looks like from afar.
-pub(super) struct Seen {
-    /// Oklab lightness by row and column: black 0, white 1.
+/// Colour features of a picture.
+pub(super) struct ColourFeatures {
+    /// Oklab lightness by row and column; black is 0, white is 1.
     pub(super) lightness: Vec<f32>,
     /// [`LAYOUT`] numbers.
     pub(super) layout: Vec<f32>,
@@ -82,7 +83,7 @@ impl Colour {
     }
 
     /// `rgb` is SIDE² sRGB pixels.
-    pub(super) fn see(&self, rgb: &[u8]) -> Seen {
+    pub(super) fn features(&self, rgb: &[u8]) -> ColourFeatures {
         let mut lightness = Vec::with_capacity(SIDE * SIDE);
         // Mean Oklab of each tile, by axis.
         let mut tiles = [[0.0_f32; TILES * TILES]; 3];
@@ -96,15 +97,15 @@ impl Colour {
                 }
             }
         }
-        Seen { lightness, layout: self.layout(&tiles), palette: palette(&tiles) }
+        ColourFeatures { lightness, layout: self.layout(&tiles), palette: palette(&tiles) }
     }
 
     /// Oklab of one row of pixels, by axis: lightness (0 to 1), green–red, blue–yellow (about ±0.3).
     fn oklab(&self, pixels: &[u8]) -> [[f32; SIDE]; 3] {
         let mut axes = [[0.0; SIDE]; 3];
-        for (at, pixel) in pixels.chunks_exact(3).enumerate() {
+        for (index, pixel) in pixels.chunks_exact(3).enumerate() {
             for (axis, &byte) in axes.iter_mut().zip(pixel) {
-                axis[at] = self.light[usize::from(byte)];
+                axis[index] = self.light[usize::from(byte)];
             }
         }
         let [first, second, third] = &mut axes;
@@ -120,26 +121,28 @@ impl Colour {
         axes
     }
 
-    /// Low DCT frequencies of CELLS × CELLS mean colours.
+    /// The layout block: low DCT frequencies of CELLS × CELLS mean colours, by axis, vertical frequency, horizontal
+    /// frequency.
     fn layout(&self, tiles: &[[f32; TILES * TILES]; 3]) -> Vec<f32> {
         const PER_CELL: usize = TILES / CELLS;
         let mut block = Vec::with_capacity(LAYOUT);
         for ((tiles, frequencies), weight) in tiles.iter().zip(FREQUENCIES).zip(AXES) {
             let mut cells = [[0.0_f32; CELLS]; CELLS];
-            for (at, tile) in tiles.iter().enumerate() {
-                cells[at / TILES / PER_CELL][at % TILES / PER_CELL] += tile / (PER_CELL * PER_CELL) as f32;
+            for (index, tile) in tiles.iter().enumerate() {
+                cells[index / TILES / PER_CELL][index % TILES / PER_CELL] += tile / (PER_CELL * PER_CELL) as f32;
             }
-            for down in 0..frequencies {
-                for across in 0..frequencies {
+            for vertical in 0..frequencies {
+                for horizontal in 0..frequencies {
                     let mut sum = 0.0;
-                    for (cells, c) in cells.iter().zip(&self.cosines[down]) {
-                        let row: f32 = cells.iter().zip(&self.cosines[across]).map(|(v, c)| v * c).sum();
+                    for (cells, c) in cells.iter().zip(&self.cosines[vertical]) {
+                        let row: f32 = cells.iter().zip(&self.cosines[horizontal]).map(|(v, c)| v * c).sum();
                         sum += c * row;
                     }
-                    let frequency = (down as f64).hypot(across as f64);
+                    let frequency = (vertical as f64).hypot(horizontal as f64);
                     let mut weight = weight * (1.0 + frequency).powf(-DECAY) as f32;
-                    if across % 2 == 1 {
-                        // Odd waves turn their sign in a mirror.
+                    if horizontal % 2 == 1 {
+                        // A mirror changes the sign of odd horizontal frequencies, so mixing in the mirrored value
+                        // scales them by 1 - 2 MIRROR.
                         weight *= 1.0 - 2.0 * MIRROR;
                     }
                     block.push(sum * weight);
@@ -151,17 +154,19 @@ impl Colour {
     }
 }
 
-/// The square root (Hellinger's) of the share of the picture that each colour takes; every tile is divided among the
-/// colours next to it.
+/// The palette block: the square root of the share of the picture that each colour has, minus the mean over photos.
+/// With the square root, Euclidean distance is the Hellinger distance of the histograms. Every tile is divided among
+/// the neighbouring colours by linear interpolation in lightness, chroma and hue.
 fn palette(tiles: &[[f32; TILES * TILES]; 3]) -> Vec<f32> {
     let mut shares = [0.0_f32; PALETTE];
     let mut total = 0.0;
     let [lightness, green_red, blue_yellow] = tiles;
     for ((l, a), b) in lightness.iter().zip(green_red).zip(blue_yellow) {
         let chroma = a.hypot(*b).min(CHROMAS[CHROMAS.len() - 1]);
-        let count = 1.0 + VIVID * chroma / CHROMAS[CHROMAS.len() - 1];
+        let count = 1.0 + CHROMA_WEIGHT * chroma / CHROMAS[CHROMAS.len() - 1];
         total += count;
 
+        // The neighbouring steps on each axis (lightness, hue, chroma), and the share of the upper one.
         let (shade, next_shade) = split(l.clamp(0.0, 1.0) * (SHADES - 1) as f32, SHADES - 1);
         let turn = (b.atan2(*a) / (2.0 * std::f32::consts::PI)).rem_euclid(1.0);
         let (hue, next_hue) = split(turn * HUES as f32, HUES);
@@ -181,24 +186,24 @@ fn palette(tiles: &[[f32; TILES * TILES]; 3]) -> Vec<f32> {
             }
         }
     }
-    let mean = |at: usize| {
-        let tint = at % TINTS;
-        MEAN_PALETTE[at / TINTS][if tint == 0 { 0 } else { 1 + (tint - 1) / HUES }]
+    let mean = |index: usize| {
+        let tint = index % TINTS;
+        MEAN_PALETTE[index / TINTS][if tint == 0 { 0 } else { 1 + (tint - 1) / HUES }]
     };
-    shares.iter().enumerate().map(|(at, share)| (share / total).sqrt() - mean(at)).collect()
+    shares.iter().enumerate().map(|(index, share)| (share / total).sqrt() - mean(index)).collect()
 }
 
-/// A place on a scale 0, 1, …, `last` as the step below it and the share of the step above.
-fn split(place: f32, last: usize) -> (usize, f32) {
-    let below = (place as usize).min(last);
-    (below, place - below as f32)
+/// Splits a position on a scale 0, 1, …, `last` into the step below it and the share of the step above.
+fn split(position: f32, last: usize) -> (usize, f32) {
+    let step = (position as usize).min(last);
+    (step, position - step as f32)
 }
 
-/// The cube root of a number from 0 to 1, to about 1e-7: arithmetic only, so that a loop over it vectorises. Zero
-/// gives 1e-6.
+/// The cube root of a number from 0 to 1, to about 1e-7. It uses arithmetic only, so that a loop over it is vectorised.
+/// Zero gives 1e-6.
 fn cube_root(x: f32) -> f32 {
     let x = x.max(1e-18);
-    // A third of the exponent, then Halley's step twice.
+    // Dividing the bits by three divides the exponent by three. Two steps of Halley's method refine the result.
     let mut root = f32::from_bits(x.to_bits() / 3 + 709_921_077);
     for _ in 0..2 {
         let cube = root * root * root;
@@ -211,8 +216,8 @@ fn cube_root(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn flat(rgb: [u8; 3]) -> Seen {
-        Colour::new().see(&rgb.repeat(SIDE * SIDE))
+    fn flat(rgb: [u8; 3]) -> ColourFeatures {
+        Colour::new().features(&rgb.repeat(SIDE * SIDE))
     }
 
     #[test]
@@ -242,11 +247,11 @@ mod tests {
     #[test]
     fn a_palette_shares_out_the_whole_picture() {
         for rgb in [[0, 0, 0], [255, 255, 255], [255, 0, 255], [1, 2, 250], [120, 130, 90], [140, 130, 128]] {
-            let seen = flat(rgb);
+            let features = flat(rgb);
             let mut whole = 0.0;
-            for (at, value) in seen.palette.iter().enumerate() {
-                let tint = at % TINTS;
-                let mean = MEAN_PALETTE[at / TINTS][if tint == 0 { 0 } else { 1 + (tint - 1) / HUES }];
+            for (index, value) in features.palette.iter().enumerate() {
+                let tint = index % TINTS;
+                let mean = MEAN_PALETTE[index / TINTS][if tint == 0 { 0 } else { 1 + (tint - 1) / HUES }];
                 whole += (value + mean).powi(2);
             }
             assert!((whole - 1.0).abs() < 1e-4, "{rgb:?}: {whole}");
@@ -255,8 +260,8 @@ mod tests {
 
     #[test]
     fn a_flat_picture_has_no_layout_but_its_mean() {
-        let seen = flat([128, 128, 128]);
-        assert!((seen.layout[0] + MEAN_LIGHTNESS - 0.599_87).abs() < 1e-3);
-        assert!(seen.layout[1..].iter().all(|v| v.abs() < 1e-4));
+        let features = flat([128, 128, 128]);
+        assert!((features.layout[0] + MEAN_LIGHTNESS - 0.599_87).abs() < 1e-3);
+        assert!(features.layout[1..].iter().all(|v| v.abs() < 1e-4));
     }
 }

@@ -1,9 +1,9 @@
-//! Edges and texture: a pyramid of lightness, a bank of Morlet wavelets on each of its levels, and the moduli,
-//! through candle.
+//! The edges and texture blocks on candle: a lightness pyramid, a bank of Morlet wavelets at each level, and the moduli
+//! of their responses.
 //!
-//! One small kernel serves all octaves: each level of the pyramid halves the one before, so that the same 7×7 pixels
-//! span twice the picture. Borders reflect. Resizing and pooling are products with small matrices (rows, then
-//! columns), wavelets are `conv2d`.
+//! One small kernel serves all octaves: each pyramid level halves the previous one, so the same 7×7 pixels cover twice
+//! as much of the picture. Borders reflect. Resizing and pooling are products with small matrices (rows, then columns);
+//! wavelets are `conv2d`.
 
 use std::f64::consts::PI;
 
@@ -12,25 +12,25 @@ use candle_core::{Device, Result, Tensor};
 use super::Scattering;
 use super::moduli::moduli;
 
-/// Levels of the pyramid; wavelengths are 4, 8, 16 and 32 pixels of the picture.
+/// Levels of the pyramid. The wavelengths are 4, 8, 16 and 32 pixels of the picture.
 pub(super) const OCTAVES: usize = 4;
-/// Directions of the waves, evenly over half a turn; 0 is a wave that runs along a row (vertical bars).
+/// Wave directions, evenly spaced over half a turn. 0 is a wave along the rows (vertical bars).
 pub(super) const ORIENTATIONS: usize = 8;
 /// First-order moduli are averaged in PLACES × PLACES overlapping windows.
 pub(super) const PLACES: usize = 4;
 
-/// Half a kernel, in pixels; also the border that every level carries.
-const REACH: usize = 3;
-const KERNEL: usize = 2 * REACH + 1;
-/// Radians per pixel of the wave.
+/// Half the kernel in pixels, and also the width of the border that every level has.
+const RADIUS: usize = 3;
+const KERNEL: usize = 2 * RADIUS + 1;
+/// Frequency of the wave in radians per pixel.
 const FREQUENCY: f64 = PI / 2.0;
-/// Standard deviation of the window along the wave, in pixels.
+/// Standard deviation of the Gaussian window along the wave, in pixels.
 const WIDTH: f64 = 1.2;
-/// WIDTH over the standard deviation across the wave.
+/// Ratio of WIDTH to the standard deviation across the wave.
 const SLANT: f64 = 0.8;
-/// Low-pass before halving.
+/// Low-pass filter before halving.
 const BINOMIAL: [f64; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
-/// Standard deviation of a pooling window, in windows.
+/// Standard deviation of a pooling window, in units of the distance between windows.
 const POOL_WIDTH: f64 = 0.5;
 
 /// The filter bank on a device.
@@ -38,16 +38,16 @@ const POOL_WIDTH: f64 = 0.5;
 pub(super) struct Wavelets {
     /// (2·ORIENTATIONS, 1, KERNEL, KERNEL): the real parts, then the imaginary parts.
     bank: Tensor,
-    /// By level: from the level, with border, to the next one, with border.
-    halve: Vec<Plane>,
-    /// By level: adds the border to a map of that level's size.
+    /// By level: halves a level with border and gives the next level with border.
+    halve: Vec<SeparableMap>,
+    /// By level: row or column indices that add the border to a map of that size.
     border: Vec<Tensor>,
-    /// By level: averages a map of that level's size in PLACES × PLACES windows.
-    pool: Vec<Plane>,
+    /// By level: averages a map of that size in PLACES × PLACES windows.
+    pool: Vec<SeparableMap>,
     device: Device,
 }
 
-/// What a picture's lightness scatters to.
+/// The scattering coefficients of a picture's lightness.
 pub(super) struct Scattered {
     /// Mean moduli: octave, orientation, row, column.
     pub(super) first: Vec<f32>,
@@ -55,15 +55,15 @@ pub(super) struct Scattered {
     pub(super) second: Vec<f32>,
 }
 
-/// A linear map of rows and the same of columns: `m · picture · mᵀ`.
+/// A separable linear map, `m · picture · mᵀ`.
 #[derive(Debug)]
-struct Plane {
+struct SeparableMap {
     left: Tensor,
     right: Tensor,
 }
 
-impl Plane {
-    /// `rows` rows of `columns` numbers, one after the other.
+impl SeparableMap {
+    /// `numbers` is the matrix `m`, with `rows` rows of `columns` numbers.
     fn new(rows: usize, columns: usize, numbers: &[f64], device: &Device) -> Result<Self> {
         let numbers: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
         let left = Tensor::from_vec(numbers, (rows, columns), device)?;
@@ -71,7 +71,7 @@ impl Plane {
         Ok(Self { left, right })
     }
 
-    /// (n, c, columns, columns) to (n, c, rows, rows).
+    /// Maps (n, c, columns, columns) to (n, c, rows, rows).
     fn apply(&self, maps: &Tensor) -> Result<Tensor> {
         self.left.broadcast_matmul(&maps.broadcast_matmul(&self.right)?)
     }
@@ -82,27 +82,27 @@ fn side(level: usize) -> usize {
     Scattering::SIDE >> level
 }
 
-/// The pixel that stands at `at` when a row of `size` pixels is reflected at its first and last one.
-fn reflect(at: isize, size: usize) -> usize {
+/// The index of the pixel at `position` if a row of `size` pixels is reflected at its first and last pixel.
+fn reflect(position: isize, size: usize) -> usize {
     let last = size as isize - 1;
-    let at = at.abs();
-    (if at > last { 2 * last - at } else { at }) as usize
+    let position = position.abs();
+    (if position > last { 2 * last - position } else { position }) as usize
 }
 
-/// For each pixel of a bordered row, the pixel of the bare row that it repeats.
+/// For each pixel of a row with border, the pixel of the row without border that it repeats.
 fn bordered(size: usize) -> impl Iterator<Item = usize> {
-    let reach = REACH as isize;
-    (-reach..size as isize + reach).map(move |at| reflect(at, size))
+    let radius = RADIUS as isize;
+    (-radius..size as isize + radius).map(move |position| reflect(position, size))
 }
 
-/// The Morlet wavelet of one orientation, (real, imaginary) by row and column: a wave in a Gaussian window, less the
-/// multiple of that window that makes the sum zero, scaled to absolute sum 1 (so that a modulus is a contrast in
-/// units of the input).
+/// The Morlet wavelet of one orientation, (real, imaginary) by row and column: a wave in a Gaussian window, minus the
+/// multiple of that window that makes the sum zero. It is scaled to absolute sum 1, so that a modulus is a contrast in
+/// units of the input.
 fn morlet(orientation: usize) -> Vec<(f64, f64)> {
     let (sin, cos) = (PI * orientation as f64 / ORIENTATIONS as f64).sin_cos();
-    let reach = REACH as isize;
-    let samples: Vec<(f64, f64, f64)> = (-reach..=reach)
-        .flat_map(|y| (-reach..=reach).map(move |x| (x as f64, y as f64)))
+    let radius = RADIUS as isize;
+    let samples: Vec<(f64, f64, f64)> = (-radius..=radius)
+        .flat_map(|y| (-radius..=radius).map(move |x| (x as f64, y as f64)))
         .map(|(x, y)| {
             let (along, across) = (x * cos + y * sin, y * cos - x * sin);
             let window = (-(along * along + (SLANT * across).powi(2)) / (2.0 * WIDTH * WIDTH)).exp();
@@ -111,11 +111,11 @@ fn morlet(orientation: usize) -> Vec<(f64, f64)> {
         })
         .collect();
     let total: f64 = samples.iter().map(|s| s.0).sum();
-    // The imaginary part is odd: its sum is zero already.
-    let level = samples.iter().map(|(window, re, _)| window * re).sum::<f64>() / total;
-    let wave: Vec<(f64, f64)> = samples.iter().map(|(window, re, im)| (window * (re - level), window * im)).collect();
-    let size: f64 = wave.iter().map(|(re, im)| re.hypot(*im)).sum();
-    wave.into_iter().map(|(re, im)| (re / size, im / size)).collect()
+    // The imaginary part is odd, so its sum is already zero.
+    let mean = samples.iter().map(|(window, re, _)| window * re).sum::<f64>() / total;
+    let wave: Vec<(f64, f64)> = samples.iter().map(|(window, re, im)| (window * (re - mean), window * im)).collect();
+    let norm: f64 = wave.iter().map(|(re, im)| re.hypot(*im)).sum();
+    wave.into_iter().map(|(re, im)| (re / norm, im / norm)).collect()
 }
 
 impl Wavelets {
@@ -125,36 +125,39 @@ impl Wavelets {
         let imaginary = waves.iter().flatten().map(|w| w.1 as f32);
         let bank = Tensor::from_vec(real.chain(imaginary).collect(), (2 * ORIENTATIONS, 1, KERNEL, KERNEL), device)?;
 
+        // A row of a halving matrix is the low-pass filter, centred at every second pixel of the finer level and
+        // reflected at its borders.
         let halve = (1..OCTAVES).map(|level| {
             let (from, to) = (side(level - 1), side(level));
-            let columns = from + 2 * REACH;
+            let columns = from + 2 * RADIUS;
             let mut numbers = Vec::new();
-            for at in bordered(to) {
+            for pixel in bordered(to) {
                 let mut row = vec![0.0; columns];
                 for (k, share) in BINOMIAL.iter().enumerate() {
-                    row[REACH + reflect((2 * at + k) as isize - 2, from)] += share;
+                    row[RADIUS + reflect((2 * pixel + k) as isize - 2, from)] += share;
                 }
                 numbers.extend(row);
             }
-            Plane::new(to + 2 * REACH, columns, &numbers, device)
+            SeparableMap::new(to + 2 * RADIUS, columns, &numbers, device)
         });
+        // A row of a pooling matrix is a Gaussian window with sum 1.
         let pool = (0..OCTAVES).map(|level| {
             let size = side(level);
             let mut numbers = Vec::new();
             for place in 0..PLACES {
                 let row: Vec<f64> = (0..size)
-                    .map(|at| {
-                        let windows = (at as f64 + 0.5) / size as f64 * PLACES as f64;
+                    .map(|pixel| {
+                        let windows = (pixel as f64 + 0.5) / size as f64 * PLACES as f64;
                         (-((windows - place as f64 - 0.5) / POOL_WIDTH).powi(2) / 2.0).exp()
                     })
                     .collect();
                 let total: f64 = row.iter().sum();
                 numbers.extend(row.iter().map(|v| v / total));
             }
-            Plane::new(PLACES, size, &numbers, device)
+            SeparableMap::new(PLACES, size, &numbers, device)
         });
         let border = (0..OCTAVES).map(|level| {
-            let pixels: Vec<u32> = bordered(side(level)).map(|at| at as u32).collect();
+            let pixels: Vec<u32> = bordered(side(level)).map(|pixel| pixel as u32).collect();
             Tensor::new(pixels, device)
         });
         Ok(Self {
@@ -166,29 +169,30 @@ impl Wavelets {
         })
     }
 
-    /// The first and second order of each picture, given as SIDE × SIDE lightnesses: black 0, white 1.
+    /// The first and second order coefficients of each picture, given as SIDE × SIDE lightness values (black 0, white
+    /// 1).
     ///
-    /// Every step treats each map by itself, so a picture's numbers do not depend on its company.
+    /// Every step processes each map independently, so a picture's numbers do not depend on the other pictures.
     pub(super) fn scatter(&self, pictures: &[&[f32]]) -> Result<Vec<Scattered>> {
         let n = pictures.len();
-        let bare = (n, 1, Scattering::SIDE, Scattering::SIDE);
-        let bare = Tensor::from_vec(pictures.concat(), bare, &self.device)?;
-        let mut level = self.with_border(&bare, 0)?;
+        let shape = (n, 1, Scattering::SIDE, Scattering::SIDE);
+        let without_border = Tensor::from_vec(pictures.concat(), shape, &self.device)?;
+        let mut level = self.with_border(&without_border, 0)?;
         let mut first = Vec::new();
         let mut second = Vec::new();
         for fine in 0..OCTAVES {
             if fine > 0 {
                 level = self.halve[fine - 1].apply(&level)?;
             }
-            // Moduli vary half as fast as the wave: every second pixel will do, as long as there are enough.
+            // Moduli vary half as fast as the wave, so every second pixel is sufficient, except at the coarsest level.
             let (moduli, size) = self.moduli(&level, fine)?;
             first.push(self.pool[size].apply(&moduli)?.flatten_from(1)?);
             if fine + 1 == OCTAVES {
                 break;
             }
-            // Each orientation is a picture of its own from here on.
-            let each = moduli.reshape((n * ORIENTATIONS, 1, side(size), side(size)))?;
-            let mut coarser = self.with_border(&each, size)?;
+            // From here on, each orientation is treated as a picture.
+            let orientation_maps = moduli.reshape((n * ORIENTATIONS, 1, side(size), side(size)))?;
+            let mut coarser = self.with_border(&orientation_maps, size)?;
             for coarse in fine + 1..OCTAVES {
                 if coarse > size {
                     coarser = self.halve[coarse - 1].apply(&coarser)?;
@@ -202,8 +206,8 @@ impl Wavelets {
         Ok(first.into_iter().zip(second).map(|(first, second)| Scattered { first, second }).collect())
     }
 
-    /// The moduli of the wavelets at a level (n, 1, height, width with border), and the level whose size they have:
-    /// (n, ORIENTATIONS, side, side).
+    /// The moduli of the wavelets at a level, and the level whose size they have. Input: (n, 1, height, width), with
+    /// border. Output: (n, ORIENTATIONS, side, side).
     fn moduli(&self, maps: &Tensor, level: usize) -> Result<(Tensor, usize)> {
         let size = (level + 1).min(OCTAVES - 1);
         Ok((moduli(maps, &self.bank, 1 << (size - level))?, size))
@@ -219,7 +223,7 @@ mod tests {
     use super::*;
     use crate::linalg::SplitMix64;
 
-    /// The definition: at each pixel the sum over the kernel, with reflected borders.
+    /// The definition: the sum over the kernel at each pixel, with reflected borders.
     fn direct(map: &[f64], size: usize, orientation: usize, step: usize) -> Vec<f64> {
         let wave = morlet(orientation);
         let mut moduli = Vec::new();
@@ -227,8 +231,8 @@ mod tests {
             for column in (0..size).step_by(step) {
                 let (mut re, mut im) = (0.0, 0.0);
                 for (k, (wre, wim)) in wave.iter().enumerate() {
-                    let y = reflect((row + k / KERNEL) as isize - REACH as isize, size);
-                    let x = reflect((column + k % KERNEL) as isize - REACH as isize, size);
+                    let y = reflect((row + k / KERNEL) as isize - RADIUS as isize, size);
+                    let x = reflect((column + k % KERNEL) as isize - RADIUS as isize, size);
                     re += wre * map[y * size + x];
                     im += wim * map[y * size + x];
                 }
@@ -258,8 +262,9 @@ mod tests {
         for place in 0..PLACES * PLACES {
             let (mut sum, mut total) = (0.0, 0.0);
             for (i, v) in map.iter().enumerate() {
-                let to =
-                    |at: usize, centre: usize| (at as f64 + 0.5) * PLACES as f64 / size as f64 - centre as f64 - 0.5;
+                let to = |pixel: usize, centre: usize| {
+                    (pixel as f64 + 0.5) * PLACES as f64 / size as f64 - centre as f64 - 0.5
+                };
                 let (dy, dx) = (to(i / size, place / PLACES), to(i % size, place % PLACES));
                 let w = (-(dy * dy + dx * dx) / (2.0 * POOL_WIDTH * POOL_WIDTH)).exp();
                 sum += w * v;

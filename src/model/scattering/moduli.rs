@@ -1,17 +1,17 @@
-//! The inner loop of the model on the CPU: convolution as one matrix product, and the moduli.
+//! The inner loop of the scattering model on the CPU: convolution as one matrix product, and the moduli.
 //!
 //! candle's `conv2d` spends most of its time gathering patches one number at a time. These two operations keep the
-//! product in candle and do the gathering row by row; the tests hold them to `conv2d`, which is what other devices
-//! run.
+//! product in candle and gather row by row. The tests compare them with `conv2d`, which other devices use.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-/// Products are cut to this many columns: they stay in cache, and small enough that the product itself starts no
-/// threads.
+/// Maximum number of columns of a product. With this size a product fits in the cache, and candle starts no threads for
+/// it.
 const TILE: usize = 512;
 
-/// |conv2d(`maps`, `bank`)|: each map of (n, 1, height, width) with every wave of the bank, at every `step`th pixel, without padding.
-/// `bank` is (2·waves, 1, kernel, kernel), real parts first. Gives (n, waves, rows, columns).
+/// The modulus |conv2d(`maps`, `bank`)| of each map with every wave of the bank, at every `step`-th pixel, without
+/// padding. `maps` is (n, 1, height, width). `bank` is (2·waves, 1, kernel, kernel), real parts first. Returns (n,
+/// waves, rows, columns).
 pub(super) fn moduli(maps: &Tensor, bank: &Tensor, step: usize) -> Result<Tensor> {
     if !maps.device().is_cpu() {
         return moduli_by_conv2d(maps, bank, step);
@@ -25,7 +25,7 @@ pub(super) fn moduli(maps: &Tensor, bank: &Tensor, step: usize) -> Result<Tensor
     waves.apply_op1_no_bwd(&Modulus { maps: n })?.reshape((n, parts / 2, rows, columns))
 }
 
-/// The same by the book.
+/// The same result with `conv2d`, for other devices and as the reference in tests.
 fn moduli_by_conv2d(maps: &Tensor, bank: &Tensor, step: usize) -> Result<Tensor> {
     let waves = maps.conv2d(bank, 0, step, 1, 1)?;
     let parts = waves.dim(1)?;
@@ -34,8 +34,8 @@ fn moduli_by_conv2d(maps: &Tensor, bank: &Tensor, step: usize) -> Result<Tensor>
     (real + imaginary)?.sqrt()
 }
 
-/// The patches under a kernel: (n, 1, height, width) to (tiles, kernel², pixels of a tile); a tile is some rows of
-/// one map.
+/// Gathers the patches under a kernel: (n, 1, height, width) to (tiles, kernel², pixels of a tile). A tile is some rows
+/// of one map.
 struct Patches {
     kernel: usize,
     step: usize,
@@ -54,7 +54,7 @@ impl CustomOp1 for Patches {
         let tile_rows = divisor(rows, TILE / columns);
         let pixels = tile_rows * columns;
 
-        // Columns sorted by their remainder, so that every `step`th pixel lies side by side.
+        // Columns sorted by their remainder modulo `step`, so that every `step`-th pixel is adjacent.
         let phase_width = width.div_ceil(step);
         let mut phases = vec![0.0; step * phase_width * height];
         let mut patches = Vec::with_capacity(n * rows / tile_rows * kernel * kernel * pixels);
@@ -84,7 +84,7 @@ impl CustomOp1 for Patches {
     }
 }
 
-/// Moduli of complex maps: (tiles, 2·waves, pixels), real parts first, to (maps, waves, pixels of a map).
+/// The moduli of complex maps: (tiles, 2·waves, pixels), real parts first, to (maps, waves, pixels of a map).
 struct Modulus {
     maps: usize,
 }
@@ -112,7 +112,7 @@ impl CustomOp1 for Modulus {
     }
 }
 
-/// The numbers of a contiguous f32 tensor.
+/// The elements of a contiguous f32 tensor.
 fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(numbers), Some((from, to))) => Ok(&numbers[from..to]),
@@ -120,9 +120,9 @@ fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// The largest divisor of `of` that is at most `most`; at least 1.
-fn divisor(of: usize, most: usize) -> usize {
-    (1..=most.min(of)).rev().find(|d| of.is_multiple_of(*d)).unwrap_or(1)
+/// The largest divisor of `number` that is at most `max`, but at least 1.
+fn divisor(number: usize, max: usize) -> usize {
+    (1..=max.min(number)).rev().find(|d| number.is_multiple_of(*d)).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -142,11 +142,11 @@ mod tests {
             (2, 11, 10, 5, 2, 3),
             (1, 5, 5, 5, 1, 1),
         ] {
-            let some = |count: usize| {
+            let values = |count: usize| {
                 Tensor::arange(0, count as u32, &device)?.to_dtype(DType::F32)?.sqr()?.affine(0.37, 0.1)?.sin()
             };
-            let maps = some(n * height * width).unwrap().reshape((n, 1, height, width)).unwrap();
-            let bank = some(2 * waves * kernel * kernel).unwrap().reshape((2 * waves, 1, kernel, kernel)).unwrap();
+            let maps = values(n * height * width).unwrap().reshape((n, 1, height, width)).unwrap();
+            let bank = values(2 * waves * kernel * kernel).unwrap().reshape((2 * waves, 1, kernel, kernel)).unwrap();
             let fast = moduli(&maps, &bank, step).unwrap();
             let slow = moduli_by_conv2d(&maps, &bank, step).unwrap();
             assert_eq!(fast.dims(), slow.dims());

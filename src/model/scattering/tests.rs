@@ -1,4 +1,4 @@
-//! What a vector must be like, whatever the constants.
+//! Properties that vectors must have, independent of the values of the constants.
 
 use super::*;
 use crate::linalg::SplitMix64;
@@ -75,7 +75,7 @@ fn flat_and_extreme_pictures_are_finite() {
     pictures.push(draw(|x, y| [((x + y) % 2.0); 3]));
     for vector in embed(&pictures) {
         assert!(vector.iter().all(|v| v.is_finite()));
-        // A picture is a few units from the mean photo at most.
+        // Every picture is at most a few units from the mean photo.
         assert!(distance(&vector, &vec![0.0; Scattering::DIM]) < 4.0);
     }
 }
@@ -114,7 +114,7 @@ fn a_mirrored_picture_is_nearer_than_an_upside_down_one() {
 
 #[test]
 fn a_mirror_moves_places_and_orientations_as_the_blocks_assume() {
-    // Waves of one direction on the left, of another on the right, at all octaves.
+    // Waves of one direction on the left and of another on the right, at all octaves.
     let scene = |x: f64, y: f64| {
         let (dx, dy) = if x < 60.0 { (0.9, 0.4) } else { (0.3, -0.95) };
         let wave: f64 = (0..4).map(|octave| (1.5 / f64::from(1 << octave) * (dx * x + dy * y)).sin()).sum();
@@ -122,17 +122,20 @@ fn a_mirror_moves_places_and_orientations_as_the_blocks_assume() {
     };
     let last = (SIDE - 1) as f64;
     let model = model();
-    let [plain, mirror] = [draw(scene), draw(|x, y| scene(last - x, y))].map(|rgb| model.colour.see(&rgb).lightness);
+    let [plain, mirror] =
+        [draw(scene), draw(|x, y| scene(last - x, y))].map(|rgb| model.colour.features(&rgb).lightness);
     let scattered = model.wavelets.scatter(&[&plain, &mirror]).unwrap();
     let (mut right, mut wrong, mut total) = (0.0, 0.0, 0.0);
-    for (at, value) in scattered[0].first.iter().enumerate() {
-        let (row, column) = (at / PLACES % PLACES, at % PLACES);
-        let (octave, orientation) = (at / (PLACES * PLACES) / ORIENTATIONS, at / (PLACES * PLACES) % ORIENTATIONS);
-        let twin = ((octave * ORIENTATIONS + mirrored(orientation)) * PLACES + row) * PLACES + PLACES - 1 - column;
-        right += (value - scattered[1].first[twin]).abs();
-        wrong += (value - scattered[1].first[at]).abs();
+    for (index, value) in scattered[0].first.iter().enumerate() {
+        let (row, column) = (index / PLACES % PLACES, index % PLACES);
+        let (octave, orientation) =
+            (index / (PLACES * PLACES) / ORIENTATIONS, index / (PLACES * PLACES) % ORIENTATIONS);
+        let mirrored_index =
+            ((octave * ORIENTATIONS + mirrored(orientation)) * PLACES + row) * PLACES + PLACES - 1 - column;
+        right += (value - scattered[1].first[mirrored_index]).abs();
+        wrong += (value - scattered[1].first[index]).abs();
         total += value;
     }
-    // Halving keeps the even pixels, so that mirror pictures are not quite mirror pyramids.
+    // Halving keeps the even pixels, so the pyramid of a mirrored picture is not exactly the mirrored pyramid.
     assert!(right < 0.1 * total && 5.0 * right < wrong, "{right} {wrong} of {total}");
 }

@@ -1,46 +1,52 @@
-//! Attention: what each query takes of all tokens of its picture, by head.
+//! Multi-head attention: softmax(q kᵀ) v for each head of each picture.
 //!
-//! For a head of a picture the keys are laid out as weights are, so that the scores of some queries are one product, and
-//! their sum of values another; between them a softmax of what is still in the cache.
+//! The keys of a head are laid out like weights, so that the scores of a strip of queries are one product; the weighted
+//! sum of values is another. The softmax between them works on data that is still in the cache.
 
 use rayon::prelude::*;
 
-use super::super::kernels::dense::{Finish, Kept, Matrix, Place, Rows, UNROLLED};
+use super::super::kernels::dense::{Epilogue, Matrix, OutputSlice, Rows, StoreSums, UNROLLED};
 use super::super::kernels::product::{Strip, strips};
 use super::super::kernels::scratch::Scratch;
-use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
-use super::Table;
+use super::super::kernels::simd::{BLOCK, Block, Simd, SimdLevel, Task};
+use super::RowLayout;
 use super::functions::{exp, total};
 
-/// How many heads there are, and blocks of each.
+/// Number of heads, and blocks of channels per head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heads {
-    pub(super) level: Level,
+    pub(super) level: SimdLevel,
     pub(super) count: usize,
     pub(super) depth: usize,
 }
 
-/// Queries, keys and values of some pictures: blocks of all heads one after another.
+/// Queries, keys and values of some pictures. The blocks of all heads follow one another.
 #[derive(Clone, Copy)]
-pub(super) struct Attended<'a> {
+pub(super) struct AttentionInput<'a> {
     pub(super) pictures: usize,
-    /// How many queries a picture has, and in which rows: its first is so many rows after that of the picture before.
+    /// Queries per picture, and the distance in rows between the first queries of successive pictures.
     pub(super) queries: usize,
-    pub(super) apart: usize,
-    /// How many keys and values it has.
+    pub(super) query_stride: usize,
+    /// Keys and values per picture.
     pub(super) tokens: usize,
-    /// Queries have been divided by the root of the depth.
+    /// The queries, already divided by the square root of a head's depth.
     pub(super) query: Rows<'a>,
     pub(super) key: Rows<'a>,
     pub(super) value: Rows<'a>,
 }
 
 impl Heads {
-    /// `output` has a row for each query of each picture.
-    pub(super) fn attend(&self, attended: Attended<'_>, table: Table, output: &mut [Block], scratch: &Scratch) {
+    /// Computes attention. `output` has one row per query of each picture.
+    pub(super) fn attend(
+        &self,
+        attention_input: AttentionInput<'_>,
+        layout: RowLayout,
+        output: &mut [Block],
+        scratch: &Scratch,
+    ) {
         let Self { level, count, depth } = *self;
-        let Attended { pictures, queries, tokens, .. } = attended;
-        assert!(output.len() == table.len(count * depth) && table.rows == pictures * queries, "a row for each query");
+        let AttentionInput { pictures, queries, tokens, .. } = attention_input;
+        assert!(output.len() == layout.len(count * depth) && layout.rows == pictures * queries, "a row for each query");
         let panel = level.panel();
         let keys = tokens.div_ceil(BLOCK);
         let lengths = [
@@ -48,28 +54,29 @@ impl Heads {
             depth.next_multiple_of(panel) * tokens.next_multiple_of(UNROLLED),
             keys * level.rows(),
         ];
-        // Each task has its own place in every block of its head.
+        // Divides the output into disjoint mutable slices: a task (head, picture) writes a range of rows in each block
+        // of its head.
         let mut tasks: Vec<(usize, usize, Vec<&mut [Block]>)> = Vec::with_capacity(count * pictures);
-        for (head, output) in output.chunks_mut(depth * table.apart).enumerate() {
+        for (head, output) in output.chunks_mut(depth * layout.block_stride).enumerate() {
             let first = tasks.len();
             tasks.extend((0..pictures).map(|picture| (head, picture, Vec::with_capacity(depth))));
-            for block in output.chunks_mut(table.apart) {
-                for ((.., places), place) in tasks[first..].iter_mut().zip(block.chunks_mut(queries)) {
-                    places.push(place);
+            for block in output.chunks_mut(layout.block_stride) {
+                for ((.., slices), slice) in tasks[first..].iter_mut().zip(block.chunks_mut(queries)) {
+                    slices.push(slice);
                 }
             }
         }
         tasks.into_par_iter().for_each(|(head, picture, output)| {
             scratch.with(lengths, |[keys, values, scores]| {
-                level.run(Attend { attended, depth, head, picture, keys, values, scores, output });
+                level.run(Attend { attention_input, depth, head, picture, keys, values, scores, output });
             });
         });
     }
 }
 
-/// One head of one picture.
+/// A task: one head of one picture.
 struct Attend<'a> {
-    attended: Attended<'a>,
+    attention_input: AttentionInput<'a>,
     depth: usize,
     head: usize,
     picture: usize,
@@ -84,23 +91,23 @@ impl Task for Attend<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         self.lay_out_keys::<S>();
         self.lay_out_values::<S>();
-        let Self { attended, depth, head, picture, keys, values, scores, mut output } = self;
-        let Attended { queries, apart, tokens, query, .. } = attended;
+        let Self { attention_input, depth, head, picture, keys, values, scores, mut output } = self;
+        let AttentionInput { queries, query_stride, tokens, query, .. } = attention_input;
         let blocks = tokens.div_ceil(BLOCK);
         let keys = Matrix { weights: keys, bias: &[], from: depth * BLOCK, to: blocks };
         let values = Matrix { weights: values, bias: &[], from: tokens.next_multiple_of(UNROLLED), to: depth };
         for strip in strips(queries, S::ROWS) {
             let Strip { first, height } = strip;
-            let start = head * depth * query.apart + picture * apart + first;
+            let start = head * depth * query.block_stride + picture * query_stride + first;
             let input = Rows { blocks: &query.blocks[start..], ..query };
             let to = keys.panels::<S>();
-            // Sixteen keys of all rows, then the next sixteen.
-            let place = Place { output: &mut *scores, apart: height, first: 0, start: 0 };
-            keys.multiply(simd, input, height, 0..to, &mut Kept(place));
+            // The scores are laid out as sixteen keys of all rows, then the next sixteen.
+            let output_slice = OutputSlice { output: &mut *scores, block_stride: height, first: 0, start: 0 };
+            keys.multiply(simd, input, height, 0..to, &mut StoreSums(output_slice));
             for row in 0..height {
                 softmax(simd, &mut scores[row..], height, tokens);
             }
-            let weights = Rows { blocks: scores, apart: height };
+            let weights = Rows { blocks: scores, block_stride: height };
             let to = values.panels::<S>();
             values.multiply(simd, weights, height, 0..to, &mut Outputs { output: &mut output, first });
         }
@@ -108,16 +115,18 @@ impl Task for Attend<'_> {
 }
 
 impl Attend<'_> {
-    /// Blocks of sixteen keys by the element of a key: those of a panel side by side, zeros where there is no key.
+    /// Lays out the keys like the weights of a product from the elements of a query to the keys: panel, element,
+    /// sixteen keys per block. Missing keys are zero.
     #[inline(always)]
     fn lay_out_keys<S: Simd>(&mut self) {
-        let Attended { key, tokens, .. } = self.attended;
+        let AttentionInput { key, tokens, .. } = self.attention_input;
         let length = self.depth * BLOCK;
         self.keys.fill(Block::default());
         for token in 0..tokens {
             let (block, lane) = (token / BLOCK, token % BLOCK);
             for part in 0..self.depth {
-                let from = &key.blocks[(self.head * self.depth + part) * key.apart + self.picture * tokens + token];
+                let from =
+                    &key.blocks[(self.head * self.depth + part) * key.block_stride + self.picture * tokens + token];
                 for (i, &number) in from.0.iter().enumerate() {
                     let step = block / S::PANEL * length + part * BLOCK + i;
                     self.keys[step * S::PANEL + block % S::PANEL].0[lane] = number;
@@ -126,14 +135,15 @@ impl Attend<'_> {
         }
     }
 
-    /// Blocks of a value by token: those of a panel side by side, zeros where there is no token.
+    /// Lays out the values like the weights of a product from tokens to the elements of a value: panel, token,
+    /// elements. Missing tokens are zero.
     #[inline(always)]
     fn lay_out_values<S: Simd>(&mut self) {
-        let Attended { value, tokens, .. } = self.attended;
+        let AttentionInput { value, tokens, .. } = self.attention_input;
         let length = tokens.next_multiple_of(UNROLLED);
         self.values.fill(Block::default());
         for part in 0..self.depth {
-            let start = (self.head * self.depth + part) * value.apart + self.picture * tokens;
+            let start = (self.head * self.depth + part) * value.block_stride + self.picture * tokens;
             for (token, from) in value.blocks[start..][..tokens].iter().enumerate() {
                 self.values[(part / S::PANEL * length + token) * S::PANEL + part % S::PANEL] = *from;
             }
@@ -141,46 +151,52 @@ impl Attend<'_> {
     }
 }
 
-/// The scores of a row, every `apart`-th block from the first on, become the shares of `tokens` tokens.
+/// Replaces the scores of one row, which are in every `block_stride`-th block, by their softmax over `tokens` tokens.
 #[inline(always)]
-fn softmax<S: Simd>(simd: S, scores: &mut [Block], apart: usize, tokens: usize) {
+fn softmax<S: Simd>(simd: S, scores: &mut [Block], block_stride: usize, tokens: usize) {
     let blocks = tokens.div_ceil(BLOCK);
-    // What is no token takes no part.
-    scores[(blocks - 1) * apart].0[(tokens - 1) % BLOCK + 1..].fill(f32::MIN);
-    let mut most = scores[0];
+    // Padding after the last token gets the lowest score, so that its weight is practically zero.
+    scores[(blocks - 1) * block_stride].0[(tokens - 1) % BLOCK + 1..].fill(f32::MIN);
+    // The largest score is subtracted, so that the exponential cannot overflow.
+    let mut largest = scores[0];
     for block in 1..blocks {
         for part in 0..S::PARTS {
-            simd.store(simd.max(simd.load(&most, part), simd.load(&scores[block * apart], part)), &mut most, part);
+            simd.store(
+                simd.max(simd.load(&largest, part), simd.load(&scores[block * block_stride], part)),
+                &mut largest,
+                part,
+            );
         }
     }
-    let most = simd.splat(most.0.into_iter().fold(f32::MIN, f32::max));
+    let largest = simd.splat(largest.0.into_iter().fold(f32::MIN, f32::max));
     let mut sums = Block::default();
     for block in 0..blocks {
-        let scores = &mut scores[block * apart];
+        let scores = &mut scores[block * block_stride];
         for part in 0..S::PARTS {
-            let share = exp(simd, simd.sub(simd.load(scores, part), most));
-            simd.store(simd.add(simd.load(&sums, part), share), &mut sums, part);
-            simd.store(share, scores, part);
+            let weight = exp(simd, simd.sub(simd.load(scores, part), largest));
+            simd.store(simd.add(simd.load(&sums, part), weight), &mut sums, part);
+            simd.store(weight, scores, part);
         }
     }
+    // The weights are multiplied by 1 / sum instead of divided, because a division is slower.
     let scale = simd.splat(1.0 / total(&sums));
     for block in 0..blocks {
-        let scores = &mut scores[block * apart];
+        let scores = &mut scores[block * block_stride];
         for part in 0..S::PARTS {
             simd.store(simd.mul(simd.load(scores, part), scale), scores, part);
         }
     }
 }
 
-/// The rows of a strip, from `first` on, in the head's blocks of the output.
+/// Writes the rows of a strip, starting at row `first`, into the head's blocks of the output.
 struct Outputs<'a, 'b> {
     output: &'a mut [&'b mut [Block]],
     first: usize,
 }
 
-impl Finish for Outputs<'_, '_> {
+impl Epilogue for Outputs<'_, '_> {
     #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
+    fn store<S: Simd>(&mut self, simd: S, row: usize, block: usize, part: usize, sum: S::Vector) {
         simd.store(sum, &mut self.output[block][self.first + row], part);
     }
 }

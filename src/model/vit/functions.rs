@@ -1,20 +1,20 @@
-//! The exponential and what is made of it, for vectors.
+//! The exponential and the activation functions, for vectors.
 
 use super::super::kernels::simd::{BLOCK, Block, Simd};
 
-/// What stands between the two products of a layer.
+/// The activation between the two products of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Activation {
-    /// x · Φ(x), the Gaussian error linear unit itself.
+    /// x · Φ(x), the Gaussian error linear unit.
     Gelu,
-    /// Its approximation by a hyperbolic tangent.
+    /// The approximation by a hyperbolic tangent, as in PyTorch's `gelu(approximate="tanh")`.
     GeluTanh,
-    /// Its approximation x · σ(1.702 x).
+    /// The approximation x · σ(1.702 x).
     QuickGelu,
 }
 
 impl Activation {
-    /// Of every number.
+    /// Applies the function to every number.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(self, simd: S, blocks: &mut [Block]) {
         match self {
@@ -35,15 +35,18 @@ fn each<S: Simd>(simd: S, blocks: &mut [Block], function: impl Fn(S::Vector) -> 
     }
 }
 
-/// e to the x, to a unit or two in the last place; 0 or nearly so below -87, and e^88 above 88. What is no number stays none.
+/// e^x, accurate to one or two units in the last place. The argument is clamped to -87..88, so the result is positive
+/// and finite. NaN stays NaN.
+///
+/// Method: x = n ln 2 + r with |r| <= ln 2 / 2, then e^x = 2^n e^r, with the polynomial of Cephes' `expf` for e^r.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    // Adding this rounds a number of moderate size to the next integer, which then stands in its last bits.
+    // 1.5 · 2^23. Adding it rounds a number of moderate size to an integer, which is then in the last bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     let x = simd.min(simd.splat(88.0), simd.max(simd.splat(-87.0), x));
     let shifted = simd.mul_add(x, simd.splat(std::f32::consts::LOG2_E), simd.splat(ROUND));
     let n = simd.sub(shifted, simd.splat(ROUND));
-    // ln 2 in two parts, of which the first has few bits.
+    // ln 2 in two parts (Cody and Waite). The first has few bits, so its product with n is exact.
     let r = simd.mul_add(n, simd.splat(-0.693_359_4), x);
     let r = simd.mul_add(n, simd.splat(2.121_944_4e-4), r);
     let mut sum = simd.splat(1.987_569_1e-4);
@@ -51,27 +54,28 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
         sum = simd.mul_add(sum, r, simd.splat(coefficient));
     }
     let sum = simd.add(simd.mul_add(simd.mul(r, r), sum, r), simd.splat(1.0));
-    // n + 127 in the last bits becomes the exponent of 2^n.
+    // The last bits of the sum are n + 127, the biased exponent of 2^n.
     simd.mul(sum, simd.exponent(simd.add(shifted, simd.splat(127.0))))
 }
 
-/// x / (1 + e^-y): x times the logistic function of y.
+/// x / (1 + e^-y), that is x · σ(y).
 #[inline(always)]
 fn sigmoid_times<S: Simd>(simd: S, x: S::Vector, y: S::Vector) -> S::Vector {
     let e = exp(simd, simd.sub(simd.splat(0.0), y));
     simd.div(x, simd.add(e, simd.splat(1.0)))
 }
 
-/// With 1/2 (1 + tanh y) = σ(2y).
+/// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), by 1/2 (1 + tanh y) = σ(2y).
 #[inline(always)]
 fn gelu_tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    // 2 √(2/π)
+    // 2 √(2/π) = 2/√π · √2
     const SLOPE: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::SQRT_2;
     let inner = simd.mul_add(simd.mul(x, x), simd.splat(0.044_715 * SLOPE), simd.splat(SLOPE));
     sigmoid_times(simd, x, simd.mul(x, inner))
 }
 
-/// x/2 (1 + erf(x/√2)), with Abramowitz and Stegun's 7.1.26, which is off by 1.5e-7 at most. x erf(x/√2) is even.
+/// x/2 (1 + erf(x/√2)), by formula 7.1.26 of Abramowitz and Stegun, whose error is at most 1.5e-7. The formula is for
+/// positive arguments; the function x erf(x/√2) is even, so |x| is used.
 #[inline(always)]
 fn gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let zero = simd.splat(0.0);
@@ -89,7 +93,7 @@ fn gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.mul(half, simd.add(x, even))
 }
 
-/// The numbers of a block one after another, in one order at every level.
+/// The sum of the numbers of a block, in the same order at every SIMD level.
 #[inline(always)]
 pub(super) fn total(block: &Block) -> f32 {
     let mut sum = 0.0;
@@ -101,7 +105,7 @@ pub(super) fn total(block: &Block) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::kernels::simd::{Level, Task};
+    use super::super::super::kernels::simd::{SimdLevel, Task};
     use super::*;
 
     struct Exp<'a>(&'a mut Block);
@@ -124,7 +128,7 @@ mod tests {
         }
     }
 
-    /// The integral from minus infinity, by Simpson's rule on steps that are fine enough for f32.
+    /// Φ(x), the normal distribution function, by Simpson's rule with steps that are fine enough for f32.
     fn gaussian(x: f64) -> f64 {
         let density = |t: f64| (-t * t / 2.0).exp() / std::f64::consts::TAU.sqrt();
         let (steps, h) = (2000, x / 2000.0);
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_exponential_is_right_to_the_last_places() {
-        for level in Level::all() {
+        for level in SimdLevel::all() {
             for step in -870..880 {
                 let x = step as f32 / 10.0;
                 let mut block = Block([x; BLOCK]);
@@ -157,10 +161,10 @@ mod tests {
         let exact = |x: f64| x * gaussian(x);
         let cases: [(Activation, &dyn Fn(f64) -> f64); 3] =
             [(Activation::Gelu, &exact), (Activation::GeluTanh, &tanh), (Activation::QuickGelu, &quick)];
-        for level in Level::all() {
+        for level in SimdLevel::all() {
             for (activation, definition) in cases {
                 let numbers: Vec<f32> = (-160..=160).map(|step| step as f32 / 16.0).collect();
-                let mut blocks = super::super::blocked(&numbers);
+                let mut blocks = super::super::to_blocks(&numbers);
                 level.run(Apply(activation, &mut blocks));
                 for (x, found) in numbers.iter().zip(blocks.iter().flat_map(|block| block.0)) {
                     let expected = definition(f64::from(*x));

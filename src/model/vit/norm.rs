@@ -1,61 +1,73 @@
-//! Layer normalisation: each row to mean zero and variance one, then scaled and shifted by channel.
+//! Layer normalisation: y = (x - mean) / sqrt(variance + epsilon) · weight + bias, with mean and variance of each row.
 
 use rayon::prelude::*;
 
-use super::super::kernels::simd::{BLOCK, Block, Level, Simd, Task};
+use super::super::kernels::simd::{BLOCK, Block, Simd, SimdLevel, Task};
 use super::functions::total;
-use super::{Table, blocked};
+use super::{RowLayout, to_blocks};
 
-/// Rows that a task takes the figures of.
+/// Rows per task when means and variances are computed.
 const ROWS: usize = 16;
 
-/// A normalisation as it is stored.
+/// A layer normalisation with its parameters.
 #[derive(Debug)]
-pub(in super::super) struct Norm {
-    level: Level,
+pub(in super::super) struct LayerNorm {
+    level: SimdLevel,
     weight: Vec<Block>,
     bias: Vec<Block>,
     width: usize,
     epsilon: f32,
 }
 
-impl Norm {
-    /// `weight` and `bias` of all channels, a multiple of sixteen.
-    pub(in super::super) fn new(level: Level, weight: &[f32], bias: &[f32], epsilon: f32) -> Self {
-        assert!(weight.len() == bias.len() && weight.len().is_multiple_of(BLOCK), "channels come by sixteen");
-        Self { level, weight: blocked(weight), bias: blocked(bias), width: weight.len(), epsilon }
+impl LayerNorm {
+    /// `weight` and `bias` have one number per channel. The number of channels must be a multiple of sixteen.
+    pub(in super::super) fn new(level: SimdLevel, weight: &[f32], bias: &[f32], epsilon: f32) -> Self {
+        assert!(weight.len() == bias.len() && weight.len().is_multiple_of(BLOCK), "channels are a multiple of sixteen");
+        Self { level, weight: to_blocks(weight), bias: to_blocks(bias), width: weight.len(), epsilon }
     }
 
-    /// `output` becomes the rows of `input`, normalised; `figures` is room for two numbers a row.
-    pub(super) fn forward(&self, table: Table, input: &[Block], output: &mut [Block], figures: &mut Vec<[f32; 2]>) {
-        figures.resize(table.rows, [0.0; 2]);
-        figures.par_chunks_mut(ROWS).enumerate().for_each(|(at, figures)| {
-            self.level.run(Figures { norm: self, input: &input[at * ROWS..], apart: table.apart, figures });
+    /// Normalises the rows of `input` into `output`. `row_stats` is working memory for two numbers per row.
+    pub(super) fn forward(
+        &self,
+        layout: RowLayout,
+        input: &[Block],
+        output: &mut [Block],
+        row_stats: &mut Vec<[f32; 2]>,
+    ) {
+        row_stats.resize(layout.rows, [0.0; 2]);
+        row_stats.par_chunks_mut(ROWS).enumerate().for_each(|(chunk, row_stats)| {
+            self.level.run(RowStats {
+                norm: self,
+                input: &input[chunk * ROWS..],
+                block_stride: layout.block_stride,
+                row_stats,
+            });
         });
-        let chunks = output.par_chunks_mut(table.apart).zip(input.par_chunks(table.apart)).zip(&self.weight);
+        let chunks =
+            output.par_chunks_mut(layout.block_stride).zip(input.par_chunks(layout.block_stride)).zip(&self.weight);
         chunks.zip(&self.bias).for_each(|(((output, input), weight), bias)| {
-            self.level.run(Scale { input, output, figures, weight, bias });
+            self.level.run(Scale { input, output, row_stats, weight, bias });
         });
     }
 }
 
-/// Mean, and one over the standard deviation, of some rows.
-struct Figures<'a> {
-    norm: &'a Norm,
+/// Computes the mean and the reciprocal standard deviation of some rows, in two passes for accuracy.
+struct RowStats<'a> {
+    norm: &'a LayerNorm,
     input: &'a [Block],
-    apart: usize,
-    figures: &'a mut [[f32; 2]],
+    block_stride: usize,
+    row_stats: &'a mut [[f32; 2]],
 }
 
-impl Task for Figures<'_> {
+impl Task for RowStats<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { norm, input, apart, figures } = self;
-        let count = figures.len();
+        let Self { norm, input, block_stride, row_stats } = self;
+        let count = row_stats.len();
         let mut means = [Block::default(); ROWS];
         let mut sums = [Block::default(); ROWS];
         for block in 0..norm.weight.len() {
-            for (sum, input) in sums.iter_mut().zip(&input[block * apart..][..count]) {
+            for (sum, input) in sums.iter_mut().zip(&input[block * block_stride..][..count]) {
                 for part in 0..S::PARTS {
                     simd.store(simd.add(simd.load(sum, part), simd.load(input, part)), sum, part);
                 }
@@ -66,24 +78,24 @@ impl Task for Figures<'_> {
             *sum = Block::default();
         }
         for block in 0..norm.weight.len() {
-            for ((sum, mean), input) in sums.iter_mut().zip(&means).zip(&input[block * apart..][..count]) {
+            for ((sum, mean), input) in sums.iter_mut().zip(&means).zip(&input[block * block_stride..][..count]) {
                 for part in 0..S::PARTS {
-                    let apart = simd.sub(simd.load(input, part), simd.load(mean, part));
-                    simd.store(simd.mul_add(apart, apart, simd.load(sum, part)), sum, part);
+                    let centred = simd.sub(simd.load(input, part), simd.load(mean, part));
+                    simd.store(simd.mul_add(centred, centred, simd.load(sum, part)), sum, part);
                 }
             }
         }
-        for ((figures, mean), sum) in figures.iter_mut().zip(&means).zip(&sums) {
-            *figures = [mean.0[0], 1.0 / (total(sum) / norm.width as f32 + norm.epsilon).sqrt()];
+        for ((row_stats, mean), sum) in row_stats.iter_mut().zip(&means).zip(&sums) {
+            *row_stats = [mean.0[0], 1.0 / (total(sum) / norm.width as f32 + norm.epsilon).sqrt()];
         }
     }
 }
 
-/// Sixteen channels of all rows.
+/// Normalises and scales sixteen channels of all rows.
 struct Scale<'a> {
     input: &'a [Block],
     output: &'a mut [Block],
-    figures: &'a [[f32; 2]],
+    row_stats: &'a [[f32; 2]],
     weight: &'a Block,
     bias: &'a Block,
 }
@@ -91,11 +103,11 @@ struct Scale<'a> {
 impl Task for Scale<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { input, output, figures, weight, bias } = self;
-        for ((output, input), &[mean, scale]) in output.iter_mut().zip(input).zip(figures) {
+        let Self { input, output, row_stats, weight, bias } = self;
+        for ((output, input), &[mean, scale]) in output.iter_mut().zip(input).zip(row_stats) {
             for part in 0..S::PARTS {
-                let even = simd.mul(simd.sub(simd.load(input, part), simd.splat(mean)), simd.splat(scale));
-                simd.store(simd.mul_add(even, simd.load(weight, part), simd.load(bias, part)), output, part);
+                let normalised = simd.mul(simd.sub(simd.load(input, part), simd.splat(mean)), simd.splat(scale));
+                simd.store(simd.mul_add(normalised, simd.load(weight, part), simd.load(bias, part)), output, part);
             }
         }
     }

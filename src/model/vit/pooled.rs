@@ -1,52 +1,55 @@
-//! A head that attends to all tokens once more, with one query that was learned.
+//! A head that attends to all tokens once more, with one learned query.
 
 use super::super::kernels::dense::Rows;
 use super::super::kernels::scratch::Scratch;
 use super::super::kernels::simd::Block;
-use super::attention::{Attended, Heads};
+use super::attention::{AttentionInput, Heads};
 use super::functions::Activation;
-use super::linear::{Linear, Then};
-use super::tower::{Buffers, Rest};
-use super::{Table, blocked, room};
+use super::linear::{EpilogueKind, Linear};
+use super::tower::{Buffers, PostAttention};
+use super::{RowLayout, room, to_blocks};
 
-/// The head.
+/// The attention pooling head.
 #[derive(Debug)]
 pub(in super::super) struct Pooled {
     query: Vec<Block>,
-    inward: Linear,
-    rest: Rest,
+    key_value: Linear,
+    post_attention: PostAttention,
 }
 
 impl Pooled {
-    /// `query` is that of all heads, divided by the root of their depth; `inward` leads to keys and values.
-    pub(in super::super) fn new(query: &[f32], inward: Linear, rest: Rest) -> Self {
-        Self { query: blocked(query), inward, rest }
+    /// `query` has the queries of all heads, divided by the root of a head's depth. `key_value` computes keys and
+    /// values.
+    pub(in super::super) fn new(query: &[f32], key_value: Linear, post_attention: PostAttention) -> Self {
+        Self { query: to_blocks(query), key_value, post_attention }
     }
 
-    /// From the normalised tokens (`even` of the first buffers) to a vector a picture (`stream` of the others).
+    /// Computes one vector per picture. `normalised` of the first buffers has the normalised tokens, in the first
+    /// layout; the vectors are written to `stream` of the second buffers, in the second layout, one row per picture.
     pub(super) fn forward(
         &self,
         heads: Heads,
-        [table, one]: [Table; 2],
+        [layout, per_picture]: [RowLayout; 2],
         [tokens, vectors]: [&mut Buffers; 2],
         activation: Activation,
         scratch: &Scratch,
     ) {
         let width = self.query.len();
-        let wide = room(&mut tokens.wide, table.len(self.inward.to()));
-        self.inward.forward(table, &tokens.even, Then::Keep, wide);
-        let attended = Attended {
-            pictures: one.rows,
+        let hidden = room(&mut tokens.hidden, layout.len(self.key_value.to()));
+        self.key_value.forward(layout, &tokens.normalised, EpilogueKind::Store, hidden);
+        let attention_input = AttentionInput {
+            pictures: per_picture.rows,
             queries: 1,
-            apart: 0,
-            tokens: table.rows / one.rows,
-            query: Rows { blocks: &self.query, apart: 1 },
-            key: Rows { blocks: wide, apart: table.apart },
-            value: Rows { blocks: &wide[table.len(width)..], apart: table.apart },
+            // All pictures share the one query.
+            query_stride: 0,
+            tokens: layout.rows / per_picture.rows,
+            query: Rows { blocks: &self.query, block_stride: 1 },
+            key: Rows { blocks: hidden, block_stride: layout.block_stride },
+            value: Rows { blocks: &hidden[layout.len(width)..], block_stride: layout.block_stride },
         };
-        heads.attend(attended, one, room(&mut vectors.even, one.len(width)), scratch);
-        // The residual goes around what follows, not around attention.
-        room(&mut vectors.stream, one.len(width)).fill(Block::default());
-        self.rest.forward(one, vectors, activation);
+        heads.attend(attention_input, per_picture, room(&mut vectors.normalised, per_picture.len(width)), scratch);
+        // There is no residual around attention here, only around the MLP, so the stream starts at zero.
+        room(&mut vectors.stream, per_picture.len(width)).fill(Block::default());
+        self.post_attention.forward(per_picture, vectors, activation);
     }
 }

@@ -1,4 +1,4 @@
-//! The layers of a vision transformer in a row, from pixels to one vector a picture.
+//! The layers of a vision transformer in sequence, from pixels to one vector per picture.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,161 +6,163 @@ use rayon::prelude::*;
 
 use super::super::kernels::dense::Rows;
 use super::super::kernels::scratch::Scratch;
-use super::super::kernels::simd::{BLOCK, Block, Level};
-use super::attention::{Attended, Heads};
+use super::super::kernels::simd::{BLOCK, Block, SimdLevel};
+use super::attention::{AttentionInput, Heads};
 use super::functions::Activation;
-use super::linear::{Linear, Then};
-use super::norm::Norm;
+use super::linear::{EpilogueKind, Linear};
+use super::norm::LayerNorm;
 use super::pooled::Pooled;
-use super::{Table, room};
+use super::{RowLayout, room};
 
-/// Colours.
+/// Red, green and blue.
 const CHANNELS: usize = 3;
 
-/// How a picture becomes tokens.
+/// Turns a picture into tokens.
 #[derive(Debug)]
-pub(in super::super) struct Patches {
-    /// Pixels a side of a patch, and patches a side of a picture.
+pub(in super::super) struct PatchEmbedding {
+    /// Side of a patch in pixels.
     pub(in super::super) side: usize,
-    /// Patches a side of a picture.
+    /// Patches per side of a picture.
     pub(in super::super) across: usize,
-    /// From the pixels of a patch (channel, row, column) to a token.
+    /// The product from the pixels of a patch (channel, row, column) to a token.
     pub(in super::super) linear: Linear,
-    /// A token that stands before those of the patches, its place included.
+    /// The class token, which precedes the patches, with its position embedding added.
     pub(in super::super) class: Option<Vec<f32>>,
-    /// What is added to the token of each patch: (patches, width).
-    pub(in super::super) places: Vec<f32>,
+    /// Position embeddings of the patches, (patches, width).
+    pub(in super::super) positions: Vec<f32>,
 }
 
-/// A layer: attention and two products, each after a normalisation and around a residual.
+/// An encoder layer: attention, then an MLP of two products. The input of each is normalised, and its output is added
+/// to the residual stream.
 #[derive(Debug)]
-pub(in super::super) struct Layer {
-    /// Before attention.
-    pub(in super::super) norm: Norm,
-    /// To queries (divided by the root of a head's depth), keys and values, one after another.
-    pub(in super::super) inward: Linear,
-    /// What follows attention.
-    pub(in super::super) rest: Rest,
+pub(in super::super) struct EncoderLayer {
+    /// The normalisation before attention.
+    pub(in super::super) norm: LayerNorm,
+    /// The product to queries (divided by the root of a head's depth), keys and values, one after another.
+    pub(in super::super) qkv: Linear,
+    /// The part after attention.
+    pub(in super::super) post_attention: PostAttention,
 }
 
-/// What follows attention in a layer.
+/// The part of a layer after attention.
 #[derive(Debug)]
-pub(in super::super) struct Rest {
-    /// From what was attended to.
-    pub(in super::super) outward: Linear,
-    /// Between attention and the products.
-    pub(in super::super) norm: Norm,
-    /// To more channels; an activation follows.
-    pub(in super::super) wide: Linear,
-    /// And back.
-    pub(in super::super) narrow: Linear,
+pub(in super::super) struct PostAttention {
+    /// The output projection of attention.
+    pub(in super::super) out_proj: Linear,
+    /// The normalisation before the MLP.
+    pub(in super::super) norm: LayerNorm,
+    /// The first product of the MLP, to more channels; the activation follows.
+    pub(in super::super) fc1: Linear,
+    /// The second product, back to the width of a token.
+    pub(in super::super) fc2: Linear,
 }
 
-/// What becomes of the tokens of the last layer, once they are normalised.
+/// How the tokens of the last layer become one vector.
 #[derive(Debug)]
 pub(in super::super) enum Head {
-    /// The first one is the vector, perhaps after a product.
+    /// The vector is the first token, normalised, and projected if there is a projection.
     Class(Option<Linear>),
-    /// They are attended to once more.
+    /// The vector is pooled from all normalised tokens by attention.
     Pooled(Box<Pooled>),
 }
 
-/// A vision transformer with its weights in the layout of the kernels.
+/// A vision transformer, with the weights in the layout of the kernels.
 #[derive(Debug)]
-pub(in super::super) struct Tower {
-    /// Which vectors it computes with.
-    pub(in super::super) level: Level,
-    /// How a picture becomes tokens.
-    pub(in super::super) patches: Patches,
-    /// A normalisation before the first layer.
-    pub(in super::super) before: Option<Norm>,
-    /// The layers.
-    pub(in super::super) layers: Vec<Layer>,
-    /// Heads of attention.
+pub(in super::super) struct VisionTransformer {
+    /// SIMD level.
+    pub(in super::super) level: SimdLevel,
+    /// The patch embedding.
+    pub(in super::super) patches: PatchEmbedding,
+    /// A normalisation before the first layer, if the network has one.
+    pub(in super::super) norm_before: Option<LayerNorm>,
+    /// The encoder layers.
+    pub(in super::super) layers: Vec<EncoderLayer>,
+    /// Number of attention heads.
     pub(in super::super) heads: usize,
-    /// Between the two products of a layer.
+    /// The activation of the MLPs.
     pub(in super::super) activation: Activation,
-    /// A normalisation after the last layer.
-    pub(in super::super) after: Norm,
-    /// From tokens to a vector.
+    /// The normalisation after the last layer.
+    pub(in super::super) norm_after: LayerNorm,
+    /// How tokens become a vector.
     pub(in super::super) head: Head,
-    /// Whether vectors are brought to length one.
-    pub(in super::super) unit: bool,
-    /// Memory that no batch goes through at the moment.
-    pub(in super::super) free: Free,
+    /// Whether vectors are scaled to length one.
+    pub(in super::super) unit_length: bool,
+    /// Workspaces that are not in use.
+    pub(in super::super) workspaces: WorkspacePool,
 }
 
-/// Memory that is used again, and grows to the largest batch.
+/// A pool of workspaces. They are reused and grow to the largest batch.
 #[derive(Debug, Default)]
-pub(in super::super) struct Free(Mutex<Vec<Memory>>);
+pub(in super::super) struct WorkspacePool(Mutex<Vec<Workspace>>);
 
-/// What a batch needs beside the weights.
+/// Memory for one batch besides the weights.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// Rows of all tokens.
+pub(super) struct Workspace {
+    /// For one row per token.
     tokens: Buffers,
-    /// One row a picture.
+    /// For one row per picture.
     vectors: Buffers,
     scratch: Scratch,
 }
 
-/// The residual stream, what was normalised or attended to, and what is wider.
+/// Activations: the residual stream, the output of normalisation or attention, and wider intermediate results.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     pub(super) stream: Vec<Block>,
-    pub(super) even: Vec<Block>,
-    pub(super) wide: Vec<Block>,
-    pub(super) figures: Vec<[f32; 2]>,
+    pub(super) normalised: Vec<Block>,
+    pub(super) hidden: Vec<Block>,
+    pub(super) row_stats: Vec<[f32; 2]>,
 }
 
-impl Tower {
+impl VisionTransformer {
     /// The vectors of `planes`, (pictures, 3, side, side), one after another.
     pub(in super::super) fn forward(&self, planes: &[f32]) -> Vec<f32> {
         let side = self.patches.side * self.patches.across;
         let pictures = planes.len() / (CHANNELS * side * side);
         assert!(pictures > 0 && planes.len() == pictures * CHANNELS * side * side, "the shape of the planes");
-        let free = || self.free.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // No lock is held meanwhile: a thread that waits for others may take up another caller's batch.
-        let mut memory = free().pop().unwrap_or_default();
-        let vectors = rayon::scope(|_| self.through(planes, pictures, &mut memory));
-        free().push(memory);
+        let workspaces = || self.workspaces.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock is not held during the computation: a rayon thread that waits may start another caller's batch, and
+        // could deadlock.
+        let mut memory = workspaces().pop().unwrap_or_default();
+        let vectors = rayon::scope(|_| self.forward_in_pool(planes, pictures, &mut memory));
+        workspaces().push(memory);
         vectors
     }
 
-    /// Blocks of a token.
+    /// Blocks per token.
     fn width(&self) -> usize {
         self.patches.linear.to()
     }
 
-    fn through(&self, planes: &[f32], pictures: usize, memory: &mut Memory) -> Vec<f32> {
-        let Memory { tokens, vectors, scratch } = memory;
+    fn forward_in_pool(&self, planes: &[f32], pictures: usize, memory: &mut Workspace) -> Vec<f32> {
+        let Workspace { tokens, vectors, scratch } = memory;
         let count = self.patches.tokens();
-        let (table, one) = (Table::of(pictures * count), Table::of(pictures));
-        self.patches.embed(planes, table, tokens);
-        if let Some(norm) = &self.before {
-            let even = room(&mut tokens.even, table.len(self.width()));
-            norm.forward(table, &tokens.stream, even, &mut tokens.figures);
-            std::mem::swap(&mut tokens.stream, &mut tokens.even);
+        let (layout, per_picture) = (RowLayout::of(pictures * count), RowLayout::of(pictures));
+        self.patches.embed(planes, layout, tokens);
+        if let Some(norm) = &self.norm_before {
+            let normalised = room(&mut tokens.normalised, layout.len(self.width()));
+            norm.forward(layout, &tokens.stream, normalised, &mut tokens.row_stats);
+            std::mem::swap(&mut tokens.stream, &mut tokens.normalised);
         }
         let (last, layers) = self.layers.split_last().expect("a tower has layers");
         for layer in layers {
-            self.attend(layer, table, tokens, scratch);
-            layer.rest.forward(table, tokens, self.activation);
+            self.attend(layer, layout, tokens, scratch);
+            layer.post_attention.forward(layout, tokens, self.activation);
         }
         match &self.head {
             Head::Class(projection) => {
-                // Of the last layer only the first token is read.
+                // The head uses only the first token, so the last layer computes only this one.
                 self.attend_to_all(last, pictures, tokens, vectors, scratch);
-                last.rest.forward(one, vectors, self.activation);
-                self.normalise(one, vectors);
-                self.read(one, vectors, projection.as_ref())
+                last.post_attention.forward(per_picture, vectors, self.activation);
+                self.normalise(per_picture, vectors);
+                self.output_vectors(per_picture, vectors, projection.as_ref())
             }
             Head::Pooled(pooled) => {
-                self.attend(last, table, tokens, scratch);
-                last.rest.forward(table, tokens, self.activation);
-                self.normalise(table, tokens);
-                pooled.forward(self.heads(), [table, one], [tokens, vectors], self.activation, scratch);
-                self.numbers(one, &vectors.stream, self.width() * BLOCK)
+                self.attend(last, layout, tokens, scratch);
+                last.post_attention.forward(layout, tokens, self.activation);
+                self.normalise(layout, tokens);
+                pooled.forward(self.heads(), [layout, per_picture], [tokens, vectors], self.activation, scratch);
+                self.numbers(per_picture, &vectors.stream, self.width() * BLOCK)
             }
         }
     }
@@ -169,73 +171,84 @@ impl Tower {
         Heads { level: self.level, count: self.heads, depth: self.width() / self.heads }
     }
 
-    /// Normalised by the last normalisation, into `even`.
-    fn normalise(&self, table: Table, buffers: &mut Buffers) {
-        let even = room(&mut buffers.even, table.len(self.width()));
-        self.after.forward(table, &buffers.stream, even, &mut buffers.figures);
+    /// Applies the last normalisation to `stream`; the result is in `normalised`.
+    fn normalise(&self, layout: RowLayout, buffers: &mut Buffers) {
+        let normalised = room(&mut buffers.normalised, layout.len(self.width()));
+        self.norm_after.forward(layout, &buffers.stream, normalised, &mut buffers.row_stats);
     }
 
-    /// Queries, keys and values of all tokens, into `wide`.
-    fn inward(&self, layer: &Layer, table: Table, tokens: &mut Buffers) {
-        let even = room(&mut tokens.even, table.len(self.width()));
-        layer.norm.forward(table, &tokens.stream, even, &mut tokens.figures);
-        let wide = room(&mut tokens.wide, table.len(layer.inward.to()));
-        layer.inward.forward(table, even, Then::Keep, wide);
+    /// Computes queries, keys and values of all tokens into `hidden`.
+    fn qkv(&self, layer: &EncoderLayer, layout: RowLayout, tokens: &mut Buffers) {
+        let normalised = room(&mut tokens.normalised, layout.len(self.width()));
+        layer.norm.forward(layout, &tokens.stream, normalised, &mut tokens.row_stats);
+        let hidden = room(&mut tokens.hidden, layout.len(layer.qkv.to()));
+        layer.qkv.forward(layout, normalised, EpilogueKind::Store, hidden);
     }
 
-    /// What each token attends to, into `even`.
-    fn attend(&self, layer: &Layer, table: Table, tokens: &mut Buffers, scratch: &Scratch) {
-        self.inward(layer, table, tokens);
+    /// Attention of all tokens, into `normalised`.
+    fn attend(&self, layer: &EncoderLayer, layout: RowLayout, tokens: &mut Buffers, scratch: &Scratch) {
+        self.qkv(layer, layout, tokens);
         let count = self.patches.tokens();
-        let attended = self.attended(table, &tokens.wide, count);
-        self.heads().attend(attended, table, room(&mut tokens.even, table.len(self.width())), scratch);
+        let attention_input = self.attention_input(layout, &tokens.hidden, count);
+        self.heads().attend(attention_input, layout, room(&mut tokens.normalised, layout.len(self.width())), scratch);
     }
 
-    /// What the first token of each picture attends to, and the residual of these.
+    /// Attention of the first token of each picture only, into `normalised` of `vectors`. Its residual is copied to
+    /// `stream` of `vectors`.
     fn attend_to_all(
         &self,
-        layer: &Layer,
+        layer: &EncoderLayer,
         pictures: usize,
         tokens: &mut Buffers,
         vectors: &mut Buffers,
         scratch: &Scratch,
     ) {
         let count = self.patches.tokens();
-        let (table, one) = (Table::of(pictures * count), Table::of(pictures));
-        self.inward(layer, table, tokens);
-        let attended = self.attended(table, &tokens.wide, 1);
-        self.heads().attend(attended, one, room(&mut vectors.even, one.len(self.width())), scratch);
-        let stream = room(&mut vectors.stream, one.len(self.width()));
-        for (to, from) in stream.chunks_mut(one.apart).zip(tokens.stream.chunks(table.apart)) {
+        let (layout, per_picture) = (RowLayout::of(pictures * count), RowLayout::of(pictures));
+        self.qkv(layer, layout, tokens);
+        let attention_input = self.attention_input(layout, &tokens.hidden, 1);
+        self.heads().attend(
+            attention_input,
+            per_picture,
+            room(&mut vectors.normalised, per_picture.len(self.width())),
+            scratch,
+        );
+        let stream = room(&mut vectors.stream, per_picture.len(self.width()));
+        for (to, from) in stream.chunks_mut(per_picture.block_stride).zip(tokens.stream.chunks(layout.block_stride)) {
             for (to, from) in to.iter_mut().zip(from.iter().step_by(count)).take(pictures) {
                 *to = *from;
             }
         }
     }
 
-    /// The queries, keys and values that lie in `wide`.
-    fn attended<'a>(&self, table: Table, wide: &'a [Block], queries: usize) -> Attended<'a> {
+    /// Views of the queries, keys and values in `hidden`.
+    fn attention_input<'a>(&self, layout: RowLayout, hidden: &'a [Block], queries: usize) -> AttentionInput<'a> {
         let tokens = self.patches.tokens();
-        let part = |at: usize| Rows { blocks: &wide[table.len(at * self.width())..], apart: table.apart };
-        let pictures = table.rows / tokens;
-        Attended { pictures, queries, apart: tokens, tokens, query: part(0), key: part(1), value: part(2) }
+        let part = |index: usize| Rows {
+            blocks: &hidden[layout.len(index * self.width())..],
+            block_stride: layout.block_stride,
+        };
+        let pictures = layout.rows / tokens;
+        AttentionInput { pictures, queries, query_stride: tokens, tokens, query: part(0), key: part(1), value: part(2) }
     }
 
-    /// The vectors out of the normalised ones.
-    fn read(&self, table: Table, vectors: &mut Buffers, projection: Option<&Linear>) -> Vec<f32> {
-        let Some(projection) = projection else { return self.numbers(table, &vectors.even, self.width() * BLOCK) };
-        let wide = room(&mut vectors.wide, table.len(projection.to()));
-        projection.forward(table, &vectors.even, Then::Keep, wide);
-        self.numbers(table, wide, projection.outputs())
+    /// The output vectors: the normalised ones, projected if there is a projection.
+    fn output_vectors(&self, layout: RowLayout, vectors: &mut Buffers, projection: Option<&Linear>) -> Vec<f32> {
+        let Some(projection) = projection else {
+            return self.numbers(layout, &vectors.normalised, self.width() * BLOCK);
+        };
+        let hidden = room(&mut vectors.hidden, layout.len(projection.to()));
+        projection.forward(layout, &vectors.normalised, EpilogueKind::Store, hidden);
+        self.numbers(layout, hidden, projection.outputs())
     }
 
-    /// The first `count` numbers of each row.
-    fn numbers(&self, table: Table, blocks: &[Block], count: usize) -> Vec<f32> {
-        let mut numbers = Vec::with_capacity(table.rows * count);
-        for row in 0..table.rows {
+    /// The first `count` numbers of each row, scaled to length one if the model asks for it.
+    fn numbers(&self, layout: RowLayout, blocks: &[Block], count: usize) -> Vec<f32> {
+        let mut numbers = Vec::with_capacity(layout.rows * count);
+        for row in 0..layout.rows {
             let start = numbers.len();
-            numbers.extend((0..count).map(|i| blocks[i / BLOCK * table.apart + row].0[i % BLOCK]));
-            if self.unit {
+            numbers.extend((0..count).map(|i| blocks[i / BLOCK * layout.block_stride + row].0[i % BLOCK]));
+            if self.unit_length {
                 let vector = &mut numbers[start..];
                 let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
                 vector.iter_mut().for_each(|x| *x /= length);
@@ -245,66 +258,72 @@ impl Tower {
     }
 }
 
-impl Patches {
-    /// Tokens of a picture.
+impl PatchEmbedding {
+    /// Tokens per picture.
     fn tokens(&self) -> usize {
         self.across * self.across + usize::from(self.class.is_some())
     }
 
-    /// The tokens of all pictures, into `stream`.
-    fn embed(&self, planes: &[f32], table: Table, buffers: &mut Buffers) {
-        let pixels = room(&mut buffers.wide, table.len(self.linear.from()));
-        pixels.par_chunks_mut(table.apart).enumerate().for_each(|(block, rows)| self.gather(planes, block, rows));
-        let stream = room(&mut buffers.stream, table.len(self.linear.to()));
-        self.linear.forward(table, pixels, Then::Keep, stream);
-        let width = self.places.len() / (self.across * self.across);
-        stream.par_chunks_mut(table.apart).enumerate().for_each(|(block, rows)| {
+    /// Computes the tokens of all pictures into `stream`: projected patches plus position embeddings, and the class
+    /// token.
+    fn embed(&self, planes: &[f32], layout: RowLayout, buffers: &mut Buffers) {
+        let pixels = room(&mut buffers.hidden, layout.len(self.linear.from()));
+        pixels
+            .par_chunks_mut(layout.block_stride)
+            .enumerate()
+            .for_each(|(block, rows)| self.gather(planes, block, rows));
+        let stream = room(&mut buffers.stream, layout.len(self.linear.to()));
+        self.linear.forward(layout, pixels, EpilogueKind::Store, stream);
+        let width = self.positions.len() / (self.across * self.across);
+        stream.par_chunks_mut(layout.block_stride).enumerate().for_each(|(block, rows)| {
             let channels = block * BLOCK..width.min((block + 1) * BLOCK);
-            for picture in rows[..table.rows].chunks_mut(self.tokens()) {
+            for picture in rows[..layout.rows].chunks_mut(self.tokens()) {
                 let (class, patches) = picture.split_at_mut(picture.len() - self.across * self.across);
                 for (class, numbers) in class.iter_mut().zip(&self.class) {
                     class.0[..channels.len()].copy_from_slice(&numbers[channels.clone()]);
                 }
-                for (patch, places) in patches.iter_mut().zip(self.places.chunks_exact(width)) {
-                    for (number, place) in patch.0.iter_mut().zip(&places[channels.clone()]) {
-                        *number += place;
+                for (patch, positions) in patches.iter_mut().zip(self.positions.chunks_exact(width)) {
+                    for (number, position) in patch.0.iter_mut().zip(&positions[channels.clone()]) {
+                        *number += position;
                     }
                 }
             }
         });
     }
 
-    /// Sixteen numbers of each patch, by (channel, row, column); of the class's row zeros.
+    /// Collects elements `16 block..` of each patch, ordered by (channel, row, column). The row of the class token is
+    /// zero.
     fn gather(&self, planes: &[f32], block: usize, rows: &mut [Block]) {
         let (side, across) = (self.side, self.across);
         let (line, plane) = (side * across, (side * across).pow(2));
         let numbers = block * BLOCK..(CHANNELS * side * side).min((block + 1) * BLOCK);
-        // From the first pixel of a patch to each of these.
-        let away: Vec<usize> = numbers.map(|n| n / (side * side) * plane + n / side % side * line + n % side).collect();
+        // Offsets of these elements from the first pixel of a patch.
+        let offsets: Vec<usize> =
+            numbers.map(|n| n / (side * side) * plane + n / side % side * line + n % side).collect();
         for (rows, planes) in rows.chunks_exact_mut(self.tokens()).zip(planes.chunks_exact(CHANNELS * plane)) {
             let (class, patches) = rows.split_at_mut(rows.len() - across * across);
             class.fill(Block::default());
             for (patch, row) in patches.iter_mut().enumerate() {
                 let start = patch / across * side * line + patch % across * side;
                 *row = Block::default();
-                for (number, away) in row.0.iter_mut().zip(&away) {
-                    *number = planes[start + away];
+                for (number, offset) in row.0.iter_mut().zip(&offsets) {
+                    *number = planes[start + offset];
                 }
             }
         }
     }
 }
 
-impl Rest {
-    /// `even` holds what was attended to; the layer's output comes into `stream`.
-    pub(super) fn forward(&self, table: Table, buffers: &mut Buffers, activation: Activation) {
-        let Buffers { stream, even, wide, figures } = buffers;
-        let stream = &mut stream[..table.len(self.outward.to())];
-        self.outward.forward(table, even, Then::Add, stream);
-        let even = &mut even[..table.len(self.outward.to())];
-        self.norm.forward(table, stream, even, figures);
-        let wide = room(wide, table.len(self.wide.to()));
-        self.wide.forward(table, even, Then::Activate(activation), wide);
-        self.narrow.forward(table, wide, Then::Add, stream);
+impl PostAttention {
+    /// Completes a layer. `normalised` has the output of attention; the output of the layer is added to `stream`.
+    pub(super) fn forward(&self, layout: RowLayout, buffers: &mut Buffers, activation: Activation) {
+        let Buffers { stream, normalised, hidden, row_stats } = buffers;
+        let stream = &mut stream[..layout.len(self.out_proj.to())];
+        self.out_proj.forward(layout, normalised, EpilogueKind::Add, stream);
+        let normalised = &mut normalised[..layout.len(self.out_proj.to())];
+        self.norm.forward(layout, stream, normalised, row_stats);
+        let hidden = room(hidden, layout.len(self.fc1.to()));
+        self.fc1.forward(layout, normalised, EpilogueKind::Activate(activation), hidden);
+        self.fc2.forward(layout, hidden, EpilogueKind::Add, stream);
     }
 }

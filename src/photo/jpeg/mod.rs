@@ -1,81 +1,84 @@
-//! What a JPEG's markers and data say that its decoder does not.
+//! JPEG: what the decoder does not provide. This module checks the data for damage, decodes at a fraction of the size,
+//! recognises unsupported kinds and finds the metadata.
 
-mod blockwise;
-mod codes;
-mod flaws;
-pub(super) mod scans;
+mod block_codes;
+mod downscale;
+pub(super) mod fallback;
+mod huffman;
+mod integrity;
 mod segments;
-mod small;
 
 use image::RgbImage;
 
-use super::blocks::Blocks;
-use super::{Reason, Unreadable, unreadable};
-use flaws::Flaw;
+use super::exif_xmp::ExifXmp;
+use super::{DecodeError, Reason, decode_error};
+use integrity::Defect;
 use segments::segments;
 
-/// What is wrong with the data of the picture of this size, in words.
+/// Returns a message about damage in the data. `size` is the stored size that the decoder read.
 pub(super) fn damage(bytes: &[u8], size: (u32, u32)) -> Option<&'static str> {
-    Some(match flaws::flaw(bytes, size)? {
-        Flaw::Cut if is_progressive(bytes) => "the file ends before the picture does; what it shows is coarse",
-        Flaw::Cut => "the file ends before the picture does; the rest is grey",
-        Flaw::Broken => "its data are broken; a part of what it shows is wrong",
+    Some(match integrity::flaw(bytes, size)? {
+        Defect::Truncated if is_progressive(bytes) => "the file ends before the picture does; the picture is coarse",
+        Defect::Truncated => "the file ends before the picture does; the rest is grey",
+        Defect::Corrupt => "its data is broken; part of the picture is wrong",
     })
 }
 
-/// The picture of this size, `shrink` times smaller (2, 4 or 8); none of one that has to be read in full size.
+/// Decodes a picture of stored size `size`, `shrink` times smaller (2, 4 or 8). `None` if it has to be decoded at full
+/// size.
 pub(super) fn small(bytes: &[u8], size: (u32, u32), shrink: u32) -> Option<RgbImage> {
-    flaws::small(bytes, size, shrink as usize)
+    integrity::small(bytes, size, shrink as usize)
 }
 
 fn is_progressive(bytes: &[u8]) -> bool {
     segments(bytes).any(|segment| segment.marker == 0xC2)
 }
 
-/// Names the kinds of JPEG that no decoder of ours reads.
-pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Unreadable> {
+/// Returns an error for the kinds of JPEG that no decoder of this program supports.
+pub(super) fn check_kind(bytes: &[u8]) -> Result<(), DecodeError> {
     let frame = segments(bytes).find(|segment| is_frame(segment.marker));
     let Some(frame) = frame else { return Ok(()) };
     let precision = frame.body.first().copied().unwrap_or(8);
     let detail = match frame.marker {
-        0xC3 | 0xC7 | 0xCB | 0xCF => "a lossless JPEG, which is not read".to_owned(),
-        0xC9..=0xCB | 0xCD..=0xCF => "a JPEG with arithmetic coding, which is not read".to_owned(),
-        _ if precision != 8 => format!("a {precision}-bit JPEG; only 8-bit ones are read"),
+        // SOF markers (T.81, table B.1).
+        0xC3 | 0xC7 | 0xCB | 0xCF => "a lossless JPEG, which is not supported".to_owned(),
+        0xC9..=0xCB | 0xCD..=0xCF => "a JPEG with arithmetic coding, which is not supported".to_owned(),
+        _ if precision != 8 => format!("a {precision}-bit JPEG; only 8-bit ones are supported"),
         _ => return Ok(()),
     };
-    Err(unreadable(Reason::Unsupported, detail))
+    Err(decode_error(Reason::Unsupported, detail))
 }
 
-/// All that comes before the data of the first scan.
+/// Everything before the data of the first scan.
 pub(super) fn head(bytes: &[u8]) -> &[u8] {
     let scan = segments(bytes).find(|segment| segment.marker == 0xDA);
     scan.map_or(bytes, |scan| &bytes[..bytes.len() - scan.data.len()])
 }
 
-/// Width and height of a JPEG that is read; none of what is none, or of another kind.
+/// Width and height in pixels. `None` if the bytes are not a JPEG, or one of an unsupported kind.
 pub(super) fn size(bytes: &[u8]) -> Option<(u16, u16)> {
     if !bytes.starts_with(b"\xFF\xD8\xFF") || check_kind(bytes).is_err() {
         return None;
     }
     match segments(bytes).find(|segment| is_frame(segment.marker))?.body {
-        [_precision, a, b, c, d, ..] => Some((u16::from_be_bytes([*c, *d]), u16::from_be_bytes([*a, *b]))),
+        [_precision, h0, h1, w0, w1, ..] => Some((u16::from_be_bytes([*w0, *w1]), u16::from_be_bytes([*h0, *h1]))),
         _ => None,
     }
 }
 
-/// SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC) between them.
+/// Whether a marker is SOF0 to SOF15. The range also contains DHT (C4), JPG (C8) and DAC (CC), which are not.
 fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }
 
-/// The blocks in segments of their own (APP1), before the first scan.
-pub(super) fn blocks<'a>(bytes: &'a [u8], blocks: &mut Blocks<'a>) {
+/// Adds the metadata blocks, which are in APP1 segments before the first scan.
+pub(super) fn add_exif_xmp<'a>(bytes: &'a [u8], blocks: &mut ExifXmp<'a>) {
     for segment in segments(bytes).take_while(|segment| segment.marker != 0xDA).filter(|segment| segment.marker == 0xE1)
     {
         if let Some(exif) = segment.body.strip_prefix(b"Exif\0\0") {
             match &mut blocks.exif {
-                // A block that is too long for a segment goes on in the next ones.
-                Some(begun) if !exif.starts_with(b"II") && !exif.starts_with(b"MM") => begun.to_mut().extend(exif),
+                // A block that is too long for one segment continues in the next ones. A TIFF header marks a new block.
+                Some(block) if !exif.starts_with(b"II") && !exif.starts_with(b"MM") => block.to_mut().extend(exif),
                 _ => blocks.add_exif(exif),
             }
         } else if let Some(text) = segment.body.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
@@ -86,7 +89,7 @@ pub(super) fn blocks<'a>(bytes: &'a [u8], blocks: &mut Blocks<'a>) {
 
 #[cfg(test)]
 mod testing {
-    //! One picture in several kinds of JPEG (`scripts/golden_jpegs.sh`).
+    //! The same picture in several kinds of JPEG (`scripts/generate/jpegs.sh`).
     macro_rules! golden {
         ($name:literal) => {
             include_bytes!(concat!("../../../tests/it/golden/jpeg/", $name, ".jpg"))
@@ -98,7 +101,7 @@ mod testing {
     pub(super) const PROGRESSIVE: &[u8] = golden!("progressive");
     pub(super) const SCANS: &[u8] = golden!("scans");
 
-    /// The usual kinds, with their names.
+    /// The common kinds, with their names.
     pub(super) fn usual() -> [(&'static str, &'static [u8]); 8] {
         [
             ("baseline", BASELINE),
@@ -112,6 +115,7 @@ mod testing {
         ]
     }
 
+    /// Undamaged files of all structures. The standard decoder renders the last three of them wrongly.
     pub(super) fn whole() -> [&'static [u8]; 6] {
         [BASELINE, RESTARTS, PROGRESSIVE, SCANS, golden!("scans-1x2"), golden!("finer-colour")]
     }
@@ -143,7 +147,7 @@ mod tests {
             segment(b"Exif\0\0MM"),
         ];
         let bytes = bytes.concat();
-        let found = Blocks::of(super::super::Format::Jpeg, &bytes);
+        let found = ExifXmp::of(super::super::Format::Jpeg, &bytes);
         assert_eq!((found.exif.as_deref(), found.xmp.as_deref()), (Some(&b"II goes on"[..]), Some("<x/>")));
     }
 }

@@ -1,16 +1,16 @@
-//! The segments that a JPEG consists of.
+//! Splits a JPEG into its segments.
 
-/// One segment.
+/// A marker segment (ITU-T T.81, annex B).
 pub(super) struct Segment<'a> {
-    /// What it is: the byte after 0xFF.
+    /// The marker: the byte after 0xFF.
     pub(super) marker: u8,
-    /// What it says, without its length.
+    /// The content, without the length field.
     pub(super) body: &'a [u8],
-    /// Of a scan (DA): all that follows, with what comes behind its data.
+    /// For a scan (0xDA), everything after its header to the end of the file. Else empty.
     pub(super) data: &'a [u8],
 }
 
-/// The segments up to the end marker, or as far as they can be told.
+/// Iterates over the segments up to the end marker, or up to the first bytes that are not a segment.
 pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     let mut rest = bytes.get(2..).unwrap_or_default();
     let mut in_scan = false;
@@ -33,13 +33,14 @@ pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
         let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?)).max(2);
         let body = rest.get(2..length)?;
         rest = &rest[length..];
-        // Where it ends is only looked for when somebody asks for what comes next.
+        // The end of the data is searched only when the next segment is requested.
         in_scan = *marker == 0xDA;
         Some(Segment { marker: *marker, body, data: if in_scan { rest } else { &[] } })
     })
 }
 
-/// Where the data of a scan end: inside of them 0xFF is followed by 0 or is a restart marker.
+/// Length of the data of a scan. Inside the data, 0xFF is followed by 0 (stuffing), by a restart marker or by another
+/// 0xFF.
 fn scan_end(data: &[u8]) -> usize {
     let marks = memchr::memchr_iter(0xFF, data);
     let mut ends = marks.filter(|&at| data.get(at + 1).is_some_and(|next| !matches!(next, 0 | 0xD0..=0xD7 | 0xFF)));

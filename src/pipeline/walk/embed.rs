@@ -1,4 +1,4 @@
-//! The first stage of the walk: what there is, by which model, and its vectors.
+//! The first stage of the walk: lists the inputs, resolves the model, and embeds what is new.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,45 +7,54 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::{Embedded, Walk};
-use crate::artifact::rows::{ImageRow, Row, WordRow};
-use crate::artifact::{Artifact, Reason, shards};
+use super::{EmbedOutcome, StageWalk};
+use crate::artifact::rows::{FieldRow, ImageRow, Row, SkippedRow, WordRow};
+use crate::artifact::{Artifact, SkipReason, shards};
 use crate::config::Fold;
-use crate::error::Halt;
+use crate::error::Exit;
 use crate::lap;
-use crate::model::{self, Chosen, Hub};
-use crate::pipeline::left_out::LeftOut;
-use crate::pipeline::pace;
+use crate::model::{self, Hub, ModelSpec};
 use crate::pipeline::preflight::Preflight;
-use crate::pipeline::request::Gathering;
-use crate::pipeline::share::kinds;
-use crate::pipeline::standing::{Code, Standing, Why, changed_model, changed_paths, reasons, reasons_of_index};
-use crate::pipeline::{summary, walls};
-use crate::render::tiles::{Kept, Thumbs};
+use crate::pipeline::rates;
+use crate::pipeline::request::ShardInput;
+use crate::pipeline::share::thumbnail_kinds;
+use crate::pipeline::skipped::SkippedSummary;
+use crate::pipeline::status::{
+    ReasonCode, StageStatus, StaleReason, changed_model, changed_paths, stale_index_reasons, stale_reasons,
+};
+use crate::pipeline::{collections, summary};
+use crate::render::thumbnails::{ThumbnailCache, ThumbnailKind};
 use crate::report::{Event, Silent};
-use crate::stage::embed::{Counts, Inputs, Part};
-use crate::stage::{Made, Stage, State, assign, components, embed, render, vectors, words};
-use crate::weights::NotHere;
+use crate::stage::components::ComponentsCache;
+use crate::stage::embed::{Inputs, SharePart};
+use crate::stage::{Cached, Job, Session, Stage, State, assign, embed, render, vectors, words};
+use crate::weights::UnavailableOffline;
 
-impl Walk<'_> {
-    /// The model that the settings ask for; none where the walk stops for want of its weights.
-    fn model(&mut self) -> Result<Option<Chosen>> {
+impl StageWalk<'_> {
+    /// Resolves the model of the settings. `None` if the walk stops because the weights are missing: only a run
+    /// downloads.
+    fn model(&mut self) -> Result<Option<ModelSpec>> {
         let (settings, hub) = (&self.request.settings.embed, &self.request.hub);
-        if self.makes {
-            return model::choose(settings, hub).map(Some);
+        if self.builds {
+            return model::resolve(settings, hub).map(Some);
         }
-        match model::choose(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
-            Err(error) if error.downcast_ref::<Halt>().is_none() => {
+        match model::resolve(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
+            Err(error) if error.downcast_ref::<Exit>().is_none() => {
                 let text = format!("{error:#}");
-                let why = match error.downcast_ref::<NotHere>() {
-                    Some(NotHere { what, .. }) if !hub.offline => format!("{what} are not here; a run fetches them"),
+                let why = match error.downcast_ref::<UnavailableOffline>() {
+                    Some(UnavailableOffline { what, .. }) if !hub.offline => {
+                        format!("{what} are not here; a run downloads them")
+                    }
                     _ => text.lines().next().unwrap_or_default().to_owned(),
                 };
-                let changed = changed_model(self.ctx, settings.model);
-                self.stop(Stage::Embed, changed.into_iter().chain([Why::new(Code::Weights, why)]).collect());
+                let changed = changed_model(self.session, settings.model);
+                self.stop_at(
+                    Stage::Embed,
+                    changed.into_iter().chain([StaleReason::new(ReasonCode::Weights, why)]).collect(),
+                );
                 Ok(None)
             }
-            chosen => chosen.map(Some),
+            spec => spec.map(Some),
         }
     }
 
@@ -53,167 +62,203 @@ impl Walk<'_> {
         &mut self,
         inputs: &mut Inputs,
         sources: &[PathBuf],
-        parts: &[Part],
-    ) -> Result<Option<Embedded>> {
-        let ctx = self.ctx;
-        // Where nothing is made, nothing more is learned of the inputs.
-        let looked = (!self.makes).then(|| inputs.tables());
-        if let Some((images, skipped)) = &looked {
-            let fields = State::of_rows(ctx, &inputs.fields());
-            let fresh = [State::of_rows(ctx, images), State::of_rows(ctx, skipped), fields].iter().all(State::is_fresh);
-            self.inputs_stand(fresh, || changed_paths(ctx, images));
+        parts: &[SharePart],
+    ) -> Result<Option<EmbedOutcome>> {
+        let session = self.session;
+        // Without a run, inputs are not decoded, so the tables cannot change any more.
+        let read_tables = (!self.builds).then(|| (inputs.tables(), inputs.fields()));
+        if let Some(((images, skipped), fields)) = &read_tables {
+            self.push_inputs_status(&input_tables(session, images, skipped, fields), images);
         }
-        let Some(chosen) = self.model()? else { return Ok(None) };
+        let Some(spec) = self.model()? else { return Ok(None) };
         let began = Instant::now();
-        let Some((index, new)) = self.index(inputs, &chosen, parts)? else { return Ok(None) };
-        let (pictures, fields) = (inputs.pictures(), inputs.fields());
-        // What is put together of many machines' shares may be more than this one could hold twice; nothing of it is read.
-        let (rows, skipped) = match looked {
-            Some(tables) => tables,
-            None if self.request.gathering.is_some() && !self.reads_pictures() => {
-                inputs.remember(ctx);
+        let Some((index, new)) = self.index(inputs, &spec, parts)? else { return Ok(None) };
+        let pictures = inputs.pictures();
+        let ((rows, skipped), fields) = read_tables.unwrap_or_else(|| {
+            let fields = inputs.fields();
+            // The joined shares of many machines may be too large to be in memory twice. So the inputs are consumed if
+            // no later stage reads pictures.
+            let tables = if self.request.shard_input.is_some() && !self.reads_pictures() {
+                inputs.save_seen(session);
                 inputs.into_tables()
-            }
-            None => inputs.tables(),
-        };
-        let counts = inputs.counts(&rows, &skipped);
-        let mut why: BTreeMap<Reason, usize> = inputs.listing.unlisted().collect();
-        skipped.iter().for_each(|row| *why.entry(row.reason).or_default() += 1);
-        let texts = (&self.request.settings.embed, &self.request.hub);
-        if !self.makes {
-            let words = match words::state(ctx, &chosen, &index.artifact, texts)? {
-                Some(State::Stale(job)) => {
-                    self.standings.push(Standing::stale(WordRow::STAGE, reasons(ctx, &job.key)));
-                    None
-                }
-                Some(State::Fresh(made)) => Some(made),
-                None => None,
+            } else {
+                inputs.tables()
             };
-            return Ok(Some(Embedded {
-                rows,
-                fields,
-                tables: None,
-                index,
-                words,
-                counts,
-                reasons: why,
-                kept: components::Kept::default(),
-            }));
+            (tables, fields)
+        });
+        let mut reasons: BTreeMap<SkipReason, usize> = inputs.listing.unlisted().collect();
+        skipped.iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
+        let counts = inputs.counts(&rows, &skipped);
+        let components = ComponentsCache::default();
+        let mut outcome = EmbedOutcome { rows, fields, tables: None, index, words: None, counts, reasons, components };
+        if !self.builds {
+            outcome.words = self.words_status(&spec, &outcome.index)?;
+            return Ok(Some(outcome));
         }
         let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
         if let Some(output) = drawn.filter(|_| !self.request.replace) {
-            walls::refuse_strangers(ctx, output, sources, &pictures)?;
+            collections::check_overwrite(session, output, sources, &pictures)?;
         }
-        let gone = walls::previous(ctx, drawn).difference(&pictures).count();
-        let counts = Counts { embedded: new, gone, ..counts };
-        let tables = [State::of_rows(ctx, &rows), State::of_rows(ctx, &skipped), State::of_rows(ctx, &fields)];
-        self.inputs_stand(tables.iter().all(State::is_fresh), || changed_paths(ctx, &rows));
-        let [images, left_out, further] = tables.map(|table| table.made(ctx));
-        let tables = [images?, left_out?, further?];
-        ctx.latest(&index)?;
-        if self.request.settings.embed.vectors {
-            vectors::write(ctx, &index.artifact)?;
-        } else {
-            vectors::forget(ctx)?;
+        outcome.counts.embedded = new;
+        outcome.counts.gone = collections::previous_pictures(session, drawn).difference(&pictures).count();
+        self.publish_inputs(&spec, &mut outcome, &skipped)?;
+        if !inputs.inspections.is_empty() {
+            inputs.save_seen(session);
         }
-        let words = words::state(ctx, &chosen, &index.artifact, texts)?.map(|words| words.made(ctx)).transpose()?;
-        if !inputs.findings.is_empty() {
-            inputs.remember(ctx);
-        }
-        pace::remember(ctx, &pace::rate_of(&chosen), new, new as f64, began.elapsed());
-        self.request.remember(ctx, sources);
-        let source = &self.request.settings.source;
-        let names = source.strict || !tables[1].fresh;
-        if names {
-            summary::name_the_skipped(ctx, &skipped, &tables[1].path, counts.inputs);
-        }
-        if !tables[0].fresh {
-            summary::name_the_damaged(ctx, &rows);
-        }
-        self.pending = Some(summary::inputs(&counts, LeftOut::of(&skipped).told(source, !names)));
-        let tables_too = tables.iter().chain(&words).all(|made| made.fresh);
-        if !(index.fresh && new == 0 && tables_too) {
-            self.did = true;
-            self.pending.take().into_iter().for_each(|line| ctx.note(line));
-        }
-        // Before any time goes into their places.
-        let (points, grid) = (counts.pictures, assign::grid(&self.request.settings.assign, counts.pictures));
-        let each = self.request.settings.assign.fold == Fold::None;
-        if self.last >= Stage::Assign && each && grid.cells() < points as u64 {
-            bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
-        }
-        let (tables, kept) = (Some(tables), components::Kept::default());
-        Ok(Some(Embedded { rows, fields, tables, index, words, counts, reasons: why, kept }))
+        rates::record_rate(session, &rates::rate_name(&spec), new, new as f64, began.elapsed());
+        self.request.remember(session, sources);
+        self.report_inputs(&outcome, &skipped);
+        self.check_grid_size(outcome.counts.pictures)?;
+        Ok(Some(outcome))
     }
 
-    /// Whether a later stage looks at pictures or names their files.
+    /// The table of words if it is up to date. If it is stale, the reasons enter the statuses.
+    fn words_status(&mut self, spec: &ModelSpec, index: &Cached) -> Result<Option<Cached>> {
+        let options = (&self.request.settings.embed, &self.request.hub);
+        Ok(match words::state(self.session, spec, &index.artifact, options)? {
+            Some(State::Stale(job)) => {
+                self.statuses.push(StageStatus::stale(WordRow::STAGE, stale_reasons(self.session, &job.key)));
+                None
+            }
+            Some(State::Fresh(words)) => Some(words),
+            None => None,
+        })
+    }
+
+    /// Publishes `images`, `skipped`, `fields` and the words, and links them, the index and the vectors in `latest/`.
+    fn publish_inputs(&mut self, spec: &ModelSpec, outcome: &mut EmbedOutcome, skipped: &[SkippedRow]) -> Result<()> {
+        let (session, settings) = (self.session, &self.request.settings.embed);
+        let EmbedOutcome { rows, fields, index, .. } = &*outcome;
+        let tables = input_tables(session, rows, skipped, fields);
+        self.push_inputs_status(&tables, rows);
+        let [images, skipped, fields] = tables.map(|table| table.get_or_make(session));
+        let tables = [images?, skipped?, fields?];
+        session.link_latest(index)?;
+        if settings.vectors {
+            vectors::write(session, &index.artifact)?;
+        } else {
+            vectors::unlink_latest(session)?;
+        }
+        let words = words::state(session, spec, &index.artifact, (settings, &self.request.hub))?;
+        outcome.words = words.map(|words| words.get_or_make(session)).transpose()?;
+        outcome.tables = Some(tables);
+        Ok(())
+    }
+
+    /// Names the defective and damaged inputs if they changed, and says how the inputs add up. If everything was up to
+    /// date, that line waits for a later stage with work to do.
+    fn report_inputs(&mut self, outcome: &EmbedOutcome, skipped: &[SkippedRow]) {
+        let (session, source) = (self.session, &self.request.settings.source);
+        let Some([images, skipped_table, _]) = &outcome.tables else { return };
+        let names_defects = source.strict || !skipped_table.fresh;
+        if names_defects {
+            summary::warn_skipped(session, skipped, &skipped_table.path, outcome.counts.inputs);
+        }
+        if !images.fresh {
+            summary::warn_damaged(session, &outcome.rows);
+        }
+        let of_skipped = SkippedSummary::from_rows(skipped).describe(source, !names_defects);
+        let line = summary::inputs_line(&outcome.counts, of_skipped);
+        let tables_fresh = outcome.tables.iter().flatten().chain(&outcome.words).all(|table| table.fresh);
+        if outcome.index.fresh && outcome.counts.embedded == 0 && tables_fresh {
+            self.inputs_summary = Some(line);
+        } else {
+            self.did_work = true;
+            session.note(line);
+        }
+    }
+
+    /// Fails before time is spent on a layout for which the grid has too few cells.
+    fn check_grid_size(&self, points: usize) -> Result<()> {
+        let settings = &self.request.settings.assign;
+        let grid = assign::grid(settings, points);
+        if self.last >= Stage::Assign && settings.fold == Fold::None && grid.cells() < points as u64 {
+            bail!(lap::Error::TooFewCells { points, grid, fits: lap::Grid::auto(points, 1.0) });
+        }
+        Ok(())
+    }
+
+    /// Whether a later stage reads pictures or names their files.
     fn reads_pictures(&self) -> bool {
         self.last == Stage::Render || (self.last == Stage::Assign && self.request.settings.assign.fold != Fold::None)
     }
 
-    /// How the tables of the inputs stand.
-    fn inputs_stand(&mut self, fresh: bool, why: impl FnOnce() -> Vec<Why>) {
+    /// Adds the state of the tables of inputs to the statuses, as one.
+    fn push_inputs_status(&mut self, tables: &[State<Job<'_>>; 3], images: &[ImageRow]) {
         let name = ImageRow::STAGE;
-        self.standings.push(if fresh { Standing::fresh(name) } else { Standing::stale(name, why()) });
+        self.statuses.push(match tables.iter().all(State::is_fresh) {
+            true => StageStatus::fresh(name),
+            false => StageStatus::stale(name, changed_paths(self.session, images)),
+        });
     }
 
-    /// The index of the vectors, and how many of them are new; none where the walk stops at it.
-    fn index(&mut self, inputs: &mut Inputs, chosen: &Chosen, parts: &[Part]) -> Result<Option<(Made, usize)>> {
-        let (ctx, settings) = (self.ctx, &self.request.settings);
-        let whole = |index: &Artifact| match self.makes {
-            true => shards::complete(&ctx.store, index),
-            false => shards::intact(&ctx.store, index, |damage| ctx.warn(damage)),
+    /// Returns the index of the vectors, and how many of them are new; `None` if the walk stops because it is stale.
+    fn index(&mut self, inputs: &mut Inputs, spec: &ModelSpec, parts: &[SharePart]) -> Result<Option<(Cached, usize)>> {
+        let (session, settings) = (self.session, &self.request.settings);
+        let is_complete = |index: &Artifact| match self.builds {
+            true => shards::has_all_shards(&session.store, index),
+            false => shards::check_all_shards(&session.store, index, |damage| session.warn(damage)),
         };
-        let mut state = embed::state(ctx, inputs, chosen, whole)?;
-        if let (Some(Gathering { sharing, mixed, .. }), State::Stale(job), true) =
-            (&self.request.gathering, &state, self.makes)
+        let mut state = embed::state(session, inputs, spec, is_complete)?;
+        if let (Some(ShardInput { sharing, mixed, .. }), State::Stale(job), true) =
+            (&self.request.shard_input, &state, self.builds)
         {
-            let new = job.ahead.new;
-            let kinds = if self.last == Stage::Render { kinds(&settings.render) } else { Vec::new() };
-            sharing.take_over(ctx, chosen, (parts, *mixed), &Thumbs::new(&ctx.store, kinds))?;
+            let new = job.plan.new;
+            let kinds = if self.last == Stage::Render { thumbnail_kinds(&settings.render) } else { Vec::new() };
+            sharing.import_vectors(session, spec, (parts, *mixed), &ThumbnailCache::new(&session.store, kinds))?;
             if new > 0 {
-                state = embed::state(ctx, inputs, chosen, whole)?;
+                state = embed::state(session, inputs, spec, is_complete)?;
             }
             if let State::Stale(job) = &state {
                 job.check_gathered(*mixed)?;
             }
         }
         let job = match state {
-            State::Fresh(made) => {
-                self.standings.push(Standing::fresh(Stage::Embed.name()));
-                return Ok(Some((made, 0)));
+            State::Fresh(index) => {
+                self.statuses.push(StageStatus::fresh(Stage::Embed.name()));
+                return Ok(Some((index, 0)));
             }
             State::Stale(job) => job,
         };
-        let preflight = Preflight::new(ctx, settings, self.last, inputs, (chosen, job.ahead), self.request.relayout);
-        if !self.makes {
-            let why = reasons_of_index(ctx, job.key.as_ref(), &inputs.pictures());
-            self.stop(Stage::Embed, why);
+        let preflight = Preflight::new(session, settings, self.last, inputs, (spec, job.plan), self.request.relayout);
+        if !self.builds {
+            let why = stale_index_reasons(session, job.key.as_ref(), &inputs.pictures());
+            self.stop_at(Stage::Embed, why);
             self.preflight = Some(preflight);
             return Ok(None);
         }
-        if job.ahead.new + job.ahead.unread > 0 {
-            preflight.lines().into_iter().for_each(|line| ctx.note(line));
-            self.planned = true;
-            ctx.reporter.event(&Event::Plan(preflight.plan()));
-            ctx.reporter.event(&Event::Begin(Stage::Embed.name()));
+        if job.plan.new + job.plan.unread > 0 {
+            preflight.lines().into_iter().for_each(|line| session.note(line));
+            self.plan_reported = true;
+            session.reporter.event(&Event::Plan(preflight.plan()));
+            session.reporter.event(&Event::Begin(Stage::Embed.name()));
         }
-        // What will be drawn is made of the same decoding.
-        let mut kept = if self.last == Stage::Render { render::thumbnails(&settings.render) } else { Vec::new() };
+        // Thumbnails for drawing are made from the same decoded picture as the input of the model.
+        let mut kinds = if self.last == Stage::Render { render::thumbnail_kinds(&settings.render) } else { Vec::new() };
         if self.last >= Stage::Assign && settings.assign.fold != Fold::None {
-            kept.push(Kept::Look);
+            kinds.push(ThumbnailKind::Comparison);
         }
-        let thumbs = Thumbs::new(&ctx.store, kept);
-        // Whatever fails here is tried again, and told, when the thumbnail is wanted.
-        let (made, new) = job.make(inputs, &|image, photo| drop(thumbs.keep(image, photo)))?;
+        let thumbs = ThumbnailCache::new(&session.store, kinds);
+        // An error is ignored here: drawing makes missing thumbnails again, and reports errors.
+        let (index, new) = job.make(inputs, &|image, photo| drop(thumbs.store_missing(image, photo)))?;
         let name = Stage::Embed.name();
-        self.standings.push(match made.fresh {
-            true => Standing::fresh(name),
+        self.statuses.push(match index.fresh {
+            true => StageStatus::fresh(name),
             false => {
-                let why = reasons_of_index(ctx, Some(&made.artifact.header.key), &inputs.pictures());
-                Standing::stale(name, why)
+                let why = stale_index_reasons(session, Some(&index.artifact.header.key), &inputs.pictures());
+                StageStatus::stale(name, why)
             }
         });
-        Ok(Some((made, new)))
+        Ok(Some((index, new)))
     }
+}
+
+/// The tables `images`, `skipped` and `fields`.
+fn input_tables(
+    session: &Session,
+    images: &[ImageRow],
+    skipped: &[SkippedRow],
+    fields: &[FieldRow],
+) -> [State<Job<'static>>; 3] {
+    [State::for_rows(session, images), State::for_rows(session, skipped), State::for_rows(session, fields)]
 }

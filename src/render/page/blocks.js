@@ -1,63 +1,66 @@
-// Layouts other than the grid have no sheets of their own, so the page makes them: squares of the layout
-// at scales of powers of two, drawn when they are first seen and kept. A frame is then a few dozen blits,
-// however many pictures there are.
+// Layouts other than the grid have no sheets, so the page draws its own: square blocks of the layout, at scales of
+// powers of two, which are drawn when they come into view and then cached. A frame copies a few dozen blocks, for any
+// number of pictures.
 
 const { wall } = page.data;
-const { eachWithin } = page.squares;
-const { view, layout, frame, redraw, windowWidth, windowHeight, toWall, toWindow, dotSide } = page.view;
-const { affordableLevel, loads, found, findTile } = page.sheets;
-const { picked } = page.picked;
+const { eachWithin } = page.spatial;
+const { view, layout, frame, redraw, windowWidth, windowHeight, toCells, toWindow, dotSide } = page.view;
+const { affordableLevel, loads, foundTile, findTile, drawFoundTile } = page.sheets;
+const { highlight } = page.highlight;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { dotsOn } = page.dots;
 
+/** Side of a block in device pixels. */
 const BLOCK = 512;
-const MOST_BLOCKS = 96;
-/** Milliseconds of a frame that go into blocks that are lacking; what is rougher stands in for them. */
+const MAX_BLOCKS = 96;
+/** Milliseconds per frame for drawing missing blocks. Coarser blocks are shown in their place until they are drawn. */
 const BLOCK_BUDGET = 6;
 
+/** The cached blocks by level, column and row. */
 const blocks = new Map();
-let blocksOf = null;
+/** The layout, lit pictures and background that the cached blocks show. */
+let blocksFor = null;
 
-/** Pixels of a cell in the blocks of a level; level 0 is a layout in one block. */
+/** Pixels of a cell in the blocks of a level. At level 0 the whole layout is one block. */
 function blockScale(level) {
   const { width, height } = layout.to;
   return (2 ** level * BLOCK) / (Math.max(width, height) + 1);
 }
 
 function drawBlocks(ratio) {
-  const [{ lit }, { ground }] = [picked, colours];
-  // Other pictures are lit, or it is another layout or colour: none of the blocks is right any more.
-  if (blocksOf?.layout !== layout.to || blocksOf.lit !== lit || blocksOf.ground !== ground) {
+  const [{ lit }, { ground }] = [highlight, colours];
+  // The cached blocks are only valid for the same layout, lit pictures and background.
+  if (blocksFor?.layout !== layout.to || blocksFor.lit !== lit || blocksFor.ground !== ground) {
     blocks.clear();
-    blocksOf = { layout: layout.to, lit, ground };
+    blocksFor = { layout: layout.to, lit, ground };
   }
   const level = Math.max(0, Math.round(Math.log2((view.scale * ratio) / blockScale(0))));
   const deadline = performance.now() + BLOCK_BUDGET;
-  const best = affordableLevel(view.scale * ratio);
-  let late = false;
-  for (const l of new Set([0, level])) {
-    eachBlock(l, (key, column, row) => {
-      const known = blocks.get(key);
-      if (known) known.used = frame.number;
-      if (known && (known.complete || known.loads === loads.arrived)) return;
-      // The roughest one is never missing.
-      if (l > 0 && performance.now() > deadline) late = true;
-      else blocks.set(key, makeBlock(l, column, row, l > 0 ? best : 0));
+  const sheetLevel = affordableLevel(view.scale * ratio);
+  let outOfTime = false;
+  for (const drawnLevel of new Set([0, level])) {
+    eachBlock(drawnLevel, (key, column, row) => {
+      const cached = blocks.get(key);
+      if (cached) cached.used = frame.number;
+      if (cached && (cached.complete || cached.loads === loads.arrived)) return;
+      // The coarsest block is always drawn, so that something can be shown everywhere.
+      if (drawnLevel > 0 && performance.now() > deadline) outOfTime = true;
+      else blocks.set(key, makeBlock(drawnLevel, column, row, drawnLevel > 0 ? sheetLevel : 0));
     });
   }
-  // From rough to sharp: what is there of the levels between shows where the sharp block is not there yet.
-  for (let l = level > 0 && !late ? level : 0; l <= level; l += 1) {
-    eachBlock(l, (key, column, row) => blocks.has(key) && putBlock(l, column, row, blocks.get(key)));
+  // From coarse to sharp: where the sharp block is missing, the block of a coarser level shows.
+  for (let drawnLevel = level > 0 && !outOfTime ? level : 0; drawnLevel <= level; drawnLevel += 1) {
+    eachBlock(drawnLevel, (key, column, row) => blocks.has(key) && copyBlock(drawnLevel, column, row, blocks.get(key)));
   }
-  if (late) redraw();
-  forgetOldest();
+  if (outOfTime) redraw();
+  dropOldest();
 }
 
-/** Calls `each` for every block of a level that is in the window. */
+/** Calls `each` for every block of a level that the window shows, with its key, column and row. */
 function eachBlock(level, each) {
   const size = BLOCK / blockScale(level);
-  const [left, top] = toWall(0, 0);
-  const [right, bottom] = toWall(windowWidth(), windowHeight());
+  const [left, top] = toCells(0, 0);
+  const [right, bottom] = toCells(windowWidth(), windowHeight());
   const last = (length) => Math.floor((length + 0.5) / size);
   const between = (v, length) => Math.min(last(length), Math.max(0, Math.floor((v + 0.5) / size)));
   for (let row = between(top, layout.to.height); row <= between(bottom, layout.to.height); row += 1) {
@@ -67,30 +70,33 @@ function eachBlock(level, each) {
   }
 }
 
-/** Calls `each` for the pictures that are at least in part in a block, with their left upper corners in its pixels. */
-function eachIn(level, column, row, each) {
+/**
+ * Calls `each` for the pictures that a block shows at least in part, with their upper left corners in the block's
+ * pixels.
+ */
+function eachInBlock(level, column, row, each) {
   const scale = blockScale(level);
-  // Half a cell of room at the edges of the layout, where pictures on the map stick out.
+  // Blocks begin half a cell before the layout, because pictures on the map may stick out of it.
   const [left, top] = [column * BLOCK - scale / 2, row * BLOCK - scale / 2];
   const { x, y } = layout.to;
-  const inside = [left, top, left + BLOCK, top + BLOCK].map((at, n) => at / scale + (n < 2 ? -0.5 : 0.5));
+  const inside = [left, top, left + BLOCK, top + BLOCK].map((edge, n) => edge / scale + (n < 2 ? -0.5 : 0.5));
   eachWithin(layout.to, inside, (i) => each(i, (x[i] - 0.5) * scale - left, (y[i] - 0.5) * scale - top));
 }
 
-/** Draws the pictures that are in a block; incomplete as long as one of their sheets is on its way. */
-function makeBlock(level, column, row, best) {
+/** Draws a block. It is incomplete, and drawn again later, if one of the sheets that it needs is still loading. */
+function makeBlock(level, column, row, sheetLevel) {
   const canvas = document.createElement("canvas");
   canvas.width = BLOCK;
   canvas.height = BLOCK;
   const scale = blockScale(level);
-  const small = wall.dots || scale <= wall.levels[0].side;
-  const side = wall.dots && layout.to.name === "map" ? dotSide(scale) : scale;
-  const dots = small ? dotsOn(canvas, side, colours.ground, picked.lit, DIM) : null;
+  const isSmall = wall.dots || scale <= wall.levels[0].side;
+  const dotPixels = wall.dots && layout.to.name === "map" ? dotSide(scale) : scale;
+  const dots = isSmall ? dotsOn(canvas, dotPixels, colours.ground, highlight.lit, DIM) : null;
   if (dots) {
-    // What is lit lies on top.
-    for (const only of picked.lit ? [0, 1] : [null]) {
-      eachIn(level, column, row, (i, px, py) => {
-        if (only === null || picked.lit[i] === only) dots.put(i, px + scale / 2, py + scale / 2);
+    // Lit pictures are drawn last, on top of the others.
+    for (const litValue of highlight.lit ? [0, 1] : [null]) {
+      eachInBlock(level, column, row, (i, px, py) => {
+        if (litValue === null || highlight.lit[i] === litValue) dots.put(i, px + scale / 2, py + scale / 2);
       });
     }
     dots.done();
@@ -99,32 +105,32 @@ function makeBlock(level, column, row, best) {
   const context = canvas.getContext("2d", { alpha: false });
   context.fillStyle = colours.ground;
   context.fillRect(0, 0, BLOCK, BLOCK);
-  const { side: sharp } = wall.levels[best];
+  const { side: wantedSide } = wall.levels[sheetLevel];
   let complete = true;
-  const pass = (only) => {
-    eachIn(level, column, row, (i, px, py) => {
-      if (only !== null && picked.lit[i] !== only) return;
-      findTile(i, best);
-      complete &&= found.side === sharp && found.bitmap !== null;
-      if (found.bitmap) context.drawImage(found.bitmap, found.x, found.y, found.side, found.side, px, py, scale, scale);
+  const pass = (litValue) => {
+    eachInBlock(level, column, row, (i, px, py) => {
+      if (litValue !== null && highlight.lit[i] !== litValue) return;
+      findTile(i, sheetLevel);
+      complete &&= foundTile.side === wantedSide && foundTile.bitmap !== null;
+      drawFoundTile(context, px, py, scale);
     });
   };
   inPasses(context, pass);
   return { canvas, complete, loads: loads.arrived, used: frame.number };
 }
 
-function putBlock(level, column, row, { canvas }) {
+function copyBlock(level, column, row, { canvas }) {
   const size = BLOCK / blockScale(level);
   const [x, y] = toWindow(column * size - 0.5, row * size - 0.5).map(Math.round);
   const [right, bottom] = toWindow((column + 1) * size - 0.5, (row + 1) * size - 0.5).map(Math.round);
   paint.drawImage(canvas, x, y, right - x, bottom - y);
 }
 
-/** Lets go of the blocks that have not been seen for the longest time. */
-function forgetOldest() {
-  if (blocks.size <= MOST_BLOCKS) return;
+/** Drops the least recently used blocks. */
+function dropOldest() {
+  if (blocks.size <= MAX_BLOCKS) return;
   const oldest = [...blocks].sort(([, a], [, b]) => a.used - b.used);
-  for (const [key] of oldest.slice(0, blocks.size - MOST_BLOCKS)) blocks.delete(key);
+  for (const [key] of oldest.slice(0, blocks.size - MAX_BLOCKS)) blocks.delete(key);
 }
 
 page.blocks = { drawBlocks };

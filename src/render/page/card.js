@@ -1,22 +1,22 @@
-// A picture looked at: the card beside the pointer, and the box with the larger picture.
+// Single pictures: the card next to the pointer, and the box (a dialog) with the larger picture.
 
-const { wall, count, element, columnOf, rowOf, fileName, isSettled } = page.data;
+const { wall, count, element, columnOf, rowOf, fileName, isReady } = page.data;
 const { row, withRows, factsOf, fieldsOf, wordsOf, nameOf } = page.rows;
 const { canvas, layout, redraw, windowWidth, windowHeight, pictureAt, reveal } = page.view;
-const { levelFor, found, findTile, whenLoaded, stopWaiting } = page.sheets;
-const { picked, mark, choose } = page.picked;
-const { swipes, lieStill } = page.fingers;
+const { levelFor, foundTile, findTile, drawFoundTile, whenLoaded, stopWaiting } = page.sheets;
+const { highlight, setFocused, focusPicture } = page.highlight;
+const { swipes, resetPlacement } = page.fingers;
 const { groupsOf } = page.groups;
 
 const card = element("card");
 const box = element("box");
-/** Why a picture was found, and which of its files was: the one in front is 0. The search says. */
-const why = { of: () => "", file: () => 0 };
-/** The picture that is pointed at, and the one that is to be opened, while what is known of them is on its way. */
-const meant = { pointed: -1, opened: -1 };
+/** Why a picture was found, and which of its files matched, where 0 is the one in front. search.js sets both. */
+const matchReason = { of: () => "", file: () => 0 };
+/** The pictures to show in the card and in the box once their metadata are loaded, or -1. */
+const pendingView = { pointed: -1, opened: -1 };
 
 function hover(px, py) {
-  if (!isSettled()) return;
+  if (!isReady()) return;
   const i = pictureAt(px, py);
   canvas.classList.toggle("over", i >= 0);
   if (i < 0) hideCard();
@@ -24,8 +24,8 @@ function hover(px, py) {
 }
 
 function showCard(i, px, py) {
-  meant.pointed = i;
-  withRows([i], () => meant.pointed === i && fillCard(i, px, py));
+  pendingView.pointed = i;
+  withRows([i], () => pendingView.pointed === i && fillCard(i, px, py));
 }
 
 function fillCard(i, px, py) {
@@ -33,23 +33,24 @@ function fillCard(i, px, py) {
   element("card-facts").textContent = factsOf(i) || nameOf(i);
   element("card-fields").textContent = fieldsOf(i);
   card.hidden = false;
-  const beside = (at, size, room) => (at + 18 + size < room ? at + 18 : Math.max(8, at - 18 - size));
-  const x = beside(px, card.offsetWidth, windowWidth());
-  const y = beside(py, card.offsetHeight, windowHeight());
+  const besidePointer = (pointer, size, windowSize) =>
+    pointer + 18 + size < windowSize ? pointer + 18 : Math.max(8, pointer - 18 - size);
+  const x = besidePointer(px, card.offsetWidth, windowWidth());
+  const y = besidePointer(py, card.offsetHeight, windowHeight());
   card.style.transform = `translate(${x}px, ${y}px)`;
 }
 
 function hideCard() {
-  meant.pointed = -1;
+  pendingView.pointed = -1;
   card.hidden = true;
   canvas.classList.remove("over");
 }
 
-function tapped(px, py) {
-  if (!isSettled()) return;
+function onTap(px, py) {
+  if (!isReady()) return;
   const i = pictureAt(px, py);
   if (i < 0) {
-    mark(-1);
+    setFocused(-1);
     hideCard();
     return;
   }
@@ -57,39 +58,39 @@ function tapped(px, py) {
 }
 
 function open(i) {
-  meant.opened = i;
-  withRows([i], () => meant.opened === i && openNow(i));
+  pendingView.opened = i;
+  withRows([i], () => pendingView.opened === i && openNow(i));
 }
 
 function openNow(i) {
-  choose(i);
+  focusPicture(i);
   hideCard();
   fillBox(i);
   if (!box.open) {
     box.showModal();
-    // The way back leads out of the box first, and not off the page.
+    // An entry in the history lets the browser's back button close the box instead of leaving the page.
     history.pushState({ box: true }, "");
-    entry.open = true;
+    historyEntry.open = true;
   }
-  // The tile that was pressed is gone with its strip; keys go on in the box.
+  // The button that was pressed is gone with its strip, so the focus moves to the box, which keeps receiving keys.
   else if (!box.contains(document.activeElement)) box.focus();
 }
 
 function fillBox(i) {
   const { caption, path, link, behind, post, nearest } = row(i);
   element("box-caption").textContent = caption;
-  element("box-why").textContent = why.of(i);
+  element("box-why").textContent = matchReason.of(i);
   box.setAttribute("aria-label", nameOf(i));
   stopWaiting();
   const files = [[fileName(i), path, link], ...(wall.large ? behind : [])];
-  const shown = Math.min(why.file(i), files.length - 1);
-  showFile(files[shown], i);
-  fillBehind(files, i, shown);
+  const shownFile = Math.min(matchReason.file(i), files.length - 1);
+  showFile(files[shownFile], i);
+  fillStack(files, i, shownFile);
   fillStrip("siblings", post?.[1] ?? [], i);
   fillStrip("alike", nearest, i);
 }
 
-/** What is known of a picture, a row each: what it is and what it says. */
+/** Lists the metadata of a picture: a term and its text per row. Rows without text are omitted. */
 function fillFacts(i, path) {
   const { fields, size } = row(i);
   const folders = path.split("/").slice(0, -1).join(" / ");
@@ -98,24 +99,24 @@ function fillFacts(i, path) {
     ...fields.map(([name, ...values]) => [name, values.join(", ")]),
     ["shows", wordsOf(i)],
     ["group", groupsOf(i).join(" › ")],
-    ["place", wall.hasCells ? `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}` : ""],
+    ["cell", wall.hasCells ? `row ${rowOf(i) + 1}, column ${columnOf(i) + 1}` : ""],
     ["pixels", size ? `${size[0]} × ${size[1]}` : ""],
     ["folder", folders],
     ["file", path.split("/").pop()],
   ];
-  const made = rows
+  const elements = rows
     .filter(([, text]) => text)
     .flatMap(([name, text]) => {
-      const [term, said] = [document.createElement("dt"), document.createElement("dd")];
-      [term.dir, said.dir] = ["auto", "auto"];
+      const [term, description] = [document.createElement("dt"), document.createElement("dd")];
+      [term.dir, description.dir] = ["auto", "auto"];
       term.textContent = name;
-      said.append(linked(text));
-      return [term, said];
+      description.append(linked(text));
+      return [term, description];
     });
-  element("box-facts").replaceChildren(...made);
+  element("box-facts").replaceChildren(...elements);
 }
 
-/** An address of the web as a link, anything else as the text that it is. */
+/** A web address as a link, any other text as text. */
 function linked(text) {
   if (!/^https?:\/\/[^\s"<>]+$/i.test(text) || !URL.canParse(text)) return document.createTextNode(text);
   const anchor = document.createElement("a");
@@ -123,7 +124,7 @@ function linked(text) {
   return anchor;
 }
 
-/** A file of a picture, the one in front or one behind it, with its path and its link. */
+/** Shows a file of the cell of picture `i`: the one in front or one behind it. The file has a name, path and link. */
 function showFile([name, path, link], i) {
   fillFacts(i, path);
   const original = element("box-link");
@@ -132,33 +133,40 @@ function showFile([name, path, link], i) {
   else original.removeAttribute("href");
   const large = largeOf(name, i);
   element("frame").replaceChildren(large);
-  lieStill();
-  if (link && SHOWN.test(link)) sharpen(large, link);
+  resetPlacement();
+  if (link && DISPLAYABLE.test(link)) sharpen(large, link);
 }
 
-/** Kinds of files that every browser shows. */
-const SHOWN = /\.(jpe?g|png|webp|gif|bmp)$/i;
+/** Links to images that every browser can show. */
+const DISPLAYABLE = /\.(jpe?g|png|webp|gif|bmp)$/i;
 
-/** Puts the original in the place of a picture that has fewer pixels than its frame, once it is there; if it is. */
-async function sharpen(shown, link) {
+/**
+ * Replaces a picture that has fewer pixels than its frame by the original, once that is loaded. Keeps the picture if
+ * the original cannot be loaded or is not larger.
+ */
+async function sharpen(picture, link) {
   const original = new Image();
-  original.alt = shown.alt ?? "";
+  original.alt = picture.alt ?? "";
   try {
-    if (shown instanceof Image) await shown.decode();
+    if (picture instanceof Image) await picture.decode();
     const { clientWidth, clientHeight } = element("frame");
-    if (shown.naturalWidth >= clientWidth * devicePixelRatio || shown.naturalHeight >= clientHeight * devicePixelRatio)
+    if (
+      picture.naturalWidth >= clientWidth * devicePixelRatio ||
+      picture.naturalHeight >= clientHeight * devicePixelRatio
+    )
       return;
     original.src = link;
     await original.decode();
   } catch {
     return;
   }
-  if (shown.parentElement !== element("frame") || original.naturalWidth <= (shown.naturalWidth || shown.width)) return;
-  original.style.transform = shown.style.transform;
-  shown.replaceWith(original);
+  if (picture.parentElement !== element("frame") || original.naturalWidth <= (picture.naturalWidth || picture.width))
+    return;
+  original.style.transform = picture.style.transform;
+  picture.replaceWith(original);
 }
 
-/** The larger picture; without one, the tile. */
+/** The larger picture as an element, or the tile if there is none. */
 function largeOf(name, i) {
   if (!wall.large) return tileOf(i, 128);
   const image = new Image();
@@ -168,15 +176,15 @@ function largeOf(name, i) {
   return image;
 }
 
-/** The files that share a cell, to be looked at one after the other. */
-function fillBehind(files, i, shown) {
+/** Fills the strip of files that share a cell, with a button for each. */
+function fillStack(files, i, shownFile) {
   const section = element("behind");
   section.hidden = files.length < 2;
   const buttons = files.map((file, number) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", file[1]);
-    if (number === shown) button.setAttribute("aria-current", "true");
+    if (number === shownFile) button.setAttribute("aria-current", "true");
     button.append(largeOf(file[0], i));
     button.addEventListener("click", () => {
       for (const other of buttons) other.removeAttribute("aria-current");
@@ -188,21 +196,19 @@ function fillBehind(files, i, shown) {
   section.querySelector(".strip").replaceChildren(...(section.hidden ? [] : buttons));
 }
 
-/** A tile as an element of its own, drawn as soon as its sheet is there. */
+/** A tile as a canvas of its own, drawn as soon as its sheet is loaded. */
 function tileOf(i, side) {
   const tile = document.createElement("canvas");
   tile.width = side;
   tile.height = side;
   const level = levelFor(side);
-  const drawIt = () => {
+  const drawTile = () => {
     findTile(i, level);
-    if (found.bitmap) {
-      tile.getContext("2d").drawImage(found.bitmap, found.x, found.y, found.side, found.side, 0, 0, side, side);
-    }
-    return found.side === wall.levels[level].side && found.bitmap !== null;
+    drawFoundTile(tile.getContext("2d"), 0, 0, side);
+    return foundTile.side === wall.levels[level].side && foundTile.bitmap !== null;
   };
-  if (!drawIt()) whenLoaded(drawIt);
-  // What is lacking is asked for after the next frame.
+  if (!drawTile()) whenLoaded(drawTile);
+  // Missing sheets are requested at the end of a frame, so a frame is needed.
   redraw();
   return tile;
 }
@@ -210,10 +216,10 @@ function tileOf(i, side) {
 function fillStrip(id, pictures, current) {
   const section = element(id);
   section.hidden = pictures.length === 0;
-  withRows(pictures, () => picked.chosen === current && fillWith(section, pictures, current));
+  withRows(pictures, () => highlight.focused === current && showStrip(section, pictures, current));
 }
 
-function fillWith(section, pictures, current) {
+function showStrip(section, pictures, current) {
   const buttons = pictures.map((i) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -230,31 +236,31 @@ element("close").addEventListener("click", () => box.close());
 element("previous").addEventListener("click", () => step(-1));
 element("next").addEventListener("click", () => step(1));
 box.addEventListener("click", (event) => {
-  // Beside the box is the box itself: its content covers it.
+  // The content covers the box, so a click whose target is the box itself was on the backdrop.
   if (event.target === box) box.close();
 });
-/** Milliseconds that the slide show stays on a picture. */
-const SLIDE = 4000;
-let slides = 0;
+/** Milliseconds per picture in the slide show. */
+const SLIDE_MS = 4000;
+let slideTimer = 0;
 function setSlides(on) {
-  clearInterval(slides);
-  slides = on ? setInterval(() => step(1), SLIDE) : 0;
+  clearInterval(slideTimer);
+  slideTimer = on ? setInterval(() => step(1), SLIDE_MS) : 0;
   element("slides").setAttribute("aria-pressed", String(on));
 }
-element("slides").addEventListener("click", () => setSlides(slides === 0));
+element("slides").addEventListener("click", () => setSlides(slideTimer === 0));
 box.addEventListener("pointerdown", (event) => event.target.closest("#slides") || setSlides(false));
 
 swipes.aside = step;
 swipes.down = () => box.close();
 
-/** Whether the box has an entry of its own in the browser's history, and whether that is just being left. */
-const entry = { open: false, left: false };
+/** Whether the box has an entry in the browser's history, and whether that entry has just been left. */
+const historyEntry = { open: false, left: false };
 addEventListener("popstate", () => {
-  if (!entry.open) return;
-  Object.assign(entry, { open: false, left: true });
-  // A change of the address that belongs to it comes at once.
+  if (!historyEntry.open) return;
+  Object.assign(historyEntry, { open: false, left: true });
+  // The `hashchange` event of this navigation follows immediately, and must be ignored.
   setTimeout(() => {
-    entry.left = false;
+    historyEntry.left = false;
   });
   if (box.open) box.close();
   redraw();
@@ -262,23 +268,23 @@ addEventListener("popstate", () => {
 
 box.addEventListener("close", () => {
   setSlides(false);
-  if (entry.open) history.back();
-  reveal(picked.chosen);
+  if (historyEntry.open) history.back();
+  reveal(highlight.focused);
   canvas.focus();
 });
 box.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() === "s" && !event.ctrlKey && !event.metaKey) setSlides(slides === 0);
+  if (event.key.toLowerCase() === "s" && !event.ctrlKey && !event.metaKey) setSlides(slideTimer === 0);
   else setSlides(false);
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!steps) return;
   event.preventDefault();
-  const next = inDirection(picked.chosen, ...steps);
+  const next = neighbourInDirection(highlight.focused, ...steps);
   if (next >= 0) open(next);
 });
 
 const orders = new WeakMap();
 
-/** All pictures in the order of a layout. */
+/** All pictures in the reading order of a layout, for the slide show and the buttons. */
 function orderOf(of) {
   if (!orders.has(of)) {
     const order = Uint32Array.from({ length: count }, (_, i) => i);
@@ -289,29 +295,31 @@ function orderOf(of) {
   return orders.get(of);
 }
 
-/** To the next picture that is lit, in the order of the layout. */
+/** Opens the next or previous lit picture, in the order of the layout. */
 function step(by) {
-  const { lit, chosen } = picked;
+  const { lit, focused } = highlight;
   const order = orderOf(layout.to);
-  let at = order.indexOf(chosen);
-  do at = (at + by + count) % count;
-  while (lit && !lit[order[at]] && order[at] !== chosen);
-  open(order[at]);
+  let index = order.indexOf(focused);
+  do index = (index + by + count) % count;
+  while (lit && !lit[order[index]] && order[index] !== focused);
+  open(order[index]);
 }
 
-/** The picture next to one in a direction, among those that are lit; -1 if there is none. */
-function inDirection(i, dx, dy) {
+/** The nearest lit picture in a direction, or -1. */
+function neighbourInDirection(i, dx, dy) {
   const { x, y } = layout.to;
-  const { lit } = picked;
-  let [best, least] = [-1, Number.POSITIVE_INFINITY];
+  const { lit } = highlight;
+  let [best, shortest] = [-1, Number.POSITIVE_INFINITY];
   for (let other = 0; other < count; other += 1) {
     if (other === i || (lit && !lit[other])) continue;
     const along = (x[other] - x[i]) * dx + (y[other] - y[i]) * dy;
-    const aside = Math.abs((x[other] - x[i]) * dy) + Math.abs((y[other] - y[i]) * dx);
-    // Straight ahead is nearest; what lies more aside than ahead is another direction.
-    if (along > 0.01 && aside <= along && along + 3 * aside < least) [best, least] = [other, along + 3 * aside];
+    const sideways = Math.abs((x[other] - x[i]) * dy) + Math.abs((y[other] - y[i]) * dx);
+    // The distance to the side counts three times. A picture that is more to the side than ahead is in another
+    // direction.
+    if (along > 0.01 && sideways <= along && along + 3 * sideways < shortest)
+      [best, shortest] = [other, along + 3 * sideways];
   }
   return best;
 }
 
-page.card = { box, entry, why, hover, showCard, hideCard, tapped, open, inDirection };
+page.card = { box, historyEntry, matchReason, hover, showCard, hideCard, onTap, open, neighbourInDirection };

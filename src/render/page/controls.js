@@ -1,32 +1,33 @@
-// The panels: what is filtered by, and how it is viewed.
+// The panels Filter and View.
 
 const { wall, element, columns } = page.data;
 const { canvas, redraw, windowWidth, switchTo, replay } = page.view;
-const { show } = page.picked;
+const { setOverlay } = page.highlight;
 const { hideCard } = page.card;
 const { makeGroups } = page.groups;
-const { read } = page.facets;
-const { ask, look, lookAndGo, makeSearch } = page.search;
-const { makeTimes, setTimes } = page.periods;
+const { filtersFromPairs } = page.facets;
+const { updateQuery, runSearch, searchAndZoom, makeSearch } = page.search;
+const { makeTimeSlider, setTimeRange } = page.periods;
 const { makeTints } = page.tints;
 const { makeSelection } = page.selection;
 
-/** Sets all that is looked for, and its controls; `pairs` are those of the address. */
-function lookFor({ text = "", kinds = null, from = null, to = null, only = null, pairs = [] }) {
-  ask({ text, from, to, kinds: kinds && new Set(kinds), only: only && new Set(only) });
+/**
+ * Sets the whole query and its controls. `pairs` are the keys and values of the address, which include facet filters.
+ */
+function setQuery({ text = "", kinds = null, from = null, to = null, only = null, pairs = [] }) {
+  updateQuery({ text, from, to, kinds: kinds && new Set(kinds), only: only && new Set(only) });
   element("search").value = text;
   for (const check of element("kinds").querySelectorAll("input")) check.checked = !kinds || kinds.includes(check.value);
-  setTimes(from, to);
-  read(pairs);
-  look();
+  setTimeRange(from, to);
+  filtersFromPairs(pairs);
+  runSearch();
 }
 
-/** Shows everything again. */
 element("reset").addEventListener("click", () => {
-  lookFor({});
+  setQuery({});
 });
 
-// One panel at a time; what is not in it closes it.
+// At most one panel is open.
 const panels = [
   ["more", "panel"],
   ["look", "looks"],
@@ -39,7 +40,7 @@ function openPanel(wanted) {
   }
 }
 for (const { button, panel } of panels) button.addEventListener("click", () => openPanel(panel.hidden ? panel : null));
-// A press beside an open panel closes it and does nothing else.
+// A press on the grid while a panel is open closes the panel and does nothing else.
 document.addEventListener(
   "pointerdown",
   (event) => {
@@ -49,6 +50,7 @@ document.addEventListener(
   },
   { capture: true },
 );
+/** Closes the open panel and returns the focus to its button. Returns whether a panel was open. */
 const closePanels = () => {
   const open = panels.find(({ panel }) => !panel.hidden);
   openPanel(null);
@@ -56,42 +58,43 @@ const closePanels = () => {
   return Boolean(open);
 };
 
-/** Fills the panels with what these pictures can be told apart by. */
+/** Fills the panels, and hides the controls that these pictures have no data for. */
 function makePanels() {
-  const fresh = columns.fresh?.reduce((sum, one) => sum + one, 0) ?? 0;
+  const newCount = columns.fresh?.reduce((sum, one) => sum + one, 0) ?? 0;
   makeSearch();
   makeKinds();
-  makeTimes();
+  makeTimeSlider();
   makeLegend();
   makeTints();
   makeSelection((only) => {
-    ask({ only: new Set(only) });
-    lookAndGo();
+    updateQuery({ only: new Set(only) });
+    searchAndZoom();
   });
   element("seams-label").hidden = !wall.hasCells || !columns.right;
-  element("new-label").hidden = fresh === 0;
+  element("new-label").hidden = newCount === 0;
   element("grew").hidden = !wall.hasCells || !wall.before;
   element("grew").addEventListener("click", () => {
     chooseLayout("grid");
     replay();
   });
-  element("new-text").textContent = `Frame the ${fresh.toLocaleString("en")} that are new`;
+  element("new-text").textContent = `Outline new pictures (${newCount.toLocaleString("en")})`;
   makeGroups();
   element("shows").hidden = ["seams-label", "new-label", "groups-label", "grew"].every((id) => element(id).hidden);
-  for (const [what, id] of [
+  for (const [overlay, id] of [
     ["seams", "seams"],
     ["new", "new"],
     ["groups", "groups-shown"],
   ]) {
-    element(id).addEventListener("change", (event) => show(what, event.target.checked));
+    element(id).addEventListener("change", (event) => setOverlay(overlay, event.target.checked));
   }
-  const hide = (button, parts) => {
+  const hideIfEmpty = (button, parts) => {
     element(button).hidden = parts.every((id) => element(id).hidden);
   };
-  hide("more", ["kinds", "times", "facets"]);
-  hide("look", ["shows", "groups", "legend", "tints"]);
+  hideIfEmpty("more", ["kinds", "times", "facets"]);
+  hideIfEmpty("look", ["shows", "groups", "legend", "tints"]);
 }
 
+/** Makes a checkbox for each kind. If all are checked there is no filter, so pictures without a kind are shown too. */
 function makeKinds() {
   const named = wall.kinds.filter(Boolean);
   element("kinds").hidden = named.length < 2;
@@ -103,8 +106,8 @@ function makeKinds() {
     check.value = kind;
     check.addEventListener("change", () => {
       const on = [...element("kinds").querySelectorAll("input:checked")].map((input) => input.value);
-      ask({ kinds: on.length === named.length ? null : new Set(on) });
-      lookAndGo();
+      updateQuery({ kinds: on.length === named.length ? null : new Set(on) });
+      searchAndZoom();
     });
     label.append(check, kind);
     element("kinds").append(label);
@@ -129,10 +132,11 @@ function makeLegend() {
     return item;
   });
   element("legend-list").replaceChildren(...items);
-  // Colours without their meaning are of no use.
+  // Colours need their legend, so the panel opens at once if the window has room for it.
   if (windowWidth() > 760) openPanel(element("looks"));
 }
 
+/** Switches the layout and updates the radio group, in which only the checked button is in the tab order. */
 function chooseLayout(name) {
   switchTo(name);
   for (const button of document.querySelectorAll("#layouts button")) {
@@ -144,4 +148,4 @@ function chooseLayout(name) {
   redraw();
 }
 
-page.controls = { lookFor, makePanels, closePanels, chooseLayout };
+page.controls = { setQuery, makePanels, closePanels, chooseLayout };

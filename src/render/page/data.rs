@@ -1,5 +1,5 @@
-//! What the page is made of, and what of it stands at its head: so much as is needed to draw the wall, whatever the number
-//! of pictures. All else is in tiles.
+//! The data of the page, and their head: the part that is needed to draw the grid, whose size does not depend on the
+//! number of pictures. Everything else is in chunks.
 
 use std::collections::HashMap;
 
@@ -7,192 +7,193 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::columns::{self, Columns};
-use super::{Published, rows};
+use super::{PageMeta, rows};
 use crate::artifact::rows::{FieldRow, ImageRow};
 use crate::config::Colour;
 use crate::linalg::bounds;
 use crate::photo::TileFit;
 use crate::render::colours::{self, Legend};
-use crate::render::tiles::PAGE_TILE;
-use crate::report::counted;
+use crate::render::thumbnails::PAGE_TILE;
+use crate::report::pluralise;
 
-/// So many characters of each value of a field are on the page.
+/// Longer values of a field are truncated to this many characters.
 const FIELD_CHARS: usize = 300;
 
-/// Places in the plane are numbers up to this.
-const PLACES: f64 = 65_535.0;
+/// Largest coordinate of a position on the page.
+const MAX_COORDINATE: f64 = 65_535.0;
 
-/// Sheets on which tiles have one size.
+/// A level of the pyramid of sheets: the whole grid at one size of tiles.
 #[derive(Debug, Serialize)]
 pub struct Level {
-    /// Pixels of a tile.
+    /// Side of a tile in pixels.
     pub side: u32,
-    /// Folder of the sheets, `<column>_<row>.jpg`.
+    /// Folder of the sheets, which are named `<column>_<row>.jpg`.
     pub path: String,
 }
 
-/// One picture of the wall.
+/// One picture of the grid.
 pub struct Picture<'a> {
-    /// Row x columns + column.
+    /// Number of its cell: row x columns + column.
     pub cell: u32,
-    /// Its place in the plane.
-    pub place: [f64; 2],
-    /// Its name on the page.
+    /// Its position on the plane.
+    pub position: [f64; 2],
+    /// Its name on the page, from which the names of its files follow.
     pub name: String,
-    /// What the sources say of it.
-    pub known: Option<&'a ImageRow>,
-    /// What else tables say of it.
+    /// Its metadata from the sources.
+    pub image_row: Option<&'a ImageRow>,
+    /// Further columns of tables.
     pub fields: &'a [FieldRow],
-    /// What it is called where the sources say nothing.
+    /// The text to show if the sources have no metadata.
     pub label: Option<&'a str>,
     /// Link to the original; empty if there is none.
     pub link: String,
-    /// Whether it came with the last run.
+    /// Whether it is one of the pictures of the last run that added any.
     pub new: bool,
     /// The pictures that share its cell, the best first.
-    pub behind: Vec<Behind<'a>>,
+    pub behind: Vec<StackedPicture<'a>>,
 }
 
-/// A picture behind another one.
-pub struct Behind<'a> {
+/// A picture that shares the cell of another one, behind it.
+pub struct StackedPicture<'a> {
     /// Its name on the page.
     pub name: String,
     /// Path in its source.
     pub path: &'a str,
     /// Link to the original; empty if there is none.
     pub link: String,
-    /// What the sources say of it.
-    pub known: Option<&'a ImageRow>,
-    /// What else tables say of it.
+    /// Its metadata from the sources.
+    pub image_row: Option<&'a ImageRow>,
+    /// Further columns of tables.
     pub fields: &'a [FieldRow],
 }
 
-impl Behind<'_> {
+impl StackedPicture<'_> {
     pub(super) fn caption(&self) -> &str {
-        self.known.and_then(|row| row.caption.as_deref()).unwrap_or_default()
+        self.image_row.and_then(|row| row.caption.as_deref()).unwrap_or_default()
     }
 }
 
-/// The groups of a level.
-pub struct Groups {
-    /// Name and further words of each group that has a name.
+/// The named groups of one level.
+pub struct GroupLevel {
+    /// Name and further words of each named group.
     pub names: Vec<(String, Vec<String>)>,
-    /// Which of these each picture is in.
+    /// For each picture, the index of its group in `names`.
     pub of: Vec<Option<u32>>,
 }
 
-impl Groups {
+impl GroupLevel {
     fn json(&self) -> Value {
         let name = |(name, further): &(String, Vec<String>)| {
-            json!([visible(name), further.iter().map(|word| visible(word)).collect::<Vec<_>>()])
+            json!([replace_controls(name), further.iter().map(|word| replace_controls(word)).collect::<Vec<_>>()])
         };
         self.names.iter().map(name).collect()
     }
 }
 
 /// Everything that the page is made of.
-pub struct Wall<'a> {
-    /// What it is called; empty where that is only how many pictures it has.
+pub struct PageData<'a> {
+    /// The title; if empty, the number of pictures is the title.
     pub title: &'a str,
     /// Columns and rows.
     pub grid: (u32, u32),
     /// How a picture fills its tile.
     pub fit: TileFit,
-    /// Behind tiles that do not fill their cell.
+    /// The colour behind tiles that do not fill their cell.
     pub background: Colour,
-    /// Whether there is a grid to show.
+    /// Whether the grid layout can be shown.
     pub has_cells: bool,
-    /// Whether there are places to show.
+    /// Whether the map layout can be shown.
     pub has_places: bool,
-    /// Pixels of a sheet's side.
+    /// Side of a sheet in pixels.
     pub sheet: u32,
-    /// The sheets, those with the smallest tiles first.
+    /// The levels of sheets, the one with the smallest tiles first.
     pub levels: Vec<Level>,
-    /// The files of the sheets of the first level, row by row, where the page needs their pixels: those of a large wall.
-    pub rough: Vec<Vec<u8>>,
+    /// The sheet files of the first level, row by row. Only filled for a large grid, whose page reads their pixels.
+    pub coarsest: Vec<Vec<u8>>,
     /// The folder of the larger pictures, if there are any.
     pub large: Option<String>,
-    /// What the colours of points without a picture mean.
+    /// The meaning of the colours of points without a picture.
     pub legend: Option<Legend>,
-    /// The nearest pictures of each, by number.
+    /// For each picture, the numbers of the most similar ones.
     pub nearest: Vec<Vec<u32>>,
-    /// The groups, from the largest ones to the smallest.
-    pub groups: Vec<Groups>,
-    /// The words that the model has for each picture, with their probabilities in percent; empty where it has none.
+    /// The levels of groups, from the largest groups to the smallest.
+    pub groups: Vec<GroupLevel>,
+    /// The words that the model recognises in each picture, with their probabilities in percent; empty if it has none.
     pub words: Vec<Vec<(String, u8)>>,
     /// Shades of the borders to the right of each picture and below it, if they are known.
     pub seams: Option<Vec<[Option<u8>; 2]>>,
-    /// The wall that this one has grown from.
-    pub before: Option<Before>,
+    /// The grid from which this one has grown.
+    pub previous: Option<PreviousGrid>,
     /// The pictures, in the order of their cells.
     pub pictures: Vec<Picture<'a>>,
-    /// What the page says of itself, if it is published.
-    pub published: Option<Published<'a>>,
+    /// The metadata of a published page.
+    pub meta: Option<PageMeta<'a>>,
 }
 
-/// The wall before the last growth.
-pub struct Before {
+/// The grid before the last growth.
+pub struct PreviousGrid {
     /// Columns and rows.
     pub grid: (u32, u32),
-    /// Column and row of each picture that was on it.
+    /// Column and row that each of today's pictures had; `None` for new ones.
     pub cells: Vec<Option<[u32; 2]>>,
 }
 
-impl<'a> Wall<'a> {
-    /// What the page is called.
+impl<'a> PageData<'a> {
+    /// The title of the page.
     pub fn title(&self) -> String {
         match self.title {
-            "" => counted(self.pictures.len(), "picture"),
-            title => visible(title),
+            "" => pluralise(self.pictures.len(), "picture"),
+            title => replace_controls(title),
         }
     }
 
-    /// Places as whole numbers from 0, in the plane's proportions.
-    pub(super) fn scaled(&self) -> [Vec<u32>; 2] {
-        let [low, high] = bounds(self.pictures.iter().map(|picture| picture.place));
+    /// The x and y coordinates as whole numbers from 0 to [`MAX_COORDINATE`], with the same scale on both axes.
+    pub(super) fn quantised(&self) -> [Vec<u32>; 2] {
+        let [low, high] = bounds(self.pictures.iter().map(|picture| picture.position));
         let extent = (high[0] - low[0]).max(high[1] - low[1]).max(f64::MIN_POSITIVE);
-        let whole = |place: f64, low: f64| ((place - low) / extent * PLACES).round() as u32;
-        [0, 1].map(|axis| self.pictures.iter().map(|picture| whole(picture.place[axis], low[axis])).collect())
+        let quantise = |coordinate: f64, low: f64| ((coordinate - low) / extent * MAX_COORDINATE).round() as u32;
+        [0, 1].map(|axis| self.pictures.iter().map(|picture| quantise(picture.position[axis], low[axis])).collect())
     }
 
-    /// What a page begins with. Its tiles are files in `folder`, or else stand in it.
+    /// The head of the data. The chunks are files in `folder`, or, without one, blocks inside the page.
     pub(super) fn head(&self, columns: &Columns, facets: usize, folder: Option<&str>) -> Value {
         let legend = self.legend.as_ref().map(|legend| {
             let entries: Vec<Value> =
-                legend.entries.iter().map(|(name, colour)| json!([visible(name), Colour(*colour)])).collect();
-            json!({"column": visible(&legend.column), "numeric": legend.numeric, "entries": entries})
+                legend.entries.iter().map(|(name, colour)| json!([replace_controls(name), Colour(*colour)])).collect();
+            json!({"column": replace_controls(&legend.column), "numeric": legend.numeric, "entries": entries})
         });
-        let any = |of: fn(&Picture<'a>) -> bool| self.pictures.iter().any(of);
+        let any = |predicate: fn(&Picture<'a>) -> bool| self.pictures.iter().any(predicate);
         let searched = [
             (any(|picture| !picture.caption().is_empty()), "captions"),
             (true, "file names"),
-            (any(|picture| !picture.facts().is_empty()), "fields"),
+            (any(|picture| !picture.field_values().is_empty()), "fields"),
             (self.words.iter().any(|words| !words.is_empty()), "what pictures show"),
         ];
-        let searched: Vec<&str> = searched.into_iter().filter_map(|(there, what)| there.then_some(what)).collect();
+        let searched: Vec<&str> =
+            searched.into_iter().filter_map(|(is_searched, name)| is_searched.then_some(name)).collect();
         json!({
             "title": self.title(), "count": self.pictures.len(), "columns": self.grid.0, "rows": self.grid.1,
             "fit": self.fit, "background": self.background, "hasCells": self.has_cells, "hasPlaces": self.has_places,
-            "sheet": self.sheet, "levels": self.levels, "large": self.large, "newColour": Colour(colours::NEW),
+            "sheet": self.sheet, "levels": self.levels, "large": self.large, "newColour": Colour(colours::NEW_PICTURE),
             "ramp": colours::RAMP, "kinds": columns.kinds, "legend": legend, "searched": searched,
-            "before": self.before.as_ref().map(|before| before.grid),
-            "groups": self.groups.iter().map(Groups::json).collect::<Vec<_>>(),
+            "before": self.previous.as_ref().map(|before| before.grid),
+            "groups": self.groups.iter().map(GroupLevel::json).collect::<Vec<_>>(),
             "dots": folder.is_some() && self.levels.last().is_some_and(|level| level.side < PAGE_TILE),
             "folder": folder, "facets": facets, "numbers": columns.names(),
-            "perColumns": columns::PER_TILE, "perRows": rows::PER_TILE,
+            "perColumns": columns::PER_CHUNK, "perRows": rows::PER_CHUNK,
         })
     }
 }
 
-pub(super) fn shortened(text: &str) -> String {
+pub(super) fn truncated(text: &str) -> String {
     match text.char_indices().nth(FIELD_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
 
-/// The different texts in the order in which they come, and each text's number among them.
-pub(super) fn numbered(texts: impl Iterator<Item = String>) -> (Vec<String>, Vec<usize>) {
+/// The distinct texts in the order of their first occurrence, and for each text its index among them.
+pub(super) fn intern(texts: impl Iterator<Item = String>) -> (Vec<String>, Vec<usize>) {
     let (mut names, mut known) = (Vec::new(), HashMap::new());
     let number = |text: String| {
         *known.entry(text).or_insert_with_key(|text| {
@@ -204,8 +205,9 @@ pub(super) fn numbered(texts: impl Iterator<Item = String>) -> (Vec<String>, Vec
     (names, numbers)
 }
 
-/// Text without control characters, of which only the line break means anything on a page.
-pub(in crate::render) fn visible(text: &str) -> String {
+/// Text in which control characters other than line breaks are replaced by U+FFFD. Only the line break has a meaning on
+/// a page.
+pub(in crate::render) fn replace_controls(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -213,9 +215,9 @@ pub(in crate::render) fn visible(text: &str) -> String {
 pub(super) mod tests {
     use super::*;
 
-    /// A wall without pictures.
-    pub(in crate::render::page) fn empty() -> Wall<'static> {
-        Wall {
+    /// A grid without pictures.
+    pub(in crate::render::page) fn empty() -> PageData<'static> {
+        PageData {
             title: "",
             grid: (0, 0),
             fit: TileFit::Cover,
@@ -224,41 +226,41 @@ pub(super) mod tests {
             has_places: true,
             sheet: 1024,
             levels: Vec::new(),
-            rough: Vec::new(),
+            coarsest: Vec::new(),
             large: None,
             legend: None,
             nearest: Vec::new(),
             groups: Vec::new(),
             words: Vec::new(),
             seams: None,
-            before: None,
+            previous: None,
             pictures: Vec::new(),
-            published: None,
+            meta: None,
         }
     }
 
-    pub(in crate::render::page) fn picture(cell: u32, place: [f64; 2]) -> Picture<'static> {
+    pub(in crate::render::page) fn picture(cell: u32, position: [f64; 2]) -> Picture<'static> {
         let label = Some("a\u{1b}[31mb");
         let (name, link) = ("n".into(), String::new());
-        Picture { cell, place, name, known: None, fields: &[], label, link, new: cell == 1, behind: Vec::new() }
+        Picture { cell, position, name, image_row: None, fields: &[], label, link, new: cell == 1, behind: Vec::new() }
     }
 
     #[test]
     fn places_keep_their_proportions_and_text_its_lines() {
-        let mut wall = empty();
-        for (cell, place) in [[0.0, -1.0], [4.0, 0.0], [2.0, 1.0]].into_iter().enumerate() {
-            wall.pictures.push(picture(cell as u32, place));
+        let mut data = empty();
+        for (cell, position) in [[0.0, -1.0], [4.0, 0.0], [2.0, 1.0]].into_iter().enumerate() {
+            data.pictures.push(picture(cell as u32, position));
         }
-        let [x, y] = wall.scaled();
+        let [x, y] = data.quantised();
         assert_eq!((x, y), (vec![0, 65535, 32768], vec![0, 16384, 32768]));
-        assert_eq!(visible("zwei\nZeilen\r"), "zwei\nZeilen\u{fffd}");
+        assert_eq!(replace_controls("zwei\nZeilen\r"), "zwei\nZeilen\u{fffd}");
     }
 
     #[test]
     fn one_picture_or_many_at_one_place_are_fine() {
-        let mut wall = empty();
-        assert_eq!(wall.title(), "0 pictures");
-        wall.pictures.push(picture(0, [3.0, 3.0]));
-        assert_eq!((wall.title(), wall.scaled()), ("1 picture".to_owned(), [vec![0], vec![0]]));
+        let mut data = empty();
+        assert_eq!(data.title(), "0 pictures");
+        data.pictures.push(picture(0, [3.0, 3.0]));
+        assert_eq!((data.title(), data.quantised()), ("1 picture".to_owned(), [vec![0], vec![0]]));
     }
 }

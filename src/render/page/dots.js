@@ -1,19 +1,20 @@
-// The pictures of a large wall as some pixels each, put one by one: while they glide, and in small. It takes the pixels of the first
-// level's sheets, which are among the data for this: those of a file would not be given away.
+// Draws the pictures of a large grid pixel by pixel, for transitions between layouts and for small sizes. The pixels
+// are those of the first level's sheets. These come as data, because browsers do not let a page opened from disk read
+// the pixels of image files.
 
-const { wall, count, tile, withTiles, bytesOf } = page.tiles;
+const { wall, count, chunk, withChunks, bytesOf } = page.chunks;
 const { columns } = page.data;
 
-/** Pixels that are put at most, so that a frame is in time. */
-const MOST_PIXELS = 2e6;
+/** Largest number of pixels to set in a frame, so that it is drawn in time. */
+const MAX_PIXELS = 2e6;
 
-/** The sheets side by side, and how many pixels they are across; null until they are there. */
-let rough = null;
-/** Where each picture begins in them. */
+/** The pixels of the whole first level, its width in pixels, and the side of a tile; null until they are loaded. */
+let firstLevel = null;
+/** The index of each picture's first pixel in them. */
 let starts = null;
 
 async function read() {
-  const sheets = (tile("rough-0") ?? []).map((text) => createImageBitmap(new Blob([bytesOf(text)])));
+  const sheets = (chunk("rough-0") ?? []).map((text) => createImageBitmap(new Blob([bytesOf(text)])));
   const bitmaps = await Promise.all(sheets);
   const { side } = wall.levels[0];
   const across = wall.columns * side;
@@ -26,18 +27,20 @@ async function read() {
   });
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
   starts = columns.cells.map((cell) => (Math.floor(cell / wall.columns) * across + (cell % wall.columns)) * side);
-  rough = { pixels: new Uint32Array(data.buffer), across, side };
+  firstLevel = { pixels: new Uint32Array(data.buffer), across, side };
 }
 
-/** Reads the pixels, once the columns are there, and calls `then`, also where there are none. */
+/**
+ * Reads the pixels, for which the columns must be loaded, and calls `then`, even if there are none or reading fails.
+ */
 function makeDots(then) {
   if (!wall.folder) then();
-  else withTiles(["rough-0"], () => read().then(then, then));
+  else withChunks(["rough-0"], () => read().then(then, then));
 }
 
 const colours = new Map();
 
-/** A colour of the page as a pixel. */
+/** A CSS colour as a 32-bit pixel. */
 function pixelOf(colour) {
   if (!colours.has(colour)) colours.set(colour, readPixel(colour));
   return colours.get(colour);
@@ -50,43 +53,44 @@ function readPixel(colour) {
   return new Uint32Array(context.getImageData(0, 0, 1, 1).data.buffer)[0];
 }
 
-/** A pixel with only so much of its colour left before a ground. */
+/** Blends a pixel with the ground; `share` is the weight of the pixel. */
 function dimmed(pixel, ground, share) {
   let mixed = 255 << 24;
   for (const shift of [0, 8, 16]) {
-    const [own, other] = [(pixel >>> shift) & 255, (ground >>> shift) & 255];
-    mixed |= (other + (own - other) * share) << shift;
+    const [above, below] = [(pixel >>> shift) & 255, (ground >>> shift) & 255];
+    mixed |= (below + (above - below) * share) << shift;
   }
   return mixed;
 }
 
-/** Pixels of a side that all pictures can have at a time. */
-const affordable = Math.max(1, Math.floor(Math.sqrt(MOST_PIXELS / count)));
+/** Largest side in pixels with which all pictures can be drawn in one frame. */
+const affordable = Math.max(1, Math.floor(Math.sqrt(MAX_PIXELS / count)));
 
 let image = null;
 
 /**
- * Puts pictures on a canvas, `side` pixels each: `put` takes a picture and its middle, `done` shows them. Those that are not `lit` have a
- * `share` of their colour. Null as long as there are no pixels.
+ * Starts a drawing of pictures, each a square of `side` pixels, on a ground of the given colour. Returns `put`, which
+ * draws a picture around a centre in pixels of the canvas, and `done`, which copies the drawing to the canvas; null
+ * until the pixels are loaded. Pictures that are not `lit` are blended with the ground; `share` is their weight.
  */
 function dotsOn(canvas, side, colour, lit, share) {
-  if (!rough) return null;
+  if (!firstLevel) return null;
   const { width, height } = canvas;
   if (image?.width !== width || image.height !== height) image = new ImageData(width, height);
   const out = new Uint32Array(image.data.buffer);
   const ground = pixelOf(colour);
   out.fill(ground);
-  const { pixels, across, side: own } = rough;
+  const { pixels, across, side: sourceSide } = firstLevel;
   const size = Math.max(1, Math.ceil(side));
-  const from = Int32Array.from({ length: size }, (_, d) => Math.floor(((d + 0.5) * own) / size));
+  const sourceOffsets = Int32Array.from({ length: size }, (_, d) => Math.floor(((d + 0.5) * sourceSide) / size));
   const put = (i, px, py) => {
     const [left, top] = [Math.round(px - size / 2), Math.round(py - size / 2)];
     const [right, bottom] = [Math.min(size, width - left), Math.min(size, height - top)];
     for (let dy = Math.max(0, -top); dy < bottom; dy += 1) {
-      const row = starts[i] + from[dy] * across;
+      const row = starts[i] + sourceOffsets[dy] * across;
       const to = (top + dy) * width + left;
       for (let dx = Math.max(0, -left); dx < right; dx += 1) {
-        const pixel = pixels[row + from[dx]];
+        const pixel = pixels[row + sourceOffsets[dx]];
         out[to + dx] = lit && !lit[i] ? dimmed(pixel, ground, share) : pixel;
       }
     }

@@ -1,23 +1,23 @@
-// One frame. A grid at rest is drawn sheet by sheet, anything else tile by tile or, where there are many,
-// block by block; each from the level whose tiles are as large as they will be seen.
+// Draws a frame. A grid at rest is drawn sheet by sheet, anything else tile by tile or, for many pictures, block by
+// block. Each is taken from the level whose tiles have the size that they have on the screen.
 
-const { wall, count, columns, inCell, isThere, isSettled } = page.data;
-const { view, layout, tileSide, redraw, windowWidth, windowHeight, toWall, toWindow, ease, eachVisible, isCrowd } =
+const { wall, count, columns, pictureInCell, columnsLoaded, isReady } = page.data;
+const { view, layout, tileSide, redraw, windowWidth, windowHeight, toCells, toWindow, ease, eachVisible, isThinned } =
   page.view;
-const { STOP } = page.squares;
-const { levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, found, findTile } = page.sheets;
-const { picked, shows } = page.picked;
+const { STOP } = page.spatial;
+const { levelFor, affordableLevel, perSheet, sheet, loadedSheet, largePicture, findTile, drawFoundTile } = page.sheets;
+const { highlight, overlays } = page.highlight;
 const { paint, DIM, colours, inPasses } = page.paint;
 const { drawBlocks } = page.blocks;
 const { dotsOn, affordable } = page.dots;
-const { drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels } = page.marks;
+const { drawCoveredCounts, drawStackCounts, drawSeams, drawNew, drawFocused, drawLabels } = page.marks;
 const { drawGroups } = page.groups;
 const { drawTints } = page.tints;
 const { drawSelected } = page.selection;
 const { drawOverview } = page.overview;
 
-/** Larger pictures are used for at most so many tiles at a time. */
-const MOST_SHARP = 30;
+/** The larger pictures are used if at most this many pictures are visible. */
+const MAX_SHARP = 30;
 
 function draw() {
   const ratio = devicePixelRatio;
@@ -25,35 +25,35 @@ function draw() {
   paint.fillStyle = colours.ground;
   paint.fillRect(0, 0, windowWidth(), windowHeight());
   paint.imageSmoothingEnabled = true;
-  const inGrid = layout.to.name === "grid" && layout.share === 1;
+  const inGrid = layout.to.name === "grid" && layout.progress === 1;
   if (inGrid) {
     drawSheets(ratio);
-    if (picked.lit) dimGrid();
+    if (highlight.lit) dimGrid();
   } else {
     drawPictures(ratio);
   }
-  if (isSettled() && tileSide() * ratio > 150) drawSharp();
-  if (shows.seams && inGrid) drawSeams();
-  // What moves by the ten thousand has no frames.
-  const framed = layout.share === 1 || !wall.folder;
+  if (isReady() && tileSide() * ratio > 150) drawSharp();
+  if (overlays.seams && inGrid) drawSeams();
+  // During a transition a large grid has no frames around its pictures, since they take too long to draw.
+  const framed = layout.progress === 1 || !wall.folder;
   if (framed) drawTints();
-  if (framed && shows.new) drawNew();
-  if (isSettled() && isCrowd(layout.to) && layout.share === 1) drawCrowd();
-  if (isSettled()) {
-    drawFolded();
+  if (framed && overlays.new) drawNew();
+  if (isReady() && isThinned(layout.to) && layout.progress === 1) drawCoveredCounts();
+  if (isReady()) {
+    drawStackCounts();
     drawGroups();
   }
   drawLabels();
   if (framed) drawSelected();
-  if (picked.chosen >= 0) drawChosen();
+  if (highlight.focused >= 0) drawFocused();
   drawOverview();
 }
 
-/** The sheets of a level that are in the window: their columns and rows, first and last. */
+/** The sheets of a level that the window shows: first and last column, first and last row. */
 function visibleSheets(level) {
   const per = perSheet[level];
-  const [left, top] = toWall(0, 0);
-  const [right, bottom] = toWall(windowWidth(), windowHeight());
+  const [left, top] = toCells(0, 0);
+  const [right, bottom] = toCells(windowWidth(), windowHeight());
   const clamp = (v, length) => Math.min(Math.ceil(length / per) - 1, Math.max(0, Math.floor(v / per)));
   return {
     columns: [clamp(left, wall.columns), clamp(right, wall.columns)],
@@ -63,7 +63,7 @@ function visibleSheets(level) {
 
 function drawSheets(ratio) {
   const best = levelFor(view.scale * ratio);
-  // From rough to sharp: where the sharp sheet is not there yet, a rough one shows through.
+  // From coarse to sharp: where a sharp sheet is not loaded yet, a coarser one shows.
   const { columns, rows } = visibleSheets(best);
   let complete = true;
   for (let row = rows[0]; row <= rows[1]; row += 1) {
@@ -76,7 +76,7 @@ function drawSheets(ratio) {
   drawEmpty();
 }
 
-/** Tiles keep a little apart, so that one forest does not run into the next. */
+/** Draws gaps between the tiles, so that neighbours with similar content do not merge. */
 function drawGaps() {
   const gap = view.scale < 14 ? 0 : Math.max(1, Math.round(view.scale / 48));
   if (gap === 0) return;
@@ -95,10 +95,10 @@ function drawGaps() {
 
 let emptyCells = null;
 
-/** Cells without a picture look like what is around the wall, whatever sheets have there. */
+/** Cells without a picture get the colour around the grid. On the sheets they have the background of the tiles. */
 function drawEmpty() {
-  if (!isThere()) return;
-  emptyCells ??= [...inCell.keys()].filter((cell) => inCell[cell] < 0);
+  if (!columnsLoaded()) return;
+  emptyCells ??= [...pictureInCell.keys()].filter((cell) => pictureInCell[cell] < 0);
   paint.fillStyle = colours.ground;
   for (const cell of emptyCells) {
     const [column, row] = [cell % wall.columns, Math.floor(cell / wall.columns)];
@@ -115,9 +115,9 @@ function drawLevel(level) {
   const { columns, rows } = visibleSheets(level);
   for (let row = rows[0]; row <= rows[1]; row += 1) {
     for (let column = columns[0]; column <= columns[1]; column += 1) {
-      const bitmap = level === 0 ? sheet(0, column, row) : sheetAtHand(level, column, row);
+      const bitmap = level === 0 ? sheet(0, column, row) : loadedSheet(level, column, row);
       if (!bitmap) continue;
-      // Edges on whole pixels, so that no line shows between sheets.
+      // Edges are rounded to whole pixels, otherwise a line would show between sheets.
       const [x, y] = toWindow(column * per, row * per).map(Math.round);
       const [right, bottom] = toWindow(column * per + bitmap.width / side, row * per + bitmap.height / side).map(
         Math.round,
@@ -127,12 +127,13 @@ function drawLevel(level) {
   }
 }
 
-// A picture of one pixel for each cell lies over the grid: what is not looked for is covered.
+// To dim pictures that are not lit, an image with one pixel per cell is drawn over the grid.
 const mask = document.createElement("canvas");
+/** What the mask was drawn for. */
 let maskOf = { lit: null, ground: "" };
 
 function dimGrid() {
-  const [{ lit }, { ground }] = [picked, colours];
+  const [{ lit }, { ground }] = [highlight, colours];
   if (maskOf.lit !== lit || maskOf.ground !== ground) {
     maskOf = { lit, ground };
     mask.width = wall.columns;
@@ -145,7 +146,7 @@ function dimGrid() {
     context.fillStyle = ground;
     context.fillRect(0, 0, wall.columns, wall.rows);
   }
-  // On whole pixels, as the sheets are.
+  // Rounded to whole pixels like the sheets.
   const [x, y] = toWindow(0, 0).map(Math.round);
   const [right, bottom] = toWindow(wall.columns, wall.rows).map(Math.round);
   paint.globalAlpha = 1 - DIM;
@@ -155,29 +156,29 @@ function dimGrid() {
   paint.globalAlpha = 1;
 }
 
-/** More pictures than this in the window take too long to be drawn one by one while it moves; and than this in any case. */
-const [CROWD, MOST] = [600, 12_000];
-let resting = 0;
+/** Largest number of pictures that are drawn one by one while the view moves, and when it is at rest. */
+const [MAX_MOVING, MAX_AT_REST] = [600, 12_000];
+let restTimer = 0;
 let atRest = false;
 
-/** One by one where they move among themselves, are few, or where nothing moves any more. */
+/** Draws the pictures one by one if they are few, or if the view is at rest; otherwise in blocks. */
 function drawPictures(ratio) {
-  let seen = 0;
-  // There is room for so many on the map as can be drawn.
-  if (layout.share === 1 && !isCrowd(layout.to)) {
+  let visible = 0;
+  // A thinned map never has too many pictures, so they need not be counted.
+  if (layout.progress === 1 && !isThinned(layout.to)) {
     eachVisible(() => {
-      seen += 1;
-      return seen > MOST ? STOP : null;
+      visible += 1;
+      return visible > MAX_AT_REST ? STOP : null;
     });
   }
-  if (layout.share < 1 && drawMoving()) return;
-  if (seen <= CROWD || (atRest && seen <= MOST)) {
+  if (layout.progress < 1 && drawMoving()) return;
+  if (visible <= MAX_MOVING || (atRest && visible <= MAX_AT_REST)) {
     drawTiles(ratio);
   } else {
     drawBlocks(ratio);
-    clearTimeout(resting);
-    if (seen > MOST) return;
-    resting = setTimeout(() => {
+    clearTimeout(restTimer);
+    if (visible > MAX_AT_REST) return;
+    restTimer = setTimeout(() => {
       atRest = true;
       redraw();
     }, 200);
@@ -187,13 +188,13 @@ function drawPictures(ratio) {
 
 const moving = document.createElement("canvas");
 
-/** Many pictures on their way from one layout to the next; false if their pixels are not there. */
+/** Draws all pictures during a transition, as a few pixels each. Returns false if these pixels are not available. */
 function drawMoving() {
   const [width, height] = [windowWidth(), windowHeight()];
   if (moving.width !== width || moving.height !== height) Object.assign(moving, { width, height });
-  const dots = dotsOn(moving, Math.min(tileSide(), affordable), colours.ground, picked.lit, DIM);
+  const dots = dotsOn(moving, Math.min(tileSide(), affordable), colours.ground, highlight.lit, DIM);
   if (!dots) return false;
-  const part = ease(layout.share);
+  const part = ease(layout.progress);
   const [{ x: fromX, y: fromY }, { x: toX, y: toY }] = [layout.from, layout.to];
   const [{ scale }, cx, cy] = [view, width / 2 - view.x * view.scale, height / 2 - view.y * view.scale];
   for (let i = 0; i < count; i += 1) {
@@ -209,30 +210,28 @@ function drawMoving() {
 function drawTiles(ratio) {
   const side = tileSide();
   const level = affordableLevel(side * ratio);
-  const cells = layout.share < 1 && layout.from.name === "before" ? columns.before : null;
-  inPasses(paint, (only) => {
+  const previousCells = layout.progress < 1 && layout.from.name === "before" ? columns.before : null;
+  inPasses(paint, (litValue) => {
     eachVisible((i, px, py) => {
-      if (only !== null && picked.lit[i] !== only) return;
+      if (litValue !== null && highlight.lit[i] !== litValue) return;
       findTile(i, level);
-      const { bitmap, x, y, side: from } = found;
-      if (!bitmap) return;
-      // What was not there before comes in as the others make room.
-      if (cells?.[i] < 0) paint.globalAlpha = layout.share ** 2;
-      paint.drawImage(bitmap, x, y, from, from, px - side / 2, py - side / 2, side, side);
-      if (cells?.[i] < 0) paint.globalAlpha = 1;
+      // In the replay of a growth, new pictures fade in while the others make room.
+      if (previousCells?.[i] < 0) paint.globalAlpha = layout.progress ** 2;
+      drawFoundTile(paint, px - side / 2, py - side / 2, side);
+      if (previousCells?.[i] < 0) paint.globalAlpha = 1;
     });
   });
 }
 
-/** Close by, the larger pictures take the place of the largest tiles. */
+/** At high zoom, draws the larger pictures over the largest tiles. */
 function drawSharp() {
   if (!wall.large) return;
   const visible = [];
   eachVisible((i, px, py) => {
-    if (!picked.lit || picked.lit[i]) visible.push([i, px, py]);
-    return visible.length > MOST_SHARP ? STOP : null;
+    if (!highlight.lit || highlight.lit[i]) visible.push([i, px, py]);
+    return visible.length > MAX_SHARP ? STOP : null;
   });
-  if (visible.length > MOST_SHARP) return;
+  if (visible.length > MAX_SHARP) return;
   const side = tileSide();
   for (const [i, px, py] of visible) {
     const bitmap = largePicture(i);
@@ -240,7 +239,7 @@ function drawSharp() {
   }
 }
 
-/** Draws a picture into a square as tiles are filled. */
+/** Draws a picture into a square with the fit of the tiles. */
 function drawFitted(bitmap, x, y, side) {
   const { width, height } = bitmap;
   if (wall.fit === "stretch") {

@@ -1,28 +1,30 @@
-// What the columns of a table tell pictures apart by: values that repeat are chosen from a list, numbers by a range. Within a
-// column any of the values will do; of several columns all have to fit.
+// Facets: filters by the columns of a table, with a list of repeated values or a range of numbers. A picture has to
+// match one of the chosen values of a column, and it has to match all columns with a filter.
 
-const { wall, count, tile, bytesOf, eachPicture } = page.tiles;
+const { wall, count, chunk, bytesOf, eachPicture } = page.chunks;
 const { element } = page.data;
 
-/** So many values of a column are listed at first. */
+/** Number of values of a column that are listed at first. */
 const LISTED = 10;
 
-let known = null;
+let cachedFacets = null;
 
-/** The columns that pictures can be chosen by: of each its values with their pictures, or its numbers (NaN where there is none). */
+/**
+ * The facets: each has its values with their pictures, most frequent first, or one number per picture (NaN if none).
+ */
 function facets() {
-  known ??= facetTiles().map((name) => {
-    const { name: column, numbers: text, values: all } = tile(name);
+  cachedFacets ??= facetChunks().map((name) => {
+    const { name: column, numbers: text, values: entries } = chunk(name);
     if (text) {
       const numbers = new Float64Array(bytesOf(text).buffer);
       const [low, high] = numbers.reduce(
-        ([l, h], v) => (Number.isNaN(v) ? [l, h] : [Math.min(l, v), Math.max(h, v)]),
+        ([min, max], value) => (Number.isNaN(value) ? [min, max] : [Math.min(min, value), Math.max(max, value)]),
         [Infinity, -Infinity],
       );
       return { name: column, numbers, low, high };
     }
     const pictures = new Map();
-    for (const [value, size, list] of all) {
+    for (const [value, size, list] of entries) {
       const of = new Uint32Array(size);
       let n = 0;
       const bytes = bytesOf(list);
@@ -34,58 +36,60 @@ function facets() {
     }
     return { name: column, values: [...pictures.keys()], pictures };
   });
-  return known;
+  return cachedFacets;
 }
 
-const facetTiles = () => Array.from({ length: wall.facets }, (_, k) => `facets-${k}`);
+const facetChunks = () => Array.from({ length: wall.facets }, (_, k) => `facets-${k}`);
 
-/** What is asked of each column: a set of values, or [from, to]. */
-const asked = new Map();
+/** The filter of each column that has one: a set of values, or [from, to]. */
+const facetFilters = new Map();
 let changed = () => {};
 
-const chosen = new WeakMap();
+const matchesOf = new WeakMap();
 
-/** For each picture whether it has one of some values of a column; made once for a set of values, which never changes. */
+/** For each picture, whether it has one of these values. Cached by the set of values, which is never changed. */
 function oneOf(facet, values) {
-  if (!chosen.has(values)) {
+  if (!matchesOf.has(values)) {
     const has = new Uint8Array(count);
     for (const value of values) for (const i of facet.pictures.get(value) ?? []) has[i] = 1;
-    chosen.set(values, has);
+    matchesOf.set(values, has);
   }
-  return chosen.get(values);
+  return matchesOf.get(values);
 }
 
-/** Whether a picture is what all columns but `except` are asked for. */
-function suits(i, except = null) {
-  for (const [name, what] of asked) {
+/** Whether a picture passes the filters of all columns except `except`. */
+function passesFilters(i, except = null) {
+  for (const [name, filter] of facetFilters) {
     if (name === except) continue;
     const facet = facets().find((other) => other.name === name);
     if (!facet) continue;
     if (facet.numbers) {
-      if (!(facet.numbers[i] >= what[0] && facet.numbers[i] <= what[1])) return false;
-    } else if (!oneOf(facet, what)[i]) return false;
+      if (!(facet.numbers[i] >= filter[0] && facet.numbers[i] <= filter[1])) return false;
+    } else if (!oneOf(facet, filter)[i]) return false;
   }
   return true;
 }
 
-/** Asks a column for these values, or for anything again. */
-function ask(name, what) {
-  const empty = !what || what.size === 0;
-  if (empty) asked.delete(name);
-  else asked.set(name, what);
+/** Sets the filter of a column; null or an empty set removes it. */
+function setFilter(name, filter) {
+  const empty = !filter || filter.size === 0;
+  if (empty) facetFilters.delete(name);
+  else facetFilters.set(name, filter);
   changed();
 }
 
 function toggle(name, value) {
-  const values = new Set(asked.get(name) ?? []);
+  const values = new Set(facetFilters.get(name) ?? []);
   if (!values.delete(value)) values.add(value);
-  ask(name, values);
+  setFilter(name, values);
 }
 
-/** Says how many pictures each value would leave, beside what else is asked; `fits` is that without columns. */
-const tellers = [];
-function tell(fits) {
-  for (const teller of tellers) teller(fits);
+/**
+ * Functions that update the number of results each value would leave. `fits` is the rest of the query, without facets.
+ */
+const countUpdaters = [];
+function updateCounts(fits) {
+  for (const updateCount of countUpdaters) updateCount(fits);
 }
 
 function makeFacets(onChange) {
@@ -119,21 +123,21 @@ function listOf(facet) {
   });
   list.append(...rows.map(({ label }) => label));
   if (rows.length > LISTED) {
-    const more = document.createElement("button");
-    more.type = "button";
-    more.textContent = `All ${rows.length}`;
-    more.addEventListener("click", () => {
+    const showAll = document.createElement("button");
+    showAll.type = "button";
+    showAll.textContent = `Show all ${rows.length}`;
+    showAll.addEventListener("click", () => {
       for (const { label } of rows) label.hidden = false;
-      more.remove();
+      showAll.remove();
     });
-    list.append(more);
+    list.append(showAll);
   }
-  tellers.push((fits) => {
-    const left = (i) => fits(i) && suits(i, facet.name);
+  countUpdaters.push((fits) => {
+    const wouldMatch = (i) => fits(i) && passesFilters(i, facet.name);
     for (const { check, number, value } of rows) {
-      check.checked = asked.get(facet.name)?.has(value) ?? false;
+      check.checked = facetFilters.get(facet.name)?.has(value) ?? false;
       let sum = 0;
-      for (const i of facet.pictures.get(value)) sum += left(i) ? 1 : 0;
+      for (const i of facet.pictures.get(value)) sum += wouldMatch(i) ? 1 : 0;
       number.textContent = sum.toLocaleString("en");
     }
   });
@@ -151,40 +155,53 @@ function rangeOf(facet) {
     input.step = "any";
     input.addEventListener("change", () => {
       const value = ({ value: text }, other) => (text === "" ? other : Number(text));
-      const what = [value(inputs[0], facet.low), value(inputs[1], facet.high)];
-      ask(facet.name, what[0] <= facet.low && what[1] >= facet.high ? null : what);
+      const filter = [value(inputs[0], facet.low), value(inputs[1], facet.high)];
+      setFilter(facet.name, filter[0] <= facet.low && filter[1] >= facet.high ? null : filter);
     });
     return input;
   });
   range.append(inputs[0], "–", inputs[1]);
-  tellers.push(() => {
-    const what = asked.get(facet.name);
+  countUpdaters.push(() => {
+    const filter = facetFilters.get(facet.name);
     inputs.forEach((input, end) => {
-      if (document.activeElement !== input) input.value = what ? what[end] : "";
+      if (document.activeElement !== input) input.value = filter ? filter[end] : "";
     });
   });
   return range;
 }
 
-/** For the address: what is asked, as pairs of a key and a value; and the same read again. */
-function written() {
-  return [...asked].flatMap(([name, what]) =>
-    Array.isArray(what) ? [[`between.${name}`, what.join("..")]] : [...what].map((value) => [`is.${name}`, value]),
+/** The filters as key-value pairs for the address. */
+function filtersToPairs() {
+  return [...facetFilters].flatMap(([name, filter]) =>
+    Array.isArray(filter)
+      ? [[`between.${name}`, filter.join("..")]]
+      : [...filter].map((value) => [`is.${name}`, value]),
   );
 }
 
-function read(pairs) {
-  asked.clear();
+/** Sets the filters from the key-value pairs of the address. Unknown columns and values are ignored. */
+function filtersFromPairs(pairs) {
+  facetFilters.clear();
   for (const [key, value] of pairs) {
     const facet = facets().find(({ name }) => key === `is.${name}` || key === `between.${name}`);
     if (!facet) continue;
     if (facet.numbers) {
-      const what = value.split("..").map(Number);
-      if (what.length === 2 && what.every(Number.isFinite)) asked.set(facet.name, what);
+      const filter = value.split("..").map(Number);
+      if (filter.length === 2 && filter.every(Number.isFinite)) facetFilters.set(facet.name, filter);
     } else if (facet.pictures.has(value)) {
-      asked.set(facet.name, new Set(asked.get(facet.name)).add(value));
+      facetFilters.set(facet.name, new Set(facetFilters.get(facet.name)).add(value));
     }
   }
 }
 
-page.facets = { facets, facetTiles, asked, suits, toggle, tell, makeFacets, written, read };
+page.facets = {
+  facets,
+  facetChunks,
+  facetFilters,
+  passesFilters,
+  toggle,
+  updateCounts,
+  makeFacets,
+  filtersToPairs,
+  filtersFromPairs,
+};

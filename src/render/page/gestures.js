@@ -1,8 +1,8 @@
-// What two fingers and a wheel ask for, on the wall as in the opened picture.
+// The gestures of two fingers and of the wheel, for the grid and for the open picture.
 
 /**
- * What one of two fingers asks for as it moves: how many times larger, and where the middle between them was and is. `fingers`
- * has where each was.
+ * The zoom factor when one of two fingers moves, and the point between the fingers before and after. `fingers` has the
+ * last position of each finger, and `now` is the new position of the finger `moved`.
  */
 function pinch(fingers, moved, now) {
   const other = [...fingers].find(([id]) => id !== moved)[1];
@@ -12,12 +12,12 @@ function pinch(fingers, moved, now) {
   return { factor: spread(now) / spread(before), from: middle(before), to: middle(now) };
 }
 
-/** How many times larger a turn of the wheel makes it. */
-function turned(event) {
-  const lines = event.deltaMode === 1 ? 16 : 1;
-  // A pinch on a touchpad comes as a wheel with the control key.
+/** The zoom factor of a wheel event. */
+function wheelFactor(event) {
+  const pixelsPerUnit = event.deltaMode === 1 ? 16 : 1;
+  // Browsers report a pinch on a touchpad as a wheel event with the control key.
   const speed = event.ctrlKey ? 0.01 : 0.0022;
-  return Math.exp(-event.deltaY * lines * speed);
+  return Math.exp(-event.deltaY * pixelsPerUnit * speed);
 }
 
-page.gestures = { pinch, turned };
+page.gestures = { pinch, wheelFactor };

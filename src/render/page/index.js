@@ -1,28 +1,31 @@
-// The index of all words: which pictures have a word in what is written of them, or show, by the model, what it says. It is in tiles, too:
-// the words are read when something is searched for, the pictures of those that fit then.
+// The search index: which pictures have a word in their texts, or show what it stands for according to the model. It is
+// in chunks: the words are loaded with the first search, and the lists of pictures when one of their words matches.
 
-const { count, tile, withTiles, bytesOf, reader, eachPicture } = page.tiles;
+const { count, chunk, withChunks, bytesOf, reader, eachPicture } = page.chunks;
 
-/** Without accents and case: who looks for "cafe" means "Café" too, and with "strasse" "Straße". */
-const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase();
+/**
+ * Removes accents and case, so that "cafe" finds "Café" and "strasse" finds "Straße". The same as `normalized` in
+ * index.rs.
+ */
+const normalized = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toUpperCase();
 
-/** The words of a text: what is between spaces and ASCII signs. */
+/** The words of a text: the runs of characters between white space and ASCII punctuation. */
 const wordsIn = (text) =>
-  plain(text)
+  normalized(text)
     .split(/[\s\0-/:-@[-`{-\x7f]+/)
     .filter(Boolean);
 
-/** All words, each between two line breaks, and where each begins. */
+/** All written words, each between two line breaks, and the offset of the line break before each. */
 let words = null;
 
 function readWords(head) {
-  const text = `\n${Array.from({ length: head.words }, (_, k) => tile(`words-${k}`) ?? "").join("")}`;
+  const text = `\n${Array.from({ length: head.words }, (_, k) => chunk(`words-${k}`) ?? "").join("")}`;
   const begins = [];
   for (let at = 0; at + 1 < text.length; at = text.indexOf("\n", at + 1)) begins.push(at);
   words = { text, begins: Uint32Array.from(begins) };
 }
 
-/** Where a value is in an ascending list: the last place that is no larger. */
+/** Binary search in an ascending list: the index of the last element that is not larger than `value`. */
 function placeOf(list, value) {
   let [low, high] = [0, list.length];
   while (high - low > 1) {
@@ -33,8 +36,8 @@ function placeOf(list, value) {
   return low;
 }
 
-/** The entries of the index that a word means: those that have it within, then what the model sees. */
-function entriesFor(word, seen) {
+/** The index entries that match a word of the query: written words that contain it, then words of the model. */
+function entriesFor(word, modelWords) {
   const { text, begins } = words;
   const entries = [];
   for (let at = text.indexOf(word); at >= 0; ) {
@@ -42,67 +45,73 @@ function entriesFor(word, seen) {
     entries.push(entry);
     at = entry + 1 < begins.length ? text.indexOf(word, begins[entry + 1]) : -1;
   }
-  // Who looks for dogs means a dog; what is begun may be meant too.
-  const one = word.length > 3 ? word.replace(/S$/, "") : word;
-  const means = (part) => part === word || part === one || (one.length > 3 && part.startsWith(one));
-  seen.forEach((name, n) => {
-    if (plain(name).split(" ").some(means)) entries.push(begins.length + n);
+  // For the model's words, a plural matches its singular, and the beginning of a word matches too.
+  const singular = word.length > 3 ? word.replace(/S$/, "") : word;
+  const matches = (part) => part === word || part === singular || (singular.length > 3 && part.startsWith(singular));
+  modelWords.forEach((name, n) => {
+    if (normalized(name).split(" ").some(matches)) entries.push(begins.length + n);
   });
   return entries;
 }
 
 const lists = new Map();
 
-/** The lists of a tile: where the pictures of each of its entries begin and end. */
+/** The lists of a chunk: where the bytes of each entry begin and end. */
 function listsOf(k) {
   if (!lists.has(k)) {
-    const bytes = bytesOf(tile(`found-${k}`) ?? "");
-    const ends = [];
+    const bytes = bytesOf(chunk(`found-${k}`) ?? "");
+    const ranges = [];
     for (const numbers = reader(bytes, 0); numbers.at < bytes.length; ) {
       const length = numbers.next();
-      ends.push([numbers.at, numbers.at + length]);
+      ranges.push([numbers.at, numbers.at + length]);
       numbers.at += length;
     }
-    lists.set(k, { bytes, ends });
+    lists.set(k, { bytes, ranges });
   }
   return lists.get(k);
 }
 
-/** How well each picture fits one word, by its entries: 1 where it is written, less where the model says so, 0 where nothing does. */
+/**
+ * The rank of each picture for one word of the query, given the word's entries: 1 if a text has it, the probability
+ * (below 1) if the model has it, 0 otherwise.
+ */
 function ranksOf(entries, starts) {
   const ranks = new Float32Array(count);
   for (const entry of entries) {
     const k = placeOf(starts, entry);
-    const { bytes, ends } = listsOf(k);
-    const [from, to] = ends[entry - starts[k]] ?? [0, 0];
-    const isSeen = entry >= words.begins.length;
+    const { bytes, ranges } = listsOf(k);
+    const [from, to] = ranges[entry - starts[k]] ?? [0, 0];
+    const isOfModel = entry >= words.begins.length;
     eachPicture(bytes, from, to, (i, numbers) => {
-      const rank = isSeen ? numbers.next() / 101 : 1;
+      const rank = isOfModel ? numbers.next() / 101 : 1;
       if (rank > ranks[i]) ranks[i] = rank;
     });
   }
   return ranks;
 }
 
-/** Calls `then` with how well each picture fits all words; with null where there are none. */
+/**
+ * Calls `then` with the rank of each picture for all words, which is the smallest of the words' ranks; null without
+ * words.
+ */
 function rankAll(all, then) {
   if (all.length === 0) {
     then(null);
     return;
   }
-  withTiles(["index-0"], () => {
-    const head = tile("index-0") ?? { starts: [], words: 0, seen: [] };
+  withChunks(["index-0"], () => {
+    const head = chunk("index-0") ?? { starts: [], words: 0, seen: [] };
     const names = Array.from({ length: head.words }, (_, k) => `words-${k}`);
-    withTiles(names, () => {
+    withChunks(names, () => {
       if (!words) readWords(head);
       const entries = all.map((word) => entriesFor(word, head.seen));
       const needed = new Set(entries.flat().map((entry) => `found-${placeOf(head.starts, entry)}`));
-      withTiles([...needed], () => {
-        const each = entries.map((some) => ranksOf(some, head.starts));
-        then(each.reduce((least, other) => least.map((rank, i) => Math.min(rank, other[i]))));
+      withChunks([...needed], () => {
+        const ranks = entries.map((ofWord) => ranksOf(ofWord, head.starts));
+        then(ranks.reduce((lowest, other) => lowest.map((rank, i) => Math.min(rank, other[i]))));
       });
     });
   });
 }
 
-page.index = { plain, wordsIn, rankAll };
+page.index = { normalized, wordsIn, rankAll };

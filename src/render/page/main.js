@@ -1,19 +1,19 @@
-// The beginning: the wall is drawn as soon as its sheet is there, everything else when all data are.
+// Start of the page: the grid is drawn as soon as its first sheet is loaded, everything else once all columns are.
 
-const { wall, count, element, withTiles, withColumns, isSettled, settle } = { ...page.tiles, ...page.data };
-const { facetTiles } = page.facets;
+const { wall, count, element, withChunks, withColumns, isReady, setReady } = { ...page.chunks, ...page.data };
+const { facetChunks } = page.facets;
 const { makeDots } = page.dots;
 const { possibleLayouts } = page.layouts;
-const { canvas, view, layout, redraw, steps, windowWidth, windowHeight } = page.view;
+const { canvas, view, layout, redraw, frameSteps, windowWidth, windowHeight } = page.view;
 const { wholeView, jumpTo, zoomBy, showAll, reveal, switchTo } = page.view;
-const { picked, mark, choose } = page.picked;
-const { entry, hideCard, open, inDirection } = page.card;
+const { highlight, setFocused, focusPicture } = page.highlight;
+const { historyEntry, hideCard, open, neighbourInDirection } = page.card;
 const { makePanels, closePanels, chooseLayout } = page.controls;
 const { clearSelected } = page.selection;
-const { remember, recall } = page.address;
+const { writeAddress, readAddress } = page.address;
 
 element("title").textContent = wall.title;
-canvas.setAttribute("aria-label", `Wall of ${wall.title}`);
+canvas.setAttribute("aria-label", `Picture grid: ${wall.title}`);
 for (const button of document.querySelectorAll("#layouts button")) {
   button.addEventListener("click", () => {
     if (button.classList.contains("lacking")) remark(NO_TIME);
@@ -21,8 +21,8 @@ for (const button of document.querySelectorAll("#layouts button")) {
   });
 }
 
-// Until the first frame the canvas would be black.
-steps.push(() => canvas.classList.add("drawn"));
+// The canvas is hidden until the first frame, because it would be black.
+frameSteps.push(() => canvas.classList.add("drawn"));
 
 function fit() {
   canvas.width = Math.round(windowWidth() * devicePixelRatio);
@@ -31,7 +31,7 @@ function fit() {
 }
 new ResizeObserver(fit).observe(canvas);
 
-steps.push(page.draw.draw, page.sheets.loadWanted, remember);
+frameSteps.push(page.draw.draw, page.sheets.loadWanted, writeAddress);
 
 page.paint.readColours();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -43,26 +43,28 @@ switchTo(wall.hasCells ? "grid" : "map");
 jumpTo(wholeView(layout.to));
 fit();
 
-/** Begins once all numbers are there. */
+/** Starts the interaction once all columns are loaded. */
 function begin() {
-  // The layouts know their pictures now.
+  // Layouts that were computed before the columns were loaded are wrong.
   page.layouts.forget();
   const possible = possibleLayouts();
   for (const button of document.querySelectorAll("#layouts button")) {
-    const there = possible.includes(button.dataset.layout);
-    // That there is no time is said when it is asked for.
-    button.hidden = !there && button.dataset.layout !== "time";
-    button.classList.toggle("lacking", !there);
+    const isPossible = possible.includes(button.dataset.layout);
+    // The button for the time layout stays: pressing it explains that there are no dates.
+    button.hidden = !isPossible && button.dataset.layout !== "time";
+    button.classList.toggle("lacking", !isPossible);
   }
   element("layouts").hidden = possible.length < 2;
   makePanels();
-  recall();
-  settle();
-  addEventListener("hashchange", () => entry.left || recall());
+  readAddress();
+  setReady();
+  addEventListener("hashchange", () => historyEntry.left || readAddress());
 }
 
-// The wall is drawn before anything else is asked for.
-document.addEventListener("DOMContentLoaded", () => withColumns(() => withTiles(facetTiles(), () => makeDots(begin))));
+// All other data are requested after the grid has been drawn.
+document.addEventListener("DOMContentLoaded", () =>
+  withColumns(() => withChunks(facetChunks(), () => makeDots(begin))),
+);
 
 element("help").addEventListener("click", () => element("keys-box").showModal());
 element("closer").addEventListener("click", () => zoomBy(1.6));
@@ -74,13 +76,13 @@ element("layouts").addEventListener("keydown", (event) => {
   if (!by) return;
   event.preventDefault();
   const buttons = [...document.querySelectorAll("#layouts button:not([hidden], .lacking)")];
-  const at = buttons.findIndex((button) => button.getAttribute("aria-checked") === "true");
-  const next = buttons[(at + by + buttons.length) % buttons.length];
+  const current = buttons.findIndex((button) => button.getAttribute("aria-checked") === "true");
+  const next = buttons[(current + by + buttons.length) % buttons.length];
   chooseLayout(next.dataset.layout);
   next.focus();
 });
 
-/** A line that passes: why something does nothing. */
+/** Shows a short message for a few seconds. */
 function remark(text) {
   const note = element("remark");
   note.textContent = text;
@@ -98,18 +100,18 @@ const keys = {
   "-": () => zoomBy(1 / 1.6),
   0: showAll,
   "/": () => element("search").focus(),
-  Enter: () => picked.chosen >= 0 && open(picked.chosen),
-  " ": () => picked.chosen >= 0 && open(picked.chosen),
+  Enter: () => highlight.focused >= 0 && open(highlight.focused),
+  " ": () => highlight.focused >= 0 && open(highlight.focused),
   Escape: () => {
     clearSelected();
-    mark(-1);
+    setFocused(-1);
     hideCard();
   },
   "?": () => element("keys-box").showModal(),
-  ArrowLeft: () => walk(-1, 0),
-  ArrowRight: () => walk(1, 0),
-  ArrowUp: () => walk(0, -1),
-  ArrowDown: () => walk(0, 1),
+  ArrowLeft: () => stepFocus(-1, 0),
+  ArrowRight: () => stepFocus(1, 0),
+  ArrowUp: () => stepFocus(0, -1),
+  ArrowDown: () => stepFocus(0, 1),
 };
 for (const [key, name] of [
   ["g", "grid"],
@@ -122,10 +124,10 @@ for (const [key, name] of [
   };
 }
 
-// The keys work wherever one is on the page, but controls keep their own.
+// Keyboard shortcuts work everywhere on the page, except for keys that the focused control needs itself.
 document.addEventListener("keydown", (event) => {
   if (
-    !isSettled() ||
+    !isReady() ||
     document.querySelector("dialog[open]") ||
     event.defaultPrevented ||
     event.ctrlKey ||
@@ -141,22 +143,24 @@ document.addEventListener("keydown", (event) => {
   keys[key]();
 });
 
-/** With the arrow keys from picture to picture; the first one is in the middle of the window. */
-function walk(dx, dy) {
-  const { chosen } = picked;
-  const next = chosen < 0 ? nearestToMiddle() : inDirection(chosen, dx, dy);
+/**
+ * Moves the focus to the next picture in a direction. The first focused picture is the one in the centre of the window.
+ */
+function stepFocus(dx, dy) {
+  const { focused } = highlight;
+  const next = focused < 0 ? nearestToMiddle() : neighbourInDirection(focused, dx, dy);
   if (next < 0) return;
   hideCard();
-  choose(next);
+  focusPicture(next);
   reveal(next);
 }
 
 function nearestToMiddle() {
-  const { lit } = picked;
-  let [best, least] = [-1, Number.POSITIVE_INFINITY];
+  const { lit } = highlight;
+  let [best, shortest] = [-1, Number.POSITIVE_INFINITY];
   for (let i = 0; i < count; i += 1) {
     const distance = Math.hypot(layout.to.x[i] - view.x, layout.to.y[i] - view.y);
-    if (distance < least && (!lit || lit[i])) [best, least] = [i, distance];
+    if (distance < shortest && (!lit || lit[i])) [best, shortest] = [i, distance];
   }
   return best;
 }

@@ -1,19 +1,19 @@
-// What is drawn over the pictures: seams, outlines of new pictures, the chosen one, labels.
+// Marks over the pictures: seams, outlines of new pictures, the focused picture, numbers, labels.
 
 const { wall, count, columns, columnOf, rowOf } = page.data;
-const { view, layout, crowd, tileSide, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
-const { picked } = page.picked;
+const { view, layout, thinned, tileSide, ease, windowWidth, windowHeight, toWindow, eachVisible } = page.view;
+const { highlight } = page.highlight;
 const { paint, colours } = page.paint;
 
-/** The colour of a shade of 0 to 255, as on the picture. */
+/** The colour of a shade from 0 to 255, the same as on the drawn grid. */
 function rampColour(shade) {
   const { ramp } = wall;
-  const at = (shade / 255) * (ramp.length - 1);
-  const k = Math.min(ramp.length - 2, Math.floor(at));
-  return `rgb(${ramp[k].map((low, c) => Math.round(low + (ramp[k + 1][c] - low) * (at - k)))})`;
+  const position = (shade / 255) * (ramp.length - 1);
+  const k = Math.min(ramp.length - 2, Math.floor(position));
+  return `rgb(${ramp[k].map((low, c) => Math.round(low + (ramp[k + 1][c] - low) * (position - k)))})`;
 }
 
-// From afar seams are a picture of their own, some pixels for each cell.
+// At low zoom the seams are drawn from a cached image with a few pixels per cell.
 const SEAM_CELL = 6;
 let seamPicture = null;
 
@@ -44,6 +44,7 @@ function drawSeams() {
     paint.drawImage(seamPicture, x, y, wall.columns * view.scale, wall.rows * view.scale);
     return;
   }
+  // Each picture draws the two borders to its right and below it, so every border is drawn once.
   const width = Math.max(2, view.scale / 14);
   const half = view.scale / 2;
   eachVisible((i, px, py) => {
@@ -63,9 +64,9 @@ function drawNew() {
   drawFrames(Math.max(1.5, tileSide() / 16), columns.fresh, (i) => (columns.fresh[i] ? wall.newColour : null));
 }
 
-/** Below this side a frame is all of a tile. */
-const LEAST_FRAMED = 5;
-// From afar the frames of a grid are a picture of their own, a pixel for each cell; made once for what they are of.
+/** A frame covers tiles with a smaller side than this, in pixels, completely. */
+const MIN_FRAMED_SIDE = 5;
+// At low zoom the frames of a grid are drawn from a cached image with one pixel per cell.
 let framePicture = { of: null, lit: null, canvas: null };
 
 function makeFramePicture(of, colourOf) {
@@ -78,16 +79,16 @@ function makeFramePicture(of, colourOf) {
     context.fillStyle = colour;
     context.fillRect(columnOf(i), rowOf(i), 1, 1);
   }
-  framePicture = { of, lit: picked.lit, canvas };
+  framePicture = { of, lit: highlight.lit, canvas };
 }
 
 /**
- * Frames inside the tiles, in the colour that `colourOf` gives for a picture by what they are `of`, and by what is lit; none where that
- * is null.
+ * Draws frames inside the tiles, in the colour that `colourOf` returns for a picture; null draws none. The colours
+ * depend on the data `of` and on the lit pictures, and the cached image is drawn again when either changes.
  */
 function drawFrames(width, of, colourOf) {
-  if (tileSide() < LEAST_FRAMED && layout.share === 1 && layout.to.name === "grid") {
-    if (framePicture.of !== of || framePicture.lit !== picked.lit) makeFramePicture(of, colourOf);
+  if (tileSide() < MIN_FRAMED_SIDE && layout.progress === 1 && layout.to.name === "grid") {
+    if (framePicture.of !== of || framePicture.lit !== highlight.lit) makeFramePicture(of, colourOf);
     const [x, y] = toWindow(0, 0).map(Math.round);
     const [right, bottom] = toWindow(wall.columns, wall.rows).map(Math.round);
     paint.imageSmoothingEnabled = false;
@@ -95,8 +96,8 @@ function drawFrames(width, of, colourOf) {
     paint.imageSmoothingEnabled = true;
     return;
   }
-  // Where a large wall has room for no more than dots, there is none for frames.
-  if (tileSide() < LEAST_FRAMED && wall.folder) return;
+  // In the other layouts of a large grid, small tiles are drawn as dots, which have no frames.
+  if (tileSide() < MIN_FRAMED_SIDE && wall.folder) return;
   const side = Math.max(2, tileSide() - width);
   paint.lineWidth = width;
   eachVisible((i, px, py) => {
@@ -107,38 +108,41 @@ function drawFrames(width, of, colourOf) {
   });
 }
 
-/** Below this side of a tile there is no room for a number. */
-const LEAST_COUNTED = 28;
+/** Tiles with a smaller side than this, in pixels, have no room for a number. */
+const MIN_COUNTED_SIDE = 28;
 
-/** In the corner of a picture with others behind it, how many they are together. */
-function drawFolded() {
+/** Draws the number of pictures that share a cell into the corner of the picture in front. */
+function drawStackCounts() {
   const side = tileSide();
-  if (!columns.folded || side < LEAST_COUNTED) return;
-  const high = Math.max(13, Math.min(26, side / 5));
-  paint.font = `600 ${Math.round(0.72 * high)}px system-ui, sans-serif`;
+  if (!columns.folded || side < MIN_COUNTED_SIDE) return;
+  const height = Math.max(13, Math.min(26, side / 5));
+  paint.font = `600 ${Math.round(0.72 * height)}px system-ui, sans-serif`;
   paint.textAlign = "center";
   paint.textBaseline = "middle";
   eachVisible((i, px, py) => {
     const others = columns.folded[i];
-    if (!others || (picked.lit && !picked.lit[i])) return;
+    if (!others || (highlight.lit && !highlight.lit[i])) return;
     const text = (others + 1).toLocaleString("en");
-    const wide = Math.max(high, paint.measureText(text).width + 0.7 * high);
+    const width = Math.max(height, paint.measureText(text).width + 0.7 * height);
     const [right, top] = [px + side / 2 - 2, py - side / 2 + 2];
     paint.fillStyle = "#000000b8";
     paint.beginPath();
-    paint.roundRect(right - wide, top, wide, high, high / 2);
+    paint.roundRect(right - width, top, width, height, height / 2);
     paint.fill();
     paint.fillStyle = "#fff";
-    paint.fillText(text, right - wide / 2, top + high / 2 + 0.5);
+    paint.fillText(text, right - width / 2, top + height / 2 + 0.5);
   });
 }
 
-function drawChosen() {
-  const { chosen } = picked;
-  const { from, to, share } = layout;
-  const part = ease(share);
+/**
+ * Draws a frame around the focused picture, on a wider one in the background colour, so that it shows on any picture.
+ */
+function drawFocused() {
+  const { focused } = highlight;
+  const { from, to, progress } = layout;
+  const part = ease(progress);
   const at = (axis) =>
-    part < 1 ? from[axis][chosen] + (to[axis][chosen] - from[axis][chosen]) * part : to[axis][chosen];
+    part < 1 ? from[axis][focused] + (to[axis][focused] - from[axis][focused]) * part : to[axis][focused];
   const [px, py] = toWindow(at("x"), at("y"));
   const side = Math.max(10, tileSide()) + 3;
   paint.lineWidth = 5;
@@ -149,13 +153,13 @@ function drawChosen() {
   paint.strokeRect(px - side / 2, py - side / 2, side, side);
 }
 
-/** Names on the map, and dates below the columns of time. */
+/** Draws the labels of the layout: names on the map, dates below the columns of the time layout. */
 function drawLabels() {
-  if (layout.share < 1) return;
+  if (layout.progress < 1) return;
   paint.textAlign = "center";
   paint.textBaseline = "middle";
   paint.lineJoin = "round";
-  // Labels that would run into the one before them are left out, in each of the two lines.
+  // In each of the two lines, a label that would overlap the one before it is omitted.
   const edges = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const { text, x, y, below, isHeading, isBreak } of layout.to.labels) {
     const [px, py] = toWindow(x, y);
@@ -179,7 +183,7 @@ function drawLabels() {
   }
 }
 
-/** Years that are left out of the axis: two strokes across it. */
+/** Draws the mark for a gap in the time axis: two strokes. */
 function drawBreak(px, py) {
   paint.lineWidth = 2;
   paint.strokeStyle = colours.faint;
@@ -191,9 +195,9 @@ function drawBreak(px, py) {
   paint.stroke();
 }
 
-/** On the map, for how many pictures each of those that are seen stands. */
-function drawCrowd() {
-  const { at, behind } = crowd();
+/** On the map, draws how many further pictures each visible one represents. */
+function drawCoveredCounts() {
+  const { at, behind } = thinned();
   paint.font = "600 11px system-ui, sans-serif";
   paint.textAlign = "center";
   paint.textBaseline = "middle";
@@ -212,4 +216,4 @@ function drawCrowd() {
   });
 }
 
-page.marks = { drawFrames, drawCrowd, drawFolded, drawSeams, drawNew, drawChosen, drawLabels };
+page.marks = { drawFrames, drawCoveredCounts, drawStackCounts, drawSeams, drawNew, drawFocused, drawLabels };

@@ -1,27 +1,28 @@
-//! The explorer's page: one HTML file with its style, its script and its data, that needs no server,
-//! no network and no framework.
+//! The explorer's page: one HTML file with its style, its script and its data. It needs no server, no network and no
+//! framework.
 //!
-//! The data stand in blocks that no browser executes, with `<`, `>` and `&` escaped; the script puts
-//! text into the page as text alone; and the page's security policy lets no script or style run but
-//! these two, by their hashes, and nothing be loaded but pictures.
+//! Captions and other texts come from files of strangers, so the page is safe against them in three ways. The data are
+//! in blocks that no browser executes, with `<`, `>` and `&` escaped. The script inserts text into the page only as
+//! text. The content security policy allows only this script and this style, by their hashes, and lets the page load
+//! nothing but pictures.
 //!
-//! The data of a large wall would make the page slow to open. They are the same blocks as files, each a script that hands its
-//! block over as a text. The policy of such a page trusts the scripts that its own script asks for, and
-//! nothing else may name one.
+//! The data of a large grid would make the page slow to open. They are in separate files instead, each a script that
+//! passes its chunk as a text. The policy of such a page trusts the scripts that its own script loads
+//! (`strict-dynamic`), and a Trusted Types policy restricts their addresses.
 
+mod chunk;
 mod columns;
 mod data;
 mod facets;
 mod index;
+mod meta;
 mod postings;
-mod published;
 mod rows;
-mod tile;
 
-pub use data::{Before, Behind, Groups, Level, Picture, Wall};
-pub use published::Published;
+pub use data::{GroupLevel, Level, PageData, Picture, PreviousGrid, StackedPicture};
+pub use meta::PageMeta;
 
-pub(super) use data::visible;
+pub(super) use data::replace_controls;
 
 use std::borrow::Cow;
 
@@ -30,29 +31,29 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::escaped;
+pub use chunk::Chunk;
 use columns::Columns;
-pub use tile::Tile;
 
-/// Raised when the same data give another page.
+/// To be raised when the same data would give another page.
 pub const VERSION: u32 = 8;
-/// A page of more pictures has its data in files beside it.
-const MOST_INSIDE: usize = 4096;
+/// A page with more pictures than this has its data in separate files.
+const MAX_INLINE_PICTURES: usize = 4096;
 
 const TEMPLATE: &str = include_str!("index.html");
 const STYLES: [&str; 3] = [include_str!("style.css"), include_str!("box.css"), include_str!("phone.css")];
-/// One script, in the order in which it is read. Each file has a scope of its own; what it gives to others it puts at
-/// its end under its name into `page`, and what it takes from others stands at its beginning. Values that change are
-/// given to be read: only functions of the file that they belong to change them.
+/// The files of the one script, in the order in which they run. Each file has a scope of its own. It imports from
+/// `page` at its beginning, and exports by setting `page.<name>` at its end. Exported values that change may only be
+/// changed by functions of the file that owns them.
 const SCRIPTS: [&str; 29] = [
-    include_str!("tiles.js"),
+    include_str!("chunks.js"),
     include_str!("data.js"),
     include_str!("rows.js"),
     include_str!("layouts.js"),
-    include_str!("crowd.js"),
-    include_str!("squares.js"),
+    include_str!("thinning.js"),
+    include_str!("spatial.js"),
     include_str!("view.js"),
     include_str!("sheets.js"),
-    include_str!("picked.js"),
+    include_str!("highlight.js"),
     include_str!("paint.js"),
     include_str!("dots.js"),
     include_str!("blocks.js"),
@@ -75,78 +76,79 @@ const SCRIPTS: [&str; 29] = [
     include_str!("main.js"),
 ];
 
-/// Whether the data of so many pictures are in files beside the page.
+/// Whether the data of this many pictures are in separate files next to the page.
 pub fn is_large(pictures: usize) -> bool {
-    pictures > MOST_INSIDE
+    pictures > MAX_INLINE_PICTURES
 }
 
-/// A page that is about to be written.
+/// A page with its columns, facets and index computed, ready to be written.
 pub struct Page<'w> {
-    wall: &'w Wall<'w>,
+    data: &'w PageData<'w>,
     columns: Columns,
-    facets: Vec<Tile>,
-    index: Vec<Tile>,
+    facets: Vec<Chunk>,
+    index: Vec<Chunk>,
 }
 
 impl<'w> Page<'w> {
-    /// The page of a wall.
-    pub fn new(wall: &'w Wall<'w>) -> Self {
-        Self { wall, columns: Columns::of(wall), facets: facets::tiles(wall), index: index::tiles(wall) }
+    /// Computes the parts of the page from its data.
+    pub fn new(data: &'w PageData<'w>) -> Self {
+        Self { data, columns: Columns::of(data), facets: facets::chunks(data), index: index::chunks(data) }
     }
 
-    /// All that the page knows of single pictures.
-    pub fn tiles(&self) -> impl Iterator<Item = Cow<'_, Tile>> {
-        let rough = Tile::rough(&self.wall.rough).into_iter();
-        let made = self.columns.tiles().chain(rough).chain(rows::tiles(self.wall)).map(Cow::Owned);
-        made.chain(self.facets.iter().chain(&self.index).map(Cow::Borrowed))
+    /// All chunks. The columns come first, because the page needs them before the others.
+    pub fn chunks(&self) -> impl Iterator<Item = Cow<'_, Chunk>> {
+        let coarsest = Chunk::coarsest(&self.data.coarsest).into_iter();
+        let computed = self.columns.chunks().chain(coarsest).chain(rows::chunks(self.data)).map(Cow::Owned);
+        computed.chain(self.facets.iter().chain(&self.index).map(Cow::Borrowed))
     }
 
-    /// The page, with its tiles inside, or as files in a folder beside it.
+    /// The page as HTML. The chunks are inside it, or, with `folder`, files in that folder next to it.
     pub fn html(&self, folder: Option<&str>) -> String {
-        let wall = self.wall;
+        let data = self.data;
         let style = STYLES.concat();
         let script = format!("\"use strict\";\nconst page = {{}};\n{{\n{}}}\n", SCRIPTS.join("}\n{\n"));
-        let (files, maker) = if folder.is_some() { (" 'strict-dynamic'", "tiles") } else { ("", "'none'") };
+        let (loads_files, types_policy) =
+            if folder.is_some() { (" 'strict-dynamic'", "tiles") } else { ("", "'none'") };
         let policy = format!(
-            "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src 'sha256-{}'{files}; \
-             base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types {maker}",
-            hash(&style),
-            hash(&script)
+            "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src 'sha256-{}'{loads_files}; \
+             base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types {types_policy}",
+            sha256_base64(&style),
+            sha256_base64(&script)
         );
-        let inside = if folder.is_none() { self.tiles().map(|tile| tile.block()).collect() } else { Vec::new() };
-        let first = inside.len().min(1);
-        fill(TEMPLATE, |name| match name {
+        let blocks = if folder.is_none() { self.chunks().map(|chunk| chunk.block()).collect() } else { Vec::new() };
+        let early = blocks.len().min(1);
+        fill_template(TEMPLATE, |name| match name {
             "policy" => policy.clone(),
             "version" => env!("CARGO_PKG_VERSION").to_owned(),
-            "title" => escaped(&wall.title()),
-            "head" => wall.published.as_ref().map(|published| published.head(&wall.title())).unwrap_or_default(),
-            "about" => wall.published.as_ref().map(Published::about).unwrap_or_default(),
+            "title" => escaped(&data.title()),
+            "head" => data.meta.as_ref().map(|meta| meta.head(&data.title())).unwrap_or_default(),
+            "about" => data.meta.as_ref().map(PageMeta::about).unwrap_or_default(),
             "style" => style.clone(),
             "script" => script.clone(),
             "wall" => {
-                tile::block("wall", &wall.head(&self.columns, self.facets.len(), folder)) + &inside[..first].concat()
+                chunk::block("wall", &data.head(&self.columns, self.facets.len(), folder)) + &blocks[..early].concat()
             }
-            // Behind the script, so that the wall is drawn while these are still being read.
-            "rest" => inside[first..].concat(),
-            other => unreachable!("the template has no place called {other}"),
+            // These come after the script, so that the grid is drawn while the browser still parses them.
+            "rest" => blocks[early..].concat(),
+            other => unreachable!("the template has no placeholder {other}"),
         })
     }
 }
 
-/// Fills the places `{{name}}` of the template; what is filled in is not looked at again.
-fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+/// Replaces each `{{name}}` of the template by its value. Values are not searched for further placeholders.
+fn fill_template(template: &str, value: impl Fn(&str) -> String) -> String {
     let mut parts = template.split("{{");
     let mut filled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (name, text) = part.split_once("}}").expect("the template closes what it opens");
+        let (name, text) = part.split_once("}}").expect("every placeholder of the template is closed");
         filled.push_str(&value(name));
         filled.push_str(text);
     }
     filled
 }
 
-/// JSON in which no character means anything to HTML.
-fn harmless(json: &str) -> String {
+/// JSON with the characters that have a meaning in HTML written as escapes.
+fn escape_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -159,7 +161,7 @@ fn harmless(json: &str) -> String {
     safe
 }
 
-fn hash(text: &str) -> String {
+fn sha256_base64(text: &str) -> String {
     BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()))
 }
 
@@ -170,34 +172,34 @@ mod tests {
     #[test]
     fn data_cannot_leave_their_block() {
         let hostile = "</script><script>alert(1)</script><!-- & {{script}} \u{2028}";
-        let json = harmless(&serde_json::json!([hostile]).to_string());
+        let json = escape_json(&serde_json::json!([hostile]).to_string());
         assert!(!json.contains(['<', '>', '&']));
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
-        assert_eq!(fill("a{{x}}b{{y}}", |name| format!("[{name}{{{{x}}}}]")), "a[x{{x}}]b[y{{x}}]");
+        assert_eq!(fill_template("a{{x}}b{{y}}", |name| format!("[{name}{{{{x}}}}]")), "a[x{{x}}]b[y{{x}}]");
     }
 
     #[test]
     fn style_and_script_are_those_of_the_policy() {
         let page = Page::new(&data::tests::empty()).html(None);
         let between = |from: &str, to: &str| page.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
-        assert!(page.contains(&format!("style-src 'sha256-{}'", hash(&between("<style>", "</style>")))));
+        assert!(page.contains(&format!("style-src 'sha256-{}'", sha256_base64(&between("<style>", "</style>")))));
         let script = between("<script>", "</script>");
-        assert!(page.contains(&format!("script-src 'sha256-{}'", hash(&script))));
+        assert!(page.contains(&format!("script-src 'sha256-{}'", sha256_base64(&script))));
         assert!(!script.contains("innerHTML") && !script.contains("eval("), "text stays text");
         assert!(page.contains("trusted-types 'none'") && !page.contains("strict-dynamic"));
     }
 
     #[test]
     fn a_large_page_has_no_more_in_it_than_an_empty_one() {
-        let mut wall = data::tests::empty();
-        let small = Page::new(&wall).html(Some("data-0")).len();
-        wall.pictures = (0..5000).map(|cell| data::tests::picture(cell, [f64::from(cell), 0.0])).collect();
-        let page = Page::new(&wall);
-        assert!(is_large(wall.pictures.len()) && page.html(None).len() > small + 40_000);
+        let mut data = data::tests::empty();
+        let small = Page::new(&data).html(Some("data-0")).len();
+        data.pictures = (0..5000).map(|cell| data::tests::picture(cell, [f64::from(cell), 0.0])).collect();
+        let page = Page::new(&data);
+        assert!(is_large(data.pictures.len()) && page.html(None).len() > small + 40_000);
         let html = page.html(Some("data-0"));
         assert!(html.len() < small + 100, "{} bytes against {small}", html.len());
         assert!(html.contains("'strict-dynamic'; base-uri 'none'") && html.contains("trusted-types tiles"));
-        let names: Vec<String> = page.tiles().map(|tile| tile.name.clone()).collect();
+        let names: Vec<String> = page.chunks().map(|chunk| chunk.name.clone()).collect();
         assert_eq!(names.join(" "), "columns-0 rows-0 rows-1 rows-2 rows-3 rows-4 index-0 words-0 found-0");
     }
 }

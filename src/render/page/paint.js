@@ -1,9 +1,10 @@
-// What is painted with: the canvas of the wall, the colours of the page, and the dimming of what is not looked for.
+// Painting: the context of the canvas, the colours of the page, and the dimming of pictures that are not lit.
 
 const { canvas } = page.view;
-const { picked } = page.picked;
+const { highlight } = page.highlight;
 
 const paint = canvas.getContext("2d", { alpha: false });
+/** Opacity of pictures that are not lit. */
 const DIM = 0.13;
 
 const colours = {};
@@ -12,9 +13,11 @@ function readColours() {
   for (const name of ["ground", "ink", "accent", "faint"]) colours[name] = style.getPropertyValue(`--${name}`).trim();
 }
 
-/** Calls `pass` with null for all pictures; or, while some are lit, first with 0 for the others, dimmed. */
+/**
+ * Calls `pass(null)` to draw all pictures. If only some are lit, `pass(0)` for the others, dimmed, and then `pass(1)`.
+ */
 function inPasses(context, pass) {
-  if (!picked.lit) {
+  if (!highlight.lit) {
     pass(null);
     return;
   }

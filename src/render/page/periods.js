@@ -1,12 +1,12 @@
-// When pictures were taken, as a slider of two handles over the days or months that have some.
+// The time filter: a slider with two handles over the days or months that have pictures.
 
 const { element, columns } = page.data;
 const { dayFormat } = page.rows;
-const { ask, lookAndGo } = page.search;
+const { updateQuery, searchAndZoom } = page.search;
 
-/** More days with pictures than this, and the slider goes by months. */
-const MOST_DAYS = 800;
-// The days or months that have pictures: from when, and to when.
+/** If more days than this have pictures, the steps of the slider are months. */
+const MAX_DAYS = 800;
+// The days or months that have pictures: begin and end in seconds, in UTC.
 let periods = [];
 
 function periodsOf(times, monthly) {
@@ -24,10 +24,10 @@ function periodsOf(times, monthly) {
   return found;
 }
 
-function makeTimes() {
-  const known = (columns.time ?? new Float64Array()).filter((time) => !Number.isNaN(time)).sort();
-  periods = periodsOf(known, false);
-  if (periods.length > MOST_DAYS) periods = periodsOf(known, true);
+function makeTimeSlider() {
+  const times = (columns.time ?? new Float64Array()).filter((time) => !Number.isNaN(time)).sort();
+  periods = periodsOf(times, false);
+  if (periods.length > MAX_DAYS) periods = periodsOf(times, true);
   element("times").hidden = periods.length < 2;
   if (element("times").hidden) return;
   for (const id of ["from", "to"]) {
@@ -35,17 +35,17 @@ function makeTimes() {
     element(id).value = id === "from" ? 0 : periods.length;
     element(id).addEventListener("input", () => {
       slide(id);
-      lookAndGo();
+      searchAndZoom();
     });
   }
   slide("to");
 }
 
-/** Takes over where the slider's two handles are; the one that is moved pushes the other. */
+/** Applies the positions of the two handles. The handle that is moved pushes the other one. */
 function slide(moved) {
   const [from, to] = [element("from"), element("to")];
   let [first, last] = [Number(from.value), Number(to.value)];
-  // There is at least one period between them.
+  // At least one period stays between them.
   if (moved === "from") {
     first = Math.min(first, periods.length - 1);
     last = Math.max(last, first + 1);
@@ -55,15 +55,15 @@ function slide(moved) {
   }
   [from.value, to.value] = [first, last];
   const [begin, end] = [periods[first].from, periods[last - 1].to];
-  ask({ from: first === 0 ? null : begin, to: last === periods.length ? null : end });
+  updateQuery({ from: first === 0 ? null : begin, to: last === periods.length ? null : end });
   const day = (seconds) => dayFormat.format(1000 * seconds);
   element("span").textContent = `${day(begin)} – ${day(end - 86400)}`;
   from.setAttribute("aria-valuetext", day(begin));
   to.setAttribute("aria-valuetext", day(end - 86400));
 }
 
-/** Puts the handles where a time from the address says. */
-function setTimes(from, to) {
+/** Moves the handles to a time range in seconds, in which null is an open end. */
+function setTimeRange(from, to) {
   if (periods.length < 2) return;
   const [begin, end] = [from ?? Number.NEGATIVE_INFINITY, to ?? Number.POSITIVE_INFINITY];
   element("from").value = periods.filter((period) => period.to <= begin).length;
@@ -71,4 +71,4 @@ function setTimes(from, to) {
   slide("to");
 }
 
-page.periods = { makeTimes, setTimes };
+page.periods = { makeTimeSlider, setTimeRange };

@@ -1,28 +1,30 @@
-//! Which pictures have something: their numbers as differences, seven bits a byte, the least first; the last byte of a
-//! number has no eighth bit.
+//! Lists of pictures (posting lists): the ascending numbers of the pictures are stored as gaps, in the variable-length
+//! code LEB128: seven bits per byte, the lowest first, with the eighth bit set in all bytes of a number but the last.
 
-/// Numbers of pictures, ascending.
+/// An ascending list of picture numbers.
 #[derive(Default)]
 pub(super) struct Postings {
-    /// The differences, and whatever stands between them.
+    /// The encoded list: for each picture, how many pictures were skipped since the one before it. Callers may append
+    /// further bytes after each picture.
     pub(super) bytes: Vec<u8>,
     last: Option<usize>,
 }
 
 impl Postings {
-    /// Adds a picture whose number is larger than all before; false if it is the last one that was added.
+    /// Adds a picture, whose number must not be smaller than the last one. Returns false, and adds nothing, if it is
+    /// the last one again.
     pub(super) fn add(&mut self, picture: usize) -> bool {
-        let from = self.last.replace(picture);
-        if from == Some(picture) {
+        let previous = self.last.replace(picture);
+        if previous == Some(picture) {
             return false;
         }
-        put(&mut self.bytes, picture - from.map_or(0, |last| last + 1));
+        put_varint(&mut self.bytes, picture - previous.map_or(0, |last| last + 1));
         true
     }
 }
 
-/// Adds a number.
-pub(super) fn put(bytes: &mut Vec<u8>, mut number: usize) {
+/// Appends a number in LEB128.
+pub(super) fn put_varint(bytes: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         bytes.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;

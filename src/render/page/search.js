@@ -1,68 +1,70 @@
-// What is looked for: words, kinds, a time, columns of a table, a list of pictures. What fits is lit, the view goes there, and Enter
-// walks through it, the best first.
+// The query: words, kinds, a time range, facets, a list of pictures. Pictures that match it are lit, the view moves to
+// them, and Enter steps through them, best first.
 
 const { wall, count, element, timeOf, kindOf } = page.data;
 const { row, withRows } = page.rows;
-const { plain, wordsIn, rankAll } = page.index;
-const { layout, limited, glideTo, reveal, windowWidth, windowHeight } = page.view;
-const { picked, light, choose } = page.picked;
-const { box, open, why } = page.card;
-const { asked, suits, tell, makeFacets } = page.facets;
+const { normalized, wordsIn, rankAll } = page.index;
+const { layout, clampScale, glideTo, reveal, windowWidth, windowHeight } = page.view;
+const { highlight, setLit, focusPicture } = page.highlight;
+const { box, open, matchReason } = page.card;
+const { facetFilters, passesFilters, updateCounts, makeFacets } = page.facets;
 
-/** The view goes to what is found once typing pauses for so many milliseconds. */
+/** The view moves to the results once typing pauses for this many milliseconds. */
 const PAUSE = 350;
 
-/** What is looked for; changed by `ask`. */
-const looking = { text: "", kinds: null, from: null, to: null, only: null };
+/** The query. Other files change it by `updateQuery`. */
+const query = { text: "", kinds: null, from: null, to: null, only: null };
 
-/** Changes what is looked for. */
-const ask = (what) => Object.assign(looking, what);
+const updateQuery = (changes) => Object.assign(query, changes);
 
-/** How well each picture fits what is searched for; null while nothing is. */
+/** The rank of each picture for the words of the query; null without words. */
 let ranks = null;
-/** What fits, the best first; and which of it was gone to last. */
+/** The results, best first, and the index of the one that was shown last. */
 const hits = { all: [], at: -1 };
 
-const wordsOfText = () => wordsIn(looking.text);
-/** Counts the searches, as one may be overtaken by the next. */
+const wordsOfText = () => wordsIn(query.text);
+/** Number of the newest search. An older one that ends later is ignored. */
 let searches = 0;
 
-/** Looks for all that is asked; calls `then` once what fits is lit. */
-function look(then = () => {}) {
+/** Runs the query, and calls `then` once the results are lit. */
+function runSearch(then = () => {}) {
   searches += 1;
   const search = searches;
   rankAll(wordsOfText(), (found) => {
     if (search !== searches) return;
     ranks = found;
-    lightAll();
+    applyFilters();
     then();
   });
 }
 
-function lightAll() {
-  const { only, from, to } = looking;
-  const all = !ranks && !looking.kinds && from === null && to === null && !only && asked.size === 0;
+function applyFilters() {
+  const { only, from, to } = query;
+  const isEmpty = !ranks && !query.kinds && from === null && to === null && !only && facetFilters.size === 0;
   const fits = (i) =>
     (!ranks || ranks[i] > 0) &&
     (!only || only.has(i)) &&
-    (!looking.kinds || looking.kinds.has(kindOf(i))) &&
+    (!query.kinds || query.kinds.has(kindOf(i))) &&
     (from === null || timeOf(i) >= from) &&
     (to === null || timeOf(i) < to);
-  tell(fits);
-  const lit = all ? null : Uint8Array.from({ length: count }, (_, i) => (fits(i) && suits(i) ? 1 : 0));
+  updateCounts(fits);
+  const lit = isEmpty ? null : Uint8Array.from({ length: count }, (_, i) => (fits(i) && passesFilters(i) ? 1 : 0));
   hits.all = lit ? [...lit.keys()].filter((i) => lit[i]) : [];
   if (ranks) hits.all.sort((a, b) => ranks[b] - ranks[a] || a - b);
   hits.at = -1;
-  element("more").classList.toggle("active", Boolean(looking.kinds) || from !== null || to !== null || asked.size > 0);
-  element("reset").hidden = all;
-  light(lit);
-  sayHits();
+  element("more").classList.toggle(
+    "active",
+    Boolean(query.kinds) || from !== null || to !== null || facetFilters.size > 0,
+  );
+  element("reset").hidden = isEmpty;
+  setLit(lit);
+  showHitCount();
 }
 
-function sayHits() {
+function showHitCount() {
   const number = (value) => value.toLocaleString("en");
   const { all, at } = hits;
-  element("found").hidden = !picked.lit;
+  element("found").hidden = !highlight.lit;
   element("count").textContent =
     all.length === 0
       ? "nothing found"
@@ -72,8 +74,8 @@ function sayHits() {
   for (const id of ["earlier", "later"]) element(id).disabled = all.length === 0;
 }
 
-/** Brings all that fits into the window. */
-function goToHits() {
+/** Moves the view so that it shows all results. */
+function zoomToHits() {
   if (hits.all.length === 0) return;
   const { x, y } = layout.to;
   let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
@@ -82,79 +84,83 @@ function goToHits() {
     [top, bottom] = [Math.min(top, y[i]), Math.max(bottom, y[i])];
   }
   const scale = Math.min(windowWidth() / (right - left + 3), (windowHeight() - 120) / (bottom - top + 3), 110);
-  glideTo({ x: (left + right) / 2, y: (top + bottom) / 2 - 40 / scale, scale: limited(scale) });
+  glideTo({ x: (left + right) / 2, y: (top + bottom) / 2 - 40 / scale, scale: clampScale(scale) });
 }
 
-/** To the next of what fits, or the one before it, and round. */
-function walkHits(by) {
+/** Goes to the next or previous result, and from the last one to the first. */
+function stepHits(by) {
   const { all } = hits;
   if (all.length === 0) return;
   hits.at = hits.at < 0 ? (by > 0 ? 0 : all.length - 1) : (hits.at + by + all.length) % all.length;
-  sayHits();
+  showHitCount();
   const i = all[hits.at];
   withRows([i], () => {
-    // What is behind another picture is seen in the opened cell alone.
+    // A picture behind another one is only visible in the box.
     if (box.open || fileFor(i) > 0) open(i);
-    else choose(i);
+    else focusPicture(i);
     reveal(i);
   });
 }
 
-let pausing = 0;
-function lookAndGo() {
-  clearTimeout(pausing);
-  look(() => {
-    clearTimeout(pausing);
-    if (picked.lit) pausing = setTimeout(goToHits, PAUSE);
+let zoomTimer = 0;
+function searchAndZoom() {
+  clearTimeout(zoomTimer);
+  runSearch(() => {
+    clearTimeout(zoomTimer);
+    if (highlight.lit) zoomTimer = setTimeout(zoomToHits, PAUSE);
   });
 }
 
-/** What is written of a picture, without accents and case, and of each of those behind it. */
-const written = ({ caption, path, fields, behind }) => [
-  plain([caption, path, fields].flat(3).join("\n")),
-  ...behind.map(([, path]) => plain(path)),
+/**
+ * The normalised text of each file of a cell: caption, path and fields of the picture in front, and the paths of those
+ * behind it.
+ */
+const textsOf = ({ caption, path, fields, behind }) => [
+  normalized([caption, path, fields].flat(3).join("\n")),
+  ...behind.map(([, path]) => normalized(path)),
 ];
 
-/** Why a picture fits what is searched for, if it is not plain to see. */
+/** Why a picture was found, if its texts do not show it: the words that only the model has for it. */
 function reasonFor(i) {
   if (!ranks || ranks[i] === 0 || ranks[i] === 1) return "";
-  const all = written(row(i)).join("\n");
+  const all = textsOf(row(i)).join("\n");
   const byModel = wordsOfText().filter((word) => !all.includes(word));
   return `Found because the model sees: ${byModel.join(", ").toLowerCase()}`;
 }
 
-/** Which file of a picture was searched for: the one in front, unless only another one has all words. */
+/** Which file of a cell matches: the first whose texts have all words of the query, or the one in front (0). */
 function fileFor(i) {
   const words = wordsOfText();
   if (!ranks || words.length === 0) return 0;
   return Math.max(
     0,
-    written(row(i)).findIndex((text) => words.every((word) => text.includes(word))),
+    textsOf(row(i)).findIndex((text) => words.every((word) => text.includes(word))),
   );
 }
 
 element("search").addEventListener("input", (event) => {
-  looking.text = event.target.value;
-  lookAndGo();
+  query.text = event.target.value;
+  searchAndZoom();
 });
 element("search").addEventListener("keydown", (event) => {
   const by = { Enter: event.shiftKey ? -1 : 1, ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!by || !picked.lit) return;
+  if (!by || !highlight.lit) return;
   event.preventDefault();
-  clearTimeout(pausing);
-  walkHits(by);
+  clearTimeout(zoomTimer);
+  stepHits(by);
 });
-element("earlier").addEventListener("click", () => walkHits(-1));
-element("later").addEventListener("click", () => walkHits(1));
+element("earlier").addEventListener("click", () => stepHits(-1));
+element("later").addEventListener("click", () => stepHits(1));
 
-/** Fills in what pictures can be looked for by, and says in the field what is searched. */
+/** Makes the facets, and describes in the search field what is searched. */
 function makeSearch() {
-  const of = wall.searched;
-  element("search").title = `Searches ${of.join(", ")}`;
-  element("search").placeholder = `Search ${of[0]}${of.length > 1 ? ` and ${of.length > 2 ? "more" : of[1]}` : ""}`;
-  makeFacets(lookAndGo);
+  const searched = wall.searched;
+  element("search").title = `Searches ${searched.join(", ")}`;
+  element("search").placeholder =
+    `Search ${searched[0]}${searched.length > 1 ? ` and ${searched.length > 2 ? "more" : searched[1]}` : ""}`;
+  makeFacets(searchAndZoom);
 }
 
-Object.assign(why, { of: reasonFor, file: fileFor });
+Object.assign(matchReason, { of: reasonFor, file: fileFor });
 
-page.search = { looking, ask, hits, look, lookAndGo, goToHits, walkHits, makeSearch };
+page.search = { query, updateQuery, hits, runSearch, searchAndZoom, zoomToHits, stepHits, makeSearch };

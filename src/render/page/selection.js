@@ -1,69 +1,72 @@
-// Pictures that one picks out, with a loop drawn around them or one by one, to take them along: as a list, as a table, or as a
-// page that shows no others.
+// The selection: pictures chosen with a lasso or one by one, to be copied as a list, saved as a table, or shown alone.
 
 const { count, element, fileName } = page.data;
 const { row, withRows } = page.rows;
-const { eachWithin } = page.squares;
-const { view, layout, crowd, isCrowd, tileSide, redraw, eachVisible, toWall } = page.view;
-const { picked } = page.picked;
+const { eachWithin } = page.spatial;
+const { view, layout, thinned, isThinned, tileSide, redraw, eachVisible, toCells } = page.view;
+const { highlight } = page.highlight;
 const { paint, colours } = page.paint;
 
 const selected = new Set();
-/** Whether a finger or the mouse draws a loop instead of moving the wall; and the loop, in cells. */
-const loop = { on: false, points: [] };
+/** Whether dragging draws a lasso instead of moving the view; and the points of the lasso, in cells. */
+const lasso = { on: false, points: [] };
 let showOnly = () => {};
 
-function tellSelected() {
+function updateSelectionBar() {
   const bar = element("selection");
-  bar.hidden = selected.size === 0 && !loop.on;
-  const none = matchMedia("(pointer: coarse)").matches
+  bar.hidden = selected.size === 0 && !lasso.on;
+  const hint = matchMedia("(pointer: coarse)").matches
     ? "Draw around pictures, or tap them"
     : "Draw around pictures, or click them";
-  element("selected").textContent = selected.size === 0 ? none : `${selected.size.toLocaleString("en")} selected`;
+  element("selected").textContent = selected.size === 0 ? hint : `${selected.size.toLocaleString("en")} selected`;
   for (const id of ["only", "copy", "save"]) element(id).disabled = selected.size === 0;
-  element("select").setAttribute("aria-pressed", String(loop.on));
-  element("hits").hidden = !picked.lit;
+  element("select").setAttribute("aria-pressed", String(lasso.on));
+  element("hits").hidden = !highlight.lit;
   redraw();
 }
 
-function setLooping(on) {
-  loop.on = on;
-  loop.points = [];
-  tellSelected();
+function setLasso(on) {
+  lasso.on = on;
+  lasso.points = [];
+  updateSelectionBar();
 }
 
 function clearSelected() {
   selected.clear();
-  setLooping(false);
+  setLasso(false);
 }
 
-function draw(px, py) {
-  loop.points.push(toWall(px, py));
+function extendLasso(px, py) {
+  lasso.points.push(toCells(px, py));
   redraw();
 }
 
-/** Takes what is inside the loop; a point is a tap, which picks one out or puts it back. */
-function closeLoop(i) {
-  const points = loop.points;
-  loop.points = [];
+/**
+ * Selects the visible pictures inside the lasso. A lasso of less than three points is a tap, which toggles picture `i`.
+ */
+function closeLasso(i) {
+  const points = lasso.points;
+  lasso.points = [];
   if (points.length < 3) {
     if (i >= 0 && !selected.delete(i)) selected.add(i);
   } else {
     const { x, y } = layout.to;
-    const inSight = isCrowd(layout.to) ? crowd() : null;
+    const subset = isThinned(layout.to) ? thinned() : null;
     const [xs, ys] = [points.map(([at]) => at), points.map(([, at]) => at)];
-    const around = (values) =>
+    const range = (values) =>
       values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [values[0], values[0]]);
-    const [[left, right], [top, bottom]] = [around(xs), around(ys)];
+    const [[left, right], [top, bottom]] = [range(xs), range(ys)];
     eachWithin(layout.to, [left, top, right, bottom], (other) => {
-      const seen = (!inSight || inSight.at[other] < inSight.shown) && (!picked.lit || picked.lit[other]);
-      if (seen && inside(points, x[other], y[other])) selected.add(other);
+      const isVisible = (!subset || subset.at[other] < subset.shown) && (!highlight.lit || highlight.lit[other]);
+      if (isVisible && inside(points, x[other], y[other])) selected.add(other);
     });
   }
-  tellSelected();
+  updateSelectionBar();
 }
 
-/** Whether a ray from the point meets the loop an odd number of times. */
+/**
+ * Whether a point is inside the lasso, by the even-odd rule: a ray from it crosses the lasso an odd number of times.
+ */
 function inside(points, x, y) {
   let odd = false;
   points.forEach(([x1, y1], n) => {
@@ -80,7 +83,7 @@ function drawSelected() {
     paint.strokeStyle = colours.accent;
     eachVisible((i, px, py) => selected.has(i) && paint.strokeRect(px - side / 2, py - side / 2, side, side));
   }
-  if (loop.points.length < 2) return;
+  if (lasso.points.length < 2) return;
   paint.save();
   paint.translate(paint.canvas.clientWidth / 2, paint.canvas.clientHeight / 2);
   paint.scale(view.scale, view.scale);
@@ -89,7 +92,7 @@ function drawSelected() {
   paint.strokeStyle = colours.accent;
   paint.setLineDash([6 / view.scale, 4 / view.scale]);
   paint.beginPath();
-  for (const [x, y] of loop.points) paint.lineTo(x, y);
+  for (const [x, y] of lasso.points) paint.lineTo(x, y);
   paint.stroke();
   paint.restore();
 }
@@ -103,7 +106,7 @@ async function copyList() {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // From disk there may be no clipboard to write to; there is always what is selected on the page.
+    // A page opened from disk may not use the clipboard API; copying a selected text works everywhere.
     const area = document.createElement("textarea");
     area.value = text;
     element("selection").append(area);
@@ -115,7 +118,7 @@ async function copyList() {
 }
 
 function saveTable() {
-  // A cell that begins like a formula is text to a spreadsheet if an apostrophe is before it.
+  // An apostrophe keeps spreadsheets from evaluating text that begins like a formula.
   const cell = (text) => `"${text.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
   const line = ({ path, caption, link }, i) => [path, caption, fileName(i), link].map(cell).join(",");
   const rows = inOrder().map((i) => line(row(i), i));
@@ -127,7 +130,7 @@ function saveTable() {
   setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
 }
 
-element("select").addEventListener("click", () => (loop.on || selected.size > 0 ? clearSelected() : setLooping(true)));
+element("select").addEventListener("click", () => (lasso.on || selected.size > 0 ? clearSelected() : setLasso(true)));
 element("copy").addEventListener("click", () => withRows(inOrder(), copyList));
 element("save").addEventListener("click", () => withRows(inOrder(), saveTable));
 element("clear").addEventListener("click", clearSelected);
@@ -136,13 +139,13 @@ element("only").addEventListener("click", () => {
   clearSelected();
 });
 element("hits").addEventListener("click", () => {
-  for (let i = 0; i < count; i += 1) if (picked.lit?.[i]) selected.add(i);
-  tellSelected();
+  for (let i = 0; i < count; i += 1) if (highlight.lit?.[i]) selected.add(i);
+  updateSelectionBar();
 });
 
-/** `show` is called with the pictures that alone are to be shown. */
+/** Sets the function that shows only these pictures. */
 function makeSelection(show) {
   showOnly = show;
 }
 
-page.selection = { selected, loop, draw, closeLoop, clearSelected, drawSelected, makeSelection };
+page.selection = { selected, lasso, extendLasso, closeLasso, clearSelected, drawSelected, makeSelection };

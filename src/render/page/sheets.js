@@ -1,43 +1,48 @@
-// Sheets of tiles. On each level the grid is cut into square sheets; a level has tiles of twice the
-// side of the one before it. Level 0 is one sheet, which stays; of the others the last used do.
+// Sheets of tiles. On each level the grid is cut into square sheets, and each level has tiles of twice the side of the
+// one before it. Level 0 is one sheet, or a few for a very large grid; these stay in memory. Of the other sheets, the
+// most recently used ones stay.
 
 const { wall, columns, columnOf, rowOf, fileName } = page.data;
-const { STOP } = page.squares;
+const { STOP } = page.spatial;
 const { frame, redraw, eachVisible } = page.view;
 
-const MOST_SHEETS = 60;
-const MOST_LARGE = 40;
-/** Sheets that are asked for at a time. */
-const MOST_LOADING = 8;
+/** How many sheets, and how many larger pictures, stay in memory. */
+const MAX_SHEETS = 60;
+const MAX_LARGE = 40;
+/** Number of sheets that are loaded at the same time. */
+const MAX_LOADING = 8;
 
 const sheets = new Map();
-/** Sheets and larger pictures that are on their way, and how many have arrived. */
+/** How many sheets and larger pictures are loading, and how many have arrived or failed. */
 const loads = { running: 0, arrived: 0 };
-/** What a frame lacked, until it is over. */
+/** What the current frame needs and does not have. */
 let wanted = [];
-/** Drawings that lack a picture. */
+/** Functions that draw again whenever a picture has arrived. */
 const waiting = new Set();
 
+// Sheets and larger pictures share one cache. Keys of sheets start at 1e8 times the level, keys of larger pictures are
+// negative.
 const bases = wall.levels.map((_, level) => level * 1e8);
+/** Tiles per side of a sheet, and sheets per row, by level. */
 const perSheet = wall.levels.map((level) => wall.sheet / level.side);
 const across = perSheet.map((per) => Math.ceil(wall.columns / per));
 
-/** The level whose tiles are sharp at this many device pixels. */
+/** The coarsest level whose tiles are sharp at this many device pixels. */
 function levelFor(pixels) {
   const level = wall.levels.findIndex((candidate) => candidate.side >= pixels * 0.9);
   return level < 0 ? wall.levels.length - 1 : level;
 }
 
-/** The same, or a rougher one, where pictures from too many sheets would be needed at a time. */
+/** Like `levelFor`, but a coarser level if the visible pictures would need too many sheets. */
 function affordableLevel(pixels) {
   let level = levelFor(pixels);
-  for (; level > 0 && across[level] * Math.ceil(wall.rows / perSheet[level]) > MOST_SHEETS; level -= 1) {
+  for (; level > 0 && across[level] * Math.ceil(wall.rows / perSheet[level]) > MAX_SHEETS; level -= 1) {
     const needed = new Set();
     eachVisible((i) => {
       needed.add(sheetKey(level, Math.floor(columnOf(i) / perSheet[level]), Math.floor(rowOf(i) / perSheet[level])));
-      return needed.size > MOST_SHEETS * 0.8 ? STOP : null;
+      return needed.size > MAX_SHEETS * 0.8 ? STOP : null;
     });
-    if (needed.size <= MOST_SHEETS * 0.8) break;
+    if (needed.size <= MAX_SHEETS * 0.8) break;
   }
   return level;
 }
@@ -46,16 +51,16 @@ function sheetKey(level, column, row) {
   return bases[level] + row * across[level] + column;
 }
 
-/** The sheet if it is there; nothing is asked for. */
-const sheetAtHand = (level, column, row) => sheets.get(sheetKey(level, column, row))?.bitmap;
+/** The sheet, if it is loaded; does not request it. */
+const loadedSheet = (level, column, row) => sheets.get(sheetKey(level, column, row))?.bitmap;
 
-/** The sheet, or null while it is not there; it is then on its way. */
+/** The sheet, or null while it is not loaded; requests it then. */
 function sheet(level, column, row) {
   const key = sheetKey(level, column, row);
   return picture(key, `${wall.levels[level].path}/${column}_${row}.jpg`);
 }
 
-/** A larger picture, by the same rules. */
+/** A larger picture, or null while it is not loaded; requests it then. */
 function largePicture(i) {
   return picture(-1 - i, `${wall.large}/${fileName(i)}.jpg`);
 }
@@ -70,10 +75,10 @@ function picture(key, path) {
   return null;
 }
 
-/** Begins to load what the last frame lacked. */
+/** Starts to load what the last frame needed and did not have. */
 function loadWanted() {
   for (const [key, path] of wanted) {
-    if (loads.running >= MOST_LOADING) break;
+    if (loads.running >= MAX_LOADING) break;
     if (!sheets.has(key)) load(key, path);
   }
   wanted = [];
@@ -87,11 +92,11 @@ async function load(key, path) {
     const image = new Image();
     image.src = path;
     await image.decode();
-    // Decoded here once, and not again whenever it is drawn.
+    // A bitmap is decoded only once; an image element may be decoded again when it is drawn.
     entry.bitmap = await createImageBitmap(image);
-    forget();
+    dropOldest();
   } catch {
-    // A sheet that is missing stays missing: what lies under it is drawn.
+    // A missing sheet is not requested again; the coarser level below it is shown.
   }
   loads.running -= 1;
   loads.arrived += 1;
@@ -103,48 +108,58 @@ async function load(key, path) {
 const whenLoaded = (again) => waiting.add(again);
 const stopWaiting = () => waiting.clear();
 
-/** Lets go of what has not been drawn for the longest time. */
-function forget() {
-  for (const [isKind, most] of [
-    [(key) => key >= 1e8, MOST_SHEETS],
-    [(key) => key < 0, MOST_LARGE],
+/** Drops the least recently used sheets and larger pictures. */
+function dropOldest() {
+  for (const [isKind, limit] of [
+    [(key) => key >= 1e8, MAX_SHEETS],
+    [(key) => key < 0, MAX_LARGE],
   ]) {
-    const there = [...sheets].filter(([key, entry]) => isKind(key) && entry.bitmap);
-    there.sort(([, a], [, b]) => a.used - b.used);
-    for (const [key, entry] of there.slice(0, Math.max(0, there.length - most))) {
+    const loaded = [...sheets].filter(([key, entry]) => isKind(key) && entry.bitmap);
+    loaded.sort(([, a], [, b]) => a.used - b.used);
+    for (const [key, entry] of loaded.slice(0, Math.max(0, loaded.length - limit))) {
       entry.bitmap.close();
       sheets.delete(key);
     }
   }
 }
 
-// Where the tile of a picture is, in the best sheet that is there: found.bitmap (or null), found.x,
-// found.y and found.side. One object, because thousands are asked for in a frame.
-const found = { bitmap: null, x: 0, y: 0, side: 0 };
+// The result of `findTile`: the bitmap (or null) that has the tile, and its position and side in it. One shared object,
+// because a frame looks up thousands of tiles.
+const foundTile = { bitmap: null, x: 0, y: 0, side: 0 };
 
+/** Finds the tile of a picture in the sharpest loaded sheet, up to this level. */
 function findTile(i, level) {
   const cell = columns.cells[i];
   const column = cell % wall.columns;
   const row = (cell - column) / wall.columns;
-  for (let l = level; l >= 0; l -= 1) {
-    const per = perSheet[l];
-    const [c, r] = [Math.floor(column / per), Math.floor(row / per)];
-    // Levels between the best and the roughest are used if they are there, but not asked for.
-    const bitmap = l === level || l === 0 ? sheet(l, c, r) : sheetAtHand(l, c, r);
+  for (let candidate = level; candidate >= 0; candidate -= 1) {
+    const tilesPerSide = perSheet[candidate];
+    const [sheetColumn, sheetRow] = [Math.floor(column / tilesPerSide), Math.floor(row / tilesPerSide)];
+    // Levels between the wanted and the coarsest one are used if they are loaded, but not requested.
+    const bitmap =
+      candidate === level || candidate === 0
+        ? sheet(candidate, sheetColumn, sheetRow)
+        : loadedSheet(candidate, sheetColumn, sheetRow);
     if (bitmap) {
-      const side = wall.levels[l].side;
-      found.bitmap = bitmap;
-      found.x = (column % per) * side;
-      found.y = (row % per) * side;
-      found.side = side;
+      const side = wall.levels[candidate].side;
+      foundTile.bitmap = bitmap;
+      foundTile.x = (column % tilesPerSide) * side;
+      foundTile.y = (row % tilesPerSide) * side;
+      foundTile.side = side;
       return;
     }
   }
-  found.bitmap = null;
+  foundTile.bitmap = null;
 }
 
-// biome-ignore format: a name a line is too long a list
+/** Draws the found tile, if there is one, as a square with this corner and side. */
+function drawFoundTile(context, left, top, size) {
+  const { bitmap, x, y, side } = foundTile;
+  if (bitmap) context.drawImage(bitmap, x, y, side, side, left, top, size, size);
+}
+
+// biome-ignore format: one name per line would be too long
 page.sheets = {
-  levelFor, affordableLevel, perSheet, sheet, sheetAtHand, largePicture, loads, loadWanted, whenLoaded, stopWaiting,
-  found, findTile,
+  levelFor, affordableLevel, perSheet, sheet, loadedSheet, largePicture, loads, loadWanted, whenLoaded, stopWaiting,
+  foundTile, findTile, drawFoundTile,
 };

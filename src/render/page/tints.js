@@ -1,20 +1,21 @@
-// A column's values as colours: a frame around each picture, and a legend that also chooses.
+// Colours the pictures by a column: a frame around each picture, and a legend that also works as a filter.
 
 const { count, element } = page.data;
 const { tileSide, redraw } = page.view;
-const { facets, toggle, asked } = page.facets;
-const { picked } = page.picked;
+const { facets, toggle, facetFilters } = page.facets;
+const { highlight } = page.highlight;
 const { drawFrames } = page.marks;
 
-/** So many values have a colour of their own; those that are rarer share one. */
+/** Number of values with a colour of their own. Rarer values share one. */
 const COLOURS = 18;
 const OTHERS = "#8c8c8c";
 
-/** Far apart in hue, and neighbours of one hue apart in lightness. */
+/** The colour of the n-th value. Steps of the golden angle spread the hues, and similar hues differ in lightness. */
 const colourOf = (n) => `hsl(${(n * 137.508) % 360} ${n % 2 ? 75 : 60}% ${[52, 36, 68][n % 3]}%)`;
-/** A number's share of its range, from blue over green to yellow. */
+/** The colour of a number by its share of the range, from blue through green to yellow. */
 const shadeOf = (share) => `hsl(${250 - 195 * share} 70% ${35 + 22 * share}%)`;
 
+/** The chosen column, and the colour of each picture by it (null for pictures without a value). */
 const tint = { name: "", of: null };
 
 function tintBy(name) {
@@ -27,7 +28,7 @@ function tintBy(name) {
       if (!Number.isNaN(number)) tint.of[i] = shadeOf((number - facet.low) / range);
     });
   } else if (facet) {
-    // The commonest last, so that of several values of a picture it is the rarer one that is seen.
+    // Values come most frequent first, so a picture with several values gets the colour of the rarest one.
     facet.values.forEach((value, n) => {
       for (const i of facet.pictures.get(value)) tint.of[i] = n < COLOURS ? colourOf(n) : OTHERS;
     });
@@ -37,6 +38,7 @@ function tintBy(name) {
   redraw();
 }
 
+/** Fills the legend. For values each entry is a button that toggles the filter. */
 function makeList(facet) {
   const entries = !facet
     ? []
@@ -58,10 +60,10 @@ function makeList(facet) {
     if (canChoose) {
       name.type = "button";
       name.dir = "auto";
-      name.setAttribute("aria-pressed", String(asked.get(facet.name)?.has(text) ?? false));
+      name.setAttribute("aria-pressed", String(facetFilters.get(facet.name)?.has(text) ?? false));
       name.addEventListener("click", () => {
         toggle(facet.name, text);
-        name.setAttribute("aria-pressed", String(asked.get(facet.name)?.has(text) ?? false));
+        name.setAttribute("aria-pressed", String(facetFilters.get(facet.name)?.has(text) ?? false));
       });
     }
     item.append(swatch, name);
@@ -79,7 +81,7 @@ function makeTints() {
 
 function drawTints() {
   if (!tint.of) return;
-  const { lit } = picked;
+  const { lit } = highlight;
   drawFrames(Math.max(2, tileSide() / 12), tint.of, (i) => (lit && !lit[i] ? null : tint.of[i]));
 }
 

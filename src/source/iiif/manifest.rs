@@ -1,12 +1,13 @@
-//! What a IIIF document says (Presentation API 2 and 3): a manifest's pictures with their addresses, names and fields, or what a
-//! collection lists.
+//! Reads IIIF documents (Presentation API 2 and 3): the pictures of a manifest with their addresses, labels and
+//! metadata, or the addresses that a collection lists.
 
 use serde_json::Value;
 
-/// A picture is fetched with its longer side about this many pixels: enough for a tile and for the opened picture.
-const SIDE: u64 = 1024;
+/// Pictures are downloaded with a longer side of about this many pixels, which is enough for a tile and for the opened
+/// picture.
+const PREFERRED_SIDE: u64 = 1024;
 
-/// What a document is.
+/// A parsed document.
 #[derive(Debug)]
 pub(super) enum Document {
     /// The pictures of an object.
@@ -15,14 +16,14 @@ pub(super) enum Document {
     Collection(Vec<String>),
 }
 
-/// A picture.
+/// A picture of a manifest.
 #[derive(Debug, PartialEq)]
 pub(super) struct Canvas {
-    /// Where it can be had, the best address first.
+    /// The addresses of the picture, the preferred one first.
     pub(super) addresses: Vec<String>,
-    /// The object's name, and the picture's if it has several.
+    /// The label of the object, with the label of the picture if there are several.
     pub(super) label: String,
-    /// What the object and the picture say of themselves: names and values.
+    /// The metadata of the object and of the picture: names and values.
     pub(super) fields: Vec<(String, Vec<String>)>,
 }
 
@@ -33,40 +34,40 @@ pub(super) fn is_document(start: &[u8]) -> bool {
 }
 
 impl Document {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// In words that go on after its address.
+    /// The problem, as the rest of a sentence that begins with the document's address.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let json: Value = serde_json::from_slice(bytes).map_err(|error| format!("is not JSON: {error}"))?;
         match name_of(&json, "type").trim_start_matches("sc:") {
             "Manifest" => Ok(Self::Manifest(canvases(&json))),
             "Collection" => {
                 let lists = ["items", "manifests", "collections", "members"].into_iter();
-                let members = lists.flat_map(|list| all(&json[list])).map(|member| id(member).to_owned());
+                let members = lists.flat_map(|list| elements(&json[list])).map(|member| id(member).to_owned());
                 Ok(Self::Collection(members.filter(|address| !address.is_empty()).collect()))
             }
-            "" => Err("is no IIIF document: it has no type".into()),
+            "" => Err("is not a IIIF document: it has no type".into()),
             other => Err(format!("is a IIIF {other}, neither a manifest nor a collection")),
         }
     }
 }
 
 fn canvases(manifest: &Value) -> Vec<Canvas> {
-    let sequences = all(&manifest["sequences"]).flat_map(|sequence| all(&sequence["canvases"]));
-    let canvases: Vec<&Value> = all(&manifest["items"]).chain(sequences).collect();
-    let (object, fields) = (texts(&manifest["label"]).join(", "), fields(manifest));
+    let sequences = elements(&manifest["sequences"]).flat_map(|sequence| elements(&sequence["canvases"]));
+    let canvases: Vec<&Value> = elements(&manifest["items"]).chain(sequences).collect();
+    let (object_label, object_fields) = (texts(&manifest["label"]).join(", "), metadata_fields(manifest));
     let picture = |canvas: &&Value| {
-        let addresses = painted(canvas).map(addresses)?;
-        let own = texts(&canvas["label"]).join(", ");
+        let addresses = picture_body(canvas).map(addresses)?;
+        let canvas_label = texts(&canvas["label"]).join(", ");
         let label = match canvases.len() {
-            1 if !object.is_empty() => object.clone(),
-            _ if own.is_empty() || own == object => object.clone(),
-            _ if object.is_empty() => own,
-            _ => format!("{object}, {own}"),
+            1 if !object_label.is_empty() => object_label.clone(),
+            _ if canvas_label.is_empty() || canvas_label == object_label => object_label.clone(),
+            _ if object_label.is_empty() => canvas_label,
+            _ => format!("{object_label}, {canvas_label}"),
         };
-        let mut fields = fields.clone();
-        for (name, values) in self::fields(canvas) {
+        let mut fields = object_fields.clone();
+        for (name, values) in metadata_fields(canvas) {
             fields.retain(|(other, _)| *other != name);
             fields.push((name, values));
         }
@@ -75,81 +76,85 @@ fn canvases(manifest: &Value) -> Vec<Canvas> {
     canvases.iter().filter_map(picture).filter(|canvas| !canvas.addresses.is_empty()).collect()
 }
 
-/// The picture that a canvas shows: the first of its annotations, and of a choice the first.
-fn painted(canvas: &Value) -> Option<&Value> {
-    let annotations = all(&canvas["items"]).flat_map(|page| all(&page["items"])).map(|annotation| &annotation["body"]);
-    let mut bodies = annotations.chain(all(&canvas["images"]).map(|image| &image["resource"])).flat_map(all);
+/// The picture that a canvas shows: that of its first annotation with a picture and, if there is a choice, the first
+/// option.
+fn picture_body(canvas: &Value) -> Option<&Value> {
+    let annotations =
+        elements(&canvas["items"]).flat_map(|page| elements(&page["items"])).map(|annotation| &annotation["body"]);
+    let mut bodies = annotations.chain(elements(&canvas["images"]).map(|image| &image["resource"])).flat_map(elements);
     bodies.find_map(|body| match name_of(body, "type") {
-        "Choice" => all(&body["items"]).next(),
+        "Choice" => elements(&body["items"]).next(),
         "oa:Choice" => Some(&body["default"]),
         "Image" | "dctypes:Image" => Some(body),
         _ => None,
     })
 }
 
-/// Where a picture can be had at a sensible size, and, behind that, as it is.
+/// The addresses of a picture: first one at a moderate size, then that of the picture itself.
 fn addresses(body: &Value) -> Vec<String> {
-    let service = all(&body["service"]).find(|service| {
+    let service = elements(&body["service"]).find(|service| {
         let kind = name_of(service, "type");
         kind.starts_with("ImageService") || profile(service).contains("image")
     });
-    let sized = service.and_then(|service| sized(service, body));
-    sized.into_iter().chain([id(body).to_owned()]).filter(|address| !address.is_empty()).collect()
+    let preferred = service.and_then(|service| sized_address(service, body));
+    preferred.into_iter().chain([id(body).to_owned()]).filter(|address| !address.is_empty()).collect()
 }
 
-/// The address of the picture at about [`SIDE`] pixels, from its image service (Image API 1 to 3).
-fn sized(service: &Value, body: &Value) -> Option<String> {
+/// The address of the picture at about [`PREFERRED_SIDE`] pixels, from its image service (Image API 1 to 3).
+fn sized_address(service: &Value, body: &Value) -> Option<String> {
     let base = id(service).trim_end_matches('/');
     if base.is_empty() {
         return None;
     }
-    let (kind, about) = (name_of(service, "type"), format!("{} {}", service["@context"], profile(service)));
+    let (kind, description) = (name_of(service, "type"), format!("{} {}", service["@context"], profile(service)));
     let version = match kind {
         "ImageService3" => 3,
         "ImageService1" => 1,
-        _ if about.contains("image/3") => 3,
-        _ if about.contains("image-api/1") || about.contains("image/1") => 1,
+        _ if description.contains("image/3") => 3,
+        _ if description.contains("image-api/1") || description.contains("image/1") => 1,
         _ => 2,
     };
     let quality = if version == 1 { "native" } else { "default" };
-    let number = |of: &Value, name: &str| of[name].as_u64().filter(|pixels| *pixels > 0);
-    let measure = |of: &Value| number(of, "width").zip(number(of, "height"));
+    let positive = |object: &Value, name: &str| object[name].as_u64().filter(|pixels| *pixels > 0);
+    let dimensions = |object: &Value| positive(object, "width").zip(positive(object, "height"));
     let size = if profile(service).contains("level0") {
-        // Only what is listed is there.
-        let mut sizes: Vec<(u64, u64)> = all(&service["sizes"]).filter_map(measure).collect();
+        // A service of level 0 offers only the sizes that it lists.
+        let mut sizes: Vec<(u64, u64)> = elements(&service["sizes"]).filter_map(dimensions).collect();
         sizes.sort_unstable_by_key(|(width, height)| width.max(height).to_owned());
-        let enough = sizes.iter().find(|(width, height)| *width.max(height) >= SIDE).or(sizes.last())?;
-        if version == 3 { format!("{},{}", enough.0, enough.1) } else { format!("{},", enough.0) }
+        let chosen = sizes.iter().find(|(width, height)| *width.max(height) >= PREFERRED_SIDE).or(sizes.last())?;
+        if version == 3 { format!("{},{}", chosen.0, chosen.1) } else { format!("{},", chosen.0) }
     } else {
-        match measure(service).or_else(|| measure(body)) {
-            Some((width, height)) if width.max(height) > SIDE => {
-                format!("{},", (width * SIDE / width.max(height)).max(1))
+        match dimensions(service).or_else(|| dimensions(body)) {
+            Some((width, height)) if width.max(height) > PREFERRED_SIDE => {
+                format!("{},", (width * PREFERRED_SIDE / width.max(height)).max(1))
             }
             Some(_) if version == 3 => "max".into(),
             Some(_) => "full".into(),
-            None => format!("!{SIDE},{SIDE}"),
+            None => format!("!{PREFERRED_SIDE},{PREFERRED_SIDE}"),
         }
     };
     Some(format!("{base}/full/{size}/0/{quality}.jpg"))
 }
 
-/// What an object or a canvas says of itself.
-fn fields(of: &Value) -> Vec<(String, Vec<String>)> {
+/// The metadata of an object or a canvas.
+fn metadata_fields(object: &Value) -> Vec<(String, Vec<String>)> {
     let pair = |entry: &Value| (texts(&entry["label"]).join(", "), texts(&entry["value"]));
-    let ids = |value: &Value| all(value).map(|one| one.as_str().unwrap_or(id(one)).to_owned()).collect::<Vec<_>>();
+    let ids = |value: &Value| {
+        elements(value).map(|element| element.as_str().unwrap_or(id(element)).to_owned()).collect::<Vec<_>>()
+    };
     let first = |values: Vec<String>| values.into_iter().take(1).collect();
-    let own = [
-        ("credit", texts(&of["attribution"])),
-        ("rights", [ids(&of["rights"]), ids(&of["license"])].concat()),
-        ("date", texts(&of["navDate"])),
-        ("link", first([ids(&of["homepage"]), ids(&of["related"])].concat())),
+    let common = [
+        ("credit", texts(&object["attribution"])),
+        ("rights", [ids(&object["rights"]), ids(&object["license"])].concat()),
+        ("date", texts(&object["navDate"])),
+        ("link", first([ids(&object["homepage"]), ids(&object["related"])].concat())),
     ];
-    let listed = all(&of["metadata"]).chain(all(&of["requiredStatement"])).map(pair);
+    let listed = elements(&object["metadata"]).chain(elements(&object["requiredStatement"])).map(pair);
     let mut fields: Vec<(String, Vec<String>)> = Vec::new();
-    for (name, values) in listed.chain(own.map(|(name, values)| (name.to_owned(), values))) {
+    for (name, values) in listed.chain(common.map(|(name, values)| (name.to_owned(), values))) {
         let values = values.into_iter().filter(|value| !value.is_empty());
         match fields.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, all)) => all.extend(values),
+            Some((_, existing)) => existing.extend(values),
             None if !name.is_empty() => fields.push((name, values.collect())),
             None => {}
         }
@@ -158,16 +163,16 @@ fn fields(of: &Value) -> Vec<(String, Vec<String>)> {
     fields
 }
 
-/// The texts of a value in one language: English, none, or the first.
+/// The texts of a value in one language: English, otherwise those without a language, otherwise the first language.
 fn texts(value: &Value) -> Vec<String> {
     match value {
-        Value::String(text) => vec![plain(text)],
+        Value::String(text) => vec![plain_text(text)],
         Value::Number(_) | Value::Bool(_) => vec![value.to_string()],
-        // Version 2 writes each text with its language beside it.
+        // Version 2 writes each text together with its language.
         Value::Array(list) => {
-            let languages = || list.iter().filter_map(|one| one["@language"].as_str());
+            let languages = || list.iter().filter_map(|element| element["@language"].as_str());
             let language = languages().find(|language| language.starts_with("en")).or_else(|| languages().next());
-            let chosen = list.iter().filter(|one| one["@language"].as_str() == language || one.is_string());
+            let chosen = list.iter().filter(|element| element["@language"].as_str() == language || element.is_string());
             chosen.flat_map(texts).collect()
         }
         Value::Object(object) if object.contains_key("@value") => texts(&value["@value"]),
@@ -179,44 +184,45 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// A text without the few marks of HTML that values may have.
-fn plain(text: &str) -> String {
-    let mut left = String::with_capacity(text.len());
+/// A text without HTML tags, and with common entities replaced.
+fn plain_text(text: &str) -> String {
+    let mut stripped = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, tag)) = rest.split_once('<') {
-        left.push_str(before);
+        stripped.push_str(before);
         match tag.split_once('>') {
             Some((_, after)) if tag.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') => rest = after,
             _ => {
-                left.push('<');
+                stripped.push('<');
                 rest = tag;
             }
         }
     }
-    left.push_str(rest);
+    stripped.push_str(rest);
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")];
-    let plain = entities.into_iter().fold(left, |text, (entity, letter)| text.replace(entity, letter));
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    let unescaped =
+        entities.into_iter().fold(stripped, |text, (entity, replacement)| text.replace(entity, replacement));
+    unescaped.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A value's members if it is a list, itself if it is anything else, nothing if it is not there.
-fn all(value: &Value) -> impl Iterator<Item = &Value> {
+/// The elements of a list, any other value by itself, and nothing for null.
+fn elements(value: &Value) -> impl Iterator<Item = &Value> {
     let list = value.as_array().map(Vec::as_slice);
-    list.unwrap_or(std::slice::from_ref(value)).iter().filter(|one| !one.is_null())
+    list.unwrap_or(std::slice::from_ref(value)).iter().filter(|element| !element.is_null())
 }
 
-fn id(of: &Value) -> &str {
-    name_of(of, "id")
+fn id(object: &Value) -> &str {
+    name_of(object, "id")
 }
 
-/// A property that version 2 writes with an `@`; the first, if there are several.
-fn name_of<'v>(of: &'v Value, name: &str) -> &'v str {
-    let named = |name: &str| of.get(name).and_then(|value| all(value).next()).and_then(Value::as_str);
+/// A property, which version 2 writes with an `@`. If it has several values, the first.
+fn name_of<'v>(object: &'v Value, name: &str) -> &'v str {
+    let named = |name: &str| object.get(name).and_then(|value| elements(value).next()).and_then(Value::as_str);
     named(name).or_else(|| named(&format!("@{name}"))).unwrap_or_default()
 }
 
 fn profile(service: &Value) -> &str {
-    all(&service["profile"]).next().and_then(Value::as_str).unwrap_or_default()
+    elements(&service["profile"]).next().and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -311,6 +317,6 @@ mod tests {
         assert!(matches!(read(json!({"type": "AnnotationPage"})), Err(why) if why.contains("AnnotationPage")));
         assert!(read(json!({})).is_err() && read(json!([])).is_err() && Document::read(b"{").is_err());
         assert!(read(json!({"type": "Manifest"})).is_ok());
-        assert_eq!(plain("1 < 2 and <a href='x'>here</a>"), "1 < 2 and here");
+        assert_eq!(plain_text("1 < 2 and <a href='x'>here</a>"), "1 < 2 and here");
     }
 }

@@ -1,52 +1,54 @@
-//! Pictures of museums and libraries: a IIIF manifest or collection, a file or an address, becomes a folder of the cache with its
-//! pictures, fetched at a sensible size, and a table of what is said of them. From there on it is a folder like others.
+//! Pictures of museums and libraries: a IIIF manifest or collection, given as a file or an address, is downloaded into
+//! a folder of the cache. The folder has the pictures at a moderate size and a table with their metadata. It is then
+//! listed like any other folder.
 //!
-//! Documents and pictures come from strangers: sizes and numbers are bounded, names of files are made here, and nobody but
-//! whoever runs the program sends it to an address of the own network.
+//! Documents and pictures come from strangers. Sizes and numbers are limited, and this program chooses the names of
+//! files. An address in the user's own network is requested only if it is on a host that the user has named.
 
 mod fetch;
 mod manifest;
 
-pub use fetch::{Fetching, fetch};
+pub use fetch::{FetchContext, fetch};
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::store::Digest;
 
-/// The folder of a cache that such folders lie in.
+/// The folder of the cache that contains these folders.
 pub const FOLDER: &str = "iiif";
-/// A document says what it is before this many bytes.
-const START_BYTES: u64 = 4096;
+/// A document is recognised by this many bytes at its beginning.
+const HEAD_BYTES: u64 = 4096;
 
-/// Whether a source is the address of a document, or a file that is one.
+/// Whether a source is a web address, or a file with a IIIF document.
 pub fn is_iiif(source: &Path) -> bool {
-    let mut start = Vec::new();
+    let mut head = Vec::new();
     let is_json = || source.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json")) && source.is_file();
-    let read = |start: &mut Vec<u8>| fs_err::File::open(source)?.take(START_BYTES).read_to_end(start);
-    address(source).is_some() || (is_json() && read(&mut start).is_ok() && manifest::is_document(&start))
+    let read = |head: &mut Vec<u8>| fs_err::File::open(source)?.take(HEAD_BYTES).read_to_end(head);
+    address(source).is_some() || (is_json() && read(&mut head).is_ok() && manifest::is_document(&head))
 }
 
-/// A source as an address of the web, if it is one.
+/// A source as a web address, if it is one.
 pub(super) fn address(source: &Path) -> Option<&str> {
     source.to_str().filter(|text| text.starts_with("https://") || text.starts_with("http://"))
 }
 
-/// The folder, under the root of a cache, that stands for a document.
+/// The folder for the files of a document, under the `root` of a cache.
 pub fn folder(root: &Path, document: &Path) -> PathBuf {
-    let place = document.canonicalize().unwrap_or_else(|_| document.to_owned());
-    root.join(FOLDER).join(Digest::of(place.as_os_str().as_encoded_bytes()).short(16))
+    let resolved = document.canonicalize().unwrap_or_else(|_| document.to_owned());
+    root.join(FOLDER).join(Digest::of(resolved.as_os_str().as_encoded_bytes()).short(16))
 }
 
-/// What an address is called as a source: the server and the last part that tells something.
+/// The name of an address as a source: its server, and its last component that is not generic.
 pub(super) fn name(address: &str) -> String {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let mut parts = rest.split('/').filter(|part| !part.is_empty());
     let server = parts.next().unwrap_or("iiif");
     let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
-    let told = |part: &&str| !["manifest", "manifest.json", "iiif", "presentation", "collection.json"].contains(part);
-    parts.rfind(told).map_or_else(|| server.to_owned(), |part| format!("{server} {part}"))
+    let is_specific =
+        |part: &&str| !["manifest", "manifest.json", "iiif", "presentation", "collection.json"].contains(part);
+    parts.rfind(is_specific).map_or_else(|| server.to_owned(), |part| format!("{server} {part}"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,16 @@
-//! G5 has a list of labelled values where earlier generations have fields. The labels are in the
-//! account's language.
+//! G5 has a list of labelled values where earlier generations have fields. The labels are in the account's language.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::known::caption;
-use super::mojibake::restored;
+use super::super::metadata::caption;
+use super::mojibake::repair_mojibake;
 
-/// What the caption is called, in lower case. In a language that is not here the caption is
-/// still that of `posts_N.json`, which G5 completes.
-const CAPTION: [&str; 26] = [
+/// The label of the caption in several languages, in lower case. In other languages the caption is still in
+/// `posts_N.json`, which G5 completes, or else the first text that may be one.
+const CAPTION_LABELS: [&str; 26] = [
     "caption",
     "bildunterschrift",
     "légende",
@@ -40,10 +39,11 @@ const CAPTION: [&str; 26] = [
     "说明",
 ];
 
-/// Labels of G5 in English, which are no captions.
-const KNOWN: [&str; 8] = ["url", "name", "username", "owner", "creation time", "location", "source", "upload source"];
+/// English labels of G5 that are not captions.
+const OTHER_LABELS: [&str; 8] =
+    ["url", "name", "username", "owner", "creation time", "location", "source", "upload source"];
 
-/// Labelled values are not looked for in more objects within each other.
+/// Labelled values are searched for in objects that are nested at most this deep.
 const MAX_DEPTH: usize = 8;
 
 #[derive(Deserialize)]
@@ -60,20 +60,20 @@ struct Label<'a> {
     dict: Option<&'a RawValue>,
 }
 
-/// What the labels of an entry say of its pictures.
+/// The media and the caption in the labels of an entry.
 #[derive(Default)]
 pub(super) struct Labelled<'a> {
     pub(super) media: Vec<&'a RawValue>,
     pub(super) caption: Option<Arc<str>>,
-    /// The first text, which is the caption in languages whose word for it is not known.
-    by_place: Option<Arc<str>>,
+    /// The first text that may be a caption, for languages whose label is not known.
+    first_text: Option<Arc<str>>,
 }
 
-/// Picks the media and the caption out of the labels; others, of whatever shape, are passed over.
+/// Extracts the media and the caption from the labels. Other labels of any form are ignored.
 pub(super) fn read(labels: &RawValue) -> Labelled<'_> {
     let mut found = Labelled::default();
     found.add(labels, 0);
-    found.caption = found.caption.or(found.by_place.take());
+    found.caption = found.caption.or(found.first_text.take());
     found
 }
 
@@ -93,23 +93,24 @@ impl<'a> Labelled<'a> {
         }
         let Some(value) = text(label.value) else { return };
         let name = text(label.label).unwrap_or_default().trim().to_lowercase();
-        if CAPTION.contains(&name.as_str()) {
+        if CAPTION_LABELS.contains(&name.as_str()) {
             self.caption = self.caption.take().or_else(|| caption(&value));
-        } else if self.by_place.is_none() && label.href.is_none() && !name.is_empty() && may_be_caption(&name, &value) {
-            self.by_place = caption(&value);
+        } else if self.first_text.is_none() && label.href.is_none() && !name.is_empty() && may_be_caption(&name, &value)
+        {
+            self.first_text = caption(&value);
         }
     }
 }
 
 fn text(raw: Option<&RawValue>) -> Option<String> {
     let text: String = serde_json::from_str(raw?.get()).ok()?;
-    Some(restored(&text).into_owned())
+    Some(repair_mojibake(&text).into_owned())
 }
 
-/// Whether the value of an unknown label may be what its owner wrote: no address, date or number, and not in a
-/// language whose word for captions is known.
+/// Whether the value of a label may be a caption: it is not an address, a date or a number, and the label is not one of
+/// [`OTHER_LABELS`].
 fn may_be_caption(label: &str, value: &str) -> bool {
-    let is_known = label.is_ascii() && KNOWN.contains(&label);
+    let is_known = label.is_ascii() && OTHER_LABELS.contains(&label);
     let digits = value.chars().filter(char::is_ascii_digit).count();
     let is_date = digits >= 4 && value.starts_with(|c: char| c.is_ascii_digit()) && value.len() < 40;
     let is_number = digits > 0 && value.chars().all(|c| c.is_ascii_digit() || c.is_ascii_punctuation());

@@ -1,14 +1,14 @@
-//! gallery-dl: `x.jpg.json` beside `x.jpg`, with whatever the site said of it. The names of the fields are the site's;
+//! gallery-dl: `x.jpg.json` next to `x.jpg`, with the metadata of the site. Each site has its own names for the fields;
 //! these are the usual ones.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::super::known::{Known, Membership, caption};
-use super::super::moment;
-use crate::artifact::{Taken, Witness};
-use crate::config::Kind;
+use super::super::metadata::{Membership, Metadata, caption};
+use super::super::timestamp;
+use crate::artifact::{CaptureDate, DateProvider};
+use crate::config::PictureKind;
 
 const CAPTION: [&str; 7] = ["description", "content", "caption", "text", "post_caption", "selftext", "title"];
 const TAKEN_AT: [&str; 8] =
@@ -16,18 +16,19 @@ const TAKEN_AT: [&str; 8] =
 const TAGS: [&str; 4] = ["tags", "hashtags", "tag_string", "keywords"];
 const POST: [&str; 7] = ["post_shortcode", "post_id", "tweet_id", "gallery_id", "shortcode", "post_url", "id"];
 
-/// What a picture's metadata say; none if the text is no such thing. `has_picture` says that its name is a picture's.
-pub fn read(json: &str, has_picture: bool) -> Option<Known> {
+/// The metadata of a picture; `None` if the text is something else. `has_picture` tells whether the file's name without
+/// `.json` is that of another listed file.
+pub fn read(json: &str, has_picture: bool) -> Option<Metadata> {
     let fields: Map<String, Value> = serde_json::from_str(json).ok()?;
-    // The category is the site, the other two make the picture's name.
-    let is_whole =
+    // gallery-dl always writes these: the category is the site, and the other two form the name of the picture.
+    let is_gallery_dl =
         ["category", "filename", "extension"].iter().all(|name| fields.get(*name).is_some_and(Value::is_string));
-    let text = |name: &&str| fields.get(*name).and_then(words).filter(|text| !text.is_empty());
-    let time = |name: &&str| Some(Taken::utc(Witness::Sidecar, moment::of_value(fields.get(*name)?)?));
+    let text = |name: &&str| fields.get(*name).and_then(value_text).filter(|text| !text.is_empty());
+    let time = |name: &&str| Some(CaptureDate::utc(DateProvider::Sidecar, timestamp::of_value(fields.get(*name)?)?));
     let tags = TAGS.iter().find_map(|name| tags(fields.get(*name)?));
     let caption = CAPTION.iter().find_map(text).or(tags).and_then(|text| caption(&text));
     let taken_at = TAKEN_AT.iter().find_map(time);
-    if !is_whole && !(has_picture && (caption.is_some() || taken_at.is_some())) {
+    if !is_gallery_dl && !(has_picture && (caption.is_some() || taken_at.is_some())) {
         return None;
     }
     let number = |name: &str| fields.get(name).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
@@ -41,28 +42,28 @@ pub fn read(json: &str, has_picture: bool) -> Option<Known> {
     let site = fields.get("category").and_then(Value::as_str).unwrap_or_default();
     let post = POST.iter().find_map(id).filter(|_| several).map(|id| format!("{site} {id}"));
     let post = post.map(|post| Membership { post: post.trim_start().into(), index });
-    Some(Known { kind: kind(site, &fields), taken_at, caption, post, ..Known::default() })
+    Some(Metadata { kind: kind(site, &fields), taken_at, caption, post, ..Metadata::default() })
 }
 
-/// What is said of the picture of that name: by `x.jpg.json`, else by `x.json`.
-pub(super) fn of<'a>(said: &'a BTreeMap<String, Known>, name: &str) -> Option<&'a Known> {
-    said.get(name).or_else(|| said.get(name.rsplit_once('.')?.0))
+/// The metadata of the picture with this name: from `x.jpg.json`, or else from `x.json`.
+pub(super) fn of<'a>(by_name: &'a BTreeMap<String, Metadata>, name: &str) -> Option<&'a Metadata> {
+    by_name.get(name).or_else(|| by_name.get(name.rsplit_once('.')?.0))
 }
 
-/// What the picture was to Instagram; other sites have no kinds.
-fn kind(site: &str, fields: &Map<String, Value>) -> Option<Kind> {
+/// The kind of a picture from Instagram. Other sites have no kinds.
+fn kind(site: &str, fields: &Map<String, Value>) -> Option<PictureKind> {
     let part = fields.get("subcategory").and_then(Value::as_str).filter(|_| site == "instagram")?;
     Some(match part {
-        "stories" | "highlights" | "stories-tray" => Kind::Story,
-        "reels" => Kind::Reel,
-        "avatar" => Kind::Profile,
-        // What other people posted.
-        "saved" | "collection" | "tagged" | "tag" | "explore" => Kind::Other,
-        _ => Kind::Post,
+        "stories" | "highlights" | "stories-tray" => PictureKind::Story,
+        "reels" => PictureKind::Reel,
+        "avatar" => PictureKind::Profile,
+        // Posts of other people.
+        "saved" | "collection" | "tagged" | "tag" | "explore" => PictureKind::Other,
+        _ => PictureKind::Post,
     })
 }
 
-fn words(value: &Value) -> Option<String> {
+fn value_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Object(fields) => {
@@ -72,7 +73,7 @@ fn words(value: &Value) -> Option<String> {
     }
 }
 
-/// Tags as people write them after a text: `#sea #summer`.
+/// Tags in the form in which they usually follow a text: `#sea #summer`.
 fn tags(value: &Value) -> Option<String> {
     let tags: Vec<&str> = match value {
         Value::Array(tags) => {
@@ -93,12 +94,12 @@ mod tests {
     fn the_usual_fields_are_read() {
         let json = r#"{"category": "twitter", "filename": "a", "extension": "jpg", "date": "2024-03-01 18:30:00",
             "content": "the sea", "tags": ["x"], "tweet_id": 17, "num": 2, "count": 3}"#;
-        let known = read(json, false).unwrap();
+        let metadata = read(json, false).unwrap();
         assert_eq!(
-            (known.caption.as_deref(), known.taken_at.map(|taken| taken.at.seconds())),
+            (metadata.caption.as_deref(), metadata.taken_at.map(|taken| taken.at.seconds())),
             (Some("the sea"), Some(1_709_317_800))
         );
-        assert_eq!(known.post, Some(Membership { post: "twitter 17".into(), index: Some(1) }));
+        assert_eq!(metadata.post, Some(Membership { post: "twitter 17".into(), index: Some(1) }));
         let tags = read(r##"{"description": "", "tags": ["sea", "#late summer"], "date": 1709317800}"##, true).unwrap();
         assert_eq!(
             (tags.caption.as_deref(), tags.taken_at.map(|taken| taken.at.seconds())),
@@ -111,7 +112,7 @@ mod tests {
         };
         assert_eq!(
             (instagram("posts"), instagram("saved"), instagram("stories")),
-            (Some(Kind::Post), Some(Kind::Other), Some(Kind::Story))
+            (Some(PictureKind::Post), Some(PictureKind::Other), Some(PictureKind::Story))
         );
     }
 

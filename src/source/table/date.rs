@@ -1,4 +1,4 @@
-//! Dates as people and programs write them into tables: exact, or a month, a year, "ca. 1890", the "1890s".
+//! Dates as people and programs write them in tables: exact, or a month, a year, "ca. 1890", the "1890s".
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
@@ -6,30 +6,32 @@ use crate::artifact::{Precision, Time};
 
 /// Which of two numbers before a year is the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum DateOrder {
     /// `14/07/2024`
     DayFirst,
     /// `07/14/2024`
     MonthFirst,
 }
 
-/// The first moment that `text` may mean, and how exactly it says so; none if it says nothing that is understood.
-/// Where day and month cannot be told apart, and no `order` is known, only the year is.
-pub(super) fn read(text: &str, order: Option<Order>) -> Option<(Time, Precision)> {
+/// The first moment that `text` can mean, and its precision; `None` if the text is not understood. If day and month
+/// cannot be distinguished and no `order` is known, only the year is used.
+pub(super) fn read(text: &str, order: Option<DateOrder>) -> Option<(Time, Precision)> {
     let text = text.trim();
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.matches('.').count() < 2 {
         return number(text);
     }
-    // ISO, which may have an offset.
+    // ISO 8601, which may have an offset.
     if text.contains(':')
         && let Ok(time) = text.parse::<Time>()
     {
         let clock = text.get(10..).and_then(|clock| clock.split(['+', '-']).next()).unwrap_or_default();
         return Some((time, if clock.matches(':').count() > 1 { Precision::Second } else { Precision::Minute }));
     }
-    let (date, clock) = with_clock(&tokens(text));
-    let (day, precision) =
-        triple(&date, order).or_else(|| pair(&date)).or_else(|| named(&date)).or_else(|| loose(&date))?;
+    let (date, clock) = split_time_of_day(&tokens(text));
+    let (day, precision) = full_date(&date, order)
+        .or_else(|| year_and_month(&date))
+        .or_else(|| month_name(&date))
+        .or_else(|| approximate(&date))?;
     let start = Time::start_of(day);
     let Some((hour, minute, second)) = clock.filter(|_| precision == Precision::Day) else {
         return Some((start, precision));
@@ -39,16 +41,16 @@ pub(super) fn read(text: &str, order: Option<Order>) -> Option<(Time, Precision)
     Some((time, if second.is_some() { Precision::Second } else { Precision::Minute }))
 }
 
-/// What a date says of the order in which its column has day and month.
-pub(super) fn order(text: &str) -> Option<Order> {
-    let (date, _) = with_clock(&tokens(text));
+/// The order of day and month that a date shows, if it does. The other dates of its column have the same order.
+pub(super) fn order(text: &str) -> Option<DateOrder> {
+    let (date, _) = split_time_of_day(&tokens(text));
     let [Token::Number(a), Token::Mark('/' | '-'), Token::Number(b), Token::Mark(_), Token::Number(year)] = date[..]
     else {
         return None;
     };
-    match (small(a)?, small(b)?) {
-        (13..=31, 1..=12) if year.len() == 4 => Some(Order::DayFirst),
-        (1..=12, 13..=31) if year.len() == 4 => Some(Order::MonthFirst),
+    match (two_digits(a)?, two_digits(b)?) {
+        (13..=31, 1..=12) if year.len() == 4 => Some(DateOrder::DayFirst),
+        (1..=12, 13..=31) if year.len() == 4 => Some(DateOrder::MonthFirst),
         _ => None,
     }
 }
@@ -60,12 +62,12 @@ enum Token<'a> {
     Mark(char),
 }
 
-/// A text's numbers, words and marks; space does not count.
+/// The numbers, words and marks of a text. White space is ignored.
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
-        let length = |of: fn(char) -> bool| rest.find(|c| !of(c)).unwrap_or(rest.len());
+        let length = |is_kind: fn(char) -> bool| rest.find(|c| !is_kind(c)).unwrap_or(rest.len());
         let end = if first.is_ascii_digit() {
             let end = length(|c| c.is_ascii_digit());
             found.push(Token::Number(&rest[..end]));
@@ -83,42 +85,44 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     found
 }
 
-/// Hour, minute and, if it is there, second.
-type Clock = (u32, u32, Option<u32>);
+/// Hour, minute and, if present, second.
+type TimeOfDay = (u32, u32, Option<u32>);
 
-/// The tokens of a date, and the time of day that stands behind it. A time of day with an offset is left out: only ISO
-/// says what is meant.
-fn with_clock<'a>(all: &[Token<'a>]) -> (Vec<Token<'a>>, Option<Clock>) {
+/// The tokens of the date, and the time of day after it. A time of day with an offset is ignored, because its meaning
+/// is clear only in ISO 8601.
+fn split_time_of_day<'a>(tokens: &[Token<'a>]) -> (Vec<Token<'a>>, Option<TimeOfDay>) {
     use Token::{Mark, Number, Word};
-    let begins = |w: &[Token<'_>]| matches!(w, [Number(h), Mark(':'), Number(m)] if h.len() <= 2 && m.len() == 2);
-    let Some(at) = all.windows(3).position(begins) else { return (all.to_vec(), None) };
-    let (Number(hour), Number(minute)) = (all[at], all[at + 2]) else { return (all.to_vec(), None) };
-    let mut rest = &all[at + 3..];
+    let is_clock = |w: &[Token<'_>]| matches!(w, [Number(h), Mark(':'), Number(m)] if h.len() <= 2 && m.len() == 2);
+    let Some(clock_start) = tokens.windows(3).position(is_clock) else { return (tokens.to_vec(), None) };
+    let (Number(hour), Number(minute)) = (tokens[clock_start], tokens[clock_start + 2]) else {
+        return (tokens.to_vec(), None);
+    };
+    let mut rest = &tokens[clock_start + 3..];
     let mut second = None;
-    if let [Mark(':'), Number(found), ..] = rest {
-        (second, rest) = (small(found), &rest[2..]);
+    if let [Mark(':'), Number(second_digits), ..] = rest {
+        (second, rest) = (two_digits(second_digits), &rest[2..]);
         if let [Mark('.' | ','), Number(_), ..] = rest {
             rest = &rest[2..];
         }
     }
     let words: String =
         rest.iter().filter_map(|token| if let Word(word) = token { Some(*word) } else { None }).collect();
-    let half = match &*words.to_lowercase() {
+    let afternoon_hours = match &*words.to_lowercase() {
         "" | "z" | "utc" | "gmt" | "uhr" => None,
         "am" => Some(0),
         "pm" => Some(12),
-        _ => return (all[..at].to_vec(), None),
+        _ => return (tokens[..clock_start].to_vec(), None),
     };
-    let offset = rest.iter().any(|token| matches!(token, Number(_) | Mark('+' | '-')));
-    let clock = small(hour)
-        .zip(small(minute))
-        .map(|(hour, minute)| (half.map_or(hour, |half| hour % 12 + half), minute, second));
-    // `T` between date and time.
-    let end = at - usize::from(at > 0 && matches!(all[at - 1], Word("T") | Mark(',')));
-    (all[..end].to_vec(), clock.filter(|_| !offset))
+    let has_offset = rest.iter().any(|token| matches!(token, Number(_) | Mark('+' | '-')));
+    let clock = two_digits(hour).zip(two_digits(minute)).map(|(hour, minute)| {
+        (afternoon_hours.map_or(hour, |afternoon_hours| hour % 12 + afternoon_hours), minute, second)
+    });
+    // Skips `T` or a comma between date and time.
+    let end = clock_start - usize::from(clock_start > 0 && matches!(tokens[clock_start - 1], Word("T") | Mark(',')));
+    (tokens[..end].to_vec(), clock.filter(|_| !has_offset))
 }
 
-fn small(number: &str) -> Option<u32> {
+fn two_digits(number: &str) -> Option<u32> {
     if number.len() <= 2 { number.parse().ok() } else { None }
 }
 
@@ -126,16 +130,16 @@ fn year(number: &str) -> Option<i32> {
     if number.len() == 4 { number.parse().ok().filter(|year| *year > 0) } else { None }
 }
 
-fn day(year: i32, month: u32, day: u32) -> Option<(NaiveDate, Precision)> {
+fn exact_day(year: i32, month: u32, day: u32) -> Option<(NaiveDate, Precision)> {
     Some((NaiveDate::from_ymd_opt(year, month, day)?, Precision::Day))
 }
 
-fn start(year: i32, precision: Precision) -> Option<(NaiveDate, Precision)> {
+fn first_of_year(year: i32, precision: Precision) -> Option<(NaiveDate, Precision)> {
     Some((NaiveDate::from_ymd_opt(year.max(1), 1, 1)?, precision))
 }
 
-/// Three numbers: a day.
-fn triple(date: &[Token<'_>], order: Option<Order>) -> Option<(NaiveDate, Precision)> {
+/// Three numbers: a full date.
+fn full_date(date: &[Token<'_>], order: Option<DateOrder>) -> Option<(NaiveDate, Precision)> {
     let [
         Token::Number(a),
         Token::Mark(mark @ ('-' | '/' | '.' | ':')),
@@ -150,26 +154,27 @@ fn triple(date: &[Token<'_>], order: Option<Order>) -> Option<(NaiveDate, Precis
         return None;
     }
     if let Some(year) = year(a) {
-        return day(year, small(b)?, small(c)?);
+        return exact_day(year, two_digits(b)?, two_digits(c)?);
     }
-    let (a, b, year) = (small(a)?, small(b)?, year(c)?);
+    let (a, b, year) = (two_digits(a)?, two_digits(b)?, year(c)?);
+    // A number above 12 can only be the day. With dots the day comes first. Otherwise the column's order decides.
     let order = match (mark, order) {
-        _ if a > 12 || a == b => Order::DayFirst,
-        _ if b > 12 => Order::MonthFirst,
-        ('.', _) => Order::DayFirst,
+        _ if a > 12 || a == b => DateOrder::DayFirst,
+        _ if b > 12 => DateOrder::MonthFirst,
+        ('.', _) => DateOrder::DayFirst,
         (_, Some(order)) => order,
-        (_, None) => return start(year, Precision::Year),
+        (_, None) => return first_of_year(year, Precision::Year),
     };
     match order {
-        Order::DayFirst => day(year, b, a),
-        Order::MonthFirst => day(year, a, b),
+        DateOrder::DayFirst => exact_day(year, b, a),
+        DateOrder::MonthFirst => exact_day(year, a, b),
     }
 }
 
-/// A year and the number of a month.
-fn pair(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
+/// A year and the number of a month, in either order.
+fn year_and_month(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
     let [Token::Number(a), Token::Mark('-' | '/' | '.' | ':'), Token::Number(b)] = *date else { return None };
-    let (year, month) = year(a).zip(small(b)).or_else(|| year(b).zip(small(a)))?;
+    let (year, month) = year(a).zip(two_digits(b)).or_else(|| year(b).zip(two_digits(a)))?;
     Some((NaiveDate::from_ymd_opt(year, month, 1)?, Precision::Month))
 }
 
@@ -189,30 +194,30 @@ const MONTHS: [&str; 12] = [
     "december dezember décembre diciembre dicembre",
 ];
 
-/// The month whose name begins so.
+/// The month whose name begins with `word`, which has at least three letters.
 fn month(word: &str) -> Option<u32> {
     let word = word.to_lowercase();
-    let is = |names: &str| word.chars().count() >= 3 && names.split(' ').any(|name| name.starts_with(&word));
-    (1..).zip(MONTHS).find(|(_, names)| is(names)).map(|(number, _)| number)
+    let matches_word = |names: &str| word.chars().count() >= 3 && names.split(' ').any(|name| name.starts_with(&word));
+    (1..).zip(MONTHS).find(|(_, names)| matches_word(names)).map(|(number, _)| number)
 }
 
-/// A month by its name, with a year and perhaps a day.
-fn named(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
+/// A month by its name, with a year and possibly a day.
+fn month_name(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
     let month = date.iter().find_map(|token| if let Token::Word(word) = token { month(word) } else { None })?;
     let numbers =
         || date.iter().filter_map(|token| if let Token::Number(number) = token { Some(*number) } else { None });
     let year = numbers().find_map(year)?;
-    let mut days = numbers().filter_map(small);
+    let mut days = numbers().filter_map(two_digits);
     match (days.next(), days.next()) {
-        (Some(number), None) => day(year, month, number),
+        (Some(number), None) => exact_day(year, month, number),
         _ => Some((NaiveDate::from_ymd_opt(year, month, 1)?, Precision::Month)),
     }
 }
 
-/// A year, decade or century among whatever else.
-fn loose(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
+/// A year, decade or century among other words.
+fn approximate(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
     use Token::{Mark, Number, Word};
-    // A day that no calendar has is a mistake, not a year.
+    // A day that no calendar has is a mistake, and must not be read as a year.
     if let [Number(_), Mark(a), Number(_), Mark(b), Number(_)] = date
         && a == b
     {
@@ -227,7 +232,7 @@ fn loose(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
             [Mark('\'' | '’'), Word("s"), ..] => true,
             _ => false,
         };
-        let open = |mark: &Token<'_>| match mark {
+        let is_placeholder = |mark: &Token<'_>| match mark {
             Mark(mark) => matches!(mark, '-' | '?' | '_'),
             Word(word) => lower(word).chars().all(|c| c == 'x'),
             Number(_) => false,
@@ -235,13 +240,15 @@ fn loose(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
         let value: i32 = number.parse().ok()?;
         let century = |word: &str| ["cent", "jh", "jahrh"].iter().any(|name| lower(word).starts_with(name));
         match (number.len(), rest) {
-            (4, _) if value > 0 && decade && value % 10 == 0 => return start(value, Precision::Decade),
-            (4, _) if value > 0 => return start(value, Precision::Year),
-            (3, [mark, ..]) if open(mark) => return start(value * 10, Precision::Decade),
-            (2, [Mark('-' | '?' | '_'), mark, ..]) if open(mark) => return start(value * 100, Precision::Century),
-            (2, [Word(word), ..]) if lower(word) == "xx" => return start(value * 100, Precision::Century),
+            (4, _) if value > 0 && decade && value % 10 == 0 => return first_of_year(value, Precision::Decade),
+            (4, _) if value > 0 => return first_of_year(value, Precision::Year),
+            (3, [mark, ..]) if is_placeholder(mark) => return first_of_year(value * 10, Precision::Decade),
+            (2, [Mark('-' | '?' | '_'), mark, ..]) if is_placeholder(mark) => {
+                return first_of_year(value * 100, Precision::Century);
+            }
+            (2, [Word(word), ..]) if lower(word) == "xx" => return first_of_year(value * 100, Precision::Century),
             (1 | 2, [Word(_) | Mark('.'), Word(word), ..] | [Word(word), ..]) if century(word) => {
-                return start((value - 1) * 100, Precision::Century);
+                return first_of_year((value - 1) * 100, Precision::Century);
             }
             _ => {}
         }
@@ -249,21 +256,21 @@ fn loose(date: &[Token<'_>]) -> Option<(NaiveDate, Precision)> {
     None
 }
 
-/// What a mere number means by its length: a year, a month, a day, or the time since 1970. What would lie near 1970 is
-/// something else.
+/// The meaning of a plain number by its length: a year, a month, a day, or the time since 1970. Numbers that would be
+/// times close to 1970 are something else.
 fn number(text: &str) -> Option<(Time, Precision)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !fraction.bytes().all(|b| b == b'0') && !(9..=11).contains(&whole.len()) {
         // `07.2024`
-        return pair(&tokens(text)).map(|(day, precision)| (Time::start_of(day), precision));
+        return year_and_month(&tokens(text)).map(|(day, precision)| (Time::start_of(day), precision));
     }
-    let part = |from: usize, to: usize| whole[from..to].parse::<u32>().ok();
-    let at_day = |(day, precision)| (Time::start_of(day), precision);
+    let digits = |from: usize, to: usize| whole[from..to].parse::<u32>().ok();
+    let at_start = |(day, precision)| (Time::start_of(day), precision);
     let count = || whole.parse::<i64>().ok();
     let micros = match whole.len() {
-        4 => return start(year(whole)?, Precision::Year).map(at_day),
-        6 => return Some(at_day((NaiveDate::from_ymd_opt(year(&whole[..4])?, part(4, 6)?, 1)?, Precision::Month))),
-        8 => return day(year(&whole[..4])?, part(4, 6)?, part(6, 8)?).map(at_day),
+        4 => return first_of_year(year(whole)?, Precision::Year).map(at_start),
+        6 => return Some(at_start((NaiveDate::from_ymd_opt(year(&whole[..4])?, digits(4, 6)?, 1)?, Precision::Month))),
+        8 => return exact_day(year(&whole[..4])?, digits(4, 6)?, digits(6, 8)?).map(at_start),
         9..=11 => count()?.checked_mul(1_000_000)?,
         12..=13 => count()?.checked_mul(1_000)?,
         15..=16 => count()?,
@@ -278,7 +285,7 @@ fn number(text: &str) -> Option<(Time, Precision)> {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> String {
+    fn described(text: &str) -> String {
         read(text, None).map_or_else(String::new, |(time, precision)| {
             let time = DateTime::from_timestamp(time.seconds(), 0).unwrap();
             format!("{} {precision}", time.format("%Y-%m-%d %H:%M:%S"))
@@ -326,7 +333,7 @@ mod tests {
             ("1720981800000000000", "2024-07-14 18:30:00 second"),
             ("1720981800.5", "2024-07-14 18:30:00 second"),
         ] {
-            assert_eq!(said(text), expected, "{text}");
+            assert_eq!(described(text), expected, "{text}");
         }
         for text in [
             "",
@@ -341,16 +348,16 @@ mod tests {
             "0000:00:00 00:00:00",
             "2024-13-01",
         ] {
-            assert_eq!(said(text), "", "{text}");
+            assert_eq!(described(text), "", "{text}");
         }
     }
 
     #[test]
     fn one_date_of_a_column_tells_the_order_of_the_others() {
-        assert_eq!(order("07/14/2024"), Some(Order::MonthFirst));
-        assert_eq!(order("14-07-2024 18:30"), Some(Order::DayFirst));
+        assert_eq!(order("07/14/2024"), Some(DateOrder::MonthFirst));
+        assert_eq!(order("14-07-2024 18:30"), Some(DateOrder::DayFirst));
         assert_eq!((order("07/08/2024"), order("14.07.2024"), order("2024-07-14")), (None, None, None));
         let read = |order| read("07/08/2024", Some(order)).unwrap().0;
-        assert!(read(Order::MonthFirst) < read(Order::DayFirst));
+        assert!(read(DateOrder::MonthFirst) < read(DateOrder::DayFirst));
     }
 }

@@ -1,210 +1,227 @@
-//! What the shares of a list came to, put together: as if one machine had read all of it.
+//! Combines the published shares of a list, with the same result as if one machine had read the whole list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::share::{Part, Share, Sharing, finding};
-use super::{Finding, Inputs};
-use crate::artifact::listed::{FoundRow, TileRow};
+use super::share::{DistributedEmbedding, ListShare, SharePart, inspection_of};
+use super::{Inputs, Inspection};
+use crate::artifact::input_list::{InspectionRow, ThumbnailRow};
 use crate::artifact::rows::{Blob, Row};
 use crate::artifact::{Artifact, shards};
-use crate::error::Halt;
-use crate::model::Chosen;
-use crate::render::tiles::Thumbs;
-use crate::report::{counted, thousands};
-use crate::source::{Listing, Opener, Rule, Seen};
-use crate::stage::Context;
+use crate::error::Exit;
+use crate::model::ModelSpec;
+use crate::render::thumbnails::ThumbnailCache;
+use crate::report::{group_digits, pluralise};
+use crate::source::{InputFilter, InspectionCache, ListResolver, Listing};
+use crate::stage::Session;
 use crate::store::{ReadError, Store};
 
-/// Shards that are named to a person, at most.
-const NAMED: usize = 8;
+/// The number of shards that an error message lists.
+const MAX_LISTED_SHARES: usize = 8;
 
-impl Sharing {
-    /// Where the sources of the list lie.
+impl DistributedEmbedding {
+    /// The locations of the sources of the list.
     ///
     /// # Errors
-    /// When the list does not say so.
-    pub fn places(&self) -> Result<Vec<PathBuf>> {
-        Ok(Opener::new(&self.sources, &self.list)?.places().into_iter().map(|(_, place)| place).collect())
+    /// When the list does not name them.
+    pub fn source_paths(&self) -> Result<Vec<PathBuf>> {
+        Ok(ListResolver::new(&self.sources, &self.list)?.places().into_iter().map(|(_, place)| place).collect())
     }
 
-    /// The inputs of the list with what they turned out to be, and the parts that say so. No input is read.
+    /// The inputs of the list with their inspections, and the parts that these come from. No input is read.
     ///
     /// # Errors
     /// When a part is missing or damaged, or the list or the place cannot be read.
-    pub fn gather(&self, ctx: &Context, rule: Rule) -> Result<(Inputs, Vec<Part>)> {
-        let (mut findings, parts) = self.found_rows(ctx)?;
-        let (mut opener, mut entries, mut skipped) = (Opener::new(&self.sources, &self.list)?, Vec::new(), Vec::new());
-        let (mut read, mut missing) = (vec![true; findings.len()], Vec::new());
+    pub fn gather(&self, session: &Session, rule: InputFilter) -> Result<(Inputs, Vec<SharePart>)> {
+        let (mut inspections, parts) = self.read_inspections(session)?;
+        let (mut resolver, mut entries, mut skipped) =
+            (ListResolver::new(&self.sources, &self.list)?, Vec::new(), Vec::new());
+        // `inspections` has one element for each row of the list. Rows that were already skipped when the list was
+        // written are removed from it below, so that it matches `entries`.
+        let (mut has_entry, mut missing) = (vec![true; inspections.len()], Vec::new());
         for (row, listed) in self.list.rows()?.enumerate() {
-            match opener.input(listed?)? {
-                Err(no) => {
-                    read[row] = false;
-                    skipped.push(no);
+            match resolver.resolve(listed?)? {
+                Err(rejection) => {
+                    has_entry[row] = false;
+                    skipped.push(rejection);
                 }
-                Ok(entry) if findings[row].is_some() => entries.push(entry),
+                Ok(entry) if inspections[row].is_some() => entries.push(entry),
                 Ok(_) => missing.push(row),
             }
         }
-        let mut read = read.into_iter();
-        findings.retain(|_| read.next().unwrap_or(true));
-        self.check_whole(&missing, &parts)?;
-        let seen = Seen::nothing(&opener.places());
-        let listing = Listing::of_list(entries, skipped, &self.list.header.facts);
-        Ok((Inputs { listing, findings, seen, rule }, parts))
+        let mut has_entry = has_entry.into_iter();
+        inspections.retain(|_| has_entry.next().unwrap_or(true));
+        self.check_complete(&missing, &parts)?;
+        let seen = InspectionCache::for_sources(&resolver.places());
+        let listing = Listing::of_list(entries, skipped, &self.list.header.findings);
+        Ok((Inputs { listing, inspections, seen, rule }, parts))
     }
 
-    /// What each row of the list turned out to be, as far as that is known, and the parts that say so.
-    fn found_rows(&self, ctx: &Context) -> Result<(Vec<Option<Finding>>, Vec<Part>)> {
-        let folder = self.folder(FoundRow::STAGE);
-        let names = self.place.names(&folder).context("the place of the shares")?;
-        let mut found: Vec<Option<Finding>> = vec![None; self.list.rows];
-        let (mut parts, mut others) = (Vec::new(), 0);
-        let bar = ctx.reporter.bar("gathering", names.len() as u64, false);
+    /// The inspection of each row of the list, `None` where no part has it, and the parts that were found.
+    fn read_inspections(&self, session: &Session) -> Result<(Vec<Option<Inspection>>, Vec<SharePart>)> {
+        let folder = self.folder(InspectionRow::STAGE);
+        let names = self.place.names(&folder).context("cannot list the shards")?;
+        let mut found: Vec<Option<Inspection>> = vec![None; self.list.rows];
+        let (mut parts, mut conflicts) = (Vec::new(), 0);
+        let bar = session.reporter.progress("reading the shards", names.len() as u64, false);
         for name in names {
-            ctx.go_on()?;
+            session.check_interrupted()?;
             bar.advance(1);
             let read = self.place.read(&folder, &name);
             let Artifact { header, batch } = match read {
                 Err(error @ ReadError::Damaged { .. }) => {
-                    ctx.warn(format!("{error}"));
+                    session.warn(format!("{error}"));
                     continue;
                 }
                 read => Artifact::decode(read?).with_context(|| format!("{folder}/{name} in {}", self.place))?,
             };
-            let part = part(&header.key.params).filter(|part| self.found(*part) == header.key);
-            // Of another version of the table.
+            let part = part(&header.key.params).filter(|part| self.inspections_key(*part) == header.key);
+            // The part has other settings, or is of another version of the table.
             let Some(part) = part else { continue };
-            for row in FoundRow::from_batch(&batch)? {
-                let at = usize::try_from(row.row)?;
-                let slot = found.get_mut(at).with_context(|| format!("{folder}/{name} has the row {at}"))?;
-                let new = finding(row);
-                let name_of = |finding: &Finding| match finding {
-                    Finding::Picture(picture) => Some(picture.image.clone()),
-                    Finding::Refused(..) => None,
+            for row in InspectionRow::from_batch(&batch)? {
+                let index = usize::try_from(row.row)?;
+                let slot = found
+                    .get_mut(index)
+                    .with_context(|| format!("{folder}/{name} has row {index}, which is not in the list"))?;
+                let new = inspection_of(row);
+                let image_of = |inspection: &Inspection| match inspection {
+                    Inspection::Picture(picture) => Some(picture.image.clone()),
+                    Inspection::Refused(..) => None,
                 };
+                // Shares with different counts overlap. The first one read decides, in the order of file names.
                 match slot {
-                    Some(there) => others += usize::from(name_of(there) != name_of(&new)),
+                    Some(existing) => conflicts += usize::from(image_of(existing) != image_of(&new)),
                     None => *slot = Some(new),
                 }
             }
             parts.push(part);
         }
-        if others > 0 {
-            let rows = counted(others, "input");
-            ctx.warn(format!("{rows} had changed when another shard read them; what was read first by name counts"));
+        if conflicts > 0 {
+            let rows = pluralise(conflicts, "input");
+            session
+                .warn(format!("{rows} changed between the reads of two shards; the first shard by file name is used"));
         }
         Ok((found, parts))
     }
 
-    fn check_whole(&self, missing: &[usize], parts: &[Part]) -> Result<()> {
+    /// Fails if rows are `missing`, naming the shards that have to run again.
+    fn check_complete(&self, missing: &[usize], parts: &[SharePart]) -> Result<()> {
         if missing.is_empty() {
             return Ok(());
         }
         let (list, place) = (self.list.path.display(), &self.place);
         let Some(count) = parts.iter().map(|part| part.share.count).max() else {
             bail!(
-                "{place} has no shard of {list} with these settings (model, decode, limits): \
-                 `tsne-grid embed --list {list} --shard 0/N --out {place}` makes the first of N"
+                "{place} has no shard of {list} with these settings (model, decode, limits); \
+                 `tsne-grid embed --list {list} --shard 0/N --out {place}` creates the first of N"
             );
         };
-        let shares = missing.iter().map(|&row| Share::of(row, count)).collect();
+        // The list may have been shared among several counts. The largest one has the smallest shards to repeat.
+        let shares = missing.iter().map(|&row| ListShare::of(row, count)).collect();
         bail!(
-            "{} of the {} rows of {list} are not in {place}; missing or not complete: --shard {}",
-            thousands(missing.len()),
-            thousands(self.list.rows),
-            named(&shares)
+            "{} of the {} rows of {list} are not in {place}; run the missing or incomplete shards again: --shard {}",
+            group_digits(missing.len()),
+            group_digits(self.list.rows),
+            list_shares(&shares)
         )
     }
 
-    /// Takes the vectors of these parts into the cache, and their thumbnails of these kinds. Those of several
-    /// arithmetics are refused, unless they are to be `mixed`.
+    /// Copies the vectors of these parts and their thumbnails into the cache. With `mixed`, vectors that were computed
+    /// by several arithmetics are accepted.
     ///
     /// # Errors
-    /// When vectors are missing, damaged or refused, or the cache cannot be written.
-    pub fn take_over(
+    /// When vectors are missing, damaged or of several arithmetics, or the cache cannot be written.
+    pub fn import_vectors(
         &self,
-        ctx: &Context,
-        chosen: &Chosen,
-        (parts, mixed): (&[Part], bool),
-        thumbs: &Thumbs<'_>,
+        session: &Session,
+        spec: &ModelSpec,
+        (parts, mixed): (&[SharePart], bool),
+        thumbs: &ThumbnailCache<'_>,
     ) -> Result<()> {
-        let folder = shards::folder(&chosen.params);
-        let names = self.place.names(&folder).context("the place of the shares")?;
+        let folder = shards::folder(&spec.params);
+        let names = self.place.names(&folder).context("cannot list the shards")?;
         let (mut files, mut missing) = (Vec::new(), BTreeSet::new());
         for part in parts {
-            match Store::find_among(&names, &self.vectors(*part, chosen).digest()) {
+            match Store::find_among(&names, &self.vectors_key(*part, spec).digest()) {
                 Some(name) => files.push((*part, name)),
                 None => _ = missing.insert(part.share),
             }
         }
-        self.check_arithmetic(ctx, &files, mixed)?;
-        let here = ctx.store.names(&folder);
-        let bar = ctx.reporter.bar("gathering vectors", files.len() as u64, false);
+        // Checked before anything is copied, so that a refused mixture leaves the cache unchanged.
+        self.check_arithmetic(session, &files, mixed)?;
+        let cached = session.store.names(&folder);
+        let bar = session.reporter.progress("copying vectors", files.len() as u64, false);
         for (part, name) in files {
-            ctx.go_on()?;
+            session.check_interrupted()?;
             bar.advance(1);
-            if here.binary_search(name).is_ok() {
+            // The name contains the digest, so a file of the same name has the same content.
+            if cached.binary_search(name).is_ok() {
                 continue;
             }
             match self.place.read(&folder, name) {
                 Err(error @ ReadError::Damaged { .. }) => {
-                    ctx.warn(format!("{error}"));
+                    session.warn(format!("{error}"));
                     missing.insert(part.share);
                 }
-                bytes => ctx.store.adopt(&folder, name, &self.place, &folder, &bytes?)?,
+                bytes => session.store.adopt(&folder, name, &self.place, &folder, &bytes?)?,
             }
         }
         if !missing.is_empty() {
             bail!(
-                "{} lacks vectors of {} of {}: run --shard {} again",
+                "{} lacks vectors of {} for {}; run these: --shard {}",
                 self.place,
-                counted(missing.len(), "shard"),
-                chosen.params["model"].as_str().unwrap_or("the model"),
-                named(&missing)
+                pluralise(missing.len(), "shard"),
+                spec.params["model"].as_str().unwrap_or("the model"),
+                list_shares(&missing)
             );
         }
-        self.take_tiles(ctx, parts, thumbs)
+        self.import_thumbnails(session, parts, thumbs)
     }
 
-    fn check_arithmetic(&self, ctx: &Context, files: &[(Part, &String)], mixed: bool) -> Result<()> {
+    /// Fails, or with `mixed` notes it, if the vectors were computed by several arithmetics.
+    fn check_arithmetic(&self, session: &Session, files: &[(SharePart, &String)], mixed: bool) -> Result<()> {
         let mut arithmetics: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, name) in files {
+            // File names are `<key>-<digest>.<arithmetic>.parquet`, so no file has to be opened.
             *arithmetics.entry(name.split('.').nth(1).unwrap_or_default()).or_default() += 1;
         }
         if arithmetics.len() < 2 {
             return Ok(());
         }
-        let told =
-            arithmetics.into_iter().map(|(arithmetic, parts)| format!("{} by {arithmetic}", counted(parts, "part")));
-        let told = told.collect::<Vec<_>>().join(", ");
+        let counts = arithmetics
+            .into_iter()
+            .map(|(arithmetic, parts)| format!("{} with {arithmetic}", pluralise(parts, "part")));
+        let counts = counts.collect::<Vec<_>>().join(", ");
         ensure!(
             mixed,
-            Halt::Usage(format!(
-                "the vectors in {} were computed by several arithmetics ({told}), whose last digits differ: embed on one \
-                 kind of processor, or with TSNE_GRID_SIMD set to one that all have, or take them as they are with --mixed",
+            Exit::Usage(format!(
+                "the vectors in {} were computed with different instruction sets ({counts}), whose last digits \
+                 differ; embed on one kind of processor, set TSNE_GRID_SIMD to a level that all have, or accept the \
+                 mixture with --mixed",
                 self.place
             ))
         );
-        ctx.note(format!("vectors of several arithmetics: {told}"));
+        session.note(format!("vectors were computed with different instruction sets: {counts}"));
         Ok(())
     }
 
-    /// Thumbnails that are missing are no fault: they are made of the pictures.
-    fn take_tiles(&self, ctx: &Context, parts: &[Part], thumbs: &Thumbs<'_>) -> Result<()> {
-        let folder = self.folder(TileRow::STAGE);
-        let names = if thumbs.kinds().is_empty() { Vec::new() } else { self.place.names(&folder)? };
+    /// Copies thumbnails into the cache. A missing one is not an error: it is made from its picture.
+    fn import_thumbnails(&self, session: &Session, parts: &[SharePart], thumbs: &ThumbnailCache<'_>) -> Result<()> {
+        let folder = self.folder(ThumbnailRow::STAGE);
+        let names = if thumbs.folders().is_empty() { Vec::new() } else { self.place.names(&folder)? };
         for part in parts {
-            ctx.go_on()?;
-            let Some(name) = Store::find_among(&names, &self.tiles(*part, thumbs).digest()) else { continue };
+            session.check_interrupted()?;
+            let Some(name) = Store::find_among(&names, &self.thumbnails_key(*part, thumbs).digest()) else { continue };
             match self.place.read(&folder, name) {
-                Err(error @ ReadError::Damaged { .. }) => ctx.warn(format!("{error}")),
+                Err(error @ ReadError::Damaged { .. }) => session.warn(format!("{error}")),
                 bytes => {
-                    for TileRow { image, kind, file } in TileRow::from_batch(&Artifact::decode(bytes?)?.batch)? {
+                    for ThumbnailRow { image, kind, file } in
+                        ThumbnailRow::from_batch(&Artifact::decode(bytes?)?.batch)?
+                    {
                         if let Some(Blob(file)) = file {
-                            thumbs.adopt(&image, &kind, &file)?;
+                            thumbs.import(&image, &kind, &file)?;
                         }
                     }
                 }
@@ -214,15 +231,15 @@ impl Sharing {
     }
 }
 
-/// The first of these shares, for a person.
-fn named(shares: &BTreeSet<Share>) -> String {
-    let mut named: Vec<String> = shares.iter().take(NAMED).map(ToString::to_string).collect();
-    named.extend((shares.len() > NAMED).then(|| "…".to_owned()));
-    named.join(", ")
+/// The first [`MAX_LISTED_SHARES`] of these shares, for a message.
+fn list_shares(shares: &BTreeSet<ListShare>) -> String {
+    let mut names: Vec<String> = shares.iter().take(MAX_LISTED_SHARES).map(ToString::to_string).collect();
+    names.extend((shares.len() > MAX_LISTED_SHARES).then(|| "…".to_owned()));
+    names.join(", ")
 }
 
-/// The part that a key is of.
-fn part(params: &serde_json::Value) -> Option<Part> {
+/// The part that the parameters of a key name; `None` if they name none.
+fn part(params: &serde_json::Value) -> Option<SharePart> {
     let (share, number) = (params["share"].as_str()?.parse().ok()?, params["part"].as_u64()?);
-    Some(Part { share, number: usize::try_from(number).ok()? })
+    Some(SharePart { share, number: usize::try_from(number).ok()? })
 }

@@ -1,5 +1,5 @@
-//! What the sources hold, as far as it is known: each input with what it turned out to be, and the tables
-//! `images` and `skipped` of it.
+//! The inputs of a run as far as they are known: each with the result of its inspection, and the tables `images` and
+//! `skipped` that follow from it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,153 +7,171 @@ use anyhow::anyhow;
 use rayon::prelude::*;
 
 use crate::artifact::rows::{FieldRow, ImageRow, SkippedRow};
-use crate::artifact::{ImageId, Reason, Taken};
-use crate::config::Kind;
+use crate::artifact::{CaptureDate, ImageId, SkipReason};
+use crate::config::PictureKind;
 use crate::photo;
-use crate::report::counted;
-use crate::source::{Content, Entry, Fate, Field, Known, Listing, Picture, Refusal, Rule, Seen};
-use crate::stage::{Context, State};
-use crate::store::read_only;
+use crate::report::pluralise;
+use crate::source::{
+    Content, DecodeStatus, Entry, Field, ImageRecord, InputFilter, InspectionCache, Listing, Metadata, Rejection,
+};
+use crate::stage::{Session, State};
+use crate::store::is_read_only_error;
 
-/// What one input turned out to be.
+/// The result of inspecting one input.
 #[derive(Clone, Debug)]
-pub enum Finding {
-    /// A picture, good or bad.
-    Picture(Picture),
-    /// Not readable as a picture: reason and detail.
-    Refused(Reason, String),
+pub enum Inspection {
+    /// A picture, decodable or not.
+    Picture(ImageRecord),
+    /// Not accepted as a picture: reason and detail.
+    Refused(SkipReason, String),
 }
 
-impl Finding {
-    /// Of a picture that does not decode. A limit is this machine's, not the picture's: it is not remembered.
-    pub(super) fn bad(image: ImageId, bytes: u64, taken: Option<Taken>, no: photo::Unreadable) -> Self {
-        match no.reason {
-            photo::Reason::TooLarge => Self::Refused(Reason::TooLarge, no.detail),
-            reason => Self::Picture(Picture { image, bytes, taken, fate: Fate::Bad(reason.into(), no.detail) }),
+impl Inspection {
+    /// The inspection of a picture that does not decode. A picture that is too large for the limits is `Refused`, which
+    /// is not remembered: the limits belong to this machine, not to the picture.
+    pub(super) fn bad(image: ImageId, bytes: u64, taken: Option<CaptureDate>, error: photo::DecodeError) -> Self {
+        match error.reason {
+            photo::Reason::TooLarge => Self::Refused(SkipReason::TooLarge, error.detail),
+            reason => Self::Picture(ImageRecord {
+                image,
+                bytes,
+                taken,
+                status: DecodeStatus::Rejected(reason.into(), error.detail),
+            }),
         }
     }
 }
 
-impl From<Refusal> for Finding {
-    fn from(no: Refusal) -> Self {
-        Self::Refused(no.reason, no.detail)
+impl From<Rejection> for Inspection {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection.reason, rejection.detail)
     }
 }
 
 /// The inputs of a run.
 pub struct Inputs {
-    /// What the sources hold.
+    /// The entries found in the sources.
     pub listing: Listing,
-    /// What each entry of the listing turned out to be; none of what has to be read first.
-    pub findings: Vec<Option<Finding>>,
-    /// What earlier runs have learned.
-    pub seen: Seen,
-    /// What of them is in the grid.
-    pub rule: Rule,
+    /// The inspection of each entry of the listing; `None` while the entry has not been read.
+    pub inspections: Vec<Option<Inspection>>,
+    /// What earlier runs found out about their inputs.
+    pub seen: InspectionCache,
+    /// Decides which of the pictures enter the grid.
+    pub rule: InputFilter,
 }
 
 impl Inputs {
-    /// The inputs of a listing as far as they are known without decoding: from earlier runs, or from the first
-    /// bytes of what is no picture; `read` also reads and hashes the pictures that are new, as does a rule that has to
-    /// know their dates.
-    pub fn survey(ctx: &Context, listing: Listing, seen: Seen, rule: Rule, read: bool) -> Self {
-        let remembered = |entry: &Entry| {
-            seen.image(entry).and_then(|image| seen.picture(image)).filter(|picture| entry.takes(picture))
+    /// Inspects the inputs of a listing as far as that needs no decoding. Records of earlier runs are reused, and an
+    /// input that is not a picture is recognised by its first bytes. With `read`, or when `rule` selects by date, new
+    /// pictures are also read and hashed.
+    pub fn survey(session: &Session, listing: Listing, seen: InspectionCache, rule: InputFilter, read: bool) -> Self {
+        let cached_record = |entry: &Entry| {
+            seen.unchanged_image(entry).and_then(|image| seen.record(image)).filter(|picture| entry.takes(picture))
         };
-        let is_unread = |entry: &&Entry| remembered(entry).is_none();
-        let unread = if read || rule.asks_for_days() { listing.entries.iter().filter(is_unread).count() } else { 0 };
-        let bar = (unread > 0).then(|| ctx.reporter.bar("reading", unread as u64, false));
-        let look = |entry: &Entry| {
-            // Whoever asked for the survey stops too.
-            if ctx.reporter.interrupted() {
+        let is_unread = |entry: &&Entry| cached_record(entry).is_none();
+        let unread = if read || rule.has_date_limits() { listing.entries.iter().filter(is_unread).count() } else { 0 };
+        let bar = (unread > 0).then(|| session.reporter.progress("reading", unread as u64, false));
+        let inspect_entry = |entry: &Entry| {
+            // The caller also checks for the interruption, and ends the run.
+            if session.reporter.interrupted() {
                 return None;
             }
-            if let Some(picture) = remembered(entry) {
-                return Some(Finding::Picture(picture.clone()));
+            if let Some(picture) = cached_record(entry) {
+                return Some(Inspection::Picture(picture.clone()));
             }
-            let Some(bar) = &bar else { return entry.refusal().map(Finding::from) };
+            let Some(bar) = &bar else { return entry.rejection().map(Inspection::from) };
             bar.advance(1);
-            Some(entry.read(&ctx.budget).map_or_else(Finding::from, |bytes| known(ctx, &bytes, &seen)))
+            Some(entry.read(&session.budget).map_or_else(Inspection::from, |bytes| inspect(session, &bytes, &seen)))
         };
-        let findings = listing.entries.par_iter().map(look).collect();
-        Self { listing, findings, seen, rule }
+        let inspections = listing.entries.par_iter().map(inspect_entry).collect();
+        Self { listing, inspections, seen, rule }
     }
 
-    /// The pictures that may be in the grid.
+    /// The pictures known so far that may enter the grid.
     pub fn pictures(&self) -> BTreeSet<ImageId> {
-        (0..self.findings.len()).filter_map(|i| Some(self.picture(i)?.image.clone())).collect()
+        (0..self.inspections.len()).filter_map(|i| Some(self.picture(i)?.image.clone())).collect()
     }
 
-    /// The picture that an input is, if it is known to be one that may be in the grid.
-    pub(super) fn picture(&self, i: usize) -> Option<&Picture> {
-        match self.findings[i].as_ref()? {
-            Finding::Picture(picture) if self.rule.refusal(&self.listing.entries[i], picture).is_none() => {
+    /// The picture of input `i`, if it is known and may enter the grid.
+    pub(super) fn picture(&self, i: usize) -> Option<&ImageRecord> {
+        match self.inspections[i].as_ref()? {
+            Inspection::Picture(picture) if self.rule.rejection(&self.listing.entries[i], picture).is_none() => {
                 Some(picture)
             }
             _ => None,
         }
     }
 
-    /// Why an input is known not to be in the grid.
-    pub fn refusal(&self, i: usize) -> Option<(Reason, String)> {
+    /// Why input `i` does not enter the grid; `None` if it may enter, or is not known yet.
+    pub fn rejection(&self, i: usize) -> Option<(SkipReason, String)> {
         let entry = &self.listing.entries[i];
-        match self.findings[i].as_ref()? {
-            Finding::Picture(picture) => self.rule.refusal(entry, picture),
-            Finding::Refused(reason, detail) => Some(self.rule.refused(entry, (*reason, detail))),
+        match self.inspections[i].as_ref()? {
+            Inspection::Picture(picture) => self.rule.rejection(entry, picture),
+            Inspection::Refused(reason, detail) => Some(self.rule.unread_rejection(entry, (*reason, detail))),
         }
     }
 
-    /// How many there are at most, before all are read.
-    pub fn at_most(&self) -> usize {
-        (0..self.findings.len()).filter(|&i| self.refusal(i).is_none()).count()
+    /// An upper bound on the number of pictures: inputs that are not read yet count as pictures.
+    pub fn max_pictures(&self) -> usize {
+        (0..self.inspections.len()).filter(|&i| self.rejection(i).is_none()).count()
     }
 
-    /// Whether all are known.
+    /// Whether every input has been inspected.
     pub fn all_known(&self) -> bool {
-        self.findings.iter().all(Option::is_some)
+        self.inspections.iter().all(Option::is_some)
     }
 
-    /// The rows of `images` and `skipped`, in the order of the listing. A picture's first row has what
-    /// any of its files is known by; the rows of its duplicates have what is said of them.
+    /// The rows of `images` and `skipped`. `images` is in the order of the listing, `skipped` is sorted by source and
+    /// path. Where several inputs have the same bytes, the first row has their merged metadata, and the other rows have
+    /// the metadata of their own input.
     pub fn tables(&self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
-        let Self { listing, findings, rule, .. } = self;
+        let Self { listing, inspections, rule, .. } = self;
         let mut skipped = listing.skipped.clone();
-        let mut all = self.known_of_several();
+        let mut merged = self.merged_metadata();
         let mut images = Vec::new();
-        let mut first: HashMap<&ImageId, &str> = HashMap::new();
-        for (i, (entry, finding)) in listing.entries.iter().zip(findings).enumerate() {
-            if let Some((reason, detail)) = self.refusal(i) {
+        let mut first_path: HashMap<&ImageId, &str> = HashMap::new();
+        for (i, (entry, inspection)) in listing.entries.iter().zip(inspections).enumerate() {
+            if let Some((reason, detail)) = self.rejection(i) {
                 skipped.push(entry.skipped(reason, detail));
                 continue;
             }
-            let Some(Finding::Picture(Picture { image, bytes, taken, fate: Fate::Good(facts, damage) })) = finding
+            let Some(Inspection::Picture(ImageRecord {
+                image,
+                bytes,
+                taken,
+                status: DecodeStatus::Decodable(facts, damage),
+            })) = inspection
             else {
                 continue;
             };
-            let duplicate_of = first.get(image).map(|&path| path.to_owned());
-            let together = all.remove(image);
-            if together.is_some() {
-                first.insert(image, &entry.path);
+            // `first_path` has the path of the row with the merged metadata. It is filled only for pictures that occur
+            // several times, because a picture that occurs once has no entry in `merged`.
+            let duplicate_of = first_path.get(image).map(|&path| path.to_owned());
+            let own_merged = merged.remove(image);
+            if own_merged.is_some() {
+                first_path.insert(image, &entry.path);
             }
-            let known =
-                together.unwrap_or_else(|| Known { taken_at: rule.taken(entry, *taken), ..Known::clone(&entry.known) });
-            let (post, carousel_index) = known.post.map(|member| (member.post.to_string(), member.index)).unzip();
+            let metadata = own_merged.unwrap_or_else(|| Metadata {
+                taken_at: rule.taken(entry, *taken),
+                ..Metadata::clone(&entry.metadata)
+            });
+            let (post, carousel_index) = metadata.post.map(|member| (member.post.to_string(), member.index)).unzip();
             images.push(ImageRow {
                 image: image.clone(),
                 path: entry.path.clone(),
                 source: entry.source.to_string(),
-                kind: known.kind.unwrap_or(Kind::File),
+                kind: metadata.kind.unwrap_or(PictureKind::File),
                 bytes: *bytes,
                 width: facts.width,
                 height: facts.height,
                 format: facts.format,
-                taken_at: known.taken_at.map(|taken| taken.at),
-                taken_from: known.taken_at.map(|taken| taken.from),
-                taken_precision: known.taken_at.map(|taken| taken.precision),
-                caption: known.caption.as_deref().map(str::to_owned),
+                taken_at: metadata.taken_at.map(|taken| taken.at),
+                taken_from: metadata.taken_at.map(|taken| taken.from),
+                taken_precision: metadata.taken_at.map(|taken| taken.precision),
+                caption: metadata.caption.as_deref().map(str::to_owned),
                 post,
                 carousel_index: carousel_index.flatten(),
-                uri: known.uri.as_deref().map(str::to_owned),
+                uri: metadata.uri.as_deref().map(str::to_owned),
                 duplicate_of,
                 damage: damage.clone(),
             });
@@ -162,108 +180,115 @@ impl Inputs {
         (images, skipped)
     }
 
-    /// The same, after which no input is known any more: of millions the tables alone are enough.
+    /// Like [`tables`](Self::tables), and then drops the inputs to free their memory: lists may have millions of rows.
     pub fn into_tables(&mut self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
         let tables = self.tables();
-        (self.listing.entries, self.listing.skipped, self.findings) = Default::default();
+        (self.listing.entries, self.listing.skipped, self.inspections) = Default::default();
         tables
     }
 
-    /// Of pictures that several inputs have the bytes of, what these together say of it. The source whose name sorts
-    /// last is right, as a later export's does; within a source, the first of them.
-    fn known_of_several(&self) -> HashMap<&ImageId, Known> {
-        let Self { listing, findings, rule, .. } = self;
+    /// The merged metadata of each picture that several inputs contain. The source whose name sorts last takes
+    /// precedence, because a later export usually has the later name. Within a source, the first input does.
+    fn merged_metadata(&self) -> HashMap<&ImageId, Metadata> {
+        let Self { listing, inspections, rule, .. } = self;
+        // Sorting by id and then index makes equal pictures adjacent and keeps the order of the listing among them.
         let mut inputs: Vec<(&ImageId, u32)> =
-            (0..findings.len()).filter_map(|i| Some((&self.picture(i)?.image, i as u32))).collect();
+            (0..inspections.len()).filter_map(|i| Some((&self.picture(i)?.image, i as u32))).collect();
         inputs.par_sort_unstable();
-        let mut known = HashMap::new();
-        for several in inputs.chunk_by_mut(|a, b| a.0 == b.0).filter(|inputs| inputs.len() > 1) {
-            several.sort_by(|a, b| listing.entries[b.1 as usize].source.cmp(&listing.entries[a.1 as usize].source));
-            let mut together = Known::default();
-            for (_, i) in several.iter() {
+        let mut result = HashMap::new();
+        for group in inputs.chunk_by_mut(|a, b| a.0 == b.0).filter(|inputs| inputs.len() > 1) {
+            // The sort is stable, so inputs of one source stay in the order of the listing.
+            group.sort_by(|a, b| listing.entries[b.1 as usize].source.cmp(&listing.entries[a.1 as usize].source));
+            let mut merged = Metadata::default();
+            for (_, i) in group.iter() {
                 let Some((entry, picture)) = self.picture(*i as usize).map(|p| (&listing.entries[*i as usize], p))
                 else {
                     continue;
                 };
-                together.fill(&Known { taken_at: rule.taken(entry, picture.taken), ..Known::clone(&entry.known) });
+                // `fill` only sets what is not set yet, so earlier inputs take precedence.
+                merged
+                    .fill(&Metadata { taken_at: rule.taken(entry, picture.taken), ..Metadata::clone(&entry.metadata) });
             }
-            known.insert(several[0].0, together);
+            result.insert(group[0].0, merged);
         }
-        known
+        result
     }
 
-    /// The rows of `fields`: what tables of someone's own say of the pictures of `images` beyond its columns.
+    /// The rows of `fields`: what the user's own tables say about the pictures beyond the columns of `images`.
     pub fn fields(&self) -> Vec<FieldRow> {
         let entries = &self.listing.entries;
-        if entries.iter().all(|entry| entry.known.fields.is_empty()) {
+        if entries.iter().all(|entry| entry.metadata.fields.is_empty()) {
             return Vec::new();
         }
-        let (together, mut told, mut rows) = (self.known_of_several(), HashSet::new(), Vec::new());
+        let (merged, mut seen, mut rows) = (self.merged_metadata(), HashSet::new(), Vec::new());
         for (i, entry) in entries.iter().enumerate() {
-            let Some(Picture { image, .. }) = self.picture(i) else { continue };
-            let known = match together.get(image) {
-                Some(_) if !told.insert(image) => continue,
-                together => together.unwrap_or(&entry.known),
+            let Some(ImageRecord { image, .. }) = self.picture(i) else { continue };
+            // Merged fields are written once, for the first input with these bytes.
+            let metadata = match merged.get(image) {
+                Some(_) if !seen.insert(image) => continue,
+                merged => merged.unwrap_or(&entry.metadata),
             };
             let row = |(field, value): &Field| FieldRow {
                 image: image.clone(),
                 field: field.to_string(),
                 value: value.to_string(),
             };
-            rows.extend(known.fields.iter().map(row));
+            rows.extend(metadata.fields.iter().map(row));
         }
         rows
     }
 
-    /// Where each picture of the `images` table can be read.
-    pub fn places<'a>(&'a self, rows: &'a [ImageRow]) -> HashMap<&'a ImageId, &'a Entry> {
+    /// The entry from which each picture of the `images` table can be read.
+    pub fn entries_by_image<'a>(&'a self, rows: &'a [ImageRow]) -> HashMap<&'a ImageId, &'a Entry> {
         let entries = &self.listing.entries;
         let by_path: HashMap<(&str, &str), &Entry> =
             entries.iter().map(|entry| ((&*entry.source, entry.path.as_str()), entry)).collect();
-        let mut places = HashMap::new();
+        let mut by_image = HashMap::new();
         for row in rows {
             if let Some(entry) = by_path.get(&(row.source.as_str(), row.path.as_str())) {
-                places.entry(&row.image).or_insert(*entry);
+                by_image.entry(&row.image).or_insert(*entry);
             }
         }
-        places
+        by_image
     }
 
-    /// Adds up; `images` and `skipped` are the [tables](Self::tables).
+    /// The totals of these inputs; `images` and `skipped` are the [tables](Self::tables).
     pub fn counts(&self, images: &[ImageRow], skipped: &[SkippedRow]) -> Counts {
         let duplicates = images.iter().filter(|row| row.duplicate_of.is_some()).count();
-        let unlisted = |counts: fn(Reason) -> bool| -> usize {
-            self.listing.unlisted().filter(|(reason, _)| counts(*reason)).map(|(_, more)| more).sum()
+        let unlisted = |is_counted: fn(SkipReason) -> bool| -> usize {
+            self.listing.unlisted().filter(|(reason, _)| is_counted(*reason)).map(|(_, count)| count).sum()
         };
-        let unread = self.findings.iter().filter(|finding| finding.is_none()).count();
+        let unread = self.inspections.iter().filter(|inspection| inspection.is_none()).count();
         Counts {
             inputs: images.len() + skipped.len() + unread + unlisted(|_| true),
             pictures: images.len() - duplicates,
             duplicates,
             skipped: skipped.len() + unlisted(|_| true),
-            defective: skipped.iter().filter(|row| row.reason.is_defect()).count() + unlisted(Reason::is_defect),
+            defective: skipped.iter().filter(|row| row.reason.is_defect()).count() + unlisted(SkipReason::is_defect),
             damaged: images.iter().filter(|row| row.damage.is_some()).count(),
             embedded: 0,
             gone: 0,
         }
     }
 
-    /// Keeps what was learned for the next run; a cache that cannot be written merely forgets.
-    pub fn remember(&self, ctx: &Context) {
-        let pictures = self.listing.entries.iter().zip(&self.findings).filter_map(|(entry, finding)| match finding {
-            Some(Finding::Picture(picture)) => Some((entry, picture)),
-            _ => None,
-        });
-        if let Err(error) = self.seen.save(&ctx.store, pictures)
-            && !error.downcast_ref().is_some_and(read_only)
+    /// Stores what was learned for the next run. If the cache is read-only, nothing is stored and nothing is reported.
+    pub fn save_seen(&self, session: &Session) {
+        let pictures =
+            self.listing.entries.iter().zip(&self.inspections).filter_map(|(entry, inspection)| match inspection {
+                Some(Inspection::Picture(picture)) => Some((entry, picture)),
+                _ => None,
+            });
+        if let Err(error) = self.seen.save(&session.store, pictures)
+            && !error.downcast_ref().is_some_and(is_read_only_error)
         {
-            ctx.warn(format!("{error:#}; the next run reads every input again"));
+            session.warn(format!("{error:#}; the next run reads every input again"));
         }
     }
 
-    /// Says that none of the inputs is in the grid. All reasons are in the table `skipped`, which is written. `images`,
-    /// empty, is so only in a new cache: in another the tables of the last run go on belonging together.
-    pub(super) fn nothing_left(&self, ctx: &Context) -> anyhow::Error {
+    /// The error for a run without a usable picture. Writes all reasons to the table `skipped`. The empty table
+    /// `images` is only written to a new cache: in any other, the tables of the last run stay consistent with each
+    /// other.
+    pub(super) fn no_pictures_error(&self, session: &Session) -> anyhow::Error {
         let (images, skipped) = self.tables();
         if skipped.is_empty() {
             return anyhow!("the sources hold no pictures");
@@ -271,34 +296,34 @@ impl Inputs {
         let reasons: BTreeSet<String> =
             skipped.iter().take(5).map(|row| format!("{}: {}", row.path, row.detail)).collect();
         let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
-        let said = format!("no picture is left of {} ({reasons}", counted(skipped.len(), "input"));
+        let message = format!("no usable picture among {} ({reasons}", pluralise(skipped.len(), "input"));
         let write = || {
-            if ctx.store.latest("images.parquet").is_none() {
-                State::of_rows(ctx, &images).made(ctx)?;
+            if session.store.latest("images.parquet").is_none() {
+                State::for_rows(session, &images).get_or_make(session)?;
             }
-            State::of_rows(ctx, &skipped).made(ctx)
+            State::for_rows(session, &skipped).get_or_make(session)
         };
         match write() {
-            Ok(table) => anyhow!("{said}); the reasons are in {}", table.path.display()),
-            Err(error) => anyhow!("{said}); and the reasons could not be written: {error:#}"),
+            Ok(table) => anyhow!("{message}); the reasons are in {}", table.path.display()),
+            Err(error) => anyhow!("{message}); the table of reasons could not be written: {error:#}"),
         }
     }
 }
 
-/// How the inputs add up: `inputs = pictures + duplicates + skipped`.
+/// The totals of the inputs. `inputs = pictures + duplicates + skipped`, once all inputs are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    /// Everything the sources hold.
+    /// Everything that the sources contain.
     pub inputs: usize,
-    /// Different pictures in the grid.
+    /// Distinct pictures in the grid.
     pub pictures: usize,
-    /// Further inputs with the bytes of one of them.
+    /// Further inputs with the same bytes as one of these pictures.
     pub duplicates: usize,
     /// Inputs that are not in the grid.
     pub skipped: usize,
-    /// Of the skipped: those with a defect (not merely deselected or of another kind).
+    /// Skipped inputs that are defective, not merely deselected or of another kind.
     pub defective: usize,
-    /// Of the pictures: damaged, but shown.
+    /// Pictures in the grid whose files are damaged.
     pub damaged: usize,
     /// Pictures embedded in this run.
     pub embedded: usize,
@@ -306,18 +331,18 @@ pub struct Counts {
     pub gone: usize,
 }
 
-/// What bytes are, without decoding them.
-pub(super) fn known(ctx: &Context, bytes: &Content<'_>, seen: &Seen) -> Finding {
+/// Inspects the bytes of an input without decoding its pixels.
+pub(super) fn inspect(session: &Session, bytes: &Content<'_>, seen: &InspectionCache) -> Inspection {
     let image = bytes.image();
-    if let Some(picture) = seen.picture(&image) {
-        return Finding::Picture(picture.clone());
+    if let Some(picture) = seen.record(&image) {
+        return Inspection::Picture(picture.clone());
     }
-    let (size, taken) = (bytes.size(), Taken::inside(bytes, &ctx.budget));
-    match photo::probe(bytes, &ctx.budget) {
+    let (size, taken) = (bytes.size(), CaptureDate::of_image(bytes, &session.budget));
+    match photo::probe(bytes, &session.budget) {
         Ok((facts, damage)) => {
-            let fate = Fate::Good(facts, damage.map(str::to_owned));
-            Finding::Picture(Picture { image, bytes: size, taken, fate })
+            let status = DecodeStatus::Decodable(facts, damage.map(str::to_owned));
+            Inspection::Picture(ImageRecord { image, bytes: size, taken, status })
         }
-        Err(no) => Finding::bad(image, size, taken, no),
+        Err(error) => Inspection::bad(image, size, taken, error),
     }
 }

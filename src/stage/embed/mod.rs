@@ -1,13 +1,13 @@
-//! `embed`: every picture that is new to the model is read, decoded and embedded; the rest is
-//! looked up.
+//! The `embed` stage: reads, decodes and embeds the pictures that have no vector yet, and writes the index of the
+//! vectors.
 
+mod batcher;
 mod gather;
 mod inputs;
-mod network;
 mod share;
 
-pub use inputs::{Counts, Finding, Inputs};
-pub use share::{Done, Part, Share, Sharing, automatic};
+pub use inputs::{Counts, Inputs, Inspection};
+pub use share::{DistributedEmbedding, ListShare, SharePart, ShareSummary, share_from_scheduler};
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;
@@ -16,269 +16,289 @@ use anyhow::{Result, bail};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::{Context, Made, State};
+use super::{Cached, Session, State};
 use crate::artifact::findings::EmbedFindings;
 use crate::artifact::rows::{EmbedRow, Row};
-use crate::artifact::shards::{self, Library};
-use crate::artifact::{Artifact, ImageId, Taken};
+use crate::artifact::shards::{self, EmbeddingStore};
+use crate::artifact::{Artifact, CaptureDate, ImageId};
 use crate::config::Decode;
-use crate::error::Halt;
-use crate::model::{self, Chosen};
+use crate::error::Exit;
+use crate::model::{self, ModelSpec};
 use crate::photo::{self, Photo};
-use crate::report::counted;
-use crate::source::{Entry, Fate, Picture, Seen};
+use crate::report::pluralise;
+use crate::source::{DecodeStatus, Entry, ImageRecord, InspectionCache};
 use crate::store::{self, Digest, Key};
-use network::Network;
+use batcher::EmbedBatcher;
 
-/// Inputs decoded together while the network works on those before them.
+/// Inputs that are decoded together while the model embeds the inputs before them.
 const CHUNK: usize = 32;
 
-fn key(chosen: &Chosen, images: &BTreeSet<ImageId>) -> Key {
+/// The key of the index of these images. The order of the set decides the digest, so the order of the inputs does not
+/// enter the key.
+fn key(spec: &ModelSpec, images: &BTreeSet<ImageId>) -> Key {
     let mut hasher = blake3::Hasher::new();
     for image in images {
         hasher.update(image.as_bytes());
     }
-    EmbedRow::key(chosen.params.clone(), [("images", Digest::from_hasher(&hasher))])
+    EmbedRow::key(spec.params.clone(), [("images", Digest::from_hasher(&hasher))])
 }
 
-/// What there is to embed, known before the first picture is decoded.
+/// What an embedding run has to do, as far as that is known before the first picture is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Ahead {
-    /// Pictures that are known to have no vector.
+pub struct EmbedPlan {
+    /// Pictures that are known to have no vector yet.
     pub new: usize,
-    /// Pictures that are known to have one.
+    /// Pictures that are known to have a vector.
     pub reused: usize,
-    /// Inputs that have to be read before that is known.
+    /// Inputs that have to be read before it is known whether they have a vector.
     pub unread: usize,
 }
 
-/// An index to be made, and the vectors that it lacks.
+/// Embeds the missing pictures and writes the index.
 pub struct Job<'a> {
-    ctx: &'a Context,
-    chosen: &'a Chosen,
-    library: Library,
-    /// What there is to embed.
-    pub ahead: Ahead,
-    /// The index's key, once all inputs are known.
+    session: &'a Session,
+    spec: &'a ModelSpec,
+    embeddings: EmbeddingStore,
+    /// The work that is known before it starts.
+    pub plan: EmbedPlan,
+    /// The key of the index; `None` until all inputs are known.
     pub key: Option<Key>,
 }
 
-/// What else is made of a picture while it is decoded: its blake3, and its pixels.
-pub type Also<'a> = &'a (dyn Fn(&ImageId, &Photo<'_>) + Sync);
+/// Called with the content id and the decoded pixels of each picture, so that thumbnails are made from the same
+/// decoding.
+pub type DecodeHook<'a> = &'a (dyn Fn(&ImageId, &Photo<'_>) + Sync);
 
-/// How the index of these inputs stands. `whole` tells whether the shards of an index are; a damaged one is told to
-/// the user.
+/// The state of the index of these inputs. `is_complete` checks whether all shards that an index refers to exist.
+/// Damaged shards are reported as warnings.
 ///
 /// # Errors
-/// When the index that is there cannot be read.
+/// When `is_complete` fails, or the arithmetic of this machine cannot be determined.
 pub fn state<'a>(
-    ctx: &'a Context,
+    session: &'a Session,
     inputs: &Inputs,
-    chosen: &'a Chosen,
-    whole: impl Fn(&Artifact) -> Result<bool>,
+    spec: &'a ModelSpec,
+    is_complete: impl Fn(&Artifact) -> Result<bool>,
 ) -> Result<State<Job<'a>>> {
     let images = inputs.pictures();
-    let key = inputs.all_known().then(|| key(chosen, &images));
-    if let Some(made) = key.as_ref().and_then(|key| ctx.look_up(key))
-        && whole(&made.artifact)?
+    let key = inputs.all_known().then(|| key(spec, &images));
+    // An index alone is not enough: it only says in which shard each vector is.
+    if let Some(cached) = key.as_ref().and_then(|key| session.find_cached(key))
+        && is_complete(&cached.artifact)?
     {
-        return Ok(State::Fresh(made));
+        return Ok(State::Fresh(cached));
     }
-    let library = Library::open(&ctx.store, &chosen.params, (chosen.dim, chosen.unit), |warning| ctx.warn(warning))
-        .computing_by(model::arithmetic()?);
-    let reused = images.iter().filter(|image| library.contains(image)).count();
-    let unread = inputs.findings.iter().filter(|finding| finding.is_none()).count();
-    let ahead = Ahead { new: images.len() - reused, reused, unread };
-    Ok(State::Stale(Job { ctx, chosen, library, ahead, key }))
+    let embeddings = EmbeddingStore::open(&session.store, &spec.params, (spec.dim, spec.unit_length), |warning| {
+        session.warn(warning)
+    })
+    .with_arithmetic(model::arithmetic()?);
+    let reused = images.iter().filter(|image| embeddings.contains(image)).count();
+    let unread = inputs.inspections.iter().filter(|inspection| inspection.is_none()).count();
+    let plan = EmbedPlan { new: images.len() - reused, reused, unread };
+    Ok(State::Stale(Job { session, spec, embeddings, plan, key }))
 }
 
 impl Job<'_> {
-    /// Makes sure that the shards of a list have brought everything that there is to embed, by one arithmetic unless
-    /// several may be `mixed`.
+    /// Checks that the shards of a list contain a vector for every picture, all computed by one arithmetic unless
+    /// `mixed` allows several.
     ///
     /// # Errors
-    /// When they have not.
+    /// When a vector is missing, or there are several arithmetics without `mixed`.
     pub fn check_gathered(&self, mixed: bool) -> Result<()> {
-        if self.ahead.new > 0 {
-            let pictures = counted(self.ahead.new, "picture");
+        if self.plan.new > 0 {
+            let pictures = pluralise(self.plan.new, "picture");
             bail!(
-                "{pictures} of the list have no vector in its shards: their files changed while they were read; list and embed them again"
+                "{pictures} of the list have no vector in the shards, because their files changed while being read; \
+                 list and embed them again"
             );
         }
-        let computed_by: Vec<&str> = self.library.computed_by().iter().map(String::as_str).collect();
-        if computed_by.len() > 1 && !mixed {
-            bail!(Halt::Usage(format!(
-                "the cache at {} would hold vectors of several arithmetics ({}), whose last digits differ; gather into \
-                 another cache, or take them as they are with --mixed",
-                self.ctx.store.root().display(),
-                computed_by.join(", ")
+        let arithmetics: Vec<&str> = self.embeddings.arithmetics().iter().map(String::as_str).collect();
+        if arithmetics.len() > 1 && !mixed {
+            bail!(Exit::Usage(format!(
+                "the cache at {} would hold vectors computed with different instruction sets ({}), whose last digits \
+                 differ; use another cache, or accept the mixture with --mixed",
+                self.session.store.root().display(),
+                arithmetics.join(", ")
             )));
         }
         Ok(())
     }
 
-    /// Reads what is not known, embeds what has no vector, and makes the index; gives it and how many pictures were
-    /// embedded. What is learned of the inputs is put into them.
+    /// Reads the inputs that are not known, embeds the pictures without a vector, and writes the index. Returns the
+    /// index and the number of pictures that were embedded. What is learned about the inputs is stored in `inputs`.
     ///
     /// # Errors
-    /// When nothing is left to embed (the table of reasons is written), a model cannot be loaded, the cache cannot be written, or the user interrupts.
-    pub fn make(mut self, inputs: &mut Inputs, also: Also<'_>) -> Result<(Made, usize)> {
-        let before = self.library.count();
-        self.embed_missing(inputs, also)?;
-        let embedded = self.library.count() - before;
+    /// When no usable picture is left (the table `skipped` is then written), the model cannot be loaded, the cache
+    /// cannot be written, or the user interrupts.
+    pub fn make(mut self, inputs: &mut Inputs, on_decoded: DecodeHook<'_>) -> Result<(Cached, usize)> {
+        let before = self.embeddings.count();
+        self.embed_missing(inputs, on_decoded)?;
+        let embedded = self.embeddings.count() - before;
         if embedded > 0 {
             self.warn_of_other_arithmetic()?;
         }
-        self.library.seal()?;
+        self.embeddings.seal()?;
         let images = inputs.pictures();
         if images.is_empty() {
-            return Err(inputs.nothing_left(self.ctx));
+            return Err(inputs.no_pictures_error(self.session));
         }
-        let key = key(self.chosen, &images);
-        let made = match self.ctx.look_up(&key) {
-            Some(made) if shards::complete(&self.ctx.store, &made.artifact)? => made,
+        // The key is computed again, because reading the inputs may have added pictures.
+        let key = key(self.spec, &images);
+        let cached = match self.session.find_cached(&key) {
+            Some(cached) if shards::has_all_shards(&self.session.store, &cached.artifact)? => cached,
             _ => self.publish_index(key, &images)?,
         };
-        Ok((made, embedded))
+        Ok((cached, embedded))
     }
 
-    /// A cache that was filled on another kind of processor still serves; that its vectors are not all of one is told.
+    /// A cache that was filled on another kind of processor stays usable. The user learns that its vectors are mixed.
     fn warn_of_other_arithmetic(&self) -> Result<()> {
-        let here = model::arithmetic()?;
+        let own = model::arithmetic()?;
         let others: Vec<&str> =
-            self.library.computed_by().iter().map(String::as_str).filter(|by| *by != here).collect();
+            self.embeddings.arithmetics().iter().map(String::as_str).filter(|arithmetic| *arithmetic != own).collect();
         if !others.is_empty() {
-            self.ctx.warn(format!(
-                "vectors that were there were computed by another arithmetic ({}) than this processor's ({here}): their \
-                 last digits are not what they would be here",
+            self.session.warn(format!(
+                "cached vectors were computed with another instruction set ({}) than this processor's ({own}); their \
+                 last digits differ from what this processor would compute",
                 others.join(", ")
             ));
         }
         Ok(())
     }
 
-    fn publish_index(&self, key: Key, images: &BTreeSet<ImageId>) -> Result<Made> {
-        let Self { ctx, chosen, library, .. } = self;
-        let (rows, content) = library.index(images)?;
-        let (repo, revision) = chosen.origin().unzip();
-        let found = EmbedFindings { dim: chosen.dim, repo, revision };
-        let mut artifact = Artifact::new(key, EmbedRow::to_batch(&rows), found.facts());
-        // What the next stage reads are the vectors, not the places where they happen to be.
+    fn publish_index(&self, key: Key, images: &BTreeSet<ImageId>) -> Result<Cached> {
+        let Self { session, spec, embeddings, .. } = self;
+        let (rows, content) = embeddings.index(images)?;
+        let (repo, revision) = spec.origin().unzip();
+        let found = EmbedFindings { dim: spec.dim, repo, revision };
+        let mut artifact = Artifact::new(key, EmbedRow::to_batch(&rows), found.to_map());
+        // The next stage reads the vectors. In which shard they are stored must not change its key.
         artifact.header.content = content;
-        // An index whose shards were lost is in the way of the new one.
-        if let Some(stale) = ctx.store.find(EmbedRow::STAGE, &artifact.header.key.digest()) {
+        // An index whose shards were lost has the same key and would block the new one.
+        if let Some(stale) = session.store.find(EmbedRow::STAGE, &artifact.header.key.digest()) {
             store::remove(&stale)?;
         }
-        ctx.publish(artifact)
+        session.publish(artifact)
     }
 
-    /// One thread reads and decodes ahead, this one feeds the network and commits.
-    fn embed_missing(&mut self, inputs: &mut Inputs, also: Also<'_>) -> Result<()> {
-        let (ctx, chosen, library) = (self.ctx, self.chosen, &mut self.library);
+    /// Collects the inputs that have to be read, and embeds them.
+    fn embed_missing(&mut self, inputs: &mut Inputs, on_decoded: DecodeHook<'_>) -> Result<()> {
+        let (session, spec, embeddings) = (self.session, self.spec, &mut self.embeddings);
         let missing = |&i: &usize| {
-            inputs.findings[i].is_none() || inputs.picture(i).is_some_and(|picture| !library.contains(&picture.image))
+            inputs.inspections[i].is_none()
+                || inputs.picture(i).is_some_and(|picture| !embeddings.contains(&picture.image))
         };
-        let todo: Vec<usize> = (0..inputs.findings.len()).filter(missing).collect();
-        let Inputs { listing, findings, seen, .. } = inputs;
-        if todo.is_empty() {
+        let pending: Vec<usize> = (0..inputs.inspections.len()).filter(missing).collect();
+        let Inputs { listing, inspections, seen, .. } = inputs;
+        if pending.is_empty() {
             return Ok(());
         }
-        let bar = ctx.reporter.bar("embedding", todo.len() as u64, false);
-        let present: BTreeSet<ImageId> = library.names();
-        let reader = Reader { ctx, chosen, seen, present: &present, also };
-        let entries: Vec<&Entry> = todo.iter().map(|&i| &listing.entries[i]).collect();
+        let bar = session.reporter.progress("embedding", pending.len() as u64, false);
+        let present: BTreeSet<ImageId> = embeddings.names();
+        let reader = Reader { session, spec, seen, present: &present, on_decoded };
+        let entries: Vec<&Entry> = pending.iter().map(|&i| &listing.entries[i]).collect();
         let mut model = None;
-        let network = Network::new(ctx, chosen, (&mut model, library), &*bar);
-        through(&reader, &entries, network, |n, finding| findings[todo[n]] = Some(finding))
+        let batcher = EmbedBatcher::new(session, spec, (&mut model, embeddings), &*bar);
+        embed_entries(&reader, &entries, batcher, |n, inspection| inspections[pending[n]] = Some(inspection))
     }
 }
 
-/// One thread reads and decodes ahead, this one feeds the network and commits; `found` is told what each of the entries
-/// turned out to be.
-fn through(
+/// Embeds the entries in a pipeline: one thread reads and decodes a chunk while the calling thread runs the model on
+/// the previous chunk and commits the vectors. Calls `found` with the index and the inspection of each entry, in order.
+fn embed_entries(
     reader: &Reader<'_>,
     entries: &[&Entry],
-    mut network: Network<'_>,
-    mut found: impl FnMut(usize, Finding),
+    mut batcher: EmbedBatcher<'_>,
+    mut found: impl FnMut(usize, Inspection),
 ) -> Result<()> {
-    let ctx = reader.ctx;
+    let session = reader.session;
     std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel::<Result<Vec<(Finding, Option<RgbImage>)>>>(1);
+        // The capacity of 1 bounds the decoded pictures in memory to three chunks: one being decoded, one in the
+        // channel, one being embedded.
+        let (sender, receiver) = sync_channel::<Result<Vec<(Inspection, Option<RgbImage>)>>>(1);
         let chunks = entries.chunks(CHUNK);
         let reading = chunks.clone();
         scope.spawn(move || {
             for chunk in reading {
                 let read = chunk.par_iter().map(|entry| reader.read(entry));
-                // The receiver is gone when the run was interrupted or failed.
-                if ctx.reporter.interrupted() || sender.send(read.collect()).is_err() {
+                // Sending fails when the receiving side has ended because of an interruption or an error.
+                if session.reporter.interrupted() || sender.send(read.collect()).is_err() {
                     break;
                 }
             }
         });
-        let (mut at, mut broke) = (0_usize.., Ok(()));
+        let (mut indices, mut result) = (0_usize.., Ok(()));
         for _ in chunks {
             let reads = match receiver.recv() {
                 Ok(Ok(reads)) => reads,
                 Ok(Err(error)) => {
-                    broke = Err(error);
+                    result = Err(error);
                     break;
                 }
                 Err(_) => break,
             };
-            for ((finding, input), n) in reads.into_iter().zip(&mut at) {
+            for ((inspection, input), n) in reads.into_iter().zip(&mut indices) {
+                // Only pictures without a vector come with pixels.
                 match input {
-                    Some(input) => network.take(&finding, input)?,
-                    None => network.pass(),
+                    Some(input) => batcher.push(&inspection, input)?,
+                    None => batcher.skip(),
                 }
-                found(n, finding);
+                found(n, inspection);
             }
-            if ctx.reporter.interrupted() {
+            if session.reporter.interrupted() {
                 break;
             }
         }
-        network.finish()?;
-        broke.and_then(|()| ctx.go_on())
+        // What was decoded before an error is still committed, so that the next run does not repeat it.
+        batcher.finish()?;
+        result.and_then(|()| session.check_interrupted())
     })
 }
 
-/// Reads inputs and decodes those that are to be embedded.
+/// Reads inputs, and decodes those that have to be embedded.
 struct Reader<'a> {
-    ctx: &'a Context,
-    chosen: &'a Chosen,
-    seen: &'a Seen,
-    /// Pictures that have vectors.
+    session: &'a Session,
+    spec: &'a ModelSpec,
+    seen: &'a InspectionCache,
+    /// Pictures that already have a vector.
     present: &'a BTreeSet<ImageId>,
-    also: Also<'a>,
+    on_decoded: DecodeHook<'a>,
 }
 
 impl Reader<'_> {
-    /// What an input turned out to be, and the model's input if it is to be embedded.
+    /// The inspection of an input, and the preprocessed pixels if it has to be embedded.
     ///
     /// # Errors
-    /// When it is far away and could not be asked for: that says nothing of it.
-    fn read(&self, entry: &Entry) -> Result<(Finding, Option<RgbImage>)> {
-        let Self { ctx, chosen, seen, present, also } = self;
-        let bytes = match entry.read(&ctx.budget) {
+    /// When the input is remote and could not be reached: then nothing is known about it, so it must not be recorded as
+    /// skipped.
+    fn read(&self, entry: &Entry) -> Result<(Inspection, Option<RgbImage>)> {
+        let Self { session, spec, seen, present, on_decoded } = self;
+        let bytes = match entry.read(&session.budget) {
             Ok(bytes) => bytes,
-            Err(no) if no.unreachable => bail!(no.detail),
-            Err(no) => return Ok((no.into(), None)),
+            Err(rejection) if rejection.unreachable => bail!(rejection.detail),
+            Err(rejection) => return Ok((rejection.into(), None)),
         };
         let image = bytes.image();
-        let is_bad = |picture: &Picture| matches!(picture.fate, Fate::Bad(..));
-        if seen.picture(&image).is_some_and(is_bad) || present.contains(&image) {
-            return Ok((inputs::known(ctx, &bytes, seen), None));
+        // A picture that is known to be undecodable, or that has a vector, needs no decoding.
+        let is_bad = |picture: &ImageRecord| matches!(picture.status, DecodeStatus::Rejected(..));
+        if seen.record(&image).is_some_and(is_bad) || present.contains(&image) {
+            return Ok((inputs::inspect(session, &bytes, seen), None));
         }
-        let (size, taken) = (bytes.size(), Taken::inside(&bytes, &ctx.budget));
-        let decode = if chosen.decode == Decode::Full { photo::decode } else { photo::decode_small };
-        let decoded = decode(&bytes, &ctx.budget);
+        let (size, taken) = (bytes.size(), CaptureDate::of_image(&bytes, &session.budget));
+        let decode = if spec.decode == Decode::Full { photo::decode } else { photo::decode_small };
+        let decoded = decode(&bytes, &session.budget);
+        // The encoded bytes are no longer needed; this releases their share of the memory budget.
         drop(bytes);
         Ok(match decoded {
             Ok(photo) => {
-                also(&image, &photo);
-                let fate = Fate::Good(photo.facts, photo.damage.map(str::to_owned));
-                (Finding::Picture(Picture { image, bytes: size, taken, fate }), Some(chosen.input.of(&photo.pixels)))
+                on_decoded(&image, &photo);
+                let status = DecodeStatus::Decodable(photo.header, photo.damage.map(str::to_owned));
+                (
+                    Inspection::Picture(ImageRecord { image, bytes: size, taken, status }),
+                    Some(spec.preprocessing.apply(&photo.pixels)),
+                )
             }
-            Err(no) => (Finding::bad(image, size, taken, no), None),
+            Err(error) => (Inspection::bad(image, size, taken, error), None),
         })
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of the groups: regions, levels, names, and their continuation from run to run.
+
 use super::*;
 
 fn cell(i: usize, width: usize) -> AssignRow {
@@ -9,10 +11,11 @@ fn name(i: usize) -> ImageId {
     ImageId::from(&*format!("{i:05}"))
 }
 
-/// Two halves of a wall, left dogs and right birds, each of two kinds above and below; and what else is true of both.
+/// A grid with dogs in the left half and birds in the right, each with one kind above and another below, and a word
+/// that applies to all.
 fn halves(width: usize, height: usize) -> (Vec<AssignRow>, Vec<WordRow>) {
-    let wall: Vec<AssignRow> = (0..width * height).map(|i| cell(i, width)).collect();
-    let words = wall.iter().flat_map(|cell| {
+    let cells: Vec<AssignRow> = (0..width * height).map(|i| cell(i, width)).collect();
+    let words = cells.iter().flat_map(|cell| {
         let (left, above) = ((cell.col as usize) < width / 2, (cell.row as usize) < height / 2);
         let (kind, whole) = match (left, above) {
             (true, true) => ("terrier", "dog"),
@@ -30,14 +33,14 @@ fn halves(width: usize, height: usize) -> (Vec<AssignRow>, Vec<WordRow>) {
         [(1, (kind, 0.8)), (2, (whole, 0.95)), (3, ("animal", 0.99))].map(word)
     });
     let words = words.collect();
-    (wall, words)
+    (cells, words)
 }
 
-fn grouped(wall: &[AssignRow], words: &[WordRow], last: Option<&Artifact>) -> Artifact {
-    let table = |key, batch| Artifact::new(key, batch, Facts::new());
-    let assigned = table(AssignRow::key(json!({}), []), AssignRow::to_batch(wall));
+fn grouped(cells: &[AssignRow], words: &[WordRow], last: Option<&Artifact>) -> Artifact {
+    let table = |key, batch| Artifact::new(key, batch, Findings::new());
+    let assigned = table(AssignRow::key(json!({}), []), AssignRow::to_batch(cells));
     let words = table(WordRow::key(json!({}), []), WordRow::to_batch(words));
-    let input = Input { assigned: &assigned, words: Some(&words), images: &[], fields: &[] };
+    let input = GroupInput { assigned: &assigned, words: Some(&words), images: &[], fields: &[] };
     table(GroupRow::key(json!({}), []), rows(&input, last).unwrap())
 }
 
@@ -47,8 +50,8 @@ fn read(artifact: &Artifact) -> Vec<GroupRow> {
 
 #[test]
 fn groups_are_what_is_alike_and_have_the_narrowest_name_that_covers_them() {
-    let (wall, words) = halves(8, 6);
-    let rows = read(&grouped(&wall, &words, None));
+    let (cells, words) = halves(8, 6);
+    let rows = read(&grouped(&cells, &words, None));
     assert_eq!(rows.len(), 48, "one level");
     for (row, i) in rows.iter().zip(rows.iter().map(|row| row.image.parse::<usize>().unwrap())) {
         let expected = match (i % 8 < 4, i / 8 < 3) {
@@ -68,8 +71,8 @@ fn levels_are_nested_and_grow_in_number() {
         [0, 5, 144, 300, 10_000, 1_000_000].map(levels),
         [vec![1], vec![1], vec![12], vec![8, 25], vec![8, 82, 833], vec![8, 816, 83_333]]
     );
-    let (wall, words) = halves(20, 18);
-    let rows = read(&grouped(&wall, &words, None));
+    let (cells, words) = halves(20, 18);
+    let rows = read(&grouped(&cells, &words, None));
     let of = |level: u32| -> HashMap<&ImageId, u32> {
         rows.iter().filter(|row| row.level == level).map(|row| (&row.image, row.group)).collect()
     };
@@ -82,17 +85,17 @@ fn levels_are_nested_and_grow_in_number() {
 
 #[test]
 fn numbers_and_names_stay_while_most_pictures_do() {
-    let (wall, words) = halves(8, 6);
-    let last = grouped(&wall, &words, None);
-    // The terriers have gone but for one row, parrots came below.
-    let (mut wall, mut words) = halves(8, 6);
-    wall.retain(|cell| cell.row > 0 || cell.col >= 4);
+    let (cells, words) = halves(8, 6);
+    let last = grouped(&cells, &words, None);
+    // Only one row of the terriers is left, and parrots were added below.
+    let (mut cells, mut words) = halves(8, 6);
+    cells.retain(|cell| cell.row > 0 || cell.col >= 4);
     for i in 48..56 {
-        wall.push(cell(i, 8));
+        cells.push(cell(i, 8));
         let word = WordRow { image: name(i), word: "parrot".into(), score: 0.9, rank: 1, broader: true };
         words.push(word);
     }
-    let now = grouped(&wall, &words, Some(&last));
+    let now = grouped(&cells, &words, Some(&last));
     let number = |artifact: &Artifact, name: &str| -> Vec<u32> {
         let named = read(artifact).into_iter().filter(|row| row.name.as_deref() == Some(name));
         let numbers: std::collections::BTreeSet<u32> = named.map(|row| row.group).collect();
@@ -101,12 +104,12 @@ fn numbers_and_names_stay_while_most_pictures_do() {
     for name in ["hound", "finch"] {
         assert_eq!(number(&last, name), number(&now, name), "{name}");
     }
-    assert_eq!(read(&grouped(&wall, &words, Some(&now))), read(&now), "a second time changes nothing");
+    assert_eq!(read(&grouped(&cells, &words, Some(&now))), read(&now), "a second time changes nothing");
 }
 
 #[test]
 fn captions_name_what_the_model_has_no_word_for() {
-    let (wall, mut words) = halves(8, 6);
+    let (cells, mut words) = halves(8, 6);
     words.retain(|row| ["terrier", "dog", "animal"].contains(&row.word.as_str()));
     let written = |cell: &AssignRow| match (cell.row < 3, cell.col < 4) {
         (true, false) => "A robin in #Snow, 2024",
@@ -115,11 +118,11 @@ fn captions_name_what_the_model_has_no_word_for() {
     };
     let field =
         |cell: &AssignRow| FieldRow { image: cell.image.clone(), field: "t".into(), value: written(cell).into() };
-    let fields: Vec<FieldRow> = wall.iter().map(field).collect();
-    let table = |key, batch| Artifact::new(key, batch, Facts::new());
-    let assigned = table(AssignRow::key(json!({}), []), AssignRow::to_batch(&wall));
+    let fields: Vec<FieldRow> = cells.iter().map(field).collect();
+    let table = |key, batch| Artifact::new(key, batch, Findings::new());
+    let assigned = table(AssignRow::key(json!({}), []), AssignRow::to_batch(&cells));
     let words = table(WordRow::key(json!({}), []), WordRow::to_batch(&words));
-    let input = Input { assigned: &assigned, words: Some(&words), images: &[], fields: &fields };
+    let input = GroupInput { assigned: &assigned, words: Some(&words), images: &[], fields: &fields };
     let rows = GroupRow::from_batch(&rows(&input, None).unwrap()).unwrap();
     let name = |i: usize| rows.iter().find(|row| row.image == self::name(i)).unwrap().name.clone();
     assert_eq!(name(0).as_deref(), Some("terrier"), "the model's word before the caption's");
@@ -129,9 +132,9 @@ fn captions_name_what_the_model_has_no_word_for() {
 
 #[test]
 fn a_wall_without_words_is_grouped_by_its_map() {
-    let mut wall: Vec<AssignRow> = (0..48).map(|i| cell(i, 8)).collect();
-    wall.iter_mut().filter(|cell| cell.col >= 4).for_each(|cell| cell.x += 100.0);
-    let rows = read(&grouped(&wall, &[], None));
+    let mut cells: Vec<AssignRow> = (0..48).map(|i| cell(i, 8)).collect();
+    cells.iter_mut().filter(|cell| cell.col >= 4).for_each(|cell| cell.x += 100.0);
+    let rows = read(&grouped(&cells, &[], None));
     assert!(rows.iter().all(|row| row.name.is_none()));
     assert!(rows.iter().all(|row| row.right < 4 || row.left >= 4), "no group crosses the gap");
     assert!(read(&grouped(&[], &[], None)).is_empty());

@@ -1,4 +1,4 @@
-//! The canvas of a picture, out of its tiles.
+//! The canvas of the drawn grid, composed of its tiles.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -6,57 +6,57 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use image::{Rgb, RgbImage};
 
-use super::wall::Wall;
+use super::scene::RenderScene;
 use crate::artifact::ImageId;
 use crate::config::{RenderSettings, Style};
 use crate::render::mosaic::Mosaic;
-use crate::render::scatter::{Scatter, places};
+use crate::render::scatter::{Scatter, scale_points};
 use crate::render::seams::{Seams, outline};
-use crate::render::tiles::Kept;
+use crate::render::thumbnails::ThumbnailKind;
 use crate::render::{Canvas, colours, lettering};
 
-/// The tile that the picture is made of.
-pub(super) fn tile(settings: &RenderSettings) -> Kept {
-    Kept::Tile { cell: settings.cell, fit: settings.fit }
+/// The kind of tile that the drawn grid consists of.
+pub(super) fn tile(settings: &RenderSettings) -> ThumbnailKind {
+    ThumbnailKind::Tile { cell: settings.cell, fit: settings.fit }
 }
 
-/// A picture about to be drawn.
+/// A grid or scatter about to be drawn.
 pub(super) struct Drawing<'a> {
-    wall: &'a Wall<'a>,
-    /// Pixels.
+    scene: &'a RenderScene<'a>,
+    /// Width and height in pixels.
     size: (u32, u32),
     seams: Option<&'a Seams>,
     new: Option<&'a BTreeSet<ImageId>>,
-    /// Pictures that could not be had, of those that were asked for.
+    /// How many of the requested tiles could not be read.
     pub(super) missing: Cell<usize>,
 }
 
 impl<'a> Drawing<'a> {
-    /// With these borders, and an outline around the pictures in `new`.
+    /// A drawing with these borders, and with an outline around the pictures in `new`.
     pub(super) fn new(
-        wall: &'a Wall<'a>,
+        scene: &'a RenderScene<'a>,
         size: (u32, u32),
         seams: Option<&'a Seams>,
         new: Option<&'a BTreeSet<ImageId>>,
     ) -> Self {
-        Self { wall, size, seams, new, missing: Cell::new(0) }
+        Self { scene, size, seams, new, missing: Cell::new(0) }
     }
 
-    /// Makes the thumbnails that are missing. Fails when the user interrupts.
+    /// Makes the missing thumbnails, and warns of those that fail. Fails when the user interrupts.
     pub(super) fn prepare(&self) -> Result<()> {
-        let failures = self.wall.prepare("thumbnails", tile(self.wall.settings))?;
-        failures.into_iter().for_each(|line| self.wall.ctx.warn(line));
+        let failures = self.scene.prepare("thumbnails", tile(self.scene.settings))?;
+        failures.into_iter().for_each(|line| self.scene.session.warn(line));
         Ok(())
     }
 
-    /// The tile of row `i`; none for a picture that cannot be had any more, and for a point of a
-    /// scatter that never had one. Fails when the user interrupts.
+    /// The tile of row `i`. `None` for a picture that can no longer be read, and in a scatter for a point without a
+    /// picture, which is drawn as a dot. Fails when the user interrupts.
     pub(super) fn tile(&self, i: usize) -> Result<Option<RgbImage>> {
-        let Wall { ctx, settings, input, tiles, .. } = self.wall;
-        ctx.go_on()?;
+        let RenderScene { session, settings, input, thumbnails, .. } = self.scene;
+        session.check_interrupted()?;
         let image = &input.rows[i].image;
-        let mut drawn = match (tiles.has(image, tile(settings)), settings.style) {
-            (true, _) => tiles.tile(image, tile(settings)).or_else(|| {
+        let mut drawn = match (thumbnails.has(image, tile(settings)), settings.style) {
+            (true, _) => thumbnails.tile(image, tile(settings)).or_else(|| {
                 self.missing.set(self.missing.get() + 1);
                 None
             }),
@@ -66,20 +66,20 @@ impl<'a> Drawing<'a> {
             (false, Style::Scatter) => None,
         };
         if let (Some(drawn), true) = (&mut drawn, self.new.is_some_and(|new| new.contains(image))) {
-            outline(drawn, colours::NEW);
+            outline(drawn, colours::NEW_PICTURE);
         }
-        if let (Some(drawn), others @ 1..) = (&mut drawn, self.wall.behind(image).len()) {
-            lettering::count(drawn, others + 1);
+        if let (Some(drawn), others @ 1..) = (&mut drawn, self.scene.behind(image).len()) {
+            lettering::draw_count(drawn, others + 1);
         }
         Ok(drawn)
     }
 
-    /// The picture, with tiles from `tiles`.
+    /// The canvas, with tiles from `tiles`.
     pub(super) fn canvas<'c>(
         &'c self,
         tiles: impl FnMut(usize) -> Result<Option<RgbImage>> + 'c,
     ) -> Box<dyn Canvas + 'c> {
-        let Wall { settings, input, .. } = self.wall;
+        let RenderScene { settings, input, .. } = self.scene;
         let (cell, gap, background) = (settings.cell, settings.gap, settings.background.0);
         match settings.style {
             Style::Grid => {
@@ -88,7 +88,7 @@ impl<'a> Drawing<'a> {
             }
             Style::Scatter => {
                 let points: Vec<[f64; 2]> = input.rows.iter().map(|row| [row.x, row.y]).collect();
-                let (places, colours) = (places(&points, self.size.0, cell), input.colours.of_row.clone());
+                let (places, colours) = (scale_points(&points, self.size.0, cell), input.colours.of_row.clone());
                 Box::new(Scatter { side: self.size.0, cell, background, places, colours, tiles: Box::new(tiles) })
             }
         }

@@ -1,7 +1,7 @@
-//! The explorer: a page beside the picture, with its sheets of tiles and its larger pictures.
+//! The explorer: a web page next to the drawn grid, with its sheets of tiles and its larger pictures.
 //!
-//! `index.html` is written last and refers to a folder of sheets named after what is on them, so that
-//! whoever opens the page while it is made anew sees the old one whole.
+//! `index.html` is written last. It refers to a folder of sheets that is named after their content. So a visitor who
+//! opens the page while it is being rewritten sees the complete old page.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -11,38 +11,38 @@ use serde_json::json;
 
 use super::iiif::Iiif;
 use super::links::links;
-use super::output::{Output, cannot_write};
-use super::publish::{MANIFEST, ORIGINALS, Publishing, copy, originals};
+use super::output::{RenderOutput, cannot_write};
+use super::publish::{MANIFEST, ORIGINALS, Publishing, copy_originals, original_paths};
+use super::scene::{RenderScene, digest_of};
 use super::sheets::{self, NAME_DIGITS, SHEET, Sheets, name};
-use super::wall::{Wall, digest_of};
 use crate::artifact::rows::{FieldRow, GroupRow, ImageRow, NeighbourRow, Row, WordRow};
 use crate::artifact::{ImageId, content_digest};
 use crate::config::RenderSettings;
 use crate::render::page::{self, Level};
-use crate::render::tiles::{self, Kept};
+use crate::render::thumbnails::{self, ThumbnailKind};
 use crate::stage::growth;
-use crate::stage::neighbours::Likeness;
-use crate::store::{Filling, Key, OwnFolder, later};
+use crate::stage::neighbours::Similarity;
+use crate::store::{FolderWriter, Key, ManagedFolder, set_unless_default};
 
-/// `explorer/` beside `grid.jpg`; beside `wall.png`, which may be its neighbour, `explorer-wall/`.
-fn own(settings: &RenderSettings) -> OwnFolder {
+/// `explorer/` next to `grid.jpg`, but `explorer-wall/` next to `wall.png`, because both grids may be in one folder.
+fn default_folder(settings: &RenderSettings) -> ManagedFolder {
     let stem = settings.output.file_stem().unwrap_or_default().to_string_lossy();
     let name = if stem == "grid" { "explorer".to_owned() } else { format!("explorer-{stem}") };
-    OwnFolder::new(settings.output.with_file_name(name))
+    ManagedFolder::new(settings.output.with_file_name(name))
 }
 
-/// Words that are less likely are not on the page.
-const LEAST_PERCENT: u8 = 5;
+/// Words with a smaller probability, in percent, are not on the page.
+const MIN_PERCENT: u8 = 5;
 
-/// Raised when the same wall is published in other files.
-const PUBLISHED: u32 = 2;
+/// Raised when the same grid would be published with other files.
+const PUBLISH_VERSION: u32 = 2;
 
-/// The page beside the picture; or the one that is published.
+/// The page next to the drawn grid, or, with [`Publishing`], the published one.
 pub(super) struct Explorer<'p>(pub(super) Option<&'p Publishing>);
 
 impl Explorer<'_> {
-    fn own(&self, settings: &RenderSettings) -> OwnFolder {
-        self.0.map_or_else(|| own(settings), |publishing| OwnFolder::new(&publishing.folder))
+    fn page_folder(&self, settings: &RenderSettings) -> ManagedFolder {
+        self.0.map_or_else(|| default_folder(settings), |publishing| ManagedFolder::new(&publishing.folder))
     }
 
     fn title<'a>(&'a self, settings: &'a RenderSettings) -> &'a str {
@@ -54,180 +54,195 @@ impl Explorer<'_> {
         self.0.map_or(settings.links, |publishing| publishing.originals)
     }
 
-    /// The links to the originals: to where they are; where they go along, to the copies.
-    fn links<'a>(&self, wall: &Wall<'a>) -> BTreeMap<&'a ImageId, String> {
+    /// The link to each original: to its copy in a published folder, otherwise to where it is on this disk.
+    fn links<'a>(&self, scene: &RenderScene<'a>) -> BTreeMap<&'a ImageId, String> {
         match self.0 {
-            _ if !self.has_links(wall.settings) => BTreeMap::new(),
-            Some(_) => originals(wall),
-            None => links(own(wall.settings).root(), wall.known),
+            _ if !self.has_links(scene.settings) => BTreeMap::new(),
+            Some(_) => original_paths(scene),
+            None => links(default_folder(scene.settings).root(), scene.info),
         }
     }
 
-    /// Writes the page, and before it the files with its data, if it has any; gives the folder in which these are.
-    fn put_page(&self, wall: &Wall<'_>, page: &Filling, data: &mut page::Wall<'_>) -> Result<String> {
+    /// Writes the page. The data of a large grid are written before it, as files in a folder of their own. Returns the
+    /// name of that folder, empty if there is none.
+    fn write_page(
+        &self,
+        scene: &RenderScene<'_>,
+        page: &FolderWriter,
+        data: &mut page::PageData<'_>,
+    ) -> Result<String> {
         let folder = if page::is_large(data.pictures.len()) {
-            data.rough = sheets::rough(page, data)?;
-            format!("data-{}", self.key(wall)?.digest().short(NAME_DIGITS))
+            data.coarsest = sheets::coarsest_sheets(page, data)?;
+            format!("data-{}", self.key(scene)?.digest().short(NAME_DIGITS))
         } else {
             String::new()
         };
-        let written = page::Page::new(data);
+        let rendered = page::Page::new(data);
         if folder.is_empty() {
-            page.put("index.html", written.html(None).as_bytes())?;
+            page.put("index.html", rendered.html(None).as_bytes())?;
             return Ok(folder);
         }
-        for tile in written.tiles() {
-            wall.ctx.go_on()?;
-            page.put(&format!("{folder}/{}.js", tile.name), tile.script().as_bytes())?;
+        for chunk in rendered.chunks() {
+            scene.session.check_interrupted()?;
+            page.put(&format!("{folder}/{}.js", chunk.name), chunk.script().as_bytes())?;
         }
-        page.put("index.html", written.html(Some(&folder)).as_bytes())?;
+        page.put("index.html", rendered.html(Some(&folder)).as_bytes())?;
         Ok(folder)
     }
 
-    fn write_into(&self, wall: &Wall<'_>, page: &Filling) -> Result<()> {
-        let sheets = Sheets { wall, page };
-        // Where the picture was drawn in this run, it was said of damaged thumbnails then, and they are whole.
-        wall.prepare("page", sheets.tile_kind())?.into_iter().for_each(|line| wall.ctx.warn(line));
+    fn write_into(&self, scene: &RenderScene<'_>, page: &FolderWriter) -> Result<()> {
+        // The order matters: the page refers to the images, so these are written first, and what only the old page
+        // needs is removed last.
+        let sheets = Sheets { scene, page };
+        // If this run also drew the grid, damaged thumbnails were reported and repaired then, so nothing is reported
+        // twice.
+        scene.prepare("page", sheets.tile_kind())?.into_iter().for_each(|line| scene.session.warn(line));
         let (name, levels) = sheets.write()?;
         let large = sheets.write_large()?;
-        let links = self.links(wall);
-        let mut data = data(wall, self.title(wall.settings), &links, levels, large.clone())?;
+        let links = self.links(scene);
+        let mut data = data(scene, self.title(scene.settings), &links, levels, large.clone())?;
         if let Some(publishing) = self.0 {
             if publishing.originals {
-                copy(wall, page, &links)?;
+                copy_originals(scene, page, &links)?;
             }
-            let published = publishing.present(page, &data)?;
+            let meta = publishing.write_preview(page, &data)?;
             if publishing.iiif {
-                Iiif { page, publishing, wall: &data, published: &published, sheets: &name }.write()?;
+                Iiif { page, publishing, data: &data, meta: &meta, sheets: &name }.write()?;
             }
-            data.published = Some(published);
+            data.meta = Some(meta);
         }
-        let folder = self.put_page(wall, page, &mut data)?;
-        sheets.sweep("", &[&name, &folder], large.as_deref())?;
+        let folder = self.write_page(scene, page, &mut data)?;
+        sheets.remove_stale("", &[&name, &folder], large.as_deref())?;
         let Some(publishing) = self.0 else { return Ok(()) };
         if publishing.iiif {
-            sheets.sweep("iiif/", &[&name], large.as_deref())?;
+            sheets.remove_stale("iiif/", &[&name], large.as_deref())?;
         } else {
-            sheets.sweep("iiif/", &[], None)?;
+            sheets.remove_stale("iiif/", &[], None)?;
             page.remove(MANIFEST)?;
         }
         let copies: BTreeSet<&str> = links.values().filter_map(|link| link.rsplit('/').next()).collect();
-        sheets.sweep_pictures(ORIGINALS, |file| copies.contains(file))
+        sheets.remove_stale_pictures(ORIGINALS, |file| copies.contains(file))
     }
 }
 
-impl Output for Explorer<'_> {
+impl RenderOutput for Explorer<'_> {
     fn name(&self) -> &'static str {
         if self.0.is_some() { "published" } else { "explorer" }
     }
 
-    fn place(&self, settings: &RenderSettings) -> PathBuf {
-        self.own(settings).root().join("index.html")
+    fn path(&self, settings: &RenderSettings) -> PathBuf {
+        self.page_folder(settings).root().join("index.html")
     }
 
-    fn folder(&self, settings: &RenderSettings) -> Option<OwnFolder> {
-        Some(self.own(settings))
+    fn folder(&self, settings: &RenderSettings) -> Option<ManagedFolder> {
+        Some(self.page_folder(settings))
     }
 
-    fn thumbnails(&self, settings: &RenderSettings) -> Vec<Kept> {
-        sheets::kept(settings)
+    fn thumbnail_kinds(&self, settings: &RenderSettings) -> Vec<ThumbnailKind> {
+        sheets::thumbnail_kinds(settings)
     }
 
-    fn key(&self, wall: &Wall<'_>) -> Result<Key> {
-        let (settings, known) = (wall.settings, wall.known);
+    fn key(&self, scene: &RenderScene<'_>) -> Result<Key> {
+        let (settings, info) = (scene.settings, scene.info);
         let mut params = json!({
-            "tiles": tiles::VERSION, "fit": settings.fit, "background": settings.background,
+            "tiles": thumbnails::VERSION, "fit": settings.fit, "background": settings.background,
             "large": settings.large, "color_by": settings.color_by,
         });
-        later(&mut params, "title", self.title(settings), "");
+        set_unless_default(&mut params, "title", self.title(settings), "");
         if let Some(Publishing { description, base_url, originals, iiif, .. }) = self.0 {
-            params["published"] = json!([PUBLISHED, description, base_url, originals, iiif]);
+            params["published"] = json!([PUBLISH_VERSION, description, base_url, originals, iiif]);
         }
         let mut inputs = BTreeMap::from([
-            ("assign".to_owned(), wall.input.digest),
-            ("pictures".to_owned(), digest_of(wall.having(Kept::Page(settings.fit)).map(|image| &**image))),
-            ("images".to_owned(), content_digest(&ImageRow::to_batch(known.images))),
-            ("new".to_owned(), wall.new_ones()),
+            ("assign".to_owned(), scene.input.digest),
+            (
+                "pictures".to_owned(),
+                digest_of(scene.with_thumbnail(ThumbnailKind::Page(settings.fit)).map(|image| &**image)),
+            ),
+            ("images".to_owned(), content_digest(&ImageRow::to_batch(info.images))),
+            ("new".to_owned(), scene.new_digest()),
         ]);
-        for key in known.likeness.iter().flat_map(Likeness::keys) {
+        // Inputs that may be missing are only inserted if they exist, so that they do not change the key of pages
+        // without them.
+        for key in info.similarity.iter().flat_map(Similarity::keys) {
             inputs.insert(key.stage.clone(), key.digest());
         }
-        if !known.fields.is_empty() {
-            inputs.insert("fields".to_owned(), content_digest(&FieldRow::to_batch(known.fields)));
+        if !info.fields.is_empty() {
+            inputs.insert("fields".to_owned(), content_digest(&FieldRow::to_batch(info.fields)));
         }
-        for (name, table) in [("groups", known.groups), ("words", known.words)] {
+        for (name, table) in [("groups", info.groups), ("words", info.words)] {
             inputs.extend(table.map(|table| (name.to_owned(), table.header.content)));
         }
-        inputs.extend(wall.folded());
-        inputs.extend(known.before.map(|before| ("previous".to_owned(), before)));
+        inputs.extend(scene.folds_input());
+        inputs.extend(info.parent.map(|parent| ("previous".to_owned(), parent)));
         if self.has_links(settings) {
-            let links = self.links(wall);
+            let links = self.links(scene);
             let links = digest_of(links.iter().flat_map(|(image, link)| [&***image, link.as_str()]));
             inputs.insert("links".to_owned(), links);
         }
         Ok(Key { stage: "explorer".into(), version: page::VERSION, params, inputs })
     }
 
-    fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
+    fn write(&self, scene: &RenderScene<'_>) -> Result<Option<String>> {
         let write = || {
-            let page = self.own(wall.settings).claim()?;
-            self.write_into(wall, &page)?;
-            anyhow::Ok(page.seal(&self.key(wall)?.digest().to_string())?)
+            let page = self.page_folder(scene.settings).claim()?;
+            self.write_into(scene, &page)?;
+            anyhow::Ok(page.seal(&self.key(scene)?.digest().to_string())?)
         };
-        let place = self.place(wall.settings);
-        write().map_err(|error| cannot_write(error, format!("the page {}", place.display())))?;
+        let path = self.path(scene.settings);
+        write().map_err(|error| cannot_write(error, format!("the page {}", path.display())))?;
         Ok(None)
     }
 }
 
-/// Everything that the page knows, in the order of the grid.
+/// Everything that the page contains. Pictures are in the order of their cells, row by row.
 fn data<'a>(
-    wall: &'a Wall<'_>,
+    scene: &'a RenderScene<'_>,
     title: &'a str,
     links: &BTreeMap<&ImageId, String>,
     levels: Vec<Level>,
     large: Option<String>,
-) -> Result<page::Wall<'a>> {
-    let Wall { settings, input, known, .. } = wall;
+) -> Result<page::PageData<'a>> {
+    let RenderScene { settings, input, info, .. } = scene;
     let mut order: Vec<usize> = (0..input.rows.len()).collect();
     order.sort_by_key(|&i| (input.rows[i].row, input.rows[i].col));
-    let (by_image, fields) = (known.by_image(), known.fields_by_image());
+    let (by_image, fields) = (info.by_image(), info.fields_by_image());
     let grid = input.grid();
-    let behind = |image: &'a ImageId| page::Behind {
+    let behind = |image: &'a ImageId| page::StackedPicture {
         name: name(image).to_owned(),
         path: by_image.get(image).map_or("", |row| row.path.as_str()),
         link: links.get(image).cloned().unwrap_or_default(),
-        known: by_image.get(image).copied(),
+        image_row: by_image.get(image).copied(),
         fields: fields.get(image).copied().unwrap_or_default(),
     };
     let picture = |(number, &i): (usize, &usize)| {
         let cell = &input.rows[i];
         let row = by_image.get(&cell.image).copied();
-        // Of a table of someone's own the identifier is all there is; a digest says nothing to anybody.
+        // In a supplied table the identifier may be all that is known of a row. A digest would be
+        // meaningless as a label.
         let label = (row.is_none() && cell.image.digest().is_none()).then_some(&*cell.image);
         page::Picture {
             cell: cell.row * grid.0 + cell.col,
-            place: [cell.x, cell.y],
-            // An identifier of someone's own may be anything, and is no address.
+            position: [cell.x, cell.y],
+            // A supplied identifier may contain any characters, so it cannot be part of an address.
             name: if label.is_some() { number.to_string() } else { name(&cell.image).to_owned() },
-            known: row,
+            image_row: row,
             fields: fields.get(&cell.image).copied().unwrap_or_default(),
             label,
             link: links.get(&cell.image).cloned().unwrap_or_default(),
-            new: known.new.contains(&cell.image),
-            behind: wall.behind(&cell.image).iter().map(behind).collect(),
+            new: info.new.contains(&cell.image),
+            behind: scene.behind(&cell.image).iter().map(behind).collect(),
         }
     };
     let pictures = order.iter().enumerate().map(picture).collect();
-    let before = known.before.and_then(|content| growth::before(wall.ctx, content));
-    let before = before.map(|before| page::Before {
-        grid: (before.grid.width, before.grid.height),
-        cells: order.iter().map(|&i| before.cells.get(&input.rows[i].image).copied()).collect(),
+    let last_grid = info.parent.and_then(|content| growth::previous_grid(scene.session, content));
+    let previous = last_grid.map(|last_grid| page::PreviousGrid {
+        grid: (last_grid.grid.width, last_grid.grid.height),
+        cells: order.iter().map(|&i| last_grid.cells.get(&input.rows[i].image).copied()).collect(),
     });
-    let number: Numbers<'_> = order.iter().enumerate().map(|(n, &i)| (&input.rows[i].image, n)).collect();
-    let seams = wall.seams()?;
-    let shades = |&i: &usize| seams.as_ref().map(|seams| seams.of(input.rows[i].row, input.rows[i].col));
-    Ok(page::Wall {
+    let numbers: Numbers<'_> = order.iter().enumerate().map(|(n, &i)| (&input.rows[i].image, n)).collect();
+    let seams = scene.seams()?;
+    let shades = |&i: &usize| seams.as_ref().map(|seams| seams.shades_at(input.rows[i].row, input.rows[i].col));
+    Ok(page::PageData {
         title,
         grid,
         fit: settings.fit,
@@ -236,67 +251,67 @@ fn data<'a>(
         has_places: input.has_places,
         sheet: SHEET,
         levels,
-        rough: Vec::new(),
+        coarsest: Vec::new(),
         large,
         legend: input.colours.legend.as_ref().map(|legend| legend.sorted(&order)),
-        nearest: nearest(wall, &number)?,
-        groups: groups(wall, &number)?,
-        words: words(wall, &number)?,
+        nearest: nearest(scene, &numbers)?,
+        groups: groups(scene, &numbers)?,
+        words: words(scene, &numbers)?,
         seams: order.iter().map(shades).collect(),
-        before,
+        previous,
         pictures,
-        published: None,
+        meta: None,
     })
 }
 
-/// The number of each picture, in the order of the grid.
+/// The number of each picture on the page: its index in the order of the grid.
 type Numbers<'a> = HashMap<&'a ImageId, usize>;
 
-/// The groups that have a name, level by level.
-fn groups(wall: &Wall<'_>, number: &Numbers<'_>) -> Result<Vec<page::Groups>> {
-    let Some(table) = wall.known.groups else { return Ok(Vec::new()) };
-    let mut levels: Vec<page::Groups> = Vec::new();
+/// The named groups, level by level.
+fn groups(scene: &RenderScene<'_>, numbers: &Numbers<'_>) -> Result<Vec<page::GroupLevel>> {
+    let Some(table) = scene.info.groups else { return Ok(Vec::new()) };
+    let mut levels: Vec<page::GroupLevel> = Vec::new();
     let mut last = None;
     for row in GroupRow::from_batch(&table.batch)? {
         let (level, Some(name)) = (row.level as usize, row.name) else { continue };
-        levels.resize_with(levels.len().max(level + 1), || page::Groups {
+        levels.resize_with(levels.len().max(level + 1), || page::GroupLevel {
             names: Vec::new(),
-            of: vec![None; number.len()],
+            of: vec![None; numbers.len()],
         });
         let groups = &mut levels[level];
-        // The rows of a group follow each other.
+        // The rows of a group are consecutive, so a new pair of level and group starts a new group.
         if last.replace((row.level, row.group)) != Some((row.level, row.group)) {
             groups.names.push((name, row.second.into_iter().chain(row.third).collect()));
         }
-        if let Some(&number) = number.get(&row.image) {
+        if let Some(&number) = numbers.get(&row.image) {
             groups.of[number] = Some(groups.names.len() as u32 - 1);
         }
     }
     Ok(levels)
 }
 
-/// What the model says that each picture shows.
-fn words(wall: &Wall<'_>, number: &Numbers<'_>) -> Result<Vec<Vec<(String, u8)>>> {
-    let rows = wall.known.words.map(|table| WordRow::from_batch(&table.batch)).transpose()?.unwrap_or_default();
+/// The words that the model has for each picture, with their probabilities in percent; empty if it has none at all.
+fn words(scene: &RenderScene<'_>, numbers: &Numbers<'_>) -> Result<Vec<Vec<(String, u8)>>> {
+    let rows = scene.info.words.map(|table| WordRow::from_batch(&table.batch)).transpose()?.unwrap_or_default();
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut words = vec![Vec::new(); number.len()];
+    let mut words = vec![Vec::new(); numbers.len()];
     for row in rows {
         let percent = (100.0 * row.score).round() as u8;
-        if let (Some(&number), LEAST_PERCENT..) = (number.get(&row.image), percent) {
+        if let (Some(&number), MIN_PERCENT..) = (numbers.get(&row.image), percent) {
             words[number].push((row.word, percent));
         }
     }
     Ok(words)
 }
 
-/// The nearest pictures of each, by their numbers; nothing where there are no vectors.
-fn nearest(wall: &Wall<'_>, number: &Numbers<'_>) -> Result<Vec<Vec<u32>>> {
-    let mut nearest = vec![Vec::new(); number.len()];
-    let Some([table, _]) = &wall.alike else { return Ok(nearest) };
+/// The numbers of the pictures most similar to each; empty lists if there are no vectors.
+fn nearest(scene: &RenderScene<'_>, numbers: &Numbers<'_>) -> Result<Vec<Vec<u32>>> {
+    let mut nearest = vec![Vec::new(); numbers.len()];
+    let Some([table, _]) = &scene.similarity_tables else { return Ok(nearest) };
     for row in NeighbourRow::from_batch(&table.artifact.batch)? {
-        if let (Some(&image), Some(&other)) = (number.get(&row.image), number.get(&row.neighbour)) {
+        if let (Some(&image), Some(&other)) = (numbers.get(&row.image), numbers.get(&row.neighbour)) {
             nearest[image].push(other as u32);
         }
     }

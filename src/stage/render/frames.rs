@@ -1,4 +1,4 @@
-//! A time-lapse: the picture as it grew, month by month, every picture in the place it has now.
+//! A time-lapse of the grid, month by month. Every picture is at its final place in all frames.
 
 use std::path::PathBuf;
 
@@ -6,114 +6,123 @@ use anyhow::{Result, bail};
 use image::RgbImage;
 
 use super::draw::{self, Drawing};
-use super::output::Output;
+use super::output::RenderOutput;
 use super::picture;
+use super::scene::RenderScene;
 use super::size::format;
-use super::wall::Wall;
 use crate::artifact::ImageId;
 use crate::config::RenderSettings;
 use crate::render::encode::{Format, encode};
 use crate::render::remark;
-use crate::render::tiles::Kept;
-use crate::report::counted;
-use crate::store::{Key, OwnFolder, read_small};
+use crate::render::thumbnails::ThumbnailKind;
+use crate::report::pluralise;
+use crate::store::{Key, ManagedFolder, read_small};
 
-/// Tiles are held in memory from frame to frame, up to so many bytes.
+/// The tiles stay in memory from frame to frame. This limits their size.
 const MAX_TILES_BYTES: u64 = 2 << 30;
-/// The table of what the frames show.
+/// The table that lists the month and the number of pictures of each frame.
 const TABLE: &str = "frames.csv";
 /// The parameter that holds the month of each picture.
-const MONTHS: &str = "months";
+const MONTHS_PARAM: &str = "months";
 
 /// Months since the year 0.
 type Month = i32;
 
-/// The frames in `render.frames`: one a month from the first dated picture to the last, named `0001.jpg`
-/// and so on, and `frames.csv`, which says what they show. Pictures without a date are there from the beginning.
+/// The folder `render.frames`: one frame per month from the first dated picture to the last, named `0001.jpg` and so
+/// on, and `frames.csv`, which lists them. Pictures without a date are in every frame.
 pub(super) struct Frames;
 
-impl Output for Frames {
+impl RenderOutput for Frames {
     fn name(&self) -> &'static str {
         "frames"
     }
 
-    fn place(&self, settings: &RenderSettings) -> PathBuf {
+    fn path(&self, settings: &RenderSettings) -> PathBuf {
         settings.frames.clone()
     }
 
-    fn folder(&self, settings: &RenderSettings) -> Option<OwnFolder> {
-        Some(OwnFolder::new(&settings.frames))
+    fn folder(&self, settings: &RenderSettings) -> Option<ManagedFolder> {
+        Some(ManagedFolder::new(&settings.frames))
     }
 
-    fn thumbnails(&self, settings: &RenderSettings) -> Vec<Kept> {
+    fn thumbnail_kinds(&self, settings: &RenderSettings) -> Vec<ThumbnailKind> {
         vec![draw::tile(settings)]
     }
 
-    fn key(&self, wall: &Wall<'_>) -> Result<Key> {
-        let mut key = picture::key(wall, false)?;
+    fn key(&self, scene: &RenderScene<'_>) -> Result<Key> {
+        let mut key = picture::key(scene, false)?;
         key.stage = "frames".to_owned();
-        key.params[MONTHS] = serde_json::to_value(months(wall))?;
+        key.params[MONTHS_PARAM] = serde_json::to_value(months(scene))?;
         Ok(key)
     }
 
-    fn write(&self, wall: &Wall<'_>) -> Result<Option<String>> {
-        let (settings, rows) = (wall.settings, wall.input.rows.len());
-        let months = months(wall);
+    fn write(&self, scene: &RenderScene<'_>) -> Result<Option<String>> {
+        let (settings, rows) = (scene.settings, scene.input.rows.len());
+        let months = months(scene);
         let dated = || months.iter().flatten().copied();
         let Some((first, last)) = dated().min().zip(dated().max()) else {
-            bail!("no picture has a date, so there is no month to begin the frames with");
+            bail!("no picture has a date, so there are no months to draw frames for");
         };
         let bytes = rows as u64 * u64::from(settings.cell).pow(2) * 3;
         if bytes > MAX_TILES_BYTES {
-            bail!("the tiles of the frames take {} MB of memory; make cells smaller (--cell)", bytes >> 20);
+            bail!("the tiles of the frames need {} MB of memory; make the cells smaller (--cell)", bytes >> 20);
         }
         let format = match format(settings)? {
             Format::Dzi => Format::Jpeg,
             other => other,
         };
-        // Months between two pictures may be many if one date is wrong, but cost nothing.
+        // A single wrong date can make this number very large. An unchanged frame costs little, because it is only
+        // linked.
         let count = (last - first + 1) as usize;
         let name = |number: usize| format!("{:04}.{}", number + 1, format.suffix());
-        let folder = OwnFolder::new(&settings.frames);
+        let folder = ManagedFolder::new(&settings.frames);
         let frames = folder.claim()?;
-        // Those of the last time, by its table: any other file there is the user's.
+        // Remove the frames of the last run, which its table lists. Any other file there belongs to the user.
         let listed = read_small(&folder.root().join(TABLE)).unwrap_or_default();
         let listed = String::from_utf8_lossy(&listed);
         let listed = listed.lines().skip(1).filter_map(|line| line.split(',').next()).filter(|name| is_frame(name));
         listed.map(str::to_owned).chain((0..count).map(name)).try_for_each(|name| frames.remove(&name))?;
-        let key = self.key(wall)?;
-        let drawing = Drawing::new(wall, wall.size()?, None, None);
+        let key = self.key(scene)?;
+        let drawing = Drawing::new(scene, scene.size()?, None, None);
         drawing.prepare()?;
-        let all: Vec<Option<RgbImage>> = (0..rows).map(|i| drawing.tile(i)).collect::<Result<_>>()?;
+        let tiles: Vec<Option<RgbImage>> = (0..rows).map(|i| drawing.tile(i)).collect::<Result<_>>()?;
         let mut table = String::from("frame,month,pictures\n");
-        let bar = wall.ctx.reporter.bar("frames", count as u64, false);
-        let mut before: Option<(usize, String)> = None;
-        for (number, now) in (first..=last).enumerate() {
-            wall.ctx.go_on()?;
-            let there = |i: usize| months[i].is_none_or(|month| month <= now);
-            let shown = (0..months.len()).filter(|&i| there(i)).count();
+        let bar = scene.session.reporter.progress("frames", count as u64, false);
+        let mut last_frame: Option<(usize, String)> = None;
+        for (number, current) in (first..=last).enumerate() {
+            scene.session.check_interrupted()?;
+            let is_shown = |i: usize| months[i].is_none_or(|month| month <= current);
+            let shown = (0..months.len()).filter(|&i| is_shown(i)).count();
             let name = name(number);
-            match &before {
-                // Nothing came in this month: the same frame once more.
-                Some((as_many, same)) if *as_many == shown => frames.link(&name, &folder.root().join(same))?,
-                _ => frames.put(&name, &frame(&drawing, (format, settings.quality), &all, there, &key)?)?,
+            match &last_frame {
+                // No picture was taken in this month, so the frame is the one before it.
+                Some((shown_before, name_before)) if *shown_before == shown => {
+                    frames.link(&name, &folder.root().join(name_before))?
+                }
+                _ => frames.put(&name, &frame(&drawing, (format, settings.quality), &tiles, is_shown, &key)?)?,
             }
-            table.push_str(&format!("{name},{:04}-{:02},{shown}\n", now.div_euclid(12), now.rem_euclid(12) + 1));
-            before = Some((shown, name));
+            table.push_str(&format!(
+                "{name},{:04}-{:02},{shown}\n",
+                current.div_euclid(12),
+                current.rem_euclid(12) + 1
+            ));
+            last_frame = Some((shown, name));
             bar.advance(1);
         }
         frames.put(TABLE, table.as_bytes())?;
         frames.seal(&key.digest().to_string())?;
-        Ok(Some(counted(count, "month")))
+        Ok(Some(pluralise(count, "month")))
     }
 }
 
-fn months(wall: &Wall<'_>) -> Vec<Option<Month>> {
-    let by_image = wall.known.by_image();
+/// The month of each row's picture; `None` without a capture date.
+fn months(scene: &RenderScene<'_>) -> Vec<Option<Month>> {
+    let by_image = scene.info.by_image();
     let taken = |image: &ImageId| by_image.get(image).and_then(|row| row.taken_at?.month());
-    wall.input.rows.iter().map(|row| taken(&row.image)).collect()
+    scene.input.rows.iter().map(|row| taken(&row.image)).collect()
 }
 
+/// Whether a file name is that of a frame, in any of the formats.
 fn is_frame(name: &str) -> bool {
     let Some((number, suffix)) = name.split_once('.') else { return false };
     number.len() >= 4
@@ -121,20 +130,20 @@ fn is_frame(name: &str) -> bool {
         && [Format::Jpeg, Format::Png, Format::Webp].iter().any(|format| format.suffix() == suffix)
 }
 
-/// One frame: only what is `there` yet.
+/// Draws one frame, with the pictures for which `is_shown` returns `true`.
 fn frame(
     drawing: &Drawing<'_>,
     (format, quality): (Format, u8),
-    all: &[Option<RgbImage>],
-    there: impl Fn(usize) -> bool,
+    tiles: &[Option<RgbImage>],
+    is_shown: impl Fn(usize) -> bool,
     key: &Key,
 ) -> Result<Vec<u8>> {
-    let mut canvas = drawing.canvas(|i| Ok(all[i].clone().filter(|_| there(i))));
+    let mut canvas = drawing.canvas(|i| Ok(tiles[i].clone().filter(|_| is_shown(i))));
     let mut bytes = Vec::new();
     let mut made_by = key.clone();
-    // The months of all pictures are no concern of a single frame.
+    // The months of all pictures would make the metadata of each frame needlessly long.
     if let Some(params) = made_by.params.as_object_mut() {
-        params.remove(MONTHS);
+        params.remove(MONTHS_PARAM);
     }
     encode(&mut *canvas, format, quality, &remark::provenance(&[&made_by]), &mut bytes)?;
     Ok(bytes)

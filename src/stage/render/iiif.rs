@@ -1,5 +1,5 @@
-//! IIIF beside a published page: its sheets and its larger pictures once more, under the names that IIIF has for them,
-//! with their descriptions and a manifest. They are second names of the same files where the disk allows it.
+//! IIIF files of a published page: its sheets and larger pictures under the paths of the IIIF Image API, an `info.json`
+//! for each, and a manifest. The image files are hard links to those of the page if the file system has hard links.
 
 use anyhow::{Context as _, Result};
 use chrono::DateTime;
@@ -11,55 +11,56 @@ use super::publish::{MANIFEST, Publishing};
 use super::sheets::SHEET;
 use crate::artifact::Precision;
 use crate::artifact::rows::{FieldRow, ImageRow};
-use crate::render::iiif::{self, Canvas, Manifest, Service};
-use crate::render::page::{Level, Picture, Published, Wall};
-use crate::report::counted;
-use crate::store::Filling;
+use crate::render::iiif::{self, ImageService, Manifest, ManifestCanvas};
+use crate::render::page::{Level, PageData, PageMeta, Picture};
+use crate::report::pluralise;
+use crate::store::FolderWriter;
 
-/// Columns whose values are addresses of pages about a picture.
-const LINKS: [&str; 4] = ["link", "url", "permalink", "homepage"];
+/// Columns whose values may be addresses of web pages about a picture.
+const LINK_FIELDS: [&str; 4] = ["link", "url", "permalink", "homepage"];
 
-/// What IIIF is made from: a page that is all but done.
+/// Writes the IIIF files of a page whose sheets and larger pictures are written.
 pub(super) struct Iiif<'a> {
-    pub(super) page: &'a Filling,
+    pub(super) page: &'a FolderWriter,
     pub(super) publishing: &'a Publishing,
-    pub(super) wall: &'a Wall<'a>,
-    pub(super) published: &'a Published<'a>,
+    pub(super) data: &'a PageData<'a>,
+    pub(super) meta: &'a PageMeta<'a>,
     /// The folder of the sheets.
     pub(super) sheets: &'a str,
 }
 
-/// A picture with a page of its own in the manifest.
-struct Shown<'a> {
+/// A picture that becomes a canvas of the manifest.
+struct CanvasSource<'a> {
     name: &'a str,
-    known: Option<&'a ImageRow>,
+    image_row: Option<&'a ImageRow>,
     fields: &'a [FieldRow],
-    /// Name and path of the picture in front of it, if it is not that itself.
-    before: Option<(&'a str, &'a str)>,
+    /// Name and path of the picture in front of it; `None` for that picture itself.
+    front: Option<(&'a str, &'a str)>,
 }
 
 impl Iiif<'_> {
-    /// Writes it. Fails when the folder cannot be written.
+    /// Writes all files, the manifest last. Fails on any I/O error.
     pub(super) fn write(&self) -> Result<()> {
         let mut canvases = Vec::new();
-        if self.wall.has_cells {
-            canvases.push(Canvas {
+        if self.data.has_cells {
+            canvases.push(ManifestCanvas {
                 name: "wall".to_owned(),
-                label: self.wall.title(),
-                summary: counted(self.wall.pictures.len(), "picture"),
+                label: self.data.title(),
+                summary: pluralise(self.data.pictures.len(), "picture"),
                 metadata: Vec::new(),
-                homepages: vec![(self.publishing.base_url.clone(), self.wall.title())],
-                picture: self.write_wall()?,
+                homepages: vec![(self.publishing.base_url.clone(), self.data.title())],
+                picture: self.write_grid()?,
             });
         }
-        if let Some(large) = &self.wall.large {
-            let of: Result<Vec<_>> = self.wall.pictures.par_iter().map(|picture| self.cell(picture, large)).collect();
-            canvases.extend(of?.into_iter().flatten());
+        if let Some(large) = &self.data.large {
+            let cells: Result<Vec<_>> =
+                self.data.pictures.par_iter().map(|picture| self.cell(picture, large)).collect();
+            canvases.extend(cells?.into_iter().flatten());
         }
-        let Published { preview, preview_size, .. } = self.published;
+        let PageMeta { preview, preview_size, .. } = self.meta;
         let manifest = Manifest {
             id: self.address(MANIFEST),
-            label: self.wall.title(),
+            label: self.data.title(),
             summary: &self.publishing.description,
             homepage: &self.publishing.base_url,
             thumbnail: (self.address(preview), *preview_size),
@@ -76,97 +77,99 @@ impl Iiif<'_> {
         Ok(self.page.put(name, json.to_string().as_bytes())?)
     }
 
-    /// Gives a file of the page a second name.
-    fn also(&self, from: &str, to: &str) -> Result<()> {
+    /// Makes a file of the page available under a second name, if it is not yet.
+    fn link_as(&self, from: &str, to: &str) -> Result<()> {
         match self.page.has(to) {
             true => Ok(()),
             false => Ok(self.page.link(to, &self.page.folder().root().join(from))?),
         }
     }
 
-    /// The wall: its sheets are the tiles.
-    fn write_wall(&self) -> Result<Service> {
-        let wall = self.wall;
+    /// Writes the service of the whole grid, whose tiles are the sheets.
+    fn write_grid(&self) -> Result<ImageService> {
+        let data = self.data;
         let folder = format!("iiif/{}", self.sheets);
-        let largest = preview::size(wall.levels.last().context("a wall has sheets")?, wall.grid);
-        let service = Service { id: self.address(&folder), size: largest };
-        wall.levels.par_iter().try_for_each(|level| self.write_level(level, largest, &folder))?;
-        let (bytes, whole) = preview::whole(self.page, wall)?;
-        self.page.put(&format!("{folder}/{}", iiif::MAX), &bytes)?;
-        if whole == largest {
-            self.page.put(&format!("{folder}/{}", iiif::file(None, whole)), &bytes)?;
+        let largest = preview::size(data.levels.last().context("a grid has sheets")?, data.grid);
+        let service = ImageService { id: self.address(&folder), size: largest };
+        data.levels.par_iter().try_for_each(|level| self.write_level(level, largest, &folder))?;
+        let (bytes, full_size) = preview::whole(self.page, data)?;
+        self.page.put(&format!("{folder}/{}", iiif::FULL_IMAGE), &bytes)?;
+        if full_size == largest {
+            self.page.put(&format!("{folder}/{}", iiif::image_path(None, full_size)), &bytes)?;
         }
-        // OpenSeadragon takes these for the levels of the tiles, if they are as many. So only a level is among them.
-        let smallest = preview::size(wall.levels.first().context("a wall has sheets")?, wall.grid);
-        let info = service.tiled(&[smallest], SHEET, wall.levels.len() as u32 - 1);
+        // OpenSeadragon uses the listed sizes instead of the tiles' levels if both have the same number. So only the
+        // size of the smallest level is listed.
+        let smallest = preview::size(data.levels.first().context("a grid has sheets")?, data.grid);
+        let info = service.tiled_info(&[smallest], SHEET, data.levels.len() as u32 - 1);
         self.put(&format!("{folder}/info.json"), &info)?;
         Ok(service)
     }
 
-    fn write_level(&self, level: &Level, (wide, high): (u32, u32), folder: &str) -> Result<()> {
-        let (width, height) = preview::size(level, self.wall.grid);
-        // So many pixels of the wall are one of this level.
-        let factor = self.wall.levels.last().context("a wall has sheets")?.side / level.side;
+    fn write_level(&self, level: &Level, (full_width, full_height): (u32, u32), folder: &str) -> Result<()> {
+        let (width, height) = preview::size(level, self.data.grid);
+        // A pixel of this level is this many pixels of the largest level wide and high.
+        let factor = self.data.levels.last().context("a grid has sheets")?.side / level.side;
         for row in 0..height.div_ceil(SHEET) {
             for column in 0..width.div_ceil(SHEET) {
                 let [left, top] = [column * SHEET, row * SHEET];
                 let size = (SHEET.min(width - left), SHEET.min(height - top));
                 let [x, y] = [left * factor, top * factor];
-                let region = [x, y, (SHEET * factor).min(wide - x), (SHEET * factor).min(high - y)];
+                let region = [x, y, (SHEET * factor).min(full_width - x), (SHEET * factor).min(full_height - y)];
                 let from = format!("{}/{column}_{row}.jpg", level.path);
-                self.also(&from, &format!("{folder}/{}", iiif::file(Some(region), size)))?;
-                // What is all of the wall is asked for by that name.
-                if size == (width, height) && size != (wide, high) {
-                    self.also(&from, &format!("{folder}/{}", iiif::file(None, size)))?;
+                self.link_as(&from, &format!("{folder}/{}", iiif::image_path(Some(region), size)))?;
+                // Viewers request the whole grid as `full`, not by its region.
+                if size == (width, height) && size != (full_width, full_height) {
+                    self.link_as(&from, &format!("{folder}/{}", iiif::image_path(None, size)))?;
                 }
             }
         }
         Ok(())
     }
 
-    /// The pictures of a cell: the one in front, and then those behind it of which there is a larger picture.
-    fn cell(&self, picture: &Picture<'_>, large: &str) -> Result<Vec<Canvas>> {
-        let front = Shown { name: &picture.name, known: picture.known, fields: picture.fields, before: None };
-        let behind = picture.behind.iter().filter(|one| self.page.has(&format!("{large}/{}.jpg", one.name)));
-        let behind = behind.map(|one| Shown {
-            name: &one.name,
-            known: one.known,
-            fields: one.fields,
-            before: Some((&picture.name, picture.path())),
+    /// The canvases of a cell: the picture in front, then those behind it that have a larger picture.
+    fn cell(&self, picture: &Picture<'_>, large: &str) -> Result<Vec<ManifestCanvas>> {
+        let first =
+            CanvasSource { name: &picture.name, image_row: picture.image_row, fields: picture.fields, front: None };
+        let behind = picture.behind.iter().filter(|hidden| self.page.has(&format!("{large}/{}.jpg", hidden.name)));
+        let behind = behind.map(|hidden| CanvasSource {
+            name: &hidden.name,
+            image_row: hidden.image_row,
+            fields: hidden.fields,
+            front: Some((&picture.name, picture.path())),
         });
-        std::iter::once(front).chain(behind).map(|shown| self.canvas(&shown, large)).collect()
+        std::iter::once(first).chain(behind).map(|shown| self.canvas(&shown, large)).collect()
     }
 
-    fn canvas(&self, shown: &Shown<'_>, large: &str) -> Result<Canvas> {
-        let Shown { name, known, fields, before } = *shown;
+    fn canvas(&self, shown: &CanvasSource<'_>, large: &str) -> Result<ManifestCanvas> {
+        let CanvasSource { name, image_row, fields, front } = *shown;
         let from = format!("{large}/{name}.jpg");
         let folder = format!("iiif/{large}/{name}");
         let size = image::image_dimensions(self.page.folder().root().join(&from)).with_context(|| from.clone())?;
-        for name in [iiif::MAX.to_owned(), iiif::file(None, size)] {
-            self.also(&from, &format!("{folder}/{name}"))?;
+        for name in [iiif::FULL_IMAGE.to_owned(), iiif::image_path(None, size)] {
+            self.link_as(&from, &format!("{folder}/{name}"))?;
         }
-        let service = Service { id: self.address(&folder), size };
+        let service = ImageService { id: self.address(&folder), size };
         self.put(&format!("{folder}/info.json"), &service.info(&[size]))?;
-        let (path, caption) = known.map_or(("", ""), |row| (&*row.path, row.caption.as_deref().unwrap_or("")));
+        let (path, caption) = image_row.map_or(("", ""), |row| (&*row.path, row.caption.as_deref().unwrap_or("")));
         let first = caption.lines().find(|line| !line.trim().is_empty());
         let label = first.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default());
         let mut metadata: Vec<(String, Vec<String>)> = Vec::new();
-        metadata.extend(known.and_then(date).map(|date| ("date".to_owned(), vec![date])));
+        metadata.extend(image_row.and_then(date).map(|date| ("date".to_owned(), vec![date])));
         let mut homepages = Vec::new();
         for rows in fields.chunk_by(|a, b| a.field == b.field) {
             let values: Vec<String> = rows.iter().map(|row| row.value.clone()).collect();
-            if LINKS.contains(&&*rows[0].field.to_lowercase()) {
+            if LINK_FIELDS.contains(&&*rows[0].field.to_lowercase()) {
                 let pages = values.iter().filter(|value| is_address(value));
                 homepages.extend(pages.map(|address| (address.clone(), label.to_owned())));
             }
             metadata.push((rows[0].field.clone(), values));
         }
         metadata.push(("file".to_owned(), vec![path.to_owned()]));
-        metadata.extend(before.map(|(_, path)| ("behind".to_owned(), vec![path.to_owned()])));
-        // On the page it is seen with the one that it is behind.
-        let (cell, _) = before.unwrap_or((name, ""));
-        homepages.push((format!("{}#picture={cell}", self.publishing.base_url), self.wall.title()));
-        Ok(Canvas {
+        metadata.extend(front.map(|(_, path)| ("behind".to_owned(), vec![path.to_owned()])));
+        // In the explorer it is shown with the picture in front of it, so its address is that one's.
+        let (cell, _) = front.unwrap_or((name, ""));
+        homepages.push((format!("{}#picture={cell}", self.publishing.base_url), self.data.title()));
+        Ok(ManifestCanvas {
             name: name.to_owned(),
             label: label.to_owned(),
             summary: if first.is_some_and(|first| first.trim() != caption.trim()) {
@@ -181,7 +184,7 @@ impl Iiif<'_> {
     }
 }
 
-/// A date as exactly as it is known.
+/// The capture date of a picture, written only as far as its precision allows.
 fn date(row: &ImageRow) -> Option<String> {
     let format = match row.taken_precision {
         None => "%Y-%m-%d",
@@ -195,7 +198,7 @@ fn date(row: &ImageRow) -> Option<String> {
     Some(DateTime::from_timestamp(row.taken_at?.seconds(), 0)?.format(format).to_string())
 }
 
-/// Whether a value is an address of the web, and nothing but that.
+/// Whether a value is a web address and nothing else.
 fn is_address(value: &str) -> bool {
     let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     rest.is_some_and(|rest| {

@@ -1,43 +1,43 @@
-//! What is to be drawn.
+//! The rows to draw: an assignment, or a table that the user supplies.
 
 use std::collections::HashSet;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::artifact::brought::{Brought, Named};
+use crate::artifact::external::{ExternalTable, TableSpec};
 use crate::artifact::rows::{AssignRow, FieldRow, Row};
 use crate::artifact::{Artifact, ImageId};
 use crate::config::{RenderSettings, Style};
 use crate::render::colours::{self, Colours};
-use crate::stage::Context;
+use crate::stage::Session;
 use crate::store::{Digest, Key};
 
-/// The columns that say where a row is drawn.
-const OWN: [&str; 5] = ["x", "y", "row", "col", "cost"];
+/// The columns that determine where a row is drawn. All other columns of a supplied table are shown as fields.
+const PLACEMENT_COLUMNS: [&str; 5] = ["x", "y", "row", "col", "cost"];
 
-/// What is to be drawn.
-pub struct Input {
-    /// Identifiers, cells and places.
+/// The rows to draw.
+pub struct RenderInput {
+    /// Identifiers, cells and positions.
     pub(super) rows: Vec<AssignRow>,
-    /// Whether the rows have cells of their own; if not, they are numbered through.
+    /// Whether the input has cells. If not, the rows fill a square grid in their order.
     pub(super) has_cells: bool,
-    /// Whether the rows have places of their own.
+    /// Whether the input has positions on the plane. If not, all positions are 0.
     pub(super) has_places: bool,
-    /// Colours of points without a picture.
+    /// Colours of the points without a picture.
     pub(super) colours: Colours,
-    /// What determines the rows.
+    /// Digest of the rows.
     pub(super) digest: Digest,
-    /// The assignment's key, if it is one of ours.
+    /// The assignment's key; `None` for a supplied table.
     pub(super) key: Option<Key>,
-    /// What else a user's table says of the rows.
+    /// The further columns of a supplied table.
     fields: Vec<FieldRow>,
 }
 
-impl Input {
-    /// An assignment.
+impl RenderInput {
+    /// Reads the rows of an assignment.
     ///
     /// # Errors
-    /// When it is no assignment.
+    /// When the artifact is not an assignment.
     pub fn assignment(artifact: &Artifact) -> Result<Self> {
         let rows = AssignRow::from_batch(&artifact.batch)?;
         let colours = colours::of_column(&artifact.batch, "")?;
@@ -45,14 +45,14 @@ impl Input {
         Ok(Self { rows, has_cells: true, has_places: true, colours, digest, key, fields: Vec::new() })
     }
 
-    /// A user's table: an identifier, and `row` and `col` (grid) or `x` and `y` (scatter). Where it
-    /// has the other two as well, the page shows both.
+    /// Reads a supplied table: an identifier, and `row` and `col` (for a grid) or `x` and `y` (for a scatter). If it
+    /// has all four columns, the explorer shows both layouts.
     ///
     /// # Errors
-    /// When it is no table, has not these columns, or two rows have one cell.
-    pub fn table(ctx: &Context, named: &Named, settings: &RenderSettings) -> Result<Self> {
-        let table = Brought::read(named)?;
-        ctx.note(table.told(&named.path, &OWN));
+    /// When the file is not a table, lacks these columns, or two rows are in the same cell.
+    pub fn table(session: &Session, spec: &TableSpec, settings: &RenderSettings) -> Result<Self> {
+        let table = ExternalTable::read(spec)?;
+        session.note(table.describe_columns(&spec.path, &PLACEMENT_COLUMNS));
         let read = || -> Result<Self> {
             let names = table.names.clone();
             let grid = settings.style == Style::Grid;
@@ -67,34 +67,35 @@ impl Input {
             };
             let rows = names.into_iter().enumerate().map(row).collect();
             let colours = colours::of_column(table.batch(), &settings.color_by)?;
-            let (digest, fields) = (table.digest, table.fields(&OWN));
+            let (digest, fields) = (table.digest, table.fields(&PLACEMENT_COLUMNS));
             Ok(Self { rows, has_cells, has_places, colours, digest, key: None, fields })
         };
-        read().with_context(|| named.path.display().to_string())
+        read().with_context(|| spec.path.display().to_string())
     }
 
-    /// What else a user's table says, row by row.
+    /// The further columns of a supplied table, row by row; empty for an assignment.
     pub fn fields(&self) -> &[FieldRow] {
         &self.fields
     }
 
-    /// How many there are.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Columns and rows of the grid they span.
+    /// Columns and rows of the grid that the cells span.
     pub(super) fn grid(&self) -> (u32, u32) {
-        let span = |of: fn(&AssignRow) -> u32| self.rows.iter().map(of).max().map_or(0, |last| last + 1);
-        (span(|row| row.col), span(|row| row.row))
+        let length =
+            |coordinate: fn(&AssignRow) -> u32| self.rows.iter().map(coordinate).max().map_or(0, |last| last + 1);
+        (length(|row| row.col), length(|row| row.row))
     }
 
-    /// For every row of cells, the pictures in it with their columns.
+    /// For each row of the grid: the column and the index (in `rows`) of each picture in it.
     pub(super) fn cells(&self) -> Vec<Vec<(u32, usize)>> {
         let mut cells = vec![Vec::new(); self.grid().1 as usize];
         for (i, row) in self.rows.iter().enumerate() {
@@ -104,17 +105,17 @@ impl Input {
     }
 }
 
-fn cells(table: &Brought) -> Result<Vec<(u32, u32)>> {
+fn cells(table: &ExternalTable) -> Result<Vec<(u32, u32)>> {
     let names = &table.names;
-    let whole = |number: f64| {
+    let to_index = |number: f64| {
         let fits = number.fract() == 0.0 && (0.0..f64::from(1 << 20)).contains(&number);
-        if fits { Ok(number as u32) } else { bail!("{number} is no row or column") }
+        if fits { Ok(number as u32) } else { bail!("{number} is not a valid row or column") }
     };
-    let whole = |name: &str| table.numbers(name)?.into_iter().map(whole).collect::<Result<Vec<u32>>>();
-    let cells: Vec<(u32, u32)> = whole("row")?.into_iter().zip(whole("col")?).collect();
-    let mut taken = HashSet::new();
+    let indices = |name: &str| table.numbers(name)?.into_iter().map(to_index).collect::<Result<Vec<u32>>>();
+    let cells: Vec<(u32, u32)> = indices("row")?.into_iter().zip(indices("col")?).collect();
+    let mut occupied = HashSet::new();
     for (i, &(row, col)) in cells.iter().enumerate() {
-        if !taken.insert((row, col)) {
+        if !occupied.insert((row, col)) {
             let other = cells.iter().position(|cell| *cell == (row, col)).unwrap_or(i);
             bail!("`{}` and `{}` are both in row {row}, col {col}", names[other], names[i]);
         }
@@ -122,7 +123,7 @@ fn cells(table: &Brought) -> Result<Vec<(u32, u32)>> {
     Ok(cells)
 }
 
-fn places(table: &Brought) -> Result<Vec<[f64; 2]>> {
+fn places(table: &ExternalTable) -> Result<Vec<[f64; 2]>> {
     let (x, y) = (table.numbers("x")?, table.numbers("y")?);
     Ok(x.into_iter().zip(y).map(|(x, y)| [x, y]).collect())
 }

@@ -1,46 +1,50 @@
-//! Links from the page to the original files: relative, percent-encoded, and only to files that lie on
-//! this disk by themselves.
+//! Links from the page to the original files. They are relative and percent-encoded, and exist only for pictures that
+//! are files on this disk, not for those inside an archive.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::Known;
+use super::PictureInfo;
 use crate::artifact::ImageId;
 use crate::source::Entry;
 
-/// What stands for itself in a path of a link.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The characters to encode in a path: all but letters, digits and `-_.~`, the unreserved characters of RFC 3986.
+const PATH_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The link from a page in `folder` to each picture that is a file.
-pub(super) fn links<'a>(folder: &Path, known: &Known<'a>) -> BTreeMap<&'a ImageId, String> {
-    // Where links really lead matters, not by which names one came here.
-    let mut real: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
-    let from = resolved(folder);
+/// The link from a page in `folder` to each picture that is a file. A picture that no relative path reaches has
+/// no link.
+pub(super) fn links<'a>(folder: &Path, info: &PictureInfo<'a>) -> BTreeMap<&'a ImageId, String> {
+    // A relative path must be computed between real folders, because `..` leads elsewhere after a symbolic link. Real
+    // paths are remembered, because many files share a folder.
+    let mut real_paths: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
+    let from = canonical(folder);
     let link = |(image, entry): (&&'a ImageId, &&'a Entry)| {
         let file = entry.file()?;
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !real.contains_key(parent) {
-            real.insert(parent.to_owned(), parent.canonicalize().ok());
+        if !real_paths.contains_key(parent) {
+            real_paths.insert(parent.to_owned(), parent.canonicalize().ok());
         }
-        let parent = real.get(parent)?.as_ref()?;
+        let parent = real_paths.get(parent)?.as_ref()?;
         Some((*image, relative(&from, &parent.join(file.file_name()?))?))
     };
-    known.sources.iter().filter_map(link).collect()
+    info.sources.iter().filter_map(link).collect()
 }
 
-/// The folder's real place, whether it is there yet or not.
-pub(super) fn resolved(folder: &Path) -> PathBuf {
+/// The folder's absolute path without symbolic links. The folder need not exist; then its nearest existing ancestor is
+/// resolved.
+pub(super) fn canonical(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let there = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-    there.map_or(absolute.clone(), |(above, real)| match absolute.strip_prefix(above) {
+    let nearest = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    nearest.map_or(absolute.clone(), |(ancestor, real)| match absolute.strip_prefix(ancestor) {
         Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
         _ => real,
     })
 }
 
-/// `../photos/a%20b.jpg`; none where no relative path leads, as from one drive to another.
+/// The relative path between two absolute ones, such as `../photos/a%20b.jpg`. `None` if there is no such path, for
+/// example from one drive to another.
 fn relative(from: &Path, to: &Path) -> Option<String> {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -48,9 +52,11 @@ fn relative(from: &Path, to: &Path) -> Option<String> {
         return None;
     }
     let up = std::iter::repeat_n("..".to_owned(), from.len() - shared);
-    let down = to[shared..].iter().map(|part| percent_encode(part.as_os_str().as_encoded_bytes(), ENCODED).to_string());
+    let down = to[shared..]
+        .iter()
+        .map(|part| percent_encode(part.as_os_str().as_encoded_bytes(), PATH_ENCODE_SET).to_string());
     let link = up.chain(down).collect::<Vec<_>>().join("/");
-    // Whatever comes first, it can be no scheme: a colon would be encoded.
+    // The link cannot be read as an address with a scheme, because a colon is always encoded.
     Some(link)
 }
 
@@ -71,7 +77,7 @@ mod tests {
     fn a_folder_that_is_not_there_yet_has_a_place() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        assert_eq!(resolved(&dir.path().join("a/b")), root.join("a/b"));
-        assert_eq!(resolved(dir.path()), root);
+        assert_eq!(canonical(&dir.path().join("a/b")), root.join("a/b"));
+        assert_eq!(canonical(dir.path()), root);
     }
 }

@@ -1,7 +1,7 @@
-//! `render`: cells become a picture, and what lies beside it: a table of its cells, a page to walk
-//! through the pictures, a time-lapse.
+//! `render`: draws the grid, and writes the files next to it: a table of its cells, the explorer, a time-lapse.
 //!
-//! Each of these is an `Output`; `outputs` is their list, and whatever is done with one is done with all.
+//! Each of these is a `RenderOutput`. The function `outputs` lists those that the settings ask for. Code that concerns
+//! all outputs uses this list.
 
 mod cells;
 mod draw;
@@ -15,30 +15,30 @@ mod output;
 mod picture;
 mod preview;
 mod publish;
+mod scene;
 mod sheets;
 mod size;
-mod wall;
 
-pub use input::Input;
+pub use input::RenderInput;
 pub use publish::Publishing;
+pub use scene::PictureInfo;
 pub use size::size;
-pub use wall::Known;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Context, Made, State};
+use super::{Cached, Session, State};
 use crate::config::RenderSettings;
-use crate::render::tiles::{Kept, Tiles};
-use crate::store::{Key, OwnFolder};
-use output::Output;
-use wall::Wall;
+use crate::render::thumbnails::{ThumbnailKind, ThumbnailSource};
+use crate::store::{Key, ManagedFolder};
+use output::RenderOutput;
+use scene::RenderScene;
 
-/// What these settings ask for, in the order in which it is written.
-fn outputs(settings: &RenderSettings) -> Vec<Box<dyn Output>> {
-    let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(picture::Picture), Box::new(cells::Cells)];
+/// The outputs that these settings ask for, in the order in which they are written.
+fn outputs(settings: &RenderSettings) -> Vec<Box<dyn RenderOutput>> {
+    let mut outputs: Vec<Box<dyn RenderOutput>> = vec![Box::new(picture::Picture), Box::new(cells::Cells)];
     if !settings.frames.as_os_str().is_empty() {
         outputs.push(Box::new(frames::Frames));
     }
@@ -48,168 +48,174 @@ fn outputs(settings: &RenderSettings) -> Vec<Box<dyn Output>> {
     outputs
 }
 
-/// Checks, before any work is done, that what will be written can be.
+/// Checks, before any work is done, that every output can be written where the settings say.
 ///
 /// # Errors
-/// [`crate::error::Halt::Usage`] when the output has no known suffix, or what is published would go where something
-/// else goes; when a folder that would be filled is someone else's.
+/// [`crate::error::Exit::Usage`] when the output has no known suffix, or when `publish` would write into the folder of
+/// another output. Also when an output's folder exists and this program did not write it.
 pub fn check(settings: &RenderSettings, publishing: Option<&Publishing>) -> Result<()> {
     size::format(settings)?;
     let outputs = outputs(settings);
     outputs.iter().filter_map(|output| output.folder(settings)).try_for_each(|folder| folder.check())?;
     if let Some(publishing) = publishing {
         publishing.check(&outputs, settings)?;
-        OwnFolder::new(&publishing.folder).check()?;
+        ManagedFolder::new(&publishing.folder).check()?;
     }
     Ok(())
 }
 
-/// Where everything is written, by its name in `--json`.
-pub fn places(settings: &RenderSettings) -> Vec<(&'static str, PathBuf)> {
-    outputs(settings).into_iter().map(|output| (output.name(), output.place(settings))).collect()
+/// The name of each output in `--json`, with its path.
+pub fn output_paths(settings: &RenderSettings) -> Vec<(&'static str, PathBuf)> {
+    outputs(settings).into_iter().map(|output| (output.name(), output.path(settings))).collect()
 }
 
-/// The files among them that lie by themselves; whatever lies in a folder of ours is told by that folder.
-pub fn files(settings: &RenderSettings) -> Vec<PathBuf> {
-    let place = |output: Box<dyn Output>| {
-        let place = output.place(settings);
-        let alone = output.folder(settings).is_none_or(|folder| !place.starts_with(folder.root()));
-        alone.then_some(place)
+/// The paths of the outputs that are not inside a folder managed by this program. Files inside a managed folder need
+/// not be listed, because the folder itself marks them as outputs.
+pub fn output_files(settings: &RenderSettings) -> Vec<PathBuf> {
+    let path = |output: Box<dyn RenderOutput>| {
+        let path = output.path(settings);
+        let is_outside = output.folder(settings).is_none_or(|folder| !path.starts_with(folder.root()));
+        is_outside.then_some(path)
     };
-    outputs(settings).into_iter().filter_map(place).collect()
+    outputs(settings).into_iter().filter_map(path).collect()
 }
 
-/// The thumbnails that will be wanted of every picture.
-pub fn thumbnails(settings: &RenderSettings) -> Vec<Kept> {
-    let mut all: Vec<Kept> = outputs(settings).into_iter().flat_map(|output| output.thumbnails(settings)).collect();
-    all.dedup();
-    all
+/// The thumbnails that the outputs need of every picture.
+pub fn thumbnail_kinds(settings: &RenderSettings) -> Vec<ThumbnailKind> {
+    let mut kinds: Vec<ThumbnailKind> =
+        outputs(settings).into_iter().flat_map(|output| output.thumbnail_kinds(settings)).collect();
+    kinds.dedup();
+    kinds
 }
 
-/// The thumbnails of a picture that was drawn with these parameters, and of what may lie beside it.
-pub fn thumbnails_of(params: &Value) -> Vec<Kept> {
+/// The thumbnails that a grid drawn with these key parameters used, together with those of the default outputs next to
+/// it. Empty if the parameters have no cell size or fit.
+pub fn thumbnail_kinds_of(params: &Value) -> Vec<ThumbnailKind> {
     let cell = params["cell"].as_u64().and_then(|cell| u32::try_from(cell).ok());
     let fit = serde_json::from_value(params["fit"].clone()).ok();
     let settings = cell.zip(fit).map(|(cell, fit)| RenderSettings { cell, fit, ..RenderSettings::default() });
-    settings.iter().flat_map(thumbnails).collect()
+    settings.iter().flat_map(thumbnail_kinds).collect()
 }
 
-/// What stands at the end.
-pub struct Drawn {
-    /// The picture's record.
-    pub record: Made,
-    /// The picture and what lies beside it.
-    pub outputs: Vec<Written>,
+/// The result of [`RenderJob::update`].
+pub struct Rendered {
+    /// The stage's artifact: the record of the drawn grid.
+    pub record: Cached,
+    /// All outputs, the drawn grid first.
+    pub outputs: Vec<OutputStatus>,
 }
 
-/// One thing that is written for people.
-pub struct Written {
-    /// What it is, in a word; none for what is written without a word.
-    pub shown: Option<&'static str>,
-    /// Where it is.
-    pub place: PathBuf,
-    /// Whether it was as it should be.
+/// The state of one output after an update.
+pub struct OutputStatus {
+    /// Its name in the summary; `None` for an output that the summary does not mention.
+    pub label: Option<&'static str>,
+    /// The file or folder that is shown to the user.
+    pub path: PathBuf,
+    /// Whether it was up to date before, so that nothing had to be written.
     pub fresh: bool,
-    /// What there is to say of it.
-    pub more: Option<String>,
+    /// What the summary says in addition.
+    pub detail: Option<String>,
 }
 
-/// The picture and what lies beside it, as they stand.
-pub struct Job<'a> {
-    /// What determines the picture.
+/// The outputs of a run, compared with the files that exist.
+pub struct RenderJob<'a> {
+    /// The key of the drawn grid.
     pub key: Key,
-    wall: Wall<'a>,
-    alike: Option<[State<super::Job<'a>>; 2]>,
+    scene: RenderScene<'a>,
+    similarity_tables: Option<[State<super::Job<'a>>; 2]>,
     publishing: Option<&'a Publishing>,
 }
 
-impl<'a> Job<'a> {
-    /// Looks at what is there, and may be published.
+impl<'a> RenderJob<'a> {
+    /// Computes the keys and looks up what exists. With `publishing`, [`RenderJob::update`] also writes the published
+    /// folder.
     ///
     /// # Errors
-    /// When there is nothing to draw, or the settings ask for what cannot be had.
+    /// When there is nothing to draw, or the settings need data that this run does not have.
     pub fn new(
-        ctx: &'a Context,
+        session: &'a Session,
         settings: &'a RenderSettings,
-        input: &'a Input,
-        known: &'a Known<'a>,
+        input: &'a RenderInput,
+        info: &'a PictureInfo<'a>,
         publishing: Option<&'a Publishing>,
     ) -> Result<Self> {
         ensure!(!input.rows.is_empty(), "there is nothing to draw");
-        let mut kept = thumbnails(settings);
+        let mut kinds = thumbnail_kinds(settings);
         if publishing.is_some() && !settings.page {
-            kept.extend(explorer::Explorer(publishing).thumbnails(settings));
+            kinds.extend(explorer::Explorer(publishing).thumbnail_kinds(settings));
         }
-        let tiles = Tiles::new(&ctx.store, &ctx.budget, kept, &known.sources);
-        let mut wall = Wall { ctx, settings, input, known, tiles, drawn: None, alike: None };
-        let key = picture::Picture.key(&wall)?;
-        wall.drawn = ctx.look_up(&key);
-        let likeness = if publishing.is_some() { known.likeness } else { wall.likeness() };
-        let alike = likeness.map(|likeness| likeness.states(ctx));
-        Ok(Self { key, wall, alike, publishing })
+        let thumbnails = ThumbnailSource::new(&session.store, &session.budget, kinds, &info.sources);
+        let mut scene =
+            RenderScene { session, settings, input, info, thumbnails, record: None, similarity_tables: None };
+        let key = picture::Picture.key(&scene)?;
+        scene.record = session.find_cached(&key);
+        let similarity = if publishing.is_some() { info.similarity } else { scene.similarity() };
+        let similarity_tables = similarity.map(|similarity| similarity.states(session));
+        Ok(Self { key, scene, similarity_tables, publishing })
     }
 
-    /// Whether there is a record of the picture.
+    /// Whether the cache has a record of the drawn grid.
     pub fn is_drawn(&self) -> bool {
-        self.wall.drawn.is_some()
+        self.scene.record.is_some()
     }
 
-    /// Why something has to be made or written, a reason each.
+    /// The reasons why something has to be computed or written; empty if everything is up to date.
     ///
     /// # Errors
-    /// When the settings ask for what cannot be had.
-    pub fn lacks(&self) -> Result<Vec<String>> {
-        let lost = self.alike.iter().flatten().find_map(|state| match state {
+    /// When the settings need data that this run does not have.
+    pub fn stale_reasons(&self) -> Result<Vec<String>> {
+        let missing = self.similarity_tables.iter().flatten().find_map(|state| match state {
             State::Fresh(_) => None,
             State::Stale(job) => Some(format!("the table {} is missing", job.key.stage)),
         });
-        let mut lacks: Vec<String> = lost.into_iter().collect();
-        for output in outputs(self.wall.settings) {
-            lacks.extend(output.lacks(&self.wall)?);
+        let mut reasons: Vec<String> = missing.into_iter().collect();
+        for output in outputs(self.scene.settings) {
+            reasons.extend(output.stale_reason(&self.scene)?);
         }
-        Ok(lacks)
+        Ok(reasons)
     }
 
-    /// Brings everything up to date; tells when it begins to.
+    /// Brings all outputs up to date. `on_start` is called before each piece of work, and never if nothing is stale.
     ///
     /// # Errors
-    /// When something cannot be written, vectors are damaged, or the user interrupts.
-    pub fn make(mut self, begins: &mut dyn FnMut()) -> Result<Drawn> {
-        let ctx = self.wall.ctx;
-        check(self.wall.settings, self.publishing)?;
-        self.wall.size()?;
-        // Brought up to date even where what shows them is fresh: they are tables of their own.
-        if let Some([nearest, seams]) = self.alike.take() {
+    /// When an output cannot be written, vectors are damaged, or the user interrupts.
+    pub fn update(mut self, on_start: &mut dyn FnMut()) -> Result<Rendered> {
+        let session = self.scene.session;
+        check(self.scene.settings, self.publishing)?;
+        self.scene.size()?;
+        // These tables are artifacts too, so they are updated even if the outputs that show them are up to date.
+        if let Some([nearest, seams]) = self.similarity_tables.take() {
             if !(nearest.is_fresh() && seams.is_fresh()) {
-                begins();
+                on_start();
             }
-            self.wall.alike = Some([nearest.made(ctx)?, seams.made(ctx)?]);
+            self.scene.similarity_tables = Some([nearest.get_or_make(session)?, seams.get_or_make(session)?]);
         }
-        let (mut made, mut written) = (None, Vec::new());
-        for output in outputs(self.wall.settings) {
-            let fresh = self.put(&*output, begins)?;
-            // The picture comes first, and stands whatever becomes of the others.
-            if made.is_none() {
-                let record = if fresh.fresh { self.wall.drawn.take() } else { ctx.look_up(&self.key) };
-                let record = Made { fresh: fresh.fresh, ..record.context("the picture's record is gone")? };
-                ctx.latest(&record)?;
-                made = Some(record);
+        let (mut drawn, mut written) = (None, Vec::new());
+        for output in outputs(self.scene.settings) {
+            let status = self.update_output(&*output, on_start)?;
+            // The drawn grid is the first output. Its record is linked at once, so that it counts even if a later
+            // output fails.
+            if drawn.is_none() {
+                let record = if status.fresh { self.scene.record.take() } else { session.find_cached(&self.key) };
+                let record = Cached { fresh: status.fresh, ..record.context("the picture's record is gone")? };
+                session.link_latest(&record)?;
+                drawn = Some(record);
             }
-            written.push(fresh);
+            written.push(status);
         }
         if self.publishing.is_some() {
-            written.push(self.put(&explorer::Explorer(self.publishing), begins)?);
+            written.push(self.update_output(&explorer::Explorer(self.publishing), on_start)?);
         }
-        Ok(Drawn { record: made.context("a picture is always drawn")?, outputs: written })
+        Ok(Rendered { record: drawn.context("a picture is always drawn")?, outputs: written })
     }
 
-    /// Writes an output unless it is as it should be.
-    fn put(&self, output: &dyn Output, begins: &mut dyn FnMut()) -> Result<Written> {
-        let stale = output.lacks(&self.wall)?.is_some();
+    /// Writes an output if it is stale.
+    fn update_output(&self, output: &dyn RenderOutput, on_start: &mut dyn FnMut()) -> Result<OutputStatus> {
+        let stale = output.stale_reason(&self.scene)?.is_some();
         if stale {
-            begins();
+            on_start();
         }
-        let more = if stale { output.write(&self.wall)? } else { None };
-        Ok(Written { shown: output.label(), place: output.place(self.wall.settings), fresh: !stale, more })
+        let detail = if stale { output.write(&self.scene)? } else { None };
+        Ok(OutputStatus { label: output.label(), path: output.path(self.scene.settings), fresh: !stale, detail })
     }
 }

@@ -1,73 +1,79 @@
-//! Publishing: the explorer's page in a folder of its own, for any static host. What lies beside such a page, and
-//! nowhere else: a preview, an icon, the originals.
+//! Publishing: the explorer in a folder for any static host, with the files that only a published page has: a preview,
+//! an icon, copies of the originals.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
-use super::links::resolved;
-use super::output::Output;
+use super::links::canonical;
+use super::output::RenderOutput;
 use super::preview;
+use super::scene::RenderScene;
 use super::sheets::name;
-use super::wall::Wall;
 use crate::artifact::ImageId;
 use crate::artifact::rows::ImageRow;
 use crate::config::RenderSettings;
-use crate::error::Halt;
+use crate::error::Exit;
 use crate::photo::Format;
 use crate::render::page;
-use crate::store::Filling;
+use crate::store::FolderWriter;
 
-/// Names of what lies in the folder beside the page.
+/// Names of the files and folders next to the published page.
 const PREVIEW: &str = "preview.jpg";
 const ICON: &str = "icon.png";
 pub(super) const ORIGINALS: &str = "originals";
 pub(super) const MANIFEST: &str = "iiif/manifest.json";
-/// Suffixes of films that hosts know.
-const FILMS: [&str; 3] = ["mp4", "mov", "m4v"];
+/// Suffixes of videos that web hosts recognise.
+const VIDEO_SUFFIXES: [&str; 3] = ["mp4", "mov", "m4v"];
 
-/// What is published, and where.
+/// What `publish` writes, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Publishing {
-    /// The folder.
+    /// The folder to write to.
     pub folder: PathBuf,
-    /// What the page is called; empty: as `render.title` says.
+    /// The title of the page; if empty, `render.title`.
     pub title: String,
-    /// A sentence or two about it; may be empty.
+    /// A sentence or two about the page; may be empty.
     pub description: String,
-    /// Where the folder will lie on the web, ending in `/`; empty where that is not known.
+    /// The address that the folder will have on the web, ending in `/`; empty if it is not known.
     pub base_url: String,
-    /// Whether the original files are copied, and linked to.
+    /// Whether the original files are copied and linked to.
     pub originals: bool,
-    /// Whether it can be looked at with IIIF viewers, too; needs the base URL.
+    /// Whether files for IIIF viewers are written; needs `base_url`.
     pub iiif: bool,
 }
 
 impl Publishing {
-    /// Where the page is.
+    /// Path of the page.
     pub fn page(&self) -> PathBuf {
         self.folder.join("index.html")
     }
 
-    /// Makes sure that nothing else that a run writes goes to this folder.
-    pub(super) fn check(&self, others: &[Box<dyn Output + '_>], settings: &RenderSettings) -> Result<()> {
-        let here = resolved(&self.folder);
-        let taken =
-            others.iter().filter_map(|output| output.folder(settings)).any(|folder| resolved(folder.root()) == here);
-        if taken {
+    /// Refuses a folder that another output of the run fills.
+    pub(super) fn check(&self, others: &[Box<dyn RenderOutput + '_>], settings: &RenderSettings) -> Result<()> {
+        let own_folder = canonical(&self.folder);
+        let is_taken = others
+            .iter()
+            .filter_map(|output| output.folder(settings))
+            .any(|folder| canonical(folder.root()) == own_folder);
+        if is_taken {
             let folder = self.folder.display();
-            bail!(Halt::Usage(format!("{folder} is written by every run; name another folder to publish to")));
+            bail!(Exit::Usage(format!("every run writes to {folder}; choose another folder to publish to")));
         }
         Ok(())
     }
 
-    /// Puts preview and icon into the folder; gives what the page then says of itself.
-    pub(super) fn present<'a>(&'a self, page: &Filling, wall: &page::Wall<'_>) -> Result<page::Published<'a>> {
-        let (bytes, preview_size) = preview::preview(page, wall)?;
+    /// Writes preview and icon into the folder. Returns the metadata for the page's head, which refer to them.
+    pub(super) fn write_preview<'a>(
+        &'a self,
+        page: &FolderWriter,
+        data: &page::PageData<'_>,
+    ) -> Result<page::PageMeta<'a>> {
+        let (bytes, preview_size) = preview::preview(page, data)?;
         page.put(PREVIEW, &bytes)?;
-        page.put(ICON, &preview::icon(page, wall)?)?;
-        Ok(page::Published {
+        page.put(ICON, &preview::icon(page, data)?)?;
+        Ok(page::PageMeta {
             description: &self.description,
             base_url: &self.base_url,
             preview: PREVIEW,
@@ -78,39 +84,45 @@ impl Publishing {
     }
 }
 
-/// Where the original of each picture is copied to, in the folder. The name says nothing of where it came from.
-pub(super) fn originals<'a>(wall: &Wall<'a>) -> BTreeMap<&'a ImageId, String> {
-    let by_image = wall.known.by_image();
-    let place = |image: &ImageId, row: &ImageRow| format!("{ORIGINALS}/{}.{}", name(image), suffix(row));
-    let known = wall.known.sources.keys().filter_map(|&image| Some((image, place(image, by_image.get(image)?))));
-    known.collect()
+/// The path of each original's copy in the published folder. The name does not reveal the original's path.
+pub(super) fn original_paths<'a>(scene: &RenderScene<'a>) -> BTreeMap<&'a ImageId, String> {
+    let by_image = scene.info.by_image();
+    let path = |image: &ImageId, row: &ImageRow| format!("{ORIGINALS}/{}.{}", name(image), suffix(row));
+    let names = scene.info.sources.keys().filter_map(|&image| Some((image, path(image, by_image.get(image)?))));
+    names.collect()
 }
 
-/// A host tells by the suffix what a file is, so this goes by what it is, not by what it was called.
+/// The suffix for a copy of an original. Hosts derive the type of a file from its suffix, so the suffix follows the
+/// content: that of the original's name is used only if it fits the format.
 fn suffix(row: &ImageRow) -> String {
-    let called = Path::new(&row.path).extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = Path::new(&row.path).extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let fits = match row.format {
-        Format::Film => FILMS.contains(&&*called),
-        format => Format::of_suffix(&called) == Some(format),
+        Format::Video => VIDEO_SUFFIXES.contains(&&*extension),
+        format => Format::of_suffix(&extension) == Some(format),
     };
     match row.format {
-        _ if fits => called,
-        Format::Film => FILMS[0].to_owned(),
+        _ if fits => extension,
+        Format::Video => VIDEO_SUFFIXES[0].to_owned(),
         format => format.to_string(),
     }
 }
 
-/// Copies the originals as they are. Fails when one cannot be read any more or has changed, or the user interrupts.
-pub(super) fn copy(wall: &Wall<'_>, page: &Filling, originals: &BTreeMap<&ImageId, String>) -> Result<()> {
-    let bar = wall.ctx.reporter.bar("originals", originals.len() as u64, false);
-    for (image, to) in originals {
-        wall.ctx.go_on()?;
+/// Copies the originals unchanged, except those that are in the folder already. Fails when an original can no longer be
+/// read or has changed, or when the user interrupts.
+pub(super) fn copy_originals(
+    scene: &RenderScene<'_>,
+    page: &FolderWriter,
+    originals: &BTreeMap<&ImageId, String>,
+) -> Result<()> {
+    let bar = scene.session.reporter.progress("originals", originals.len() as u64, false);
+    for (image, copy_name) in originals {
+        scene.session.check_interrupted()?;
         bar.advance(1);
-        if page.has(to) {
+        if page.has(copy_name) {
             continue;
         }
-        let (Some(entry), Some(digest)) = (wall.known.sources.get(image), image.digest()) else { continue };
-        let copied = entry.open(|stream, _| page.copy(to, stream, digest)).and_then(|copied| copied);
+        let (Some(entry), Some(digest)) = (scene.info.sources.get(image), image.digest()) else { continue };
+        let copied = entry.open(|stream, _| page.copy(copy_name, stream, digest)).and_then(|copied| copied);
         let copied = copied.map_err(|error| anyhow::anyhow!("{}: {error}", entry.path))?;
         ensure!(copied, "{} changed during the run; run again", entry.path);
     }
@@ -123,14 +135,14 @@ mod tests {
 
     #[test]
     fn a_suffix_says_what_a_file_is_whatever_it_was_called() {
-        let row = |path: &str, format| ImageRow { format, ..ImageRow::called(path) };
+        let row = |path: &str, format| ImageRow { format, ..ImageRow::with_name(path) };
         for (path, format, expected) in [
             ("a/b.JPG", Format::Jpeg, "jpg"),
             ("a.html", Format::Jpeg, "jpeg"),
             ("a.svg", Format::Png, "png"),
             ("a", Format::Heic, "heic"),
-            ("a.mov", Format::Film, "mov"),
-            ("a.php", Format::Film, "mp4"),
+            ("a.mov", Format::Video, "mov"),
+            ("a.php", Format::Video, "mp4"),
         ] {
             assert_eq!(suffix(&row(path, format)), expected, "{path}");
         }

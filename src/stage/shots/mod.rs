@@ -1,10 +1,10 @@
-//! `shots`: which pictures are the same shot, or of one burst. A table beside the four stages.
+//! The table `shots`: which pictures show the same shot, or belong to one burst.
 //!
-//! Pictures whose vectors are near are candidates; whether they are the same shot is decided by their pixels
-//! ([`crate::registration`]).
+//! Pictures with similar vectors are candidates. Whether two candidates show the same shot is decided by comparing
+//! their pixels ([`crate::registration`]).
 
 mod sets;
-mod sharp;
+mod sharpness;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,64 +13,67 @@ use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use serde_json::json;
 
-use self::sets::{Set, Sets};
-use super::{Context, Job, State};
+use self::sets::{DisjointSets, ShotSet};
+use super::{Job, Session, State};
 use crate::artifact::rows::{ImageRow, NeighbourRow, Row, ShotRow};
-use crate::artifact::{Artifact, Facts, ImageId, Precision};
-use crate::registration::Look;
-use crate::render::tiles::{Kept, Tiles};
+use crate::artifact::{Artifact, Findings, ImageId, Precision};
+use crate::registration::RegistrationImage;
+use crate::render::thumbnails::{ThumbnailKind, ThumbnailSource};
 use crate::source::Entry;
-use crate::store::{Digest, Key, later};
+use crate::store::{Digest, Key, set_unless_default};
 
-/// Pictures are candidates if they are nearer than this share of how far the tenth nearest of nine in ten pictures is
-/// at most ...
-const NEAR: f64 = 0.8;
-/// ... or if there are so few that this says nothing.
-const FEW: usize = 100;
-/// Shapes of candidates, width over height, differ by no more than this factor.
-const SHAPE: f64 = 1.13;
-/// Pictures that are so alike where one lies over the other are the same shot: on the set of `scripts/duplicates_eval.py` with a
-/// precision of 1.000 at a recall of 0.997 (docs/duplicates.md).
-const SAME: f64 = 0.84;
-/// Pictures of a burst follow each other within so many seconds.
+/// Two pictures are candidates if their distance is below this factor times the 90th percentile of the distance to the
+/// tenth neighbour. The percentile adapts the limit to the model and the collection.
+const MAX_DISTANCE_RATIO: f64 = 0.8;
+/// With fewer pictures the percentile is not meaningful, so all neighbours are candidates.
+const MIN_PICTURES_FOR_RATIO: usize = 100;
+/// The aspect ratios (width over height) of candidates differ by at most this factor.
+const MAX_ASPECT_FACTOR: f64 = 1.13;
+/// Two pictures with at least this similarity after registration show the same shot. On the pictures of
+/// `scripts/measure/duplicates.py` this gives a precision of 1.000 at a recall of 0.998 (docs/duplicates.md).
+const MIN_SIMILARITY: f64 = 0.84;
+/// The largest interval in seconds between consecutive pictures of a burst.
 const BURST_SECONDS: u64 = 3;
-/// And light and shade of one are laid over those of the next with this correlation; those of other photographs reach it in one
-/// of two thousand pairs.
-const RESEMBLES: f64 = 0.85;
-/// Raised when the same pictures come into other sets.
+/// The smallest correlation between the coarse luminance of consecutive pictures of a burst. One in two thousand pairs
+/// of unrelated photographs reaches it.
+const MIN_BURST_CORRELATION: f64 = 0.85;
+/// Raised when the same pictures give other sets.
 const VERSION: u32 = 1;
 
-/// What is looked through.
+/// The inputs of the table.
 #[derive(Clone, Copy)]
-pub struct Input<'a> {
-    /// The nearest pictures of each.
+pub struct ShotInput<'a> {
+    /// The table `neighbours`.
     pub nearest: &'a Artifact,
-    /// The pictures.
+    /// The table `images`.
     pub images: &'a [ImageRow],
-    /// Where they can be read.
+    /// The entry from which each picture can be read.
     pub sources: &'a HashMap<&'a ImageId, &'a Entry>,
-    /// Whether pictures that were taken within seconds of each other and are alike come together as well.
+    /// Whether bursts also form sets: pictures taken within seconds of each other that look similar.
     pub bursts: bool,
 }
 
-impl<'a> Input<'a> {
-    fn key(&self, tiles: &Tiles<'_>) -> Key {
-        let (mut facts, mut lost) = (blake3::Hasher::new(), blake3::Hasher::new());
-        let mut is_lost = false;
+impl<'a> ShotInput<'a> {
+    fn key(&self, tiles: &ThumbnailSource<'_>) -> Key {
+        let (mut facts, mut unreadable) = (blake3::Hasher::new(), blake3::Hasher::new());
+        let mut any_unreadable = false;
         for (image, row) in self.pictures() {
-            let taken = self.bursts.then(|| moment(row)).flatten();
+            let taken = self.bursts.then(|| capture_seconds(row)).flatten();
+            // The facts that decide which pictures are compared, and which is best. Paths and captions do not enter the
+            // key.
             facts.update(json!([image.to_string(), row.width, row.height, row.bytes, taken]).to_string().as_bytes());
-            if !tiles.has(image, Kept::Look) {
-                is_lost = true;
-                lost.update(image.as_bytes());
+            if !tiles.has(image, ThumbnailKind::Comparison) {
+                any_unreadable = true;
+                unreadable.update(image.as_bytes());
             }
         }
         let mut params = json!({"version": VERSION});
-        later(&mut params, "bursts", self.bursts, false);
+        set_unless_default(&mut params, "bursts", self.bursts, false);
         let nearest = ("neighbours", self.nearest.header.content);
         let mut key = ShotRow::key(params, [nearest, ("pictures", Digest::from_hasher(&facts))]);
-        // Should they come back, there is more to be found.
-        key.inputs.extend(is_lost.then(|| ("lost".to_owned(), Digest::from_hasher(&lost))));
+        // Pictures that cannot be read are not compared. They enter the key, so that the sets are computed again once
+        // the pictures are back.
+        key.inputs.extend(any_unreadable.then(|| ("lost".to_owned(), Digest::from_hasher(&unreadable))));
         key
     }
 
@@ -79,92 +82,101 @@ impl<'a> Input<'a> {
         first.map(|row| (&row.image, row)).collect()
     }
 
-    fn tiles<'c>(&self, ctx: &'c Context) -> Tiles<'c>
+    fn tiles<'c>(&self, session: &'c Session) -> ThumbnailSource<'c>
     where
         'a: 'c,
     {
-        Tiles::new(&ctx.store, &ctx.budget, vec![Kept::Look], self.sources)
+        ThumbnailSource::new(&session.store, &session.budget, vec![ThumbnailKind::Comparison], self.sources)
     }
 }
 
-/// When a picture was taken, in seconds, if that is known to the second.
-fn moment(row: &ImageRow) -> Option<i64> {
+/// When a picture was taken, in seconds since 1970, if the date is precise to the second.
+fn capture_seconds(row: &ImageRow) -> Option<i64> {
     row.taken_at.filter(|_| row.taken_precision == Some(Precision::Second)).map(|time| time.seconds())
 }
 
-/// How the table stands.
-pub fn state<'a>(ctx: &'a Context, input: Input<'a>) -> State<Job<'a>> {
-    let key = input.key(&input.tiles(ctx));
-    State::of(ctx, key, move || Ok((rows(ctx, &input)?, Facts::new())))
+/// The state of the table.
+pub fn state<'a>(session: &'a Session, input: ShotInput<'a>) -> State<Job<'a>> {
+    let key = input.key(&input.tiles(session));
+    State::for_key(session, key, move || Ok((rows(session, &input)?, Findings::new())))
 }
 
-/// Two pictures, in the order of their names.
+/// Two pictures, the smaller id first.
 type Pair<'a> = (&'a ImageId, &'a ImageId);
 
-fn rows(ctx: &Context, input: &Input<'_>) -> Result<RecordBatch> {
+fn rows(session: &Session, input: &ShotInput<'_>) -> Result<RecordBatch> {
     let pictures = input.pictures();
-    let near = near(&NeighbourRow::from_batch(&input.nearest.batch)?, &pictures);
-    let tiles = input.tiles(ctx);
-    let looks = looks(ctx, &tiles, &near)?;
-    let of_one_shape = |&(a, b): &Pair<'_>| {
-        shape(pictures[a]).max(shape(pictures[b])) <= SHAPE * shape(pictures[a]).min(shape(pictures[b]))
+    let near = candidate_pairs(&NeighbourRow::from_batch(&input.nearest.batch)?, &pictures);
+    let tiles = input.tiles(session);
+    let luminances = comparison_luminances(session, &tiles, &near)?;
+    let have_similar_aspects = |&(a, b): &Pair<'_>| {
+        aspect(pictures[a]).max(aspect(pictures[b])) <= MAX_ASPECT_FACTOR * aspect(pictures[a]).min(aspect(pictures[b]))
     };
-    let candidates: Vec<Pair<'_>> = near.iter().copied().filter(of_one_shape).collect();
-    let bar = ctx.reporter.bar("comparing", candidates.len() as u64, false);
-    // Those of one picture follow each other: its look is made once.
+    let candidates: Vec<Pair<'_>> = near.iter().copied().filter(have_similar_aspects).collect();
+    let bar = session.reporter.progress("comparing", candidates.len() as u64, false);
+    // Pairs are sorted by their first picture, which is prepared once for all its pairs.
     let compare = |pairs: &[Pair<'_>]| {
         bar.advance(pairs.len() as u64);
-        let one = if ctx.reporter.interrupted() { None } else { looks.get(pairs[0].0).and_then(|one| Look::new(one)) };
-        let alike = |&(a, b): &Pair<'_>| {
-            let likeness = one.as_ref()?.likeness(&Look::new(looks.get(b)?)?)?;
-            (likeness >= SAME).then(|| (pictures[a], pictures[b]))
+        let first = if session.reporter.interrupted() {
+            None
+        } else {
+            luminances.get(pairs[0].0).and_then(|first| RegistrationImage::new(first))
         };
-        pairs.iter().filter_map(alike).collect::<Vec<_>>()
+        let same_shot = |&(a, b): &Pair<'_>| {
+            let similarity = first.as_ref()?.similarity(&RegistrationImage::new(luminances.get(b)?)?)?;
+            (similarity >= MIN_SIMILARITY).then(|| (pictures[a], pictures[b]))
+        };
+        pairs.iter().filter_map(same_shot).collect::<Vec<_>>()
     };
     let same: Vec<Vec<_>> = candidates
-        .chunk_by(|one, next| one.0 == next.0)
+        .chunk_by(|first, next| first.0 == next.0)
         .collect::<Vec<_>>()
         .par_iter()
         .map(|pairs| compare(pairs))
         .collect();
     drop(bar);
-    ctx.go_on()?;
-    let mut sets = Sets::default();
+    session.check_interrupted()?;
+    let mut sets = DisjointSets::default();
     same.into_iter().flatten().for_each(|(a, b)| sets.join(&a.image, &b.image));
-    let sharpness = |tied: &[&ImageRow]| sharp::of_each(&tiles, tied);
-    let likeness =
-        |a: &ImageRow, b: &ImageRow| Look::new(looks.get(&a.image)?)?.likeness(&Look::new(looks.get(&b.image)?)?);
-    let mut found: Vec<Set> = sets.found(&pictures, &sharpness, &likeness);
+    let sharpness = |tied: &[&ImageRow]| sharpness::of_each(&tiles, tied);
+    let similarity = |a: &ImageRow, b: &ImageRow| {
+        RegistrationImage::new(luminances.get(&a.image)?)?
+            .similarity(&RegistrationImage::new(luminances.get(&b.image)?)?)
+    };
+    let mut found: Vec<ShotSet> = sets.similar_sets(&pictures, &sharpness, &similarity);
     if input.bursts {
-        // What is the same shot stays together; besides, what followed within seconds.
-        let mut sets = Sets::default();
+        // The sets of equal shots are joined further by pairs that were taken within seconds. Here the aspect ratios
+        // may differ: the camera may have been turned.
+        let mut sets = DisjointSets::default();
         found.iter().for_each(|set| set.images().for_each(|image| sets.join(set.first(), image)));
         let follows = |&(a, b): &Pair<'_>| {
-            let apart = moment(pictures[a]).zip(moment(pictures[b])).map(|(a, b)| a.abs_diff(b));
-            let look = |image| Look::new(looks.get(image)?);
-            let resembles = || look(a)?.resemblance(&look(b)?);
-            apart.is_some_and(|apart| apart <= BURST_SECONDS) && resembles().is_some_and(|alike| alike >= RESEMBLES)
+            let seconds = capture_seconds(pictures[a]).zip(capture_seconds(pictures[b])).map(|(a, b)| a.abs_diff(b));
+            let registered = |image| RegistrationImage::new(luminances.get(image)?);
+            let correlation = || registered(a)?.coarse_similarity(&registered(b)?);
+            seconds.is_some_and(|seconds| seconds <= BURST_SECONDS)
+                && correlation().is_some_and(|value| value >= MIN_BURST_CORRELATION)
         };
         let followed: Vec<Pair<'_>> = near.par_iter().copied().filter(follows).collect();
         followed.into_iter().for_each(|(a, b)| sets.join(a, b));
-        found = sets.all(&pictures, &sharpness, &likeness);
+        found = sets.joined_sets(&pictures, &sharpness, &similarity);
     }
-    ctx.go_on()?;
+    session.check_interrupted()?;
     Ok(ShotRow::to_batch(&sets::rows(found)))
 }
 
 /// Width over height.
-fn shape(row: &ImageRow) -> f64 {
+fn aspect(row: &ImageRow) -> f64 {
     f64::from(row.width) / f64::from(row.height.max(1))
 }
 
-/// Pairs of pictures whose vectors are near, each once, in order.
-fn near<'a>(rows: &[NeighbourRow], pictures: &BTreeMap<&'a ImageId, &'a ImageRow>) -> Vec<Pair<'a>> {
+/// The pairs of pictures whose vectors are close, each pair once, sorted.
+fn candidate_pairs<'a>(rows: &[NeighbourRow], pictures: &BTreeMap<&'a ImageId, &'a ImageRow>) -> Vec<Pair<'a>> {
+    // Every picture has the same number of neighbours, so the last rank has one distance for each picture.
     let last = rows.iter().map(|row| row.rank).max().unwrap_or(0);
-    let mut far: Vec<f64> = rows.iter().filter(|row| row.rank == last).map(|row| row.distance).collect();
-    far.sort_by(f64::total_cmp);
-    let usual = far.get(far.len() * 9 / 10).copied().unwrap_or(f64::INFINITY);
-    let limit = if pictures.len() < FEW { f64::INFINITY } else { NEAR * usual };
+    let mut last_distances: Vec<f64> = rows.iter().filter(|row| row.rank == last).map(|row| row.distance).collect();
+    last_distances.sort_by(f64::total_cmp);
+    let percentile = last_distances.get(last_distances.len() * 9 / 10).copied().unwrap_or(f64::INFINITY);
+    let limit = if pictures.len() < MIN_PICTURES_FOR_RATIO { f64::INFINITY } else { MAX_DISTANCE_RATIO * percentile };
     let known = |image: &ImageId| pictures.get_key_value(image).map(|(image, _)| *image);
     let pair = |row: &NeighbourRow| {
         let (a, b) = (known(&row.image)?, known(&row.neighbour)?);
@@ -173,27 +185,33 @@ fn near<'a>(rows: &[NeighbourRow], pictures: &BTreeMap<&'a ImageId, &'a ImageRow
     rows.iter().filter_map(pair).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The shades of the pictures among these pairs; a picture that cannot be had any more is told and has none.
-fn looks<'a>(ctx: &Context, tiles: &Tiles<'_>, pairs: &[Pair<'a>]) -> Result<HashMap<&'a ImageId, Vec<u8>>> {
+/// The luminance (ITU-R BT.601) of the comparison thumbnails of all pictures in these pairs. Pictures that can no
+/// longer be read are reported as warnings and are missing from the result.
+fn comparison_luminances<'a>(
+    session: &Session,
+    tiles: &ThumbnailSource<'_>,
+    pairs: &[Pair<'a>],
+) -> Result<HashMap<&'a ImageId, Vec<u8>>> {
     let wanted: BTreeSet<&ImageId> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
-    let wanted: Vec<&ImageId> = wanted.into_iter().filter(|image| tiles.has(image, Kept::Look)).collect();
-    let bar = ctx.reporter.bar("looks", wanted.len() as u64, false);
+    let wanted: Vec<&ImageId> =
+        wanted.into_iter().filter(|image| tiles.has(image, ThumbnailKind::Comparison)).collect();
+    let bar = session.reporter.progress("comparison thumbnails", wanted.len() as u64, false);
     let failures = tiles.prepare(&wanted, || {
         bar.advance(1);
-        !ctx.reporter.interrupted()
+        !session.reporter.interrupted()
     });
     drop(bar);
-    ctx.go_on()?;
-    failures.into_iter().for_each(|line| ctx.warn(line));
-    let shades = |image: &&'a ImageId| {
-        let look = tiles.tile(image, Kept::Look)?;
-        let shade = |pixel: &image::Rgb<u8>| {
+    session.check_interrupted()?;
+    failures.into_iter().for_each(|line| session.warn(line));
+    let luminance_of = |image: &&'a ImageId| {
+        let tile = tiles.tile(image, ThumbnailKind::Comparison)?;
+        let luminance = |pixel: &image::Rgb<u8>| {
             let [red, green, blue] = pixel.0.map(u32::from);
             ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
         };
-        Some((*image, look.pixels().map(shade).collect()))
+        Some((*image, tile.pixels().map(luminance).collect()))
     };
-    Ok(wanted.par_iter().filter_map(shades).collect())
+    Ok(wanted.par_iter().filter_map(luminance_of).collect())
 }
 
 #[cfg(test)]
@@ -213,7 +231,7 @@ mod tests {
         let rows: Vec<NeighbourRow> =
             (0..200).flat_map(|i| [row(i, i + 1, 1, if i == 7 { 0.1 } else { 0.9 }), row(i, i + 2, 2, 1.0)]).collect();
         let pictures = |count: usize| images[..count].iter().map(|row| (&row.image, row)).collect::<BTreeMap<_, _>>();
-        assert_eq!(near(&rows, &pictures(200)), [(&names[7], &names[8])]);
-        assert_eq!(near(&rows, &pictures(3)).len(), 3, "of few all that are given");
+        assert_eq!(candidate_pairs(&rows, &pictures(200)), [(&names[7], &names[8])]);
+        assert_eq!(candidate_pairs(&rows, &pictures(3)).len(), 3, "of few all that are given");
     }
 }

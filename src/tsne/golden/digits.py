@@ -1,8 +1,8 @@
-"""Makes digits.bin: the first 600 of scikit-learn's handwritten digits (UCI, CC BY 4.0).
+"""Writes digits.bin: the first 600 of scikit-learn's handwritten digits (UCI, CC BY 4.0).
 
-Each is 65 bytes: its class, then its 8 x 8 pixels, 0 to 16. Prints what openTSNE makes of them with
-the settings the module copies: its KL, and the share of digits whose nearest in the plane is of the
-same class. The test asks for no less.
+Each digit is 65 bytes: its class, then its 8 x 8 pixels, 0 to 16. Prints the results of openTSNE with the settings that this
+project copies: the KL divergence, and the share of digits whose nearest neighbour in the plane is of the same class. The test
+compares with them.
 """
 import numpy as np
 from sklearn.datasets import load_digits

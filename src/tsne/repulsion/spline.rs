@@ -1,40 +1,45 @@
-//! Cardinal B-splines: how a point is spread over the nodes of a grid, and read back.
+//! Cardinal B-splines: the weights with which charges are spread over the nodes of a grid, and potentials are
+//! interpolated.
 
-/// Weights and their derivatives (per node spacing) of the `P` nodes from the point's own cell on,
-/// for a point at `t` (0..1) in its cell: the B-spline of order P (degree P − 1), by its recursion.
+/// The weights of the `P` nodes that start at the point's cell, and their derivatives per node spacing. `t` (0..1) is
+/// the offset of the point in its cell. The weights are values of the B-spline of order P (degree P − 1), by its
+/// recursion.
 pub(super) fn weights<const P: usize>(t: f32) -> ([f32; P], [f32; P]) {
     let mut w = [0.0; P];
     w[0] = 1.0 - t;
     w[1] = t;
     for order in 3..P {
-        raise(&mut w, order, t);
+        raise_order(&mut w, order, t);
     }
-    // The derivative of a spline is a difference of splines of one order less.
+    // The derivative of a B-spline of order P is the difference of two neighbouring ones of order P − 1, which `w` has
+    // here.
     let mut slope = [0.0; P];
     slope[0] = -w[0];
     for j in 1..P {
         slope[j] = w[j - 1] - w[j];
     }
-    raise(&mut w, P, t);
+    raise_order(&mut w, P, t);
     (w, slope)
 }
 
-/// From order − 1 to `order`.
-fn raise<const P: usize>(w: &mut [f32; P], order: usize, t: f32) {
-    let share = 1.0 / (order - 1) as f32;
-    w[order - 1] = share * t * w[order - 2];
+/// Raises the weights from order − 1 to `order`, in place, by the recursion of de Boor and Cox:
+/// Mₙ(x) = (x Mₙ₋₁(x) + (n − x) Mₙ₋₁(x − 1)) / (n − 1).
+fn raise_order<const P: usize>(w: &mut [f32; P], order: usize, t: f32) {
+    let scale = 1.0 / (order - 1) as f32;
+    // From the last weight to the first, so that each step still reads values of the lower order.
+    w[order - 1] = scale * t * w[order - 2];
     for j in (1..order - 1).rev() {
         let from_left = (t + (order - 1 - j) as f32) * w[j - 1];
-        w[j] = share * (from_left + (j as f32 + 1.0 - t) * w[j]);
+        w[j] = scale * (from_left + (j as f32 + 1.0 - t) * w[j]);
     }
-    w[0] *= share * (1.0 - t);
+    w[0] *= scale * (1.0 - t);
 }
 
-/// The Fourier transform, at `angle` per node, of the B-spline of even `order` sampled at the
-/// nodes: Σⱼ M(j) cos(j · angle), the nodes counted from its middle.
+/// The Fourier transform of the B-spline of even `order` sampled at the nodes, at `angle` radians per node: Σⱼ M(j)
+/// cos(j · angle), where j counts from the middle of the spline.
 pub(super) fn sampled_transform(order: usize, angle: f64) -> f64 {
     let mut samples = vec![0.0f64; order + 1];
-    samples[1] = 1.0; // order 2: the hat, 1 at its middle node
+    samples[1] = 1.0; // order 2 is the hat function, which is 1 at its middle node
     for n in 3..=order {
         for j in (1..=n).rev() {
             let left = j as f64 * if j < n { samples[j] } else { 0.0 };
@@ -57,7 +62,7 @@ mod tests {
             assert!((w.iter().sum::<f32>() - 1.0).abs() < 1e-6);
             assert!(slope.iter().sum::<f32>().abs() < 1e-6);
             assert!(w.iter().all(|w| *w >= 0.0));
-            // The first moment moves with the point.
+            // The first moment is the position of the point.
             let centre: f32 = w.iter().enumerate().map(|(j, w)| j as f32 * w).sum();
             assert!((centre - t - 2.0).abs() < 1e-5);
             if step < 10 {

@@ -1,42 +1,42 @@
-//! Products of pairs of sixteen-bit numbers (bfloat16: a f32 without its last sixteen bits), by the instructions that
-//! x86-64 calls AVX512-BF16. Unsafe for the reasons that [`x86`](super::x86) gives.
+//! Products of pairs of bfloat16 numbers (an f32 without its last sixteen bits), by the AVX512-BF16 instructions of
+//! x86-64. Unsafe code is needed for the reasons given in [`x86`](super::x86).
 #![allow(unsafe_code, reason = "vector instructions; see above")]
 
 use std::arch::x86_64::*;
 
-use super::super::bf16::{Brief, PANEL, Pairs};
+use super::super::bf16::{Bf16Block, PANEL, WeightPairs};
 use super::x86::Avx512;
 use super::{Block, Simd};
 
-// A panel is two whole vectors.
+// A panel has the same width as in f32, and a block is one vector.
 const _: () = assert!(Avx512::PANEL == PANEL && Avx512::PARTS == 1);
 
-/// Proof that the processor has AVX-512 and its products of pairs.
+/// Proof that the CPU supports AVX-512 and AVX512-BF16.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super::super) struct Bf16(Avx512);
 
-/// Something to compute with pairs; all of it has to be `#[inline(always)]`.
+/// A computation with bf16 pairs; all functions that it calls have to be `#[inline(always)]`.
 pub(in super::super::super) trait Bf16Task {
-    /// Computes it.
+    /// Runs the computation.
     fn run(self, bf16: Bf16);
 }
 
 impl Bf16 {
-    /// Rows of a register tile, as without pairs.
+    /// Rows of a register tile, the same as in f32.
     pub(in super::super::super) const ROWS: usize = Avx512::ROWS;
 
-    /// The proof, if the processor has them.
+    /// The proof, if the CPU supports the instructions.
     pub(super) fn detect(avx512: Avx512) -> Option<Self> {
         is_x86_feature_detected!("avx512bf16").then_some(Self(avx512))
     }
 
-    /// The vectors that sums are.
+    /// The f32 instructions, for the sums.
     #[inline(always)]
     pub(in super::super::super) fn vectors(self) -> Avx512 {
         self.0
     }
 
-    /// Computes `task` with these instructions.
+    /// Runs `task` with these instructions.
     pub(in super::super::super) fn vectorize(self, task: impl Bf16Task) {
         #[target_feature(enable = "avx512f,avx512bf16")]
         fn inner(bf16: Bf16, task: impl Bf16Task) {
@@ -46,21 +46,21 @@ impl Bf16 {
         unsafe { inner(self, task) }
     }
 
-    /// Each number rounded to the nearest one of sixteen bits; numbers below 2^-126 become zero.
+    /// Rounds each number to the nearest bfloat16. Numbers below 2^-126 become zero.
     #[inline(always)]
-    pub(in super::super::super) fn round(self, block: &Block) -> Brief {
-        let mut brief = Brief::default();
+    pub(in super::super::super) fn round(self, block: &Block) -> Bf16Block {
+        let mut packed = Bf16Block::default();
         // SAFETY: `self` exists, so the processor has the instruction; 32 bytes are written into 32.
         unsafe {
             let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(self.0.load(block, 0)));
-            _mm256_storeu_si256((&raw mut brief.0).cast(), rounded);
+            _mm256_storeu_si256((&raw mut packed.0).cast(), rounded);
         }
-        brief
+        packed
     }
 
-    /// For each output: its sum, plus both products of a pair of inputs and its pair of weights.
+    /// For each output: its sum plus the two products of a pair of inputs and its pair of weights.
     #[inline(always)]
-    pub(in super::super::super) fn add_products(self, sums: __m512, inputs: u32, weights: &Pairs) -> __m512 {
+    pub(in super::super::super) fn add_products(self, sums: __m512, inputs: u32, weights: &WeightPairs) -> __m512 {
         // SAFETY: `self` exists, so the processor has the instructions; 64 bytes are read of 64.
         unsafe {
             let weights: __m512bh = std::mem::transmute(_mm512_loadu_si512((&raw const weights.0).cast()));

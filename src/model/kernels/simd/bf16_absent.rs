@@ -1,9 +1,9 @@
-//! In the place of `bf16` on processors that are no x86-64: there are no such products.
+//! Replaces `bf16` on CPUs other than x86-64, which have no such products.
 
-use super::super::bf16::{Brief, Pairs};
+use super::super::bf16::{Bf16Block, WeightPairs};
 use super::{Block, Portable, Simd};
 
-/// There is none.
+/// This type has no values, because these CPUs do not have the instructions.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super::super) enum Bf16 {}
 
@@ -22,7 +22,7 @@ impl Bf16 {
         task.run(self);
     }
 
-    pub(in super::super::super) fn round(self, _: &Block) -> Brief {
+    pub(in super::super::super) fn round(self, _: &Block) -> Bf16Block {
         match self {}
     }
 
@@ -30,7 +30,7 @@ impl Bf16 {
         self,
         _: <Portable as Simd>::Vector,
         _: u32,
-        _: &Pairs,
+        _: &WeightPairs,
     ) -> <Portable as Simd>::Vector {
         match self {}
     }

@@ -1,24 +1,24 @@
-//! The vectors of x86-64: the only unsafe code of the network. Two things make the calls of vector
-//! instructions sound. A value of [`Avx2`] or [`Avx512`] exists only after the processor was asked;
-//! and the only memory that is touched is a [`Block`], through a reference, at a place that is checked.
+//! The vector instructions of x86-64, which need unsafe code. Two invariants make the calls sound. A value of [`Avx2`]
+//! or [`Avx512`] exists only after the CPU was found to support the instructions. And the only memory that is accessed
+//! is a [`Block`], through a reference, at an index that is checked.
 #![allow(unsafe_code, reason = "vector instructions; see above")]
 
 use std::arch::x86_64::*;
 
 use super::{Block, Simd, Task};
 
-/// A level of x86-64: its token, its vector, its instructions, its register tile.
+/// Defines a level of x86-64: its token, vector type, instructions and register tile.
 macro_rules! level {
     ($name:ident, name: $called:literal, features: [$($feature:tt),*], vector: $vector:ty, lanes: $lanes:literal,
      rows: $rows:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, add: $add:ident,
      sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
      to_integers: $to:ident, shift: $shift:ident, from_integers: $from:ident, max: $max:ident, min: $min:ident) => {
-        /// A sign that the processor has these instructions.
+        /// Proof that the CPU supports these instructions.
         #[derive(Clone, Copy, Debug)]
         pub(in super::super::super) struct $name(());
 
         impl $name {
-            /// The sign, if the processor has them.
+            /// The proof, if the CPU supports the instructions.
             pub(super) fn detect() -> Option<Self> {
                 ($(is_x86_feature_detected!($feature))&&*).then_some(Self(()))
             }
