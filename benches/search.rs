@@ -27,7 +27,8 @@ const DIM: usize = 512;
 
 /// Fills a cache with `PICTURES` pictures, as a run would.
 fn fill(store: &Store, params: &serde_json::Value) {
-    let mut embeddings = EmbeddingStore::open(store, params, (DIM, false), |damage| panic!("{damage}"));
+    let mut embeddings =
+        EmbeddingStore::open(store, params, (DIM, false), &BTreeSet::new(), |damage| panic!("{damage}"));
     let names: Vec<ImageId> = (0..PICTURES).map(|i| ImageId::of(&i.to_le_bytes())).collect();
     let values = names.iter().flat_map(|name| name.bytes().cycle().take(DIM)).map(|byte| f32::from(byte) - 70.0);
     embeddings.commit(Vectors { names: names.clone(), values: values.collect(), ..Vectors::empty(DIM) }).unwrap();
@@ -54,7 +55,7 @@ fn row(i: usize, image: &ImageId) -> ImageRow {
         taken_at: None,
         taken_from: None,
         taken_precision: None,
-        caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length")),
+        caption: Some(format!("picture number {i}, on a beach, with a caption of the usual length").into()),
         post: None,
         carousel_index: None,
         uri: None,

@@ -8,7 +8,7 @@
 //! stage.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +31,9 @@ fn make(session: &Session, rows: usize, dim: usize) {
     let directions: Vec<f32> = (0..RANK * dim).map(|_| next()).collect();
     let params = serde_json::json!({ "model": "made up" });
     let mut embeddings =
-        shards::EmbeddingStore::open(&session.store, &params, (dim, false), |damage| panic!("{damage}"));
+        shards::EmbeddingStore::open(&session.store, &params, (dim, false), &BTreeSet::new(), |damage| {
+            panic!("{damage}")
+        });
     for first in (0..rows).step_by(500) {
         let names: Vec<ImageId> =
             (first..rows.min(first + 500)).map(|i| ImageId::from(&*format!("{i:064x}"))).collect();
@@ -47,7 +49,9 @@ fn make(session: &Session, rows: usize, dim: usize) {
         embeddings.commit(Vectors { names, values, ..Vectors::empty(dim) }).expect("a part is written");
     }
     embeddings.seal().expect("shards are written");
-    let embeddings = shards::EmbeddingStore::open(&session.store, &params, (dim, false), |damage| panic!("{damage}"));
+    let embeddings = shards::EmbeddingStore::open(&session.store, &params, (dim, false), &BTreeSet::new(), |damage| {
+        panic!("{damage}")
+    });
     let (rows, _) = embeddings.index(&embeddings.names()).expect("an index");
     let key = Key { stage: EmbedRow::STAGE.into(), version: EmbedRow::FORMAT, params, inputs: BTreeMap::new() };
     let facts = BTreeMap::from([("dim".to_owned(), dim.to_string())]);

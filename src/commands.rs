@@ -24,7 +24,7 @@ use crate::error::Exit;
 use crate::model::Hub;
 use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Preflight, Request, SavedRequest};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, pluralise};
 use crate::stage::render::Publishing;
 use crate::stage::{Cached, Session, Stage, assign, copy_if_changed, project};
 use crate::store::{self, Store};
@@ -271,8 +271,10 @@ impl App {
         };
         let mut response = Response::new(line, response::outcome(&outcome, request));
         response.already_shown = matches!(printed, Printed::Picture);
-        let defective = outcome.embedded.is_some_and(|embedded| embedded.counts.defective > 0);
-        if request.settings.source.strict && defective {
+        let defective = outcome.embedded.map_or(0, |embedded| embedded.counts.defective);
+        if request.settings.source.strict && defective > 0 {
+            let inputs = pluralise(defective, "defective input");
+            self.note(format!("exit code {EXIT_SKIPPED}: {inputs} (--strict)"));
             response.code = EXIT_SKIPPED;
         }
         Ok(response)

@@ -33,7 +33,7 @@ pub fn duplicate_sets(sets: Vec<Vec<(ImageRow, ShotRow)>>) -> Vec<Vec<Duplicate>
     let duplicate = |(row, shot): (ImageRow, ShotRow)| Duplicate {
         same_bytes: row.duplicate_of.is_some(),
         path: row.path,
-        source: row.source,
+        source: row.source.to_string(),
         image: row.image.to_string(),
         width: row.width,
         height: row.height,

@@ -98,6 +98,17 @@ impl ColumnValue for Arc<str> {
     }
 }
 
+impl ColumnValue for Option<Arc<str>> {
+    const NULLABLE: bool = true;
+    fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
+        text_array(StringArray::from_iter(values))
+    }
+    fn get(column: &ArrayRef, row: usize) -> Option<Self> {
+        let column = column.as_string_opt::<i32>()?;
+        Some(column.is_valid(row).then(|| column.value(row).into()))
+    }
+}
+
 impl ColumnValue for bool {
     fn column(values: impl Iterator<Item = Self>) -> ArrayRef {
         Arc::new(BooleanArray::from_iter(values.map(Some)))

@@ -80,7 +80,7 @@ row! {
         /// Path inside its source, with `/`; in a zip the name of the entry.
         path: String,
         /// Name of the source.
-        source: String,
+        source: Arc<str>,
         /// post, story, reel, archived, profile, other or file.
         kind: PictureKind,
         /// Size of the file in bytes.
@@ -99,13 +99,13 @@ row! {
         /// that period.
         taken_precision: Option<Precision>,
         /// The caption that the owner wrote.
-        caption: Option<String>,
+        caption: Option<Arc<str>>,
         /// The post that it belongs to (the address of the post's first picture).
-        post: Option<String>,
+        post: Option<Arc<str>>,
         /// Its position in the post, from 0.
         carousel_index: Option<u32>,
         /// The address by which an export's index lists it.
-        uri: Option<String>,
+        uri: Option<Arc<str>>,
         /// The path of the first input with the same bytes, if this is not it.
         duplicate_of: Option<String>,
         /// The defect of a picture that is damaged but readable.
@@ -296,7 +296,7 @@ row! {
         /// Its path inside its source, if it is known.
         path: Option<String>,
         /// Name of the source.
-        source: Option<String>,
+        source: Option<Arc<str>>,
         /// First coordinate of its position in the plane.
         x: f64,
         /// Second coordinate of its position in the plane.

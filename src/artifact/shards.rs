@@ -89,11 +89,12 @@ pub struct EmbeddingStore {
 impl EmbeddingStore {
     /// Reads and checks all shards. Damaged ones are moved to `corrupt/` and reported to `on_damaged`, and their
     /// pictures count as not embedded. Vectors have `dim` numbers; with `norms`, they are scaled to length 1 and their
-    /// former lengths are stored.
+    /// former lengths are stored. Ids that are in `known` share its memory, which matters for millions of pictures.
     pub fn open(
         store: &Store,
         params: &Value,
         (dim, norms): (usize, bool),
+        known: &BTreeSet<ImageId>,
         mut on_damaged: impl FnMut(String),
     ) -> Self {
         let folder = folder(params);
@@ -111,7 +112,12 @@ impl EmbeddingStore {
         for name in store.names(&embeddings.folder) {
             let read = store.read(&embeddings.path(&name)).map_err(anyhow::Error::from);
             match read.and_then(shard_names_and_arithmetic) {
-                Ok((names, arithmetic)) => {
+                Ok((mut names, arithmetic)) => {
+                    for image in &mut names {
+                        if let Some(known) = known.get(image) {
+                            *image = known.clone();
+                        }
+                    }
                     embeddings.add(&name, &names);
                     embeddings.arithmetics.extend(arithmetic);
                 }

@@ -9,7 +9,7 @@ fn vectors(from: usize, to: usize) -> Vectors {
 }
 
 fn open(store: &Store) -> EmbeddingStore {
-    EmbeddingStore::open(store, &json!({"model": "m"}), (2, false), |warning| panic!("{warning}"))
+    EmbeddingStore::open(store, &json!({"model": "m"}), (2, false), &BTreeSet::new(), |warning| panic!("{warning}"))
 }
 
 fn index_of(embeddings: &EmbeddingStore, count: usize) -> (Vec<EmbedRow>, Digest) {
@@ -97,7 +97,9 @@ fn a_damaged_shard_loses_its_pictures_and_nothing_else() {
     let file = embeddings.locations["00002"].0.clone();
     crate::store::replace_file(&store.root().join(&folder).join(&*file), |f| f.write_all(b"x")).unwrap();
     let mut warnings = Vec::new();
-    let embeddings = EmbeddingStore::open(&store, &json!({"model": "m"}), (2, false), |warning| warnings.push(warning));
+    let embeddings = EmbeddingStore::open(&store, &json!({"model": "m"}), (2, false), &BTreeSet::new(), |warning| {
+        warnings.push(warning)
+    });
     assert_eq!(warnings.len(), 1);
     assert!(!embeddings.contains("00002") && embeddings.contains("00007"));
 }

@@ -128,8 +128,8 @@ choice! {
         Vgg16,
         /// Compares what people would describe, and `search` finds any text, best in English; its weights are
         /// downloaded once: 351 MB (for search by text another 254 MB)
-        #[serde(rename = "clip-vit-base-patch32")]
-        #[value(name = "clip-vit-base-patch32")]
+        #[serde(rename = "clip-vit-base-patch32", alias = "clip")]
+        #[value(name = "clip-vit-base-patch32", alias = "clip")]
         Clip,
         /// The best choice for photographs: like clip, but `search` finds more, and in many languages; its weights are
         /// downloaded once: 378 MB (for search by text another 1,163 MB)
@@ -137,14 +137,14 @@ choice! {
         #[value(name = "siglip2-base-patch32-256", alias = "siglip2")]
         Siglip2,
         /// Compares appearance, down to species and pose; its weights are downloaded once: 88 MB
-        #[serde(rename = "dinov2-small")]
-        #[value(name = "dinov2-small")]
+        #[serde(rename = "dinov2-small", alias = "dinov2")]
+        #[value(name = "dinov2-small", alias = "dinov2")]
         Dinov2,
         /// Compares objects and texture; its weights are downloaded once: 94 MB
         Resnet50,
         /// Built in, no download; compares what the pictures show, and `search` finds the words that it knows
-        #[serde(rename = "efficientnet-lite0")]
-        #[value(name = "efficientnet-lite0")]
+        #[serde(rename = "efficientnet-lite0", alias = "lite0")]
+        #[value(name = "efficientnet-lite0", alias = "lite0")]
         Lite0,
         /// Built in, no download; compares colour, layout and texture
         Scattering,

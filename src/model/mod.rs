@@ -32,7 +32,7 @@ use candle_core::Device;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use crate::config::{Decode, EmbedSettings, InferencePrecision, InputFit, Pooling, VggLayer};
+use crate::config::{Decode, EmbedSettings, InferencePrecision, InputFit, ModelName, Pooling, VggLayer};
 use crate::error::Exit;
 use crate::photo::{DECODING_VERSION, Filter};
 use crate::store::set_unless_default;
@@ -138,6 +138,21 @@ pub fn resolve(settings: &EmbedSettings, hub: &Hub) -> Result<ModelSpec> {
     Ok(ModelSpec { params, dim, unit_length, preprocessing, decode: settings.decode, batch: row.batch, kind })
 }
 
+/// The settings that were changed but that the chosen model does not use, by their names in `[embed]`.
+pub fn unused_settings(settings: &EmbedSettings) -> Vec<&'static str> {
+    let (default, model) = (EmbedSettings::default(), settings.model);
+    let (is_vgg16, is_scattering) = (model == ModelName::Vgg16, model == ModelName::Scattering);
+    let has_positions = is_vgg16 && settings.layer == VggLayer::Block5Pool;
+    let unused = [
+        ("layer", settings.layer != default.layer && !is_vgg16),
+        ("pooling", settings.pooling != default.pooling && !has_positions),
+        ("fit", settings.fit != default.fit && !is_vgg16 && model != ModelName::Lite0),
+        ("weights", settings.weights != default.weights && is_scattering),
+        ("repo", settings.repo != default.repo && is_scattering),
+    ];
+    unused.into_iter().filter(|(_, is_unused)| *is_unused).map(|(name, _)| name).collect()
+}
+
 /// The arithmetic with which vectors are computed on this machine: CPU architecture and SIMD level. Another one gives
 /// different last digits.
 ///
@@ -205,5 +220,28 @@ impl ModelSpec {
             ModelKind::Scattering => None,
             ModelKind::Pretrained(_, weights, _) => weights.origin.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_another_model_are_named() {
+        let of = |model, layer, pooling, weights: &str| {
+            unused_settings(&EmbedSettings {
+                model,
+                layer,
+                pooling,
+                weights: weights.into(),
+                ..EmbedSettings::default()
+            })
+        };
+        let (flatten, avg) = (Pooling::Flatten, Pooling::Avg);
+        assert!(of(ModelName::Vgg16, VggLayer::Fc2, flatten, "w.safetensors").is_empty());
+        assert_eq!(of(ModelName::Vgg16, VggLayer::Fc2, avg, ""), ["pooling"]);
+        assert_eq!(of(ModelName::Scattering, VggLayer::Fc2, avg, "w"), ["layer", "pooling", "weights"]);
+        assert_eq!(of(ModelName::Clip, VggLayer::Fc2, flatten, "w"), ["layer"]);
     }
 }

@@ -79,20 +79,17 @@ pub(super) fn warn_skipped(session: &Session, rows: &[SkippedRow], table: &Path,
     }
 }
 
-/// Warns of pictures that are damaged but shown.
-pub(super) fn warn_damaged(session: &Session, rows: &[ImageRow]) {
+/// The warning of pictures that are damaged but shown; `None` if there are none.
+pub(super) fn damaged(rows: &[ImageRow]) -> Option<String> {
     let damaged: Vec<String> =
         rows.iter().filter_map(|row| Some(format!("{} ({})", row.path, row.damage.as_ref()?))).collect();
     if damaged.is_empty() {
-        return;
+        return None;
     }
     let (named, rest) = damaged.split_at(damaged.len().min(MAX_DAMAGED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", group_digits(rest.len())) };
-    let named = named.join(", ");
-    session.warn(format!(
-        "{}, of which the readable part is shown: {named}{more}",
-        pluralise(damaged.len(), "damaged picture")
-    ));
+    let (pictures, named) = (pluralise(damaged.len(), "damaged picture"), named.join(", "));
+    Some(format!("{pictures}, of which the readable part is shown: {named}{more}"))
 }
 
 /// Reports the figures of a stage, and how far pictures moved if the grid has grown.

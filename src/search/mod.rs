@@ -208,8 +208,8 @@ fn hits(mut found: Vec<(ImageRow, f32)>, limit: usize) -> Vec<Hit> {
     let hit = |(ImageRow { path, source, caption, image, .. }, score)| Hit {
         score,
         path,
-        source,
-        caption,
+        source: source.to_string(),
+        caption: caption.as_deref().map(str::to_owned),
         image: image.to_string(),
     };
     found.into_iter().take(limit).map(hit).collect()

@@ -196,6 +196,7 @@ mod tests {
     use crate::report::Silent;
     use crate::store::Store;
     use serde_json::json;
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     #[test]
@@ -240,13 +241,17 @@ mod tests {
                 let mut from = 0;
                 for to in ends {
                     let mut embeddings =
-                        shards::EmbeddingStore::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
+                        shards::EmbeddingStore::open(&store, &params, (dim, false), &BTreeSet::new(), |warning| {
+                            panic!("{warning}")
+                        });
                     embeddings.commit(vectors(from, to)).unwrap();
                     embeddings.seal().unwrap();
                     from = to;
                 }
                 let embeddings =
-                    shards::EmbeddingStore::open(&store, &params, (dim, false), |warning| panic!("{warning}"));
+                    shards::EmbeddingStore::open(&store, &params, (dim, false), &BTreeSet::new(), |warning| {
+                        panic!("{warning}")
+                    });
                 let (rows, _) = embeddings.index(&embeddings.names()).unwrap();
                 let found = EmbedFindings { dim, repo: None, revision: None };
                 let index = Artifact::new(EmbedRow::key(params.clone(), []), EmbedRow::to_batch(&rows), found.to_map());

@@ -107,6 +107,7 @@ fn strict_runs_finish_and_exit_with_3() {
     let strict = sandbox.run(&format!("{line} --strict"));
     assert_eq!((strict.code, strict.stdout.as_str()), (3, "a.png\n"));
     assert!(strict.stderr.contains("skipped cut.jpg"), "{}", strict.stderr);
+    assert!(strict.stderr.contains("exit code 3: 1 defective input (--strict)"), "{}", strict.stderr);
     assert_eq!(sandbox.assigned().len(), 5);
     std::fs::remove_file(sandbox.path("photos/cut.jpg")).unwrap();
     assert_eq!(sandbox.run(&format!("{line} --strict")).code, 0);

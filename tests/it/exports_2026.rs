@@ -2,6 +2,7 @@
 //! `skipped` with a reason.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tsne_grid::artifact::Time;
 
@@ -21,8 +22,11 @@ fn put_index(sandbox: &Sandbox, path: &str, json: &str) {
     sandbox.put(&format!("e/{ROOT}/{path}"), json.as_bytes());
 }
 
-/// The pictures in the grid, by their paths in the export: kind, caption, time.
-fn rows(sandbox: &Sandbox) -> Vec<(String, String, Option<String>, Option<i64>)> {
+/// A picture in the grid: path in the export, kind, caption, time in seconds.
+type PictureRow = (String, String, Option<Arc<str>>, Option<i64>);
+
+/// The pictures in the grid.
+fn rows(sandbox: &Sandbox) -> Vec<PictureRow> {
     let inside = |path: &str| path.strip_prefix(ROOT).unwrap().trim_start_matches('/').to_owned();
     let row = |row: tsne_grid::artifact::rows::ImageRow| {
         (inside(&row.path), row.kind.to_string(), row.caption, row.taken_at.map(Time::seconds))
@@ -36,8 +40,8 @@ fn left_out(sandbox: &Sandbox) -> Vec<(String, String)> {
     sandbox.skipped().into_iter().map(|row| (path(&row.path), row.detail)).collect()
 }
 
-fn row(path: &str, caption: Option<&str>, time: Option<i64>) -> (String, String, Option<String>, Option<i64>) {
-    (path.to_owned(), "post".to_owned(), caption.map(str::to_owned), time)
+fn row(path: &str, caption: Option<&str>, time: Option<i64>) -> PictureRow {
+    (path.to_owned(), "post".to_owned(), caption.map(Arc::from), time)
 }
 
 fn post(uri: &str, title: &str) -> String {
@@ -88,7 +92,7 @@ fn the_activity_alone_is_an_export_too() {
     sandbox.put(&format!("{root}/threads/media/t.jpg"), &jpeg(9));
     sandbox.ok(&format!("{RUN} {root}"));
     let rows: Vec<_> = sandbox.images().into_iter().map(|row| (row.path, row.kind.to_string(), row.caption)).collect();
-    assert_eq!(rows, [(paths[0].to_owned(), "post".to_owned(), Some("words".to_owned()))]);
+    assert_eq!(rows, [(paths[0].to_owned(), "post".to_owned(), Some("words".into()))]);
     let left: Vec<_> = sandbox.skipped().into_iter().map(|row| (row.path, row.detail)).collect();
     let private = "private: 2 files of messages, threads, which are never opened";
     let expected = [(".", private), (paths[1], "kind story is not in source.kinds")];

@@ -143,7 +143,7 @@ fn a_manifest_is_fetched_once_and_its_words_are_fields() {
     let first = images.iter().find(|row| row.caption.as_deref() == Some("horse, 1 recto")).unwrap();
     assert!(first.path.starts_with("horse-1-recto-") && first.path.ends_with(".jpg"), "{}", first.path);
     assert_eq!(first.taken_precision.map(|precision| precision.to_string()).as_deref(), Some("year"));
-    assert_eq!(first.source, format!("{} horse", museum.address.trim_start_matches("http://")));
+    assert_eq!(*first.source, *format!("{} horse", museum.address.trim_start_matches("http://")));
     let fields: Vec<tsne_grid::artifact::rows::FieldRow> = sandbox.latest();
     let of = |field: &str| {
         fields.iter().find(|row| row.field == field && row.image == first.image).map(|row| row.value.clone())

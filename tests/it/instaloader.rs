@@ -41,7 +41,7 @@ fn shortcodes_in_names_are_the_posts() {
         .map(|row| (row.path, row.kind.to_string(), row.caption, row.taken_at.map(Time::seconds), row.carousel_index))
         .collect();
     let row = |path: &str, kind: &str, caption: Option<&str>, time, index| {
-        (path.to_owned(), kind.to_owned(), caption.map(str::to_owned), time, index)
+        (path.to_owned(), kind.to_owned(), caption.map(std::sync::Arc::from), time, index)
     };
     let time = Some(1_628_169_037);
     assert_eq!(

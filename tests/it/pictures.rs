@@ -142,7 +142,8 @@ fn two_folders_of_one_name_are_told_apart() {
     let drawn = image::open(sandbox.path("a.png")).unwrap().into_rgb8();
     let seen: std::collections::BTreeSet<[u8; 3]> = drawn.pixels().map(|p| p.0).collect();
     assert!((0..6).all(|i| seen.contains(&colour(i).0)), "{seen:?}");
-    let sources: std::collections::BTreeSet<String> = sandbox.images().into_iter().map(|row| row.source).collect();
+    let sources: std::collections::BTreeSet<_> =
+        sandbox.images().into_iter().map(|row| row.source.to_string()).collect();
     assert_eq!(sources.into_iter().collect::<Vec<_>>(), ["photos", "photos (2)"]);
 }
 

@@ -145,7 +145,7 @@ fn a_raw_picture_beside_a_jpeg_is_one_picture() {
     assert!(told.contains("1 raw file is skipped"), "{told}");
     assert_eq!(paths(), ["alone.NEF", "elsewhere/alone.jpg", "pair.JPG", "zeros.NEF"]);
     let captions: Vec<_> = sandbox.images().into_iter().filter_map(|row| row.caption).collect();
-    assert_eq!(captions, ["of the raw file"]);
+    assert_eq!(captions, ["of the raw file".into()]);
     let skipped = sandbox.skipped();
     let row = skipped.iter().find(|row| row.path == "pair.NEF").unwrap();
     assert_eq!((row.reason, &*row.detail), (SkipReason::NotSelected, "pair.JPG represents it (source.raw = pair)"));

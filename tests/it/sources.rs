@@ -55,7 +55,7 @@ fn folders_are_read_by_content_not_by_suffix() {
         ]
         .map(|(path, format, of)| (path, format.to_owned(), of))
     );
-    assert!(images.iter().all(|row| row.source == "in" && row.kind == PictureKind::File));
+    assert!(images.iter().all(|row| &*row.source == "in" && row.kind == PictureKind::File));
     let skipped = sandbox.skipped();
     let skipped: Vec<(&str, String)> = skipped.iter().map(|r| (r.path.as_str(), r.reason.to_string())).collect();
     let expected = [("film.mp4", "video"), ("notes.jpg", "undecodable"), ("notes.txt", "not-an-image")];

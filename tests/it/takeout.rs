@@ -68,7 +68,7 @@ fn takeouts_sidecars_say_when_and_what_in_all_their_spellings() {
         .collect();
     said.sort();
     let mut expected: Vec<_> = (expected.into_iter())
-        .map(|(name, number)| (name, Some(1_689_352_200 + number), Some(format!("words {number} 🌊")), None))
+        .map(|(name, number)| (name, Some(1_689_352_200 + number), Some(format!("words {number} 🌊").into()), None))
         .collect();
     expected.sort();
     assert_eq!(said, expected);
@@ -112,9 +112,8 @@ fn albums_are_groups_and_what_is_put_away_stays_out() {
         .into_iter()
         .map(|row| (row.path, row.post, row.taken_at.is_some(), row.duplicate_of.is_some()))
         .collect();
-    let row = |path: &str, post: bool, dated, duplicate| {
-        (path.to_owned(), post.then(|| "Sommer ☀".to_owned()), dated, duplicate)
-    };
+    let row =
+        |path: &str, post: bool, dated, duplicate| (path.to_owned(), post.then(|| "Sommer ☀".into()), dated, duplicate);
     assert_eq!(
         rows,
         [
@@ -154,8 +153,8 @@ fn gallery_dls_metadata_are_read() {
     assert_eq!(
         rows,
         [
-            ("art/b.png".to_owned(), Some("#sea #late_summer".to_owned()), time, None),
-            ("twitter/17_1.jpg".to_owned(), Some("the sea".to_owned()), time, Some("twitter 17".to_owned())),
+            ("art/b.png".to_owned(), Some("#sea #late_summer".into()), time, None),
+            ("twitter/17_1.jpg".to_owned(), Some("the sea".into()), time, Some("twitter 17".into())),
         ]
     );
     let skipped: Vec<_> = sandbox.skipped().into_iter().map(|row| (row.path, row.reason)).collect();

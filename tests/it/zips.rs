@@ -191,7 +191,7 @@ fn zips_with_pictures_in_a_folder_are_sources() {
         "{}",
         said.stderr
     );
-    let of = |rows: &[ImageRow]| -> std::collections::BTreeSet<(String, Option<String>)> {
+    let of = |rows: &[ImageRow]| -> std::collections::BTreeSet<(String, Option<std::sync::Arc<str>>)> {
         rows.iter().map(|row| (row.path.clone(), row.caption.clone())).collect()
     };
     assert_eq!(of(&sandbox.images()), of(&named));

@@ -1,6 +1,6 @@
 //! The first stage of the walk: lists the inputs, resolves the model, and embeds what is new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use super::{EmbedOutcome, StageWalk};
 use crate::artifact::rows::{FieldRow, ImageRow, Row, SkippedRow, WordRow};
-use crate::artifact::{Artifact, SkipReason, shards};
+use crate::artifact::{Artifact, ImageId, SkipReason, shards};
 use crate::config::Fold;
 use crate::error::Exit;
 use crate::lap;
@@ -36,6 +36,9 @@ impl StageWalk<'_> {
     fn model(&mut self) -> Result<Option<ModelSpec>> {
         let (settings, hub) = (&self.request.settings.embed, &self.request.hub);
         if self.builds {
+            for name in model::unused_settings(settings) {
+                self.session.warn(format!("embed.{name} has no effect with the model {}", settings.model));
+            }
             return model::resolve(settings, hub).map(Some);
         }
         match model::resolve(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
@@ -64,52 +67,70 @@ impl StageWalk<'_> {
         sources: &[PathBuf],
         parts: &[SharePart],
     ) -> Result<Option<EmbedOutcome>> {
+        if self.builds { self.make_embeddings(inputs, sources, parts) } else { self.embeddings_status(inputs) }
+    }
+
+    /// The states of the tables and the index. Inputs are not decoded, so the tables cannot change any more.
+    fn embeddings_status(&mut self, inputs: &mut Inputs) -> Result<Option<EmbedOutcome>> {
+        let ((rows, skipped), fields) = (inputs.tables(), inputs.fields());
+        self.push_inputs_status(&input_tables(self.session, &rows, &skipped, &fields), &rows);
+        let Some(spec) = self.model()? else { return Ok(None) };
+        let Some((index, _)) = self.index(inputs, &spec, &[])? else { return Ok(None) };
+        let mut outcome = EmbedOutcome::new(inputs, rows, fields, &skipped, index);
+        outcome.words = self.words_status(&spec, &outcome.index)?;
+        Ok(Some(outcome))
+    }
+
+    fn make_embeddings(
+        &mut self,
+        inputs: &mut Inputs,
+        sources: &[PathBuf],
+        parts: &[SharePart],
+    ) -> Result<Option<EmbedOutcome>> {
         let session = self.session;
-        // Without a run, inputs are not decoded, so the tables cannot change any more.
-        let read_tables = (!self.builds).then(|| (inputs.tables(), inputs.fields()));
-        if let Some(((images, skipped), fields)) = &read_tables {
-            self.push_inputs_status(&input_tables(session, images, skipped, fields), images);
-        }
         let Some(spec) = self.model()? else { return Ok(None) };
         let began = Instant::now();
         let Some((index, new)) = self.index(inputs, &spec, parts)? else { return Ok(None) };
-        let pictures = inputs.pictures();
-        let ((rows, skipped), fields) = read_tables.unwrap_or_else(|| {
-            let fields = inputs.fields();
-            // The joined shares of many machines may be too large to be in memory twice. So the inputs are consumed if
-            // no later stage reads pictures.
-            let tables = if self.request.shard_input.is_some() && !self.reads_pictures() {
-                inputs.save_seen(session);
-                inputs.into_tables()
-            } else {
-                inputs.tables()
-            };
-            (tables, fields)
-        });
-        let mut reasons: BTreeMap<SkipReason, usize> = inputs.listing.unlisted().collect();
-        skipped.iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
-        let counts = inputs.counts(&rows, &skipped);
-        let components = ComponentsCache::default();
-        let mut outcome = EmbedOutcome { rows, fields, tables: None, index, words: None, counts, reasons, components };
-        if !self.builds {
-            outcome.words = self.words_status(&spec, &outcome.index)?;
-            return Ok(Some(outcome));
+        let gone = self.check_collection(&inputs.pictures(), sources)?;
+        let fields = inputs.fields();
+        // The joined shares of many machines may be too large to be in memory twice. So the inputs are consumed if no
+        // later stage reads pictures.
+        let (rows, skipped) = if self.request.shard_input.is_some() && !self.reads_pictures() {
+            inputs.save_seen(session);
+            inputs.into_tables()
+        } else {
+            inputs.tables()
+        };
+        let mut outcome = EmbedOutcome::new(inputs, rows, fields, &skipped, index);
+        (outcome.counts.embedded, outcome.counts.gone) = (new, gone);
+        let tables = input_tables(session, &outcome.rows, &skipped, &outcome.fields);
+        self.push_inputs_status(&tables, &outcome.rows);
+        let damaged = summary::damaged(&outcome.rows);
+        if !self.reads_pictures() {
+            // From here on, the rows are only needed in their table.
+            outcome.rows = Vec::new();
         }
-        let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
-        if let Some(output) = drawn.filter(|_| !self.request.replace) {
-            collections::check_overwrite(session, output, sources, &pictures)?;
-        }
-        outcome.counts.embedded = new;
-        outcome.counts.gone = collections::previous_pictures(session, drawn).difference(&pictures).count();
-        self.publish_inputs(&spec, &mut outcome, &skipped)?;
+        self.publish_inputs(&spec, &mut outcome, tables)?;
         if !inputs.inspections.is_empty() {
             inputs.save_seen(session);
         }
         rates::record_rate(session, &rates::rate_name(&spec), new, new as f64, began.elapsed());
         self.request.remember(session, sources);
-        self.report_inputs(&outcome, &skipped);
+        self.report_inputs(&outcome, &skipped, damaged);
         self.check_grid_size(outcome.counts.pictures)?;
         Ok(Some(outcome))
+    }
+
+    /// The number of pictures of the last run that are not among these `pictures`.
+    ///
+    /// # Errors
+    /// When the run would draw over the grid of another collection.
+    fn check_collection(&self, pictures: &BTreeSet<ImageId>, sources: &[PathBuf]) -> Result<usize> {
+        let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
+        if let Some(output) = drawn.filter(|_| !self.request.replace) {
+            collections::check_overwrite(self.session, output, sources, pictures)?;
+        }
+        Ok(collections::previous_pictures(self.session, drawn).difference(pictures).count())
     }
 
     /// The table of words if it is up to date. If it is stale, the reasons enter the statuses.
@@ -126,11 +147,9 @@ impl StageWalk<'_> {
     }
 
     /// Publishes `images`, `skipped`, `fields` and the words, and links them, the index and the vectors in `latest/`.
-    fn publish_inputs(&mut self, spec: &ModelSpec, outcome: &mut EmbedOutcome, skipped: &[SkippedRow]) -> Result<()> {
+    fn publish_inputs(&self, spec: &ModelSpec, outcome: &mut EmbedOutcome, tables: [State<Job<'_>>; 3]) -> Result<()> {
         let (session, settings) = (self.session, &self.request.settings.embed);
-        let EmbedOutcome { rows, fields, index, .. } = &*outcome;
-        let tables = input_tables(session, rows, skipped, fields);
-        self.push_inputs_status(&tables, rows);
+        let index = &outcome.index;
         let [images, skipped, fields] = tables.map(|table| table.get_or_make(session));
         let tables = [images?, skipped?, fields?];
         session.link_latest(index)?;
@@ -147,7 +166,7 @@ impl StageWalk<'_> {
 
     /// Names the defective and damaged inputs if they changed, and says how the inputs add up. If everything was up to
     /// date, that line waits for a later stage with work to do.
-    fn report_inputs(&mut self, outcome: &EmbedOutcome, skipped: &[SkippedRow]) {
+    fn report_inputs(&mut self, outcome: &EmbedOutcome, skipped: &[SkippedRow], damaged: Option<String>) {
         let (session, source) = (self.session, &self.request.settings.source);
         let Some([images, skipped_table, _]) = &outcome.tables else { return };
         let names_defects = source.strict || !skipped_table.fresh;
@@ -155,7 +174,7 @@ impl StageWalk<'_> {
             summary::warn_skipped(session, skipped, &skipped_table.path, outcome.counts.inputs);
         }
         if !images.fresh {
-            summary::warn_damaged(session, &outcome.rows);
+            damaged.into_iter().for_each(|line| session.warn(line));
         }
         let of_skipped = SkippedSummary::from_rows(skipped).describe(source, !names_defects);
         let line = summary::inputs_line(&outcome.counts, of_skipped);
@@ -250,6 +269,17 @@ impl StageWalk<'_> {
             }
         });
         Ok(Some((index, new)))
+    }
+}
+
+impl EmbedOutcome {
+    /// The outcome for these tables of `inputs`. What has to be computed or published for it is not set yet.
+    fn new(inputs: &Inputs, rows: Vec<ImageRow>, fields: Vec<FieldRow>, skipped: &[SkippedRow], index: Cached) -> Self {
+        let mut reasons: BTreeMap<SkipReason, usize> = inputs.listing.unlisted().collect();
+        skipped.iter().for_each(|row| *reasons.entry(row.reason).or_default() += 1);
+        let counts = inputs.counts(&rows, skipped);
+        let components = ComponentsCache::default();
+        Self { rows, fields, tables: None, index, words: None, counts, reasons, components }
     }
 }
 

@@ -18,7 +18,7 @@ use super::status::{ReasonCode, StageStatus, StaleReason, stale_reasons};
 use super::summary;
 use crate::artifact::findings::{EmbedFindings, ProjectFindings};
 use crate::artifact::rows::{FieldRow, ImageRow, Row};
-use crate::artifact::{FoldedShots, SkipReason};
+use crate::artifact::{FoldedShots, SkipReason, shards};
 use crate::config::Fold;
 use crate::error::Exit;
 use crate::report::Event;
@@ -32,7 +32,7 @@ use crate::store::{folder_of, remove_stale_temp_files};
 
 /// The result of the first stage.
 pub struct EmbedOutcome {
-    /// The rows of the table `images`.
+    /// The rows of the table `images`; empty after a run that reads no pictures after this stage.
     pub rows: Vec<ImageRow>,
     /// The rows of the table `fields`.
     pub fields: Vec<FieldRow>,
@@ -277,7 +277,8 @@ impl<'a> StageWalk<'a> {
         }
         self.forecast_done = true;
         let request = self.request;
-        let pictures = embedded.rows.iter().map(|row| row.image.clone()).collect();
+        let (names, _) = shards::names_and_dim(&embedded.index.artifact)?;
+        let pictures = names.into_iter().collect();
         let model = &embedded.index.artifact.header.key.params;
         let forecast = LayoutForecast::new(self.session, &request.settings, model, &pictures, (0, request.relayout));
         if let LayoutForecast::Anew { reason } = forecast {

@@ -1,7 +1,7 @@
 //! The inputs of a run as far as they are known: each with the result of its inspection, and the tables `images` and
 //! `skipped` that follow from it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::anyhow;
 use rayon::prelude::*;
@@ -125,71 +125,88 @@ impl Inputs {
     /// path. Where several inputs have the same bytes, the first row has their merged metadata, and the other rows have
     /// the metadata of their own input.
     pub fn tables(&self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
-        let Self { listing, inspections, rule, .. } = self;
-        let mut skipped = listing.skipped.clone();
+        let (mut images, mut skipped) = (Vec::new(), self.listing.skipped.clone());
         let mut merged = self.merged_metadata();
-        let mut images = Vec::new();
-        let mut first_path: HashMap<&ImageId, &str> = HashMap::new();
-        for (i, (entry, inspection)) in listing.entries.iter().zip(inspections).enumerate() {
-            if let Some((reason, detail)) = self.rejection(i) {
-                skipped.push(entry.skipped(reason, detail));
-                continue;
-            }
-            let Some(Inspection::Picture(ImageRecord {
-                image,
-                bytes,
-                taken,
-                status: DecodeStatus::Decodable(facts, damage),
-            })) = inspection
-            else {
-                continue;
-            };
-            // `first_path` has the path of the row with the merged metadata. It is filled only for pictures that occur
-            // several times, because a picture that occurs once has no entry in `merged`.
-            let duplicate_of = first_path.get(image).map(|&path| path.to_owned());
-            let own_merged = merged.remove(image);
-            if own_merged.is_some() {
-                first_path.insert(image, &entry.path);
-            }
-            let metadata = own_merged.unwrap_or_else(|| Metadata {
-                taken_at: rule.taken(entry, *taken),
-                ..Metadata::clone(&entry.metadata)
-            });
-            let (post, carousel_index) = metadata.post.map(|member| (member.post.to_string(), member.index)).unzip();
-            images.push(ImageRow {
-                image: image.clone(),
-                path: entry.path.clone(),
-                source: entry.source.to_string(),
-                kind: metadata.kind.unwrap_or(PictureKind::File),
-                bytes: *bytes,
-                width: facts.width,
-                height: facts.height,
-                format: facts.format,
-                taken_at: metadata.taken_at.map(|taken| taken.at),
-                taken_from: metadata.taken_at.map(|taken| taken.from),
-                taken_precision: metadata.taken_at.map(|taken| taken.precision),
-                caption: metadata.caption.as_deref().map(str::to_owned),
-                post,
-                carousel_index: carousel_index.flatten(),
-                uri: metadata.uri.as_deref().map(str::to_owned),
-                duplicate_of,
-                damage: damage.clone(),
-            });
-        }
-        skipped.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+        (0..self.inspections.len()).for_each(|i| self.add_row(i, &mut merged, (&mut images, &mut skipped)));
+        sort_skipped(&mut skipped);
         (images, skipped)
     }
 
-    /// Like [`tables`](Self::tables), and then drops the inputs to free their memory: lists may have millions of rows.
+    /// Like [`tables`](Self::tables), but drops the inputs on the way to free their memory: lists may have millions of
+    /// rows.
     pub fn into_tables(&mut self) -> (Vec<ImageRow>, Vec<SkippedRow>) {
-        let tables = self.tables();
-        (self.listing.entries, self.listing.skipped, self.inspections) = Default::default();
-        tables
+        const INPUTS_PER_SHRINK: usize = 1 << 16;
+        let (mut images, mut rejected) = (Vec::new(), Vec::new());
+        let mut merged = self.merged_metadata();
+        // From the last to the first, because a vector can only be shortened at its end.
+        for i in (0..self.inspections.len()).rev() {
+            self.add_row(i, &mut merged, (&mut images, &mut rejected));
+            self.listing.entries.truncate(i);
+            self.inspections.truncate(i);
+            if i % INPUTS_PER_SHRINK == 0 {
+                self.listing.entries.shrink_to_fit();
+                self.inspections.shrink_to_fit();
+            }
+        }
+        images.reverse();
+        let mut skipped = std::mem::take(&mut self.listing.skipped);
+        skipped.extend(rejected.into_iter().rev());
+        sort_skipped(&mut skipped);
+        (images, skipped)
     }
 
-    /// The merged metadata of each picture that several inputs contain. The source whose name sorts last takes
-    /// precedence, because a later export usually has the later name. Within a source, the first input does.
-    fn merged_metadata(&self) -> HashMap<&ImageId, Metadata> {
+    /// Adds the row of input `i` to one of the tables, or to none if it has not been read. Each input is added once.
+    fn add_row(
+        &self,
+        i: usize,
+        merged: &mut HashMap<ImageId, MergedInputs>,
+        (images, skipped): (&mut Vec<ImageRow>, &mut Vec<SkippedRow>),
+    ) {
+        let entry = &self.listing.entries[i];
+        if let Some((reason, detail)) = self.rejection(i) {
+            skipped.push(entry.skipped(reason, detail));
+            return;
+        }
+        let Some(Inspection::Picture(ImageRecord {
+            image,
+            bytes,
+            taken,
+            status: DecodeStatus::Decodable(facts, damage),
+        })) = &self.inspections[i]
+        else {
+            return;
+        };
+        let own = || Metadata { taken_at: self.rule.taken(entry, *taken), ..Metadata::clone(&entry.metadata) };
+        let (metadata, duplicate_of) = match merged.get_mut(image) {
+            Some(MergedInputs { first, metadata, .. }) if *first == i => (std::mem::take(metadata), None),
+            Some(MergedInputs { path, .. }) => (own(), Some(path.clone())),
+            None => (own(), None),
+        };
+        let (post, carousel_index) = metadata.post.map(|member| (member.post, member.index)).unzip();
+        images.push(ImageRow {
+            image: image.clone(),
+            path: entry.path.clone(),
+            source: entry.source.clone(),
+            kind: metadata.kind.unwrap_or(PictureKind::File),
+            bytes: *bytes,
+            width: facts.width,
+            height: facts.height,
+            format: facts.format,
+            taken_at: metadata.taken_at.map(|taken| taken.at),
+            taken_from: metadata.taken_at.map(|taken| taken.from),
+            taken_precision: metadata.taken_at.map(|taken| taken.precision),
+            caption: metadata.caption,
+            post,
+            carousel_index: carousel_index.flatten(),
+            uri: metadata.uri,
+            duplicate_of,
+            damage: damage.clone(),
+        });
+    }
+
+    /// What is merged for each picture that several inputs contain. The source whose name sorts last takes precedence,
+    /// because a later export usually has the later name. Within a source, the first input does.
+    fn merged_metadata(&self) -> HashMap<ImageId, MergedInputs> {
         let Self { listing, inspections, rule, .. } = self;
         // Sorting by id and then index makes equal pictures adjacent and keeps the order of the listing among them.
         let mut inputs: Vec<(&ImageId, u32)> =
@@ -197,19 +214,21 @@ impl Inputs {
         inputs.par_sort_unstable();
         let mut result = HashMap::new();
         for group in inputs.chunk_by_mut(|a, b| a.0 == b.0).filter(|inputs| inputs.len() > 1) {
+            let first = group[0].1 as usize;
             // The sort is stable, so inputs of one source stay in the order of the listing.
             group.sort_by(|a, b| listing.entries[b.1 as usize].source.cmp(&listing.entries[a.1 as usize].source));
-            let mut merged = Metadata::default();
+            let mut metadata = Metadata::default();
             for (_, i) in group.iter() {
                 let Some((entry, picture)) = self.picture(*i as usize).map(|p| (&listing.entries[*i as usize], p))
                 else {
                     continue;
                 };
                 // `fill` only sets what is not set yet, so earlier inputs take precedence.
-                merged
+                metadata
                     .fill(&Metadata { taken_at: rule.taken(entry, picture.taken), ..Metadata::clone(&entry.metadata) });
             }
-            result.insert(group[0].0, merged);
+            let path = listing.entries[first].path.clone();
+            result.insert(group[0].0.clone(), MergedInputs { first, path, metadata });
         }
         result
     }
@@ -220,13 +239,14 @@ impl Inputs {
         if entries.iter().all(|entry| entry.metadata.fields.is_empty()) {
             return Vec::new();
         }
-        let (merged, mut seen, mut rows) = (self.merged_metadata(), HashSet::new(), Vec::new());
+        let (merged, mut rows) = (self.merged_metadata(), Vec::new());
         for (i, entry) in entries.iter().enumerate() {
             let Some(ImageRecord { image, .. }) = self.picture(i) else { continue };
-            // Merged fields are written once, for the first input with these bytes.
             let metadata = match merged.get(image) {
-                Some(_) if !seen.insert(image) => continue,
-                merged => merged.unwrap_or(&entry.metadata),
+                Some(MergedInputs { first, metadata, .. }) if *first == i => metadata,
+                // Merged fields are written once, for the first input with these bytes.
+                Some(_) => continue,
+                None => &entry.metadata,
             };
             let row = |(field, value): &Field| FieldRow {
                 image: image.clone(),
@@ -245,7 +265,7 @@ impl Inputs {
             entries.iter().map(|entry| ((&*entry.source, entry.path.as_str()), entry)).collect();
         let mut by_image = HashMap::new();
         for row in rows {
-            if let Some(entry) = by_path.get(&(row.source.as_str(), row.path.as_str())) {
+            if let Some(entry) = by_path.get(&(&*row.source, row.path.as_str())) {
                 by_image.entry(&row.image).or_insert(*entry);
             }
         }
@@ -308,6 +328,20 @@ impl Inputs {
             Err(error) => anyhow!("{message}); the table of reasons could not be written: {error:#}"),
         }
     }
+}
+
+/// Several inputs with the same bytes.
+struct MergedInputs {
+    /// The first of them in the listing. Its row has the merged metadata.
+    first: usize,
+    /// The path of the first.
+    path: String,
+    /// The merged metadata, until that row takes it.
+    metadata: Metadata,
+}
+
+fn sort_skipped(skipped: &mut [SkippedRow]) {
+    skipped.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
 }
 
 /// The totals of the inputs. `inputs = pictures + duplicates + skipped`, once all inputs are read.

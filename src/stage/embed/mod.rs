@@ -7,7 +7,9 @@ mod inputs;
 mod share;
 
 pub use inputs::{Counts, Inputs, Inspection};
-pub use share::{DistributedEmbedding, ListShare, SharePart, ShareSummary, share_from_scheduler};
+pub use share::{
+    DistributedEmbedding, ListShare, PART_ROWS, PartContents, SharePart, ShareSummary, share_from_scheduler,
+};
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::sync_channel;
@@ -88,10 +90,10 @@ pub fn state<'a>(
     {
         return Ok(State::Fresh(cached));
     }
-    let embeddings = EmbeddingStore::open(&session.store, &spec.params, (spec.dim, spec.unit_length), |warning| {
-        session.warn(warning)
-    })
-    .with_arithmetic(model::arithmetic()?);
+    let layout = (spec.dim, spec.unit_length);
+    let embeddings =
+        EmbeddingStore::open(&session.store, &spec.params, layout, &images, |warning| session.warn(warning))
+            .with_arithmetic(model::arithmetic()?);
     let reused = images.iter().filter(|image| embeddings.contains(image)).count();
     let unread = inputs.inspections.iter().filter(|inspection| inspection.is_none()).count();
     let plan = EmbedPlan { new: images.len() - reused, reused, unread };
@@ -166,12 +168,16 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn publish_index(&self, key: Key, images: &BTreeSet<ImageId>) -> Result<Cached> {
+    fn publish_index(self, key: Key, images: &BTreeSet<ImageId>) -> Result<Cached> {
         let Self { session, spec, embeddings, .. } = self;
         let (rows, content) = embeddings.index(images)?;
+        // For millions of pictures, the locations and the rows take much memory, and so does writing the table.
+        drop(embeddings);
+        let batch = EmbedRow::to_batch(&rows);
+        drop(rows);
         let (repo, revision) = spec.origin().unzip();
         let found = EmbedFindings { dim: spec.dim, repo, revision };
-        let mut artifact = Artifact::new(key, EmbedRow::to_batch(&rows), found.to_map());
+        let mut artifact = Artifact::new(key, batch, found.to_map());
         // The next stage reads the vectors. In which shard they are stored must not change its key.
         artifact.header.content = content;
         // An index whose shards were lost has the same key and would block the new one.

@@ -29,7 +29,7 @@ use crate::store::{Digest, Key, SharedStore, Store, set_unless_default};
 
 /// Rows of a share that are read and published together. This bounds the memory, and the work that is lost when the
 /// process is killed.
-const PART_ROWS: usize = 256;
+pub const PART_ROWS: usize = 256;
 
 /// One of `count` shares of a list: the rows r with r mod `count` = `index`. Neighbouring rows go to different
 /// shares, so every share has rows from all parts of the list.
@@ -251,7 +251,10 @@ impl DistributedEmbedding {
 
     /// Publishes a part. The inspections are published last: [`gather`](Self::gather) starts from them, so a part whose
     /// inspections are visible has its vectors as well.
-    fn publish(
+    ///
+    /// # Errors
+    /// When the place cannot be written.
+    pub fn publish(
         &self,
         part: SharePart,
         spec: &ModelSpec,
@@ -282,10 +285,13 @@ impl DistributedEmbedding {
 }
 
 /// The results of a part.
-struct PartContents {
-    found: Vec<InspectionRow>,
-    vectors: Vectors,
-    tiles: Vec<ThumbnailRow>,
+pub struct PartContents {
+    /// What each input of the part turned out to be, in the order of the list.
+    pub found: Vec<InspectionRow>,
+    /// The vectors of its pictures.
+    pub vectors: Vectors,
+    /// The thumbnails of its pictures; empty if none are made.
+    pub tiles: Vec<ThumbnailRow>,
 }
 
 /// The inspection of the input in row `row` of the list, as a row of the table `found`.
