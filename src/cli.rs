@@ -160,7 +160,7 @@ pub struct CommonArgs {
     /// Stop with an error if the grid cannot grow from the last one and would be laid out afresh
     #[arg(long, conflicts_with = "relayout")]
     pub keep: bool,
-    /// Allow the output file to be overwritten if it shows the grid of another collection
+    /// Overwrite the output file even if it shows other pictures or was not drawn by tsne-grid
     #[arg(long)]
     pub replace: bool,
     /// Embeddings computed on other machines, instead of sources.

@@ -72,6 +72,9 @@ pub fn status(session: &Session, request: &Request, last: Stage) -> Result<Outco
 pub fn render_table(session: &Session, request: &Request, table: &TableSpec) -> Result<Cached> {
     let settings = &request.settings;
     render::check(&settings.render, None)?;
+    if !request.replace {
+        collections::check_foreign(&session.store, &settings.render.output)?;
+    }
     let input = render::RenderInput::table(session, table, &settings.render)?;
     let are_named = !request.sources.is_empty() || !settings.source.paths.is_empty();
     let inputs = match request.sources(session) {
@@ -79,7 +82,15 @@ pub fn render_table(session: &Session, request: &Request, table: &TableSpec) -> 
         Ok(sources) if are_named || request.are_available(session, &sources) => {
             Some(request.inputs(session, &sources, true)?)
         }
-        _ => None,
+        Ok(sources) => {
+            let sources: Vec<String> = sources.iter().map(|source| source.display().to_string()).collect();
+            session.warn(format!(
+                "not all sources of the last run can be opened ({}); pictures without a cached thumbnail are drawn as dots",
+                sources.join(", ")
+            ));
+            None
+        }
+        Err(_) => None,
     };
     let rows = inputs.as_ref().map(|inputs| inputs.tables().0).unwrap_or_default();
     let sources = inputs.as_ref().map(|inputs| inputs.entries_by_image(&rows)).unwrap_or_default();

@@ -241,4 +241,18 @@ fn two_collections_in_one_folder_have_a_wall_each() {
     let grown = sandbox.run(RUN);
     assert!(grown.stderr.contains("with 30 near their old places"), "{}", grown.stderr);
     sandbox.ok("run others --model scattering -o out.png --replace");
+    // A picture of somebody else is not drawn over either.
+    let photo = png(&picture(7));
+    sandbox.put("photo.png", &photo);
+    for line in
+        ["run others --model scattering -o photo.png", "render --input cache/latest/assign.parquet -o photo.png"]
+    {
+        let refused = sandbox.run(line);
+        assert_eq!((refused.code, sandbox.read("photo.png") == photo), (2, true), "{line}: {}", refused.stderr);
+        assert!(refused.stderr.contains("photo.png is a picture that tsne-grid did not draw"), "{}", refused.stderr);
+    }
+    sandbox.ok("run others --model scattering -o photo.png --replace");
+    // Without the record in the cache, the remark in the picture says that it was drawn here.
+    std::fs::remove_file(sandbox.path("cache/walls.json")).unwrap();
+    sandbox.ok("run others --model scattering -o photo.png");
 }

@@ -131,6 +131,9 @@ impl<'a> StageWalk<'a> {
         let draws = self.builds && self.last == Stage::Render;
         if draws {
             render::check(&settings.render, self.request.publishing.as_ref())?;
+            if !self.request.replace {
+                collections::check_foreign(&session.store, &settings.render.output)?;
+            }
             remove_stale_temp_files(folder_of(&settings.render.output));
         }
         let sources = self.request.sources(session)?;
