@@ -24,6 +24,7 @@ use crate::error::Exit;
 use crate::model::Hub;
 use crate::photo::Budget;
 use crate::pipeline::{self, Outcome, Preflight, Request, SavedRequest};
+use crate::render::remark::is_foreign_picture;
 use crate::report::{Event, Reporter, pluralise};
 use crate::stage::render::Publishing;
 use crate::stage::{Cached, Session, Stage, assign, copy_if_changed, project};
@@ -381,10 +382,14 @@ impl App {
     fn demo(&self, args: &DemoArgs) -> Result<Response> {
         let export = args.dir.join("export");
         let options = sample::Options { images: args.images, seed: 0, layout: sample::ExportLayout::G4, zips: None };
-        sample::write(&export, &options)?;
         let mut settings = Settings::default();
         settings.embed.model = ModelName::Lite0;
         settings.render.output = args.dir.join("grid.jpg");
+        if is_foreign_picture(&settings.render.output) {
+            let grid = settings.render.output.display();
+            bail!(Exit::Usage(format!("{grid} is a picture that tsne-grid did not draw; choose another folder")));
+        }
+        sample::write(&export, &options)?;
         let cache = self.global.cache.clone().unwrap_or_else(|| args.dir.join("cache"));
         let mut flags = PartialSettings::new();
         flags.entry("embed".into()).or_default().insert("model".into(), json!(settings.embed.model));

@@ -35,7 +35,7 @@ export PATH=$PATH HOME=$HOME TMPDIR=$work/disk
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 for module in fat/fat fat/vfat nls/nls_cp437 nls/nls_iso8859-1 nls/nls_ascii; do insmod $modules/\$module.ko; done
-mount -t vfat -o utf8 /dev/ubda $work/disk
+mount -t vfat -o utf8 /dev/ubda $work/disk || { echo 1 >$work/status; halt -f; }
 cd $PWD
 # A kill at every call takes too long there, because tracing is slow.
 $story --color never ${stories[*]} ${without[*]} --skip killed_at_every

@@ -73,7 +73,7 @@ row! {
 
 impl ListRow {
     /// An input of which only the location is known.
-    pub(crate) fn unread(path: String, source: String) -> Self {
+    pub fn unread(path: String, source: String) -> Self {
         Self {
             path,
             source,

@@ -138,19 +138,27 @@ pub fn resolve(settings: &EmbedSettings, hub: &Hub) -> Result<ModelSpec> {
     Ok(ModelSpec { params, dim, unit_length, preprocessing, decode: settings.decode, batch: row.batch, kind })
 }
 
-/// The settings that were changed but that the chosen model does not use, by their names in `[embed]`.
-pub fn unused_settings(settings: &EmbedSettings) -> Vec<&'static str> {
+/// A warning for each setting that was changed but has no effect with the chosen model.
+pub fn unused_settings(settings: &EmbedSettings) -> Vec<String> {
     let (default, model) = (EmbedSettings::default(), settings.model);
     let (is_vgg16, is_scattering) = (model == ModelName::Vgg16, model == ModelName::Scattering);
-    let has_positions = is_vgg16 && settings.layer == VggLayer::Block5Pool;
+    let has_other_repo = settings.repo != default.repo;
+    let has_own_weights = is_scattering || model == ModelName::Lite0 && !has_other_repo;
     let unused = [
         ("layer", settings.layer != default.layer && !is_vgg16),
-        ("pooling", settings.pooling != default.pooling && !has_positions),
+        ("pooling", settings.pooling != default.pooling && !is_vgg16),
         ("fit", settings.fit != default.fit && !is_vgg16 && model != ModelName::Lite0),
         ("weights", settings.weights != default.weights && is_scattering),
-        ("repo", settings.repo != default.repo && is_scattering),
+        ("repo", has_other_repo && is_scattering),
+        ("revision", settings.revision != default.revision && has_own_weights),
     ];
-    unused.into_iter().filter(|(_, is_unused)| *is_unused).map(|(name, _)| name).collect()
+    let unused = unused.into_iter().filter(|(_, is_unused)| *is_unused);
+    let mut warnings: Vec<String> =
+        unused.map(|(name, _)| format!("embed.{name} has no effect with the model {model}")).collect();
+    if is_vgg16 && settings.pooling != default.pooling && settings.layer != VggLayer::Block5Pool {
+        warnings.push(format!("embed.pooling has no effect with the layer {}", settings.layer));
+    }
+    warnings
 }
 
 /// The arithmetic with which vectors are computed on this machine: CPU architecture and SIMD level. Another one gives
@@ -228,20 +236,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_of_another_model_are_named() {
+    fn settings_without_effect_are_named() {
         let of = |model, layer, pooling, weights: &str| {
-            unused_settings(&EmbedSettings {
-                model,
-                layer,
-                pooling,
-                weights: weights.into(),
-                ..EmbedSettings::default()
-            })
+            let default = EmbedSettings::default();
+            unused_settings(&EmbedSettings { model, layer, pooling, weights: weights.into(), ..default }).join("; ")
         };
         let (flatten, avg) = (Pooling::Flatten, Pooling::Avg);
-        assert!(of(ModelName::Vgg16, VggLayer::Fc2, flatten, "w.safetensors").is_empty());
-        assert_eq!(of(ModelName::Vgg16, VggLayer::Fc2, avg, ""), ["pooling"]);
-        assert_eq!(of(ModelName::Scattering, VggLayer::Fc2, avg, "w"), ["layer", "pooling", "weights"]);
-        assert_eq!(of(ModelName::Clip, VggLayer::Fc2, flatten, "w"), ["layer"]);
+        assert_eq!(of(ModelName::Vgg16, VggLayer::Fc2, flatten, "w.safetensors"), "");
+        assert_eq!(of(ModelName::Vgg16, VggLayer::Fc2, avg, ""), "embed.pooling has no effect with the layer fc2");
+        assert_eq!(of(ModelName::Scattering, VggLayer::Fc2, avg, "w").matches("the model scattering").count(), 3);
+        assert!(of(ModelName::Clip, VggLayer::Fc2, flatten, "w").starts_with("embed.layer has no effect"));
+        let settings = EmbedSettings { model: ModelName::Lite0, revision: "main".into(), ..EmbedSettings::default() };
+        assert_eq!(unused_settings(&settings).len(), 1);
+        assert!(unused_settings(&EmbedSettings { repo: "me/mine".into(), ..settings }).is_empty());
     }
 }

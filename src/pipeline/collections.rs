@@ -2,11 +2,9 @@
 //! cache; with the records, a run compares itself with the last run over the same collection and not with another one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::retention::TABLE_STAGES;
@@ -15,11 +13,10 @@ use super::status::{last_rows, previous_images};
 use crate::artifact::rows::{AssignRow, EmbedRow, NeighbourRow, Row};
 use crate::artifact::{Artifact, ImageId};
 use crate::error::Exit;
-use crate::photo::sniff;
 use crate::render::remark;
 use crate::report::pluralise;
 use crate::stage::{Session, lineage};
-use crate::store::{Store, is_read_only_error, open_regular, read_small};
+use crate::store::{Store, is_read_only_error, read_small};
 
 /// Name of the file with the records, in the root of the cache.
 const FILE_NAME: &str = "walls.json";
@@ -167,34 +164,19 @@ pub(super) fn is_first(store: &Store, output: &Path) -> bool {
     !records.is_empty() && records.iter().all(|record| record.output != canonical(output))
 }
 
-/// Refuses to overwrite a picture that this program did not draw.
+/// Refuses to overwrite a picture that this program did not draw, unless an earlier run drew to `output`: then the file
+/// is the grid, possibly edited.
 ///
 /// # Errors
 /// [`Exit::Usage`] if there is such a picture at `output`.
 pub(super) fn check_foreign(store: &Store, output: &Path) -> Result<()> {
-    if find(store, output).is_some() || !is_foreign_picture(output) {
+    if find(store, output).is_some() || !remark::is_foreign_picture(output) {
         return Ok(());
     }
     bail!(Exit::Usage(format!(
         "{} is a picture that tsne-grid did not draw; choose another output file (-o FILE), or overwrite it (--replace)",
         output.display()
     )))
-}
-
-/// Whether the file is a picture without our remark ([`remark::provenance`]).
-fn is_foreign_picture(path: &Path) -> bool {
-    // A JPEG and a PNG have the remark at their beginning, a WebP at its end.
-    const REMARK_BYTES: u64 = 128 << 10;
-    let read_ends = || -> std::io::Result<Vec<u8>> {
-        let mut file = open_regular(path)?;
-        let mut ends = Vec::new();
-        file.by_ref().take(REMARK_BYTES).read_to_end(&mut ends)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(REMARK_BYTES).max(ends.len() as u64)))?;
-        file.take(REMARK_BYTES).read_to_end(&mut ends)?;
-        Ok(ends)
-    };
-    read_ends().is_ok_and(|ends| sniff(&ends).is_ok() && memmem::find(&ends, remark::KEYWORD.as_bytes()).is_none())
 }
 
 /// Refuses to overwrite the grid of another collection.

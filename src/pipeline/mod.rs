@@ -83,10 +83,11 @@ pub fn render_table(session: &Session, request: &Request, table: &TableSpec) -> 
             Some(request.inputs(session, &sources, true)?)
         }
         Ok(sources) => {
-            let sources: Vec<String> = sources.iter().map(|source| source.display().to_string()).collect();
+            let missing = sources.iter().filter(|source| !request.are_available(session, std::slice::from_ref(source)));
+            let missing: Vec<String> = missing.map(|source| source.display().to_string()).collect();
             session.warn(format!(
-                "not all sources of the last run can be opened ({}); pictures without a cached thumbnail are drawn as dots",
-                sources.join(", ")
+                "sources of the last run cannot be opened: {}; rows without a cached thumbnail are drawn as colours",
+                missing.join(", ")
             ));
             None
         }

@@ -30,7 +30,7 @@ pub struct Request {
     pub relayout: bool,
     /// `--keep`: fail if an earlier grid exists but cannot grow.
     pub keep: bool,
-    /// `--replace`: allow overwriting the grid of another collection.
+    /// `--replace`: overwrite the output file even if it shows other pictures or was not drawn by this program.
     pub replace: bool,
     /// The settings that were given as flags; they are stored with the sources for the next run.
     pub flags: PartialSettings,

@@ -80,7 +80,7 @@ pub(super) fn warn_skipped(session: &Session, rows: &[SkippedRow], table: &Path,
 }
 
 /// The warning of pictures that are damaged but shown; `None` if there are none.
-pub(super) fn damaged(rows: &[ImageRow]) -> Option<String> {
+pub(super) fn damaged_warning(rows: &[ImageRow]) -> Option<String> {
     let damaged: Vec<String> =
         rows.iter().filter_map(|row| Some(format!("{} ({})", row.path, row.damage.as_ref()?))).collect();
     if damaged.is_empty() {

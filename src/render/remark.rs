@@ -1,11 +1,16 @@
 //! The provenance of a drawn grid, as text in its metadata: an iTXt chunk of a PNG, a comment segment of a JPEG, XMP of
 //! a WebP. It contains no EXIF, no location and no time.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
-use crate::store::{Key, canonical_json};
+use memchr::memmem;
 
-/// The name of the remark in formats that name text, such as PNG.
+use crate::photo::{Reason, sniff};
+use crate::store::{Key, canonical_json, open_regular};
+
+/// The name of this program, which is in every remark, and the name of the remark in formats that name text, such as
+/// PNG.
 pub const KEYWORD: &str = "tsne-grid";
 
 /// Largest size of a JPEG comment in bytes: the 16-bit length of a segment includes its own two bytes.
@@ -15,11 +20,36 @@ const MAX_COMMENT: usize = 65_533;
 /// to a drawn grid.
 pub fn provenance(keys: &[&Key]) -> String {
     let remark = serde_json::json!({
-        "tool": "tsne-grid",
+        "tool": KEYWORD,
         "version": env!("CARGO_PKG_VERSION"),
         "stages": keys,
     });
     canonical_json(&remark)
+}
+
+/// Whether the file at `path` is a picture or a video without a remark of this program, or a file that may not be read.
+pub fn is_foreign_picture(path: &Path) -> bool {
+    // A JPEG and a PNG have the remark at the beginning, a WebP at the end.
+    const SEARCHED_BYTES: u64 = 128 << 10;
+    let read_ends = || -> io::Result<Vec<u8>> {
+        let mut file = open_regular(path)?;
+        let mut ends = Vec::new();
+        Read::by_ref(&mut file).take(SEARCHED_BYTES).read_to_end(&mut ends)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED_BYTES).max(ends.len() as u64)))?;
+        file.take(SEARCHED_BYTES).read_to_end(&mut ends)?;
+        Ok(ends)
+    };
+    match read_ends() {
+        Ok(ends) => {
+            let is_picture = match sniff(&ends) {
+                Ok(_) => true,
+                Err(error) => !matches!(error.reason, Reason::NotAnImage | Reason::Undecodable),
+            };
+            is_picture && memmem::find(&ends, KEYWORD.as_bytes()).is_none()
+        }
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// An XMP packet with the remark as its `dc:description`.
@@ -78,6 +108,34 @@ mod tests {
     use super::super::tests::ImageCanvas;
     use super::*;
     use image::{Rgb, RgbImage};
+
+    #[test]
+    fn pictures_of_others_are_told_apart_by_the_remark() {
+        let mut state = 1_u32;
+        let noise = RgbImage::from_fn(400, 300, |_, _| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [r, g, b, _] = state.to_le_bytes();
+            Rgb([r, g, b])
+        });
+        let mut canvas = ImageCanvas { picture: noise, band: 100 };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("picture");
+        let is_foreign = |bytes: &[u8]| {
+            crate::store::replace_file(&path, |file| file.write_all(bytes)).unwrap();
+            is_foreign_picture(&path)
+        };
+        for format in [Format::Jpeg, Format::Png, Format::Webp] {
+            for (remark, foreign) in [(String::new(), true), (provenance(&[]), false)] {
+                let mut bytes = Vec::new();
+                encode(&mut canvas, format, 100, &remark, &mut bytes).unwrap();
+                assert!(bytes.len() > 256 << 10, "longer than what is searched: {}", bytes.len());
+                assert_eq!(is_foreign(&bytes), foreign, "{format:?} {remark}");
+            }
+        }
+        assert!(is_foreign(b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miafMA1B"), "a picture that is not decoded");
+        assert!(!is_foreign(b"") && !is_foreign(b"a text"));
+        assert!(!is_foreign_picture(dir.path()) && !is_foreign_picture(&dir.path().join("none")));
+    }
 
     #[test]
     fn every_format_carries_the_remark_and_still_decodes() {

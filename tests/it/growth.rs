@@ -241,18 +241,31 @@ fn two_collections_in_one_folder_have_a_wall_each() {
     let grown = sandbox.run(RUN);
     assert!(grown.stderr.contains("with 30 near their old places"), "{}", grown.stderr);
     sandbox.ok("run others --model scattering -o out.png --replace");
-    // A picture of somebody else is not drawn over either.
+}
+
+#[test]
+fn a_picture_of_somebody_else_is_not_drawn_over() {
+    const RUN: &str = "run photos --model scattering --perplexity 3 -o photo.png";
+    const RENDER: &str = "render --input cache/latest/assign.parquet -o photo.png";
+    let sandbox = Sandbox::with_photos(12);
+    sandbox.ok("assign photos --model scattering --perplexity 3");
     let photo = png(&picture(7));
     sandbox.put("photo.png", &photo);
-    for line in
-        ["run others --model scattering -o photo.png", "render --input cache/latest/assign.parquet -o photo.png"]
-    {
+    for line in [RUN, RENDER] {
         let refused = sandbox.run(line);
         assert_eq!((refused.code, sandbox.read("photo.png") == photo), (2, true), "{line}: {}", refused.stderr);
         assert!(refused.stderr.contains("photo.png is a picture that tsne-grid did not draw"), "{}", refused.stderr);
     }
-    sandbox.ok("run others --model scattering -o photo.png --replace");
+    sandbox.ok(&format!("{RUN} --replace"));
     // Without the record in the cache, the remark in the picture says that it was drawn here.
     std::fs::remove_file(sandbox.path("cache/walls.json")).unwrap();
-    sandbox.ok("run others --model scattering -o photo.png");
+    sandbox.ok(RUN);
+    sandbox.put("demo/grid.jpg", &photo);
+    let refused = sandbox.run("demo demo --images 9");
+    assert!(refused.code == 2 && refused.stderr.contains("choose another folder"), "{}", refused.stderr);
+    assert!(!sandbox.path("demo/export").exists());
+    // A table is drawn without its pictures, but not without a word.
+    std::fs::rename(sandbox.path("photos"), sandbox.path("away")).unwrap();
+    let drawn = sandbox.run(RENDER);
+    assert!(drawn.stderr.contains("sources of the last run cannot be opened: photos;"), "{}", drawn.stderr);
 }

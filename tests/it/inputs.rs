@@ -105,10 +105,9 @@ fn pictures_that_become_pipes_and_devices() {
             }
         }
     };
-    let began = Instant::now();
+    // Opening a pipe without O_NONBLOCK, or reading a device to its end, would never return.
     let ran = meanwhile(&sandbox, "embed photos --model scattering", "cache/embed", change);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(began.elapsed() < Duration::from_secs(30));
     sandbox.ok(RUN);
     assert_eq!((sandbox.images().len(), sandbox.skipped().len()), (650, 50));
     assert!(sandbox.skipped().iter().all(|row| row.reason == SkipReason::NotAFile), "{:?}", sandbox.skipped());

@@ -22,7 +22,7 @@ fn collection(count: u32) -> Sandbox {
     sandbox.put("photos/again.png", &png(&picture(3)));
     sandbox.put("photos/note.txt", b"no picture");
     sandbox.put("photos/sub/2024-05-06 12.00.00.png", &png(&picture(1001)));
-    sandbox.put("photos/about.csv", b"path,caption,place\n000.png,one,Rom\nnone.png,,\n");
+    sandbox.put("photos/about.csv", b"path,caption,place\n000.png,one,Rom\nnone.png,,\nagain.png,two,Paris\n");
     let zipped = png(&picture(1002));
     sandbox.put("more.zip", &zip_of(&[("in/a.png", &zipped), ("in/b.png", &png(&picture(4)))]));
     sandbox
@@ -118,8 +118,10 @@ fn shards_of_a_network_with_weights_of_ones_own_come_to_what_one_machine_does() 
 #[test]
 fn stages_gather_too() {
     let sandbox = collection(12);
-    sandbox.ok("list photos --artifact list.parquet");
-    sandbox.ok("assign photos --model scattering --perplexity 3 --cache one");
+    // A third copy of a picture, in the other source.
+    sandbox.put("more.zip", &zip_of(&[("in/3.png", &png(&picture(3))), ("in/x.txt", b"no picture")]));
+    sandbox.ok("list photos more.zip --artifact list.parquet");
+    sandbox.ok("assign photos more.zip --model scattering --perplexity 3 --cache one");
     for i in 0..2 {
         sandbox.ok(&shard("scattering", &format!("{i}/2"), "place"));
     }
@@ -127,7 +129,7 @@ fn stages_gather_too() {
         let flags = if stage == "embed" { "" } else { "--perplexity 3" };
         let line = format!("{stage} --list list.parquet --shards place --model scattering {flags} --cache {stage}");
         sandbox.ok(&line);
-        for table in ["images", "skipped", "project", "assign"] {
+        for table in ["images", "skipped", "fields", "project", "assign"] {
             let read = |cache: &str| std::fs::read(sandbox.path(&format!("{cache}/latest/{table}.parquet"))).ok();
             let made = read(stage);
             assert!(made.is_none() || made == read("one"), "{stage}: {table}");
@@ -135,11 +137,11 @@ fn stages_gather_too() {
     }
     assert!(sandbox.path("assign/latest/assign.parquet").exists());
     // If the place has no thumbnails, they are made from the sources.
-    sandbox.ok("run photos --model scattering --perplexity 3 --cache one -o one.png");
+    sandbox.ok("run photos more.zip --model scattering --perplexity 3 --cache one -o one.png");
     sandbox.ok("render --list list.parquet --shards place --model scattering --perplexity 3 --cache many -o many.png");
     assert!(sandbox.read("one.png") == sandbox.read("many.png"));
     // A local run over the sources continues from the combined result.
-    let local = sandbox.json("embed photos --model scattering --cache many");
+    let local = sandbox.json("embed photos more.zip --model scattering --cache many");
     assert_eq!((&local["counts"]["embedded"], &local["embed"]["fresh"]), (&0.into(), &true.into()));
 }
 

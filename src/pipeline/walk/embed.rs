@@ -1,6 +1,6 @@
 //! The first stage of the walk: lists the inputs, resolves the model, and embeds what is new.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use super::{EmbedOutcome, StageWalk};
 use crate::artifact::rows::{FieldRow, ImageRow, Row, SkippedRow, WordRow};
-use crate::artifact::{Artifact, ImageId, SkipReason, shards};
+use crate::artifact::{Artifact, SkipReason, shards};
 use crate::config::Fold;
 use crate::error::Exit;
 use crate::lap;
@@ -36,9 +36,7 @@ impl StageWalk<'_> {
     fn model(&mut self) -> Result<Option<ModelSpec>> {
         let (settings, hub) = (&self.request.settings.embed, &self.request.hub);
         if self.builds {
-            for name in model::unused_settings(settings) {
-                self.session.warn(format!("embed.{name} has no effect with the model {}", settings.model));
-            }
+            model::unused_settings(settings).into_iter().for_each(|line| self.session.warn(line));
             return model::resolve(settings, hub).map(Some);
         }
         match model::resolve(settings, &Hub { offline: true, reporter: Arc::new(Silent), ..hub.clone() }) {
@@ -81,6 +79,7 @@ impl StageWalk<'_> {
         Ok(Some(outcome))
     }
 
+    /// Brings the index, the tables and the words up to date.
     fn make_embeddings(
         &mut self,
         inputs: &mut Inputs,
@@ -91,7 +90,14 @@ impl StageWalk<'_> {
         let Some(spec) = self.model()? else { return Ok(None) };
         let began = Instant::now();
         let Some((index, new)) = self.index(inputs, &spec, parts)? else { return Ok(None) };
-        let gone = self.check_collection(&inputs.pictures(), sources)?;
+        let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
+        let gone = {
+            let pictures = inputs.pictures();
+            if let Some(output) = drawn.filter(|_| !self.request.replace) {
+                collections::check_overwrite(session, output, sources, &pictures)?;
+            }
+            collections::previous_pictures(session, drawn).difference(&pictures).count()
+        };
         let fields = inputs.fields();
         // The joined shares of many machines may be too large to be in memory twice. So the inputs are consumed if no
         // later stage reads pictures.
@@ -105,7 +111,7 @@ impl StageWalk<'_> {
         (outcome.counts.embedded, outcome.counts.gone) = (new, gone);
         let tables = input_tables(session, &outcome.rows, &skipped, &outcome.fields);
         self.push_inputs_status(&tables, &outcome.rows);
-        let damaged = summary::damaged(&outcome.rows);
+        let damaged = summary::damaged_warning(&outcome.rows);
         if !self.reads_pictures() {
             // From here on, the rows are only needed in their table.
             outcome.rows = Vec::new();
@@ -119,18 +125,6 @@ impl StageWalk<'_> {
         self.report_inputs(&outcome, &skipped, damaged);
         self.check_grid_size(outcome.counts.pictures)?;
         Ok(Some(outcome))
-    }
-
-    /// The number of pictures of the last run that are not among these `pictures`.
-    ///
-    /// # Errors
-    /// When the run would draw over the grid of another collection.
-    fn check_collection(&self, pictures: &BTreeSet<ImageId>, sources: &[PathBuf]) -> Result<usize> {
-        let drawn = (self.last == Stage::Render).then_some(self.request.settings.render.output.as_path());
-        if let Some(output) = drawn.filter(|_| !self.request.replace) {
-            collections::check_overwrite(self.session, output, sources, pictures)?;
-        }
-        Ok(collections::previous_pictures(self.session, drawn).difference(pictures).count())
     }
 
     /// The table of words if it is up to date. If it is stale, the reasons enter the statuses.

@@ -155,7 +155,8 @@ impl Inputs {
         (images, skipped)
     }
 
-    /// Adds the row of input `i` to one of the tables, or to none if it has not been read. Each input is added once.
+    /// Adds the row of input `i` to one of the tables, or to none if it has not been read. Each input is added once,
+    /// because its row takes the merged metadata out of `merged`.
     fn add_row(
         &self,
         i: usize,
