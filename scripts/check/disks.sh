@@ -37,8 +37,8 @@ mount -t sysfs sys /sys
 for module in fat/fat fat/vfat nls/nls_cp437 nls/nls_iso8859-1 nls/nls_ascii; do insmod $modules/\$module.ko; done
 mount -t vfat -o utf8 /dev/ubda $work/disk || { echo 1 >$work/status; halt -f; }
 cd $PWD
-# A kill at every call takes too long there, because tracing is slow.
-$story --color never ${stories[*]} ${without[*]} --skip killed_at_every
+# There, tracing is too slow for a kill at every call, and a browser for its own time limits.
+$story --color never ${stories[*]} ${without[*]} --skip killed_at_every --skip a_search_finds
 echo \$? >$work/status
 umount $work/disk
 halt -f

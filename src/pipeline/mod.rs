@@ -39,20 +39,26 @@ use crate::stage::{Cached, Session, Stage, render};
 use crate::store::ReadError;
 use walk::StageWalk;
 
-/// Brings all stages through `last` up to date. A damaged or lost cache file is computed again, once.
+/// Losses of cache files after which a run gives up. Where a disk has no locks, each of several simultaneous runs can
+/// remove the parts that the others are about to seal, so one loss can follow another.
+const MAX_LOSSES: usize = 8;
+
+/// Brings all stages through `last` up to date. Damaged or lost cache files are computed again.
 ///
 /// # Errors
 /// Any error of a stage. The results of earlier stages stay in the cache.
 pub fn run(session: &Session, request: &Request, last: Stage) -> Result<Outcome> {
-    match StageWalk::new(session, request, last, true).run() {
-        // Reading a damaged file moves it to `corrupt/`, so the second attempt computes it again. A missing file was
-        // sealed or deleted by a concurrent run.
-        Err(error) if error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)) => {
-            session.warn(format!("{error:#}; computing it again"));
-            StageWalk::new(session, request, last, true).run()
+    for _ in 0..MAX_LOSSES {
+        match StageWalk::new(session, request, last, true).run() {
+            // Reading a damaged file moves it to `corrupt/`, so the next attempt computes it again. A missing file was
+            // sealed or deleted by a concurrent run.
+            Err(error) if error.chain().any(|cause| cause.downcast_ref().is_some_and(ReadError::is_loss)) => {
+                session.warn(format!("{error:#}; computing it again"));
+            }
+            other => return other,
         }
-        other => other,
     }
+    StageWalk::new(session, request, last, true).run()
 }
 
 /// Reports for each stage through `last` whether it is up to date, or why it is stale, and what a run would embed.
