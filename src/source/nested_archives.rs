@@ -20,7 +20,7 @@ const TAKEOUT_PREFIX: &str = "takeout-";
 
 /// Lists the contents of the archives in the folders among `sources`, as if the archives had been named after them. An
 /// archive without pictures stays an ordinary file, unless it has the name of a part of an export. An archive that
-/// cannot be read also stays a file. If it has the name of a part of an export, a note reports that.
+/// cannot be read also stays a file, and a note reports it, because it may be a download that was cut off.
 ///
 /// # Errors
 /// When the limits in `bounds` are exceeded, or the user interrupts.
@@ -36,7 +36,7 @@ pub(super) fn list(sources: &[PathBuf], bounds: &Bounds<'_>, listing: &mut Listi
         .filter(is_unnamed_archive)
         .filter_map(|entry| entry.file().map(Cow::into_owned))
         .collect();
-    let mut names = source_names(sources);
+    let (mut names, mut unreadable) = (source_names(sources), Vec::new());
     for path in found {
         let Ok(meta) = std::fs::metadata(&path) else { continue };
         let name = unique_name(&names, &path);
@@ -54,17 +54,22 @@ pub(super) fn list(sources: &[PathBuf], bounds: &Bounds<'_>, listing: &mut Listi
                 names.push(name);
                 listing.found_archives.push(path);
             }
-            Err(why) if is_export => {
-                listing.notes.push(format!("{name} {why:#}; the run continues without it"));
-                listing.skipped.truncate(old_skipped);
-                listing.entries.truncate(old_entries);
-            }
-            _ => {
+            not_used => {
+                unreadable.extend(not_used.err().map(|why| format!("{name} {why:#}")));
                 listing.skipped.truncate(old_skipped);
                 listing.entries.truncate(old_entries);
             }
         }
         bounds.check(listing.len())?;
+    }
+    if !unreadable.is_empty() {
+        let hidden = unreadable.len().saturating_sub(MAX_NAMED);
+        unreadable.truncate(MAX_NAMED);
+        if hidden > 0 {
+            unreadable.push(format!("{} cannot be read either", pluralise(hidden, "archive")));
+        }
+        let pronoun = if unreadable.len() == 1 { "it" } else { "them" };
+        listing.notes.push(format!("{}; the run continues without {pronoun}", unreadable.join("; ")));
     }
     let is_zip = |path: &PathBuf| path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("zip"));
     if !listing.found_archives.is_empty() {

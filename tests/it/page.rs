@@ -186,9 +186,20 @@ fn one_searches_filters_and_links_to_a_place() {
 
     browser.wait_for("location.hash.includes('zoom=') && location.hash.includes('seams=1')");
     let state = "[layout.to.name, view.scale.toFixed(1), query.text, [...highlight.lit].join(''), overlays.seams]";
-    let (before, link) = (browser.eval(state), browser.eval("location.hash"));
-    browser.open(&page, link.as_str().unwrap());
-    assert_eq!(browser.eval(state), before, "the link leads to the same view");
+    // After a pause in typing the view moves to the hits, and the address follows the view. Both have to be at rest.
+    let view_and_link = format!("[{state}, location.hash]");
+    let mut before = browser.eval(&view_and_link);
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        browser.rest();
+        let now = browser.eval(&view_and_link);
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    browser.open(&page, before[1].as_str().unwrap());
+    assert_eq!(browser.eval(state), before[0], "the link leads to the same view");
     browser.eval("location.hash = '#layout=map&zoom=nonsense&picture=none&kinds=%3Cscript%3E'");
     browser.wait_for("layout.to.name === 'map'");
     assert_no_errors(&mut browser);
